@@ -1,0 +1,67 @@
+/** A rendezvous and two nodes that trust each other, under one temporary directory; `pilotctl` sets it up as a user would. */
+import { Effect, FileSystem } from "effect"
+import { Pilot } from "effect-pilot"
+import * as Pilotctl from "../examples/demo/Pilotctl.ts"
+
+/** The state directories outlive their daemons: a node of another process continues with identity, trust and pins. */
+export interface Network {
+  readonly server: Home
+  readonly client: Home
+}
+
+/** One node's state directory and how a node of it is started. */
+export interface Home {
+  readonly path: string
+  readonly options: Pilot.NodeOptions
+  /** Its daemon, until the scope ends. */
+  readonly daemon: ReturnType<typeof startDaemon>
+}
+
+/** Everything ends with the scope. */
+export const make = Effect.fnUntraced(function* (serverName: string) {
+  const fileSystem = yield* FileSystem.FileSystem
+  const directory = yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-pilot-bench-" })
+  const rendezvous = `${directory}/rendezvous`
+  const card = yield* Effect.acquireRelease(
+    Pilotctl.startRendezvous(rendezvous, "--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"),
+    () => Effect.sync(() => Pilotctl.runSync(rendezvous, "rendezvous", "stop"))
+  )
+  const server = makeHome(`${directory}/server`, serverName, card)
+  const client = makeHome(`${directory}/client`, "bench-client", card)
+  yield* Effect.scoped(
+    Effect.andThen(Effect.all([server.daemon, client.daemon]), establishTrust(server.path, client.path, serverName))
+  )
+  return { server, client } satisfies Network
+})
+
+const makeHome = (path: string, hostname: string, card: Pilotctl.Card): Home => {
+  const options = {
+    hostname,
+    listen: "127.0.0.1:0",
+    registry: card.registry,
+    registryFingerprint: card.fingerprint,
+    beacon: card.beacon
+  }
+  return { path, options: { ...options, home: path }, daemon: startDaemon(path, options) }
+}
+
+const startDaemon = (home: string, options: Readonly<Record<string, string>>) =>
+  Effect.acquireRelease(
+    Pilotctl.run(
+      home,
+      ...["daemon", "start"],
+      ...Object.entries(options).flatMap(([key, value]) => [
+        `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+        value
+      ])
+    ),
+    () => Effect.sync(() => Pilotctl.runSync(home, "daemon", "stop"))
+  )
+
+const establishTrust = Effect.fnUntraced(function* (server: string, client: string, serverName: string) {
+  yield* Pilotctl.run(client, "trust", "add", serverName, "benchmark")
+  const { fingerprint, node } = yield* Pilot.info.pipe(Effect.provide(Pilot.layerDaemon({ home: client })))
+  yield* Pilotctl.awaitPending(server, node)
+  yield* Pilotctl.run(server, "approve", String(node), "--fingerprint", fingerprint)
+  yield* Pilotctl.awaitTrusted(client)
+})

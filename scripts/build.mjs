@@ -1,0 +1,56 @@
+/** Builds `dist`: the library with its types (tsc), and the self-contained command line (rolldown). */
+import { spawnSync } from "node:child_process"
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { rolldown } from "rolldown"
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..")
+const dist = join(root, "dist")
+
+const compile = () => {
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
+  const { status } = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+/**
+ * One entry and a chunk per command group, so that `pilotctl info` loads what it needs and nothing else. Gives the
+ * packages whose code went into it.
+ */
+const bundle = async () => {
+  const build = await rolldown({
+    input: { pilotctl: join(root, "src", "cli", "pilotctl.ts") },
+    platform: "node",
+    treeshake: true,
+    logLevel: "warn"
+  })
+  const { output } = await build.write({
+    dir: join(dist, "pilotctl"),
+    format: "esm",
+    banner: (chunk) => (chunk.isEntry ? "#!/usr/bin/env node" : ""),
+    chunkFileNames: "[name]-[hash].js",
+    // Less to read at start; names stay, so that a stack trace says where.
+    minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } }
+  })
+  await build.close()
+  chmodSync(join(dist, "pilotctl", "pilotctl.js"), 0o755)
+  const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []))
+  return new Set(modules.flatMap((path) => PACKAGE.exec(path.replaceAll("\\", "/"))?.[1] ?? []))
+}
+
+/** The innermost package that a file belongs to. */
+const PACKAGE = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//
+
+rmSync(dist, { recursive: true, force: true })
+compile()
+const packages = await bundle()
+// The bundle contains other people's code: their licences travel with it.
+const notices = [...packages].sort().map((name) => {
+  const folder = join(root, "node_modules", name)
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+  if (file === undefined) throw new Error(`${name} is bundled and has no licence file`)
+  return `${name}\n\n${readFileSync(join(folder, file), "utf8")}`
+})
+writeFileSync(join(dist, "pilotctl", "THIRD-PARTY-NOTICES"), notices.join("\n\n----\n\n"))
+writeFileSync(join(dist, ".built"), readFileSync(join(root, "package.json")))

@@ -1,0 +1,249 @@
+/**
+ * The client of a running daemon (node §1): one socket, requests answered in order, streams and datagrams between the
+ * answers. Works with daemons of the reference: it never waits for the reply of Close, tolerates a second CloseOK, data
+ * before DialOK, datagrams of other ports, and errors for Sends (node §12).
+ *
+ * One request is in flight at a time, so a slow dial holds back other requests of the same client, though not the data
+ * of its streams. Open a second client where that matters.
+ */
+import { Deferred, Duration, Effect, Queue, Result, type Scope, Semaphore } from "effect"
+import { Socket } from "effect/socket"
+import type { JsonObject } from "../../core/data/Json.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import { type Address, type NodeId, Port } from "../../protocol/wire/Address.ts"
+import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
+import * as IpcReply from "../../protocol/wire/IpcReply.ts"
+import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
+import type { DatagramReceived } from "../node/Node.ts"
+import { IpcError } from "./IpcError.ts"
+import { type Accepted, IpcSession } from "./IpcSession.ts"
+
+/** One overlay stream. `end` closes it as a whole: IPC knows no half-closed streams (node §1.5). */
+export interface IpcConnection extends Duplex<IpcError> {
+  readonly id: number
+  readonly remote: Address
+  readonly remotePort: Port
+  /** The bound port of an accepted stream; 0 for a dialled one, whose daemon does not tell. */
+  readonly localPort: Port
+}
+
+/** A bound port. */
+export interface IpcListener {
+  readonly port: Port
+  /** The next stream; whoever takes it must end it. */
+  readonly accept: Effect.Effect<IpcConnection, IpcError>
+}
+
+/** Everything a daemon can be asked. JSON answers are passed on as they came. */
+export interface IpcClient {
+  readonly info: Effect.Effect<JsonObject, IpcError>
+  readonly health: Effect.Effect<JsonObject, IpcError>
+  readonly resolveHostname: (name: string) => Effect.Effect<JsonObject, IpcError>
+  /** An empty name clears it. */
+  readonly setHostname: (name: string) => Effect.Effect<JsonObject, IpcError>
+  readonly setVisibility: (isPublic: boolean) => Effect.Effect<JsonObject, IpcError>
+  readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<JsonObject, IpcError>
+  readonly setTaskExec: (enabled: boolean) => Effect.Effect<JsonObject, IpcError>
+  readonly deregister: Effect.Effect<JsonObject, IpcError>
+  readonly handshake: (node: NodeId, justification: string) => Effect.Effect<JsonObject, IpcError>
+  readonly approve: (node: NodeId) => Effect.Effect<JsonObject, IpcError>
+  readonly reject: (node: NodeId, reason: string) => Effect.Effect<JsonObject, IpcError>
+  readonly revoke: (node: NodeId) => Effect.Effect<JsonObject, IpcError>
+  readonly pending: Effect.Effect<JsonObject, IpcError>
+  readonly trusted: Effect.Effect<JsonObject, IpcError>
+  /** Waits until the node is trusted, at most 30 s; newer daemons only. */
+  readonly awaitTrust: (node: NodeId, timeoutMs: number) => Effect.Effect<JsonObject, IpcError>
+  /** Our own operations; a daemon of the reference answers `unknown command: 0x71`. */
+  readonly extension: (op: string, value: JsonObject) => Effect.Effect<JsonObject, IpcError>
+  /** Closing the scope closes the connection. */
+  readonly dial: (address: Address, port: Port) => Effect.Effect<IpcConnection, IpcError, Scope.Scope>
+  /** The port stays bound until the client ends; streams that come after the scope are closed at once. */
+  readonly bind: (port: Port) => Effect.Effect<IpcListener, IpcError, Scope.Scope>
+  readonly sendTo: (address: Address, port: Port, data: Uint8Array) => Effect.Effect<void, IpcError>
+  /** Every datagram for the node, whatever its port; the oldest are dropped beyond `capacity`. */
+  readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived, IpcError>, never, Scope.Scope>
+  /** Closes any connection of the daemon, and waits a moment for its word. */
+  readonly closeConnection: (id: number) => Effect.Effect<void, IpcError>
+}
+
+/** Speaks to the daemon at the other end of a socket, which ends with the scope. */
+export const make = Effect.fnUntraced(function* (
+  socket: Socket.Socket
+): Effect.fn.Return<IpcClient, IpcError, Scope.Scope> {
+  const pull = yield* Effect.mapError(Socket.readerBytes(socket), () => disconnected("connect"))
+  const writer = yield* socket.writer
+  const session = new IpcSession()
+  const wire: Wire = {
+    session,
+    oneAtATime: yield* Semaphore.make(1),
+    send: (request, operation) =>
+      Effect.mapError(writer.write(IpcRequest.encode(request)), () => disconnected(operation))
+  }
+  yield* Effect.forkScoped(receiveAll(wire, pull), { startImmediately: true })
+  return clientOf(wire)
+})
+
+interface Wire {
+  readonly session: IpcSession
+  readonly oneAtATime: Semaphore.Semaphore
+  readonly send: (request: IpcRequest.IpcRequest, operation: string) => Effect.Effect<void, IpcError>
+}
+
+const receiveAll = (
+  { session, send }: Wire,
+  pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
+): Effect.Effect<void> => {
+  const splitter = IpcOpcode.makeSplitter()
+  const take = Effect.fnUntraced(function* (chunk: Uint8Array) {
+    const { frames, exceeded } = splitter.push(chunk)
+    for (const frame of frames) {
+      const reply = IpcReply.decode(frame)
+      // A frame this version cannot read is dropped, as the reference's driver does.
+      const unwanted = Result.isSuccess(reply) ? session.take(reply.success) : undefined
+      if (unwanted !== undefined) yield* send({ _tag: "Close", connection: unwanted }, "close")
+    }
+    if (exceeded !== undefined) return yield* disconnected("recv")
+  })
+  return session.budget.hasRoom.pipe(
+    Effect.andThen(pull),
+    Effect.flatMap((chunks) => Effect.forEach(chunks, take, { discard: true })),
+    Effect.forever,
+    Effect.ignore,
+    Effect.ensuring(Effect.sync(() => session.lose()))
+  )
+}
+
+/** One request and its reply. After a time-out or an interruption the reply is still expected, and then undone. */
+const ask = (
+  { session, oneAtATime, send }: Wire,
+  operation: string,
+  request: IpcRequest.IpcRequest,
+  accepts: (reply: IpcReply.IpcReply) => boolean
+): Effect.Effect<IpcReply.IpcReply, IpcError> =>
+  Effect.suspend(() => {
+    const pending = session.exchange.begin(operation, accepts)
+    return Effect.andThen(send(request, operation), Deferred.await(pending.reply)).pipe(
+      Effect.timeoutOrElse({
+        duration: REPLY_TIMEOUT,
+        orElse: () =>
+          Effect.fail(new IpcError({ reason: "Timeout", operation, detail: Duration.format(REPLY_TIMEOUT) }))
+      }),
+      Effect.onError(() => {
+        pending.isAbandoned = true
+        const reply = pending.delivered
+        return reply?._tag === "DialOk"
+          ? Effect.ignore(send({ _tag: "Close", connection: reply.connection }, "close"))
+          : Effect.void
+      })
+    )
+  }).pipe(oneAtATime.withPermit)
+
+const askJson = (
+  wire: Wire,
+  operation: string,
+  to: IpcReply.Answered,
+  request: IpcRequest.IpcRequest
+): Effect.Effect<JsonObject, IpcError> =>
+  Effect.flatMap(
+    ask(wire, operation, request, (reply) => reply._tag === "Answer" && reply.to === to),
+    (reply) =>
+      reply._tag === "Answer"
+        ? Effect.succeed(reply.value)
+        : Effect.fail(new IpcError({ reason: "BadReply", operation, detail: "not a JSON reply" }))
+  )
+
+const clientOf = (wire: Wire): IpcClient => ({
+  info: askJson(wire, "info", "Info", { _tag: "Info" }),
+  health: askJson(wire, "health", "Health", { _tag: "Health" }),
+  resolveHostname: (name) => askJson(wire, "resolve_hostname", "ResolveHostname", { _tag: "ResolveHostname", name }),
+  setHostname: (name) => askJson(wire, "set_hostname", "SetHostname", { _tag: "SetHostname", name }),
+  setVisibility: (isPublic) => askJson(wire, "set_visibility", "SetVisibility", { _tag: "SetVisibility", isPublic }),
+  setTags: (tags) => askJson(wire, "set_tags", "SetTags", { _tag: "SetTags", tags }),
+  setTaskExec: (enabled) => askJson(wire, "set_task_exec", "SetTaskExec", { _tag: "SetTaskExec", enabled }),
+  deregister: askJson(wire, "deregister", "Deregister", { _tag: "Deregister" }),
+  handshake: (node, justification) =>
+    askJson(wire, "handshake", "Handshake", { _tag: "HandshakeSend", node, justification }),
+  approve: (node) => askJson(wire, "approve", "Handshake", { _tag: "HandshakeApprove", node }),
+  reject: (node, reason) => askJson(wire, "reject", "Handshake", { _tag: "HandshakeReject", node, reason }),
+  revoke: (node) => askJson(wire, "revoke", "Handshake", { _tag: "HandshakeRevoke", node }),
+  pending: askJson(wire, "pending", "Handshake", { _tag: "HandshakePending" }),
+  trusted: askJson(wire, "trusted", "Handshake", { _tag: "HandshakeTrusted" }),
+  awaitTrust: (node, timeoutMs) => askJson(wire, "wait", "Handshake", { _tag: "HandshakeWait", node, timeoutMs }),
+  extension: (op, value) => askJson(wire, op, "Extension", { _tag: "Extension", op, value }),
+  dial: (address, port) => dial(wire, address, port),
+  bind: (port) => bind(wire, port),
+  sendTo: (address, port, data) => wire.send({ _tag: "SendTo", address, port, data }, "sendto"),
+  datagrams: (capacity) =>
+    Effect.acquireRelease(
+      Effect.tap(Queue.sliding<DatagramReceived, IpcError>(capacity), (queue) =>
+        Effect.sync(() => wire.session.subscribe(queue))
+      ),
+      (queue) => Effect.sync(() => wire.session.unsubscribe(queue))
+    ),
+  closeConnection: (id) =>
+    Effect.suspend(() => {
+      const closed = wire.session.awaitClosed(id)
+      const request = wire.send({ _tag: "Close", connection: id }, "close")
+      return Effect.andThen(request, Effect.ignore(Effect.timeout(Deferred.await(closed), CLOSE_TIMEOUT)))
+    })
+})
+
+const dial = (wire: Wire, address: Address, port: Port): Effect.Effect<IpcConnection, IpcError, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.map(
+      ask(wire, "dial", { _tag: "Dial", address, port }, (reply) => reply._tag === "DialOk"),
+      (reply) => connectionOf(wire, reply._tag === "DialOk" ? reply.connection : 0, address, port, Port(0))
+    ),
+    (connection) => connection.end,
+    { interruptible: true }
+  )
+
+const bind = Effect.fnUntraced(function* (wire: Wire, port: Port) {
+  const queue = yield* Queue.unbounded<Accepted, IpcError>()
+  // Before the request, because an Accept may follow BindOK in the same chunk.
+  yield* Effect.acquireRelease(
+    Effect.sync(() => wire.session.listen(port, queue)),
+    () => Effect.sync(() => wire.session.unlisten(port))
+  )
+  yield* ask(wire, "bind", { _tag: "Bind", port }, (reply) => reply._tag === "BindOk")
+  const accept = Effect.map(Queue.take(queue), ({ frame }) =>
+    connectionOf(wire, frame.connection, frame.remote, frame.remotePort, frame.localPort)
+  )
+  return { port, accept }
+})
+
+const connectionOf = (wire: Wire, id: number, remote: Address, remotePort: Port, localPort: Port): IpcConnection => {
+  const stream = wire.session.stream(id)
+  const end = Effect.suspend(() => {
+    if (wire.session.stream(id) !== stream || stream === undefined) return Effect.void
+    wire.session.forget(id)
+    return Effect.ignore(wire.send({ _tag: "Close", connection: id }, "close"))
+  })
+  const write = (bytes: Uint8Array): Effect.Effect<void, IpcError> =>
+    Effect.suspend(() =>
+      wire.session.stream(id) === stream
+        ? Effect.forEach(pieces(bytes), (data) => wire.send({ _tag: "Send", connection: id, data }, "send"), {
+            discard: true
+          })
+        : Effect.fail(new IpcError({ reason: "Closed", operation: "send", detail: "the stream is closed" }))
+    )
+  const read = stream?.read ?? Effect.fail(disconnected("recv"))
+  return { id, remote, remotePort, localPort, read, write, end }
+}
+
+const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
+  if (bytes.length <= SEND_BYTES_MAX) return bytes.length === 0 ? [] : [bytes]
+  const count = Math.ceil(bytes.length / SEND_BYTES_MAX)
+  return Array.from({ length: count }, (_, index) =>
+    bytes.subarray(index * SEND_BYTES_MAX, (index + 1) * SEND_BYTES_MAX)
+  )
+}
+
+const disconnected = (operation: string): IpcError => new IpcError({ reason: "Disconnected", operation, detail: "" })
+
+/** Longer than a daemon of the reference dials: 39 s (node §9). */
+const REPLY_TIMEOUT = Duration.seconds(45)
+/** Daemons of the reference may keep the reply of a Close to themselves (cli §8). */
+const CLOSE_TIMEOUT = Duration.seconds(1)
+/** A quarter of what one read of a socket brings: most frames then arrive whole, which triples the throughput. */
+const SEND_BYTES_MAX = 16 << 10

@@ -1,0 +1,214 @@
+/**
+ * One local client on the IPC socket (node §1).
+ *
+ * Owns its outbox, the order of its replies, its ports and its connections. Told by the socket what the client asks;
+ * tells the services of the node. There is no mailbox: the socket is one, and it is not read while the bytes for a
+ * stream or the requests in progress are above their bounds. Never restarted; when the socket ends, or the client does
+ * not read for `WRITE_TIMEOUT`, its ports are released, what it has sent is still delivered, and its streams are closed.
+ *
+ * Dials and waits run beside the socket, everything else in order; Send, SendTo and Close wait for none of them.
+ */
+import { Duration, Effect, Queue, Result, type Scope } from "effect"
+import { Socket } from "effect/socket"
+import * as Address from "../../protocol/wire/Address.ts"
+import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
+import * as IpcReply from "../../protocol/wire/IpcReply.ts"
+import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
+import { Node } from "../node/Node.ts"
+import * as InfoReply from "./InfoReply.ts"
+import * as IpcCommands from "./IpcCommands.ts"
+import * as IpcStreams from "./IpcStreams.ts"
+import { Outbox } from "./Outbox.ts"
+import { ReplyOrder, type Slot } from "./ReplyOrder.ts"
+
+/** What every client of one daemon shares. */
+export interface Options {
+  readonly daemon: IpcCommands.Daemon
+  /** Outlives the clients, so that what they have sent is delivered after they are gone. */
+  readonly lingering: Scope.Scope
+}
+
+/** Serves one client until its socket ends. */
+export const serve = Effect.fn("IpcClientActor.serve")(
+  function* (options: Options, socket: Socket.Socket) {
+    const pull = yield* Socket.readerBytes(socket)
+    const writer = yield* socket.writer
+    const client = yield* open(options)
+    yield* Effect.forkScoped(answerInOrder(client))
+    yield* Effect.forkScoped(sendDatagrams(client))
+    yield* forwardDatagrams(client)
+    yield* Effect.raceFirst(readAll(client, pull), writeAll(client.outbox, writer))
+  },
+  Effect.scoped,
+  // How the socket ended does not matter: the client is gone.
+  Effect.catchTag("SocketError", () => Effect.void)
+)
+
+interface Client {
+  readonly options: Options
+  readonly node: Node["Service"]
+  readonly scope: Scope.Scope
+  readonly outbox: Outbox
+  readonly replies: ReplyOrder
+  readonly streams: IpcStreams.IpcStreams
+  readonly questions: Queue.Queue<Question>
+  readonly datagrams: Queue.Queue<SendTo>
+}
+
+type SendTo = Extract<IpcRequest.IpcRequest, { readonly _tag: "SendTo" }>
+
+interface Question {
+  readonly slot: Slot
+  readonly request: IpcCommands.JsonRequest | Extract<IpcRequest.IpcRequest, { readonly _tag: "Bind" }>
+}
+
+const open = Effect.fnUntraced(function* (options: Options) {
+  const outbox = new Outbox()
+  const node = yield* Node
+  const scope = yield* Effect.scope
+  const replies = new ReplyOrder((frame) => outbox.push(frame))
+  const streams = IpcStreams.make({ node, outbox, replies, scope, lingering: options.lingering })
+  yield* Effect.addFinalizer(() => Effect.sync(() => IpcStreams.hangUp(streams)))
+  const client: Client = {
+    ...{ options, node, scope, outbox, replies, streams },
+    questions: yield* Queue.unbounded<Question>(),
+    datagrams: yield* Queue.dropping<SendTo>(DATAGRAMS_MAX)
+  }
+  return client
+})
+
+const readAll = (
+  client: Client,
+  pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
+): Effect.Effect<void, Socket.SocketError, IpcCommands.Services> => {
+  const splitter = IpcOpcode.makeSplitter()
+  const take = Effect.fnUntraced(function* (chunk: Uint8Array) {
+    const { frames, exceeded } = splitter.push(chunk)
+    for (const frame of frames) {
+      yield* client.replies.hasRoom
+      yield* handle(client, frame)
+    }
+    if (exceeded === undefined) return true
+    yield* Effect.logError("IPC: a client sent a frame above the limit and was disconnected")
+    return false
+  })
+  const takeAll = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<boolean, never, IpcCommands.Services> =>
+    Effect.reduce(
+      chunks,
+      () => true,
+      (isReadable, chunk) => (isReadable ? take(chunk) : Effect.succeed(false))
+    )
+  return Effect.asVoid(Effect.repeat(Effect.flatMap(pull, takeAll), { while: (isReadable) => isReadable }))
+}
+
+const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, IpcCommands.Services> => {
+  const decoded = IpcRequest.decode(frame)
+  if (Result.isFailure(decoded)) return refuse(client, decoded.failure)
+  const request = decoded.success
+  switch (request._tag) {
+    case "Empty":
+      return Effect.void
+    case "Send":
+      return IpcStreams.send(client.streams, request.connection, request.data)
+    case "Close":
+      return IpcStreams.close(client.streams, request.connection, client.replies.reserve())
+    case "SendTo":
+      return Effect.asVoid(Queue.offer(client.datagrams, request))
+    case "Dial":
+      return IpcStreams.dial(client.streams, request.address, request.port, client.replies.reserve())
+    case "HandshakeWait":
+      return Effect.asVoid(Effect.forkIn(answer(client, { slot: client.replies.reserve(), request }), client.scope))
+    default:
+      return Effect.asVoid(Queue.offer(client.questions, { slot: client.replies.reserve(), request }))
+  }
+}
+
+/** A Send is never answered: its Error would be taken for the reply of another request (node §1.5). */
+const refuse = ({ replies }: Client, { opcode, message }: IpcRequest.IpcRefusal): Effect.Effect<void> =>
+  opcode === IpcOpcode.Opcode.Send || opcode === IpcOpcode.Opcode.SendTo
+    ? Effect.logDebug(`IPC: ${message}`)
+    : Effect.sync(() => replies.fill(replies.reserve(), IpcReply.encode(IpcReply.error(message))))
+
+/** One at a time, so that a request sees what the one before it did; not while the client leaves replies unread. */
+const answerInOrder = (client: Client) =>
+  Queue.take(client.questions).pipe(
+    Effect.tap(() => client.outbox.hasRoom),
+    Effect.flatMap((question) => answer(client, question)),
+    Effect.forever
+  )
+
+const answer = ({ options, replies, streams }: Client, { slot, request }: Question) => {
+  if (request._tag === "Bind") return IpcStreams.bind(streams, request.port, slot)
+  return IpcCommands.answer(options.daemon, request).pipe(
+    Effect.map((value): IpcReply.IpcReply => {
+      const fitting = InfoReply.fit(value, LISTS, IpcOpcode.FRAME_BYTES_MAX - 1)
+      return { _tag: "Answer", to: ANSWERED[request._tag], value: fitting }
+    }),
+    Effect.catch((message) => Effect.succeed(IpcReply.error(message))),
+    Effect.catchDefect((defect) =>
+      Effect.as(Effect.logError("IPC: a request failed unexpectedly", defect), IpcReply.error("internal error"))
+    ),
+    Effect.map((reply) => replies.fill(slot, IpcReply.encode(reply)))
+  )
+}
+
+/** Datagrams may be lost, so one that has to wait for its peer's tunnel holds up only other datagrams. */
+const sendDatagrams = ({ datagrams, node }: Client): Effect.Effect<never> =>
+  Queue.take(datagrams).pipe(
+    Effect.flatMap(({ address, port, data }) =>
+      Address.isBroadcast(address) ? Effect.void : Effect.ignore(node.sendDatagram(address, port, data))
+    ),
+    Effect.forever
+  )
+
+const forwardDatagrams = Effect.fnUntraced(function* ({ node, outbox }: Client) {
+  const received = yield* node.datagrams(DATAGRAMS_MAX)
+  const forward = Effect.map(Queue.take(received), ({ source, sourcePort, destinationPort, payload }) => {
+    if (payload.length === 0 || payload.length > DATAGRAM_BYTES_MAX) return
+    outbox.offer(IpcReply.encode({ _tag: "RecvFrom", source, sourcePort, destinationPort, data: payload }))
+  })
+  yield* Effect.forkScoped(Effect.forever(forward))
+})
+
+/** Ends when the client does not read; the socket is then cut, because flushing it would never end. */
+const writeAll = (outbox: Outbox, writer: Socket.Writer): Effect.Effect<void, Socket.SocketError> => {
+  const write = Effect.flatMap(outbox.take, (frames) =>
+    Effect.timeoutOrElse(Effect.as(writer.writeAll(frames), true), {
+      duration: WRITE_TIMEOUT,
+      orElse: () => Effect.succeed(false)
+    })
+  )
+  return Effect.repeat(write, { while: (isReading) => isReading }).pipe(
+    Effect.andThen(Effect.logWarning("IPC: a client that does not read was disconnected")),
+    Effect.andThen(writer.write(new Socket.CloseEvent(NOT_READING, "not reading")))
+  )
+}
+
+const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answered>> = {
+  Info: "Info",
+  HandshakeSend: "Handshake",
+  HandshakeApprove: "Handshake",
+  HandshakeReject: "Handshake",
+  HandshakePending: "Handshake",
+  HandshakeTrusted: "Handshake",
+  HandshakeRevoke: "Handshake",
+  HandshakeWait: "Handshake",
+  ResolveHostname: "ResolveHostname",
+  SetHostname: "SetHostname",
+  SetVisibility: "SetVisibility",
+  Deregister: "Deregister",
+  SetTags: "SetTags",
+  SetWebhook: "SetWebhook",
+  SetTaskExec: "SetTaskExec",
+  Health: "Health",
+  Extension: "Extension"
+}
+
+const LISTS = ["conn_list", "peer_list", "pending", "trusted"]
+/** Datagrams that wait for a client, or for their peer's tunnel; the newest beyond are dropped. */
+const DATAGRAMS_MAX = 256
+const DATAGRAM_BYTES_MAX = IpcOpcode.FRAME_BYTES_MAX - 64
+/** A client that takes nothing for so long is not there any more (node §1.3 rule 6). */
+const WRITE_TIMEOUT = Duration.seconds(10)
+/** Any code but that of a normal closure cuts the socket at once. */
+const NOT_READING = 1008

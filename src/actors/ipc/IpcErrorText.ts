@@ -1,0 +1,4 @@
+/** Words that a daemon's error texts carry for programs; the protocol has only text (node §1.4). */
+
+/** A registry that could not be asked, after `registry: `; one that refuses says so without it. */
+export const UNAVAILABLE = "unavailable: "

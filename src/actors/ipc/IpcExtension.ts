@@ -1,0 +1,142 @@
+/**
+ * Our own operations (opcode 0x71), for what the reference has no command for: everything that compares or shows
+ * fingerprints (security rule 1), and the ping inside the tunnel (wire §12). JSON both ways.
+ *
+ * | op | takes | answers |
+ * |---|---|---|
+ * | `peer` | `target` | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
+ * | `ping` | `node`, `timeout_ms` | `node_id rtt_ms` |
+ * | `lookup` | `node` | the registry's reply |
+ * | `approve` | `node`, `fingerprint` | as the handshake's approve |
+ * | `pin.accept` | `node` or `name`, `fingerprint` | `node_id fingerprint` |
+ * | `trust.keys` | | `trusted` |
+ */
+import { Effect, Result } from "effect"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as Json from "../../core/data/Json.ts"
+import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
+import * as Address from "../../protocol/wire/Address.ts"
+import { Node } from "../node/Node.ts"
+import * as Names from "../registry/Names.ts"
+import { RegistryClient } from "../registry/RegistryClient.ts"
+import { PeerKeys } from "../trust/PeerKeys.ts"
+import { Trust } from "../trust/Trust.ts"
+import * as DialErrorText from "./DialErrorText.ts"
+import * as InfoReply from "./InfoReply.ts"
+import * as IpcAnswer from "./IpcAnswer.ts"
+
+/** The answer, or the text of the refusal, which begins with the operation's name. */
+export const perform = (
+  op: string,
+  value: Json.JsonObject
+): Effect.Effect<Json.JsonObject, string, Node | RegistryClient | Trust | PeerKeys | Crypto> => {
+  switch (op) {
+    case "peer":
+      return peer(Json.string(value, "target"))
+    case "ping":
+      return ping(nodeOf(value), Json.unsigned(value, "timeout_ms", 32) || PING_TIMEOUT_MS)
+    case "lookup":
+      return lookup(nodeOf(value))
+    case "approve":
+      return approve(nodeOf(value), Json.string(value, "fingerprint"))
+    case "pin.accept":
+      return acceptKey(nodeOf(value), Json.string(value, "name"), Json.string(value, "fingerprint"))
+    case "trust.keys":
+      return IpcAnswer.trustedList
+    default:
+      return Effect.fail(`unknown operation: ${op}`)
+  }
+}
+
+const peer = Effect.fnUntraced(function* (target: string) {
+  const node = yield* Node
+  const keys = yield* PeerKeys
+  const fingerprint = yield* IpcAnswer.fingerprints
+  const found = yield* locate(target)
+  const status = yield* node.status
+  const row = status.peers.find((candidate) => candidate.node === found.node)
+  const surroundings = {
+    nowMs: 0,
+    version: "",
+    beacon: "",
+    pendingHandshakes: 0,
+    fingerprint,
+    isTrusted: keys.isTrusted
+  }
+  return {
+    endpoint: "",
+    encrypted: false,
+    authenticated: false,
+    relay: false,
+    path: "none",
+    trusted: keys.isTrusted(found.node),
+    ...(row === undefined ? {} : InfoReply.peerRow(row, surroundings)),
+    node_id: found.node,
+    address: Address.format(found.address),
+    hostname: found.hostname,
+    public: found.isPublic,
+    public_key: Bytes.toBase64(found.publicKey),
+    fingerprint: fingerprint(found.publicKey),
+    pinned: keys.pinned(found.node) !== undefined
+  }
+})
+
+/** Looking at a peer is using it: its first key is pinned, another one refused (security rule 1). */
+const locate = Effect.fnUntraced(function* (target: string) {
+  if (target === "") return yield* Effect.fail("peer: missing target")
+  const node = nodeIn(target)
+  return node === undefined
+    ? yield* IpcAnswer.refusing("resolve_hostname", Names.resolve(target))
+    : yield* IpcAnswer.refusing("lookup", Names.lookup(node))
+})
+
+const ping = Effect.fnUntraced(function* (node: Address.NodeId, timeoutMs: number) {
+  const service = yield* Node
+  const rttMs = yield* Effect.mapError(service.ping(Address.make(0, node), timeoutMs), (error) =>
+    error._tag === "PingTimeout" ? `ping: no answer within ${timeoutMs} ms` : DialErrorText.format(error, node)
+  )
+  return { node_id: node, rtt_ms: Math.round(rttMs * 1000) / 1000 }
+})
+
+const lookup = (node: Address.NodeId) =>
+  Effect.flatMap(RegistryClient, (registry) =>
+    IpcAnswer.refusing(
+      "lookup",
+      Effect.map(registry.lookup(node), ({ raw }) => IpcAnswer.passedOn(raw))
+    )
+  )
+
+const approve = Effect.fnUntraced(function* (node: Address.NodeId, typed: string) {
+  const fingerprint = Fingerprint.parse(typed)
+  if (fingerprint === undefined) return yield* Effect.fail("handshake approve: not a fingerprint")
+  const trust = yield* Trust
+  return yield* IpcAnswer.approved(node, trust.approve(node, fingerprint))
+})
+
+/**
+ * The key offered now must be the one the person has compared; whatever else stands behind the name or address is not
+ * accepted by mistake.
+ */
+const acceptKey = Effect.fnUntraced(function* (node: Address.NodeId, name: string, typed: string) {
+  const registry = yield* RegistryClient
+  const keys = yield* PeerKeys
+  const fingerprint = yield* IpcAnswer.fingerprints
+  const found = name === "" ? node : (yield* IpcAnswer.refusing("pin.accept", registry.resolveHostname(name))).node
+  const offered = yield* IpcAnswer.refusing("pin.accept", registry.lookup(found))
+  const shown = fingerprint(offered.publicKey)
+  if (!Fingerprint.matches(typed, shown))
+    return yield* Effect.fail(`pin.accept: fingerprint mismatch: node ${found} offers ${shown}`)
+  yield* keys.acceptKey(found, offered.publicKey, name === "" ? undefined : name)
+  return { node_id: found, fingerprint: shown }
+})
+
+const nodeOf = (value: Json.JsonObject): Address.NodeId => Address.NodeId(Json.unsigned(value, "node", 32))
+
+const nodeIn = (target: string): Address.NodeId | undefined => {
+  if (/^\d{1,10}$/.test(target) && Number(target) <= 0xffffffff) return Address.NodeId(Number(target))
+  const parsed = Address.parse(target)
+  return Result.isSuccess(parsed) ? parsed.success.node : undefined
+}
+
+const PING_TIMEOUT_MS = 5000

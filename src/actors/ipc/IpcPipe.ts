@@ -1,0 +1,71 @@
+/**
+ * The daemon's half of one overlay connection of a local client: bytes from the client wait here for the stream's send
+ * buffer, and leave in order, the close after the last of them (node §1.3 rule 3). It outlives its client for exactly
+ * that. Mutable, owned by one `IpcClientActor`.
+ */
+import { Effect, Latch } from "effect"
+import type { Connection } from "../node/Node.ts"
+
+/** What a client has sent on one connection and the stream has not taken yet. */
+export class IpcPipe {
+  readonly connection: Connection
+  /** The end of the receive side was reported; a Close is answered once, not twice (node §1.5). */
+  hasEnded = false
+  #pending: Array<Uint8Array> = []
+  #sizeBytes = 0
+  #isClosing = false
+  #isBroken = false
+  readonly #changed = Latch.makeUnsafe(false)
+  readonly #hasRoom = Latch.makeUnsafe(true)
+
+  constructor(connection: Connection) {
+    this.connection = connection
+  }
+
+  /** Takes what the client sent, waiting while too much of it is unsent. Dropped after a close or a reset. */
+  send(data: Uint8Array): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.#isClosing || this.#isBroken || data.length === 0) return Effect.void
+      if (this.#sizeBytes >= ROOM_BYTES) return Effect.andThen(this.#hasRoom.await, this.send(data))
+      this.#pending.push(data)
+      this.#sizeBytes += data.length
+      if (this.#sizeBytes >= ROOM_BYTES) this.#hasRoom.closeUnsafe()
+      this.#changed.openUnsafe()
+      return Effect.void
+    })
+  }
+
+  /** Everything taken goes out first, then the stream is closed. */
+  close(): void {
+    this.#isClosing = true
+    this.#hasRoom.openUnsafe()
+    this.#changed.openUnsafe()
+  }
+
+  /** Moves the bytes on; ends when the stream is closed or reset. */
+  readonly run: Effect.Effect<void> = Effect.suspend(() => {
+    const next = this.#pending.shift()
+    if (next !== undefined) {
+      this.#sizeBytes -= next.length
+      if (this.#sizeBytes < ROOM_BYTES) this.#hasRoom.openUnsafe()
+      return Effect.andThen(
+        Effect.catch(this.connection.write(next), () => this.#break),
+        this.run
+      )
+    }
+    if (this.#isClosing) return this.connection.close
+    this.#changed.closeUnsafe()
+    return Effect.andThen(this.#changed.await, this.run)
+  })
+
+  /** The stream is dead: nothing more can be sent, and whoever waits for room need not. */
+  readonly #break = Effect.sync(() => {
+    this.#isBroken = true
+    this.#pending = []
+    this.#sizeBytes = 0
+    this.#hasRoom.openUnsafe()
+  })
+}
+
+/** Bytes of one connection that wait for its send buffer before the client's socket is no longer read. */
+const ROOM_BYTES = 256 << 10

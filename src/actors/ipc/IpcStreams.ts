@@ -1,0 +1,174 @@
+/**
+ * The ports and connections of one local client (node §1.3 rules 3–7, §1.5, §1.6). Each connection has two fibers: one
+ * moves received segments to the client and lives as long as the client; one moves the client's bytes to the stream and
+ * lives until they are delivered.
+ */
+import { Duration, Effect, Exit, type Fiber, Latch, Scope } from "effect"
+import type { Address, Port } from "../../protocol/wire/Address.ts"
+import * as IpcReply from "../../protocol/wire/IpcReply.ts"
+import type { Connection, Listener, Node } from "../node/Node.ts"
+import * as DialErrorText from "./DialErrorText.ts"
+import { IpcPipe } from "./IpcPipe.ts"
+import type { Outbox } from "./Outbox.ts"
+import type { ReplyOrder, Slot } from "./ReplyOrder.ts"
+
+/** What the streams of a client stand on. */
+export interface Options {
+  readonly node: Node["Service"]
+  readonly outbox: Outbox
+  readonly replies: ReplyOrder
+  /** The client's life: ports and receiving end with it. */
+  readonly scope: Scope.Scope
+  /** The server's life: sending ends with it at the latest. */
+  readonly lingering: Scope.Scope
+}
+
+/** The streams of one client. Mutable, owned by its `IpcClientActor`. */
+export interface IpcStreams extends Options {
+  readonly entries: Map<number, Entry>
+  dialling: number
+}
+
+interface Entry {
+  readonly pipe: IpcPipe
+  readonly receiving: Fiber.Fiber<void>
+}
+
+/** No streams yet. */
+export const make = (options: Options): IpcStreams => ({ ...options, entries: new Map(), dialling: 0 })
+
+/** Dials beside the socket; the reply keeps its place. */
+export const dial = (self: IpcStreams, address: Address, port: Port, slot: Slot): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (self.entries.size + self.dialling >= CONNECTIONS_MAX)
+      return refuse(self, slot, `dial: per-client connection quota (${CONNECTIONS_MAX}) reached`)
+    self.dialling++
+    const settled = Effect.sync(() => {
+      self.dialling--
+    })
+    return Effect.asVoid(Effect.forkIn(Effect.ensuring(dialNow(self, address, port, slot), settled), self.scope))
+  })
+
+/** Takes bytes for a stream of this client; for any other they are dropped (node §1.5). */
+export const send = (self: IpcStreams, id: number, data: Uint8Array): Effect.Effect<void> =>
+  self.entries.get(id)?.pipe.send(data) ?? Effect.void
+
+/** Closes a stream of this client, or any of the daemon; unknown ones are no error (node §1.5). */
+export const close = (self: IpcStreams, id: number, slot: Slot): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const reply = IpcReply.encode({ _tag: "CloseOk", connection: id })
+    const entry = self.entries.get(id)
+    if (entry !== undefined) {
+      self.entries.delete(id)
+      entry.receiving.interruptUnsafe()
+      if (!entry.pipe.hasEnded) self.outbox.push(reply)
+      entry.pipe.close()
+    }
+    self.replies.fill(slot, reply)
+    return entry === undefined ? self.node.closeConnection(id) : Effect.void
+  })
+
+/** Binds a port for as long as the client lives; streams are announced a moment after the reply. */
+export const bind = Effect.fnUntraced(function* (self: IpcStreams, port: Port, slot: Slot) {
+  const own = yield* Scope.fork(self.scope)
+  const bound = yield* Effect.exit(Scope.provide(self.node.listen(port), own))
+  if (Exit.isFailure(bound)) {
+    yield* Scope.close(own, Exit.void)
+    return yield* refuse(self, slot, `port ${port} already bound`)
+  }
+  const answered = Latch.makeUnsafe(false)
+  // The reference's driver registers the port only after it has read BindOK, and drops what comes before (rule 4).
+  const delay = Effect.andThen(answered.await, Effect.sleep(ACCEPT_DELAY))
+  yield* Effect.forkIn(Effect.andThen(delay, acceptAll(self, bound.value)), own)
+  self.replies.fill(slot, IpcReply.encode({ _tag: "BindOk", port }), () => answered.openUnsafe())
+})
+
+/** The client is gone: what it has sent still goes out, then its streams are closed (node §1.6). */
+export const hangUp = (self: IpcStreams): void => {
+  for (const { pipe } of self.entries.values()) pipe.close()
+  self.entries.clear()
+}
+
+const dialNow = Effect.fnUntraced(function* (self: IpcStreams, address: Address, port: Port, slot: Slot) {
+  const own = yield* Scope.fork(self.lingering)
+  const answered = Latch.makeUnsafe(false)
+  // Interrupted, or refused: nothing of the attempt stays.
+  const dialled = self.node.dial(address, port).pipe(
+    Scope.provide(own),
+    Effect.tap((connection) => open(self, connection, own, answered)),
+    Effect.onError(() => Scope.close(own, Exit.void))
+  )
+  const exit = yield* Effect.exit(dialled)
+  if (Exit.isFailure(exit)) {
+    const error = Exit.findErrorOption(exit)
+    const text = error._tag === "Some" ? DialErrorText.format(error.value, address.node) : "dial: failed unexpectedly"
+    return yield* refuse(self, slot, text)
+  }
+  const reply = IpcReply.encode({ _tag: "DialOk", connection: exit.value.id })
+  self.replies.fill(slot, reply, () => answered.openUnsafe())
+})
+
+/** Between taking a stream and knowing it nothing may interrupt, or nobody would close it. */
+const acceptAll = (self: IpcStreams, listener: Listener): Effect.Effect<void> => {
+  const next = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const connection = yield* restore(listener.accept)
+      if (self.entries.size + self.dialling >= CONNECTIONS_MAX) return yield* connection.reset
+      const own = yield* Scope.fork(self.lingering)
+      yield* Scope.addFinalizer(own, connection.close)
+      const announced = Latch.makeUnsafe(false)
+      yield* open(self, connection, own, announced)
+      yield* restore(self.outbox.send(announcement(connection)))
+      announced.openUnsafe()
+    })
+  )
+  return Effect.ignore(Effect.forever(next))
+}
+
+/** Makes the stream known and starts its two fibers; received data waits for `announced`. */
+const open = Effect.fnUntraced(function* (
+  self: IpcStreams,
+  connection: Connection,
+  own: Scope.Closeable,
+  announced: Latch.Latch
+) {
+  const pipe = new IpcPipe(connection)
+  yield* Effect.forkIn(Effect.ensuring(pipe.run, Scope.close(own, Exit.void)), self.lingering)
+  const receiving = yield* Effect.forkIn(
+    Effect.andThen(announced.await, receive(self, pipe)).pipe(Effect.interruptible),
+    self.scope
+  )
+  self.entries.set(connection.id, { pipe, receiving })
+}, Effect.uninterruptible)
+
+const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
+  const { id, read } = pipe.connection
+  const next = Effect.flatMap(read, (segment) =>
+    Effect.forEach(frames(id, segment), (frame) => self.outbox.send(frame), { discard: true })
+  )
+  const ended = Effect.sync(() => {
+    pipe.hasEnded = true
+    self.outbox.push(IpcReply.encode({ _tag: "CloseOk", connection: id }))
+  })
+  // How the stream ended makes no difference to the client: the protocol has one word for it.
+  return Effect.andThen(Effect.ignore(Effect.forever(next)), ended)
+}
+
+/** One frame per segment; only what our own nodes send beyond the reference's segments is split (node §1.5). */
+const frames = (connection: number, segment: Uint8Array): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(segment.length / RECV_BYTES_MAX) }, (_, index) => {
+    const data = segment.subarray(index * RECV_BYTES_MAX, (index + 1) * RECV_BYTES_MAX)
+    return IpcReply.encode({ _tag: "Recv", connection, data })
+  })
+
+const announcement = ({ id, localPort, remote, remotePort }: Connection): Uint8Array =>
+  IpcReply.encode({ _tag: "Accept", localPort, connection: id, remote, remotePort })
+
+const refuse = ({ replies }: IpcStreams, slot: Slot, message: string): Effect.Effect<void> =>
+  Effect.sync(() => replies.fill(slot, IpcReply.encode(IpcReply.error(message))))
+
+/** Overlay connections of one client (node §1.3 rule 7). */
+const CONNECTIONS_MAX = 4096
+/** Data bytes of one Recv (node §1.5). */
+const RECV_BYTES_MAX = 4096
+const ACCEPT_DELAY = Duration.millis(5)

@@ -1,0 +1,83 @@
+/** A node behind its local socket: what `pilotctl daemon start` runs (architecture, decision 8). */
+import * as NodeAddressResolver from "@effect/platform-node/NodeAddressResolver"
+import * as NodeDns from "@effect/platform-node/NodeDns"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import { Context, Effect, Layer, type Scope } from "effect"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
+import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
+import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
+import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
+import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
+import * as FileLock from "../../core/storage/FileLock.ts"
+import * as IpcServerActor from "../ipc/IpcServerActor.ts"
+import * as SocketPath from "../ipc/SocketPath.ts"
+import type { NodeConfig } from "./NodeConfig.ts"
+import { NodeError } from "./NodeError.ts"
+import * as NodeLayer from "./NodeLayer.ts"
+
+/** What a running daemon gives to its process. */
+export type DaemonServices = NodeLayer.NodeServices | Crypto
+
+/** What a node needs of the operating system. */
+export const surroundings: Layer.Layer<NodeLayer.Surroundings> = Layer.mergeAll(
+  NativeCrypto.layer,
+  NodeFileSystem.layer,
+  NodePath.layer,
+  FileLock.layer,
+  NodeUdpEndpoint.layer,
+  NodeTlsClient.layer,
+  NodeAddressResolver.layer.pipe(Layer.provide(NodeDns.layer))
+)
+
+/**
+ * Starts a daemon in the surrounding scope; its socket answers when this returns. Ending the scope ends its streams with
+ * FIN, leaves the registry, and removes the socket.
+ */
+export const start = Effect.fn("DaemonLayer.start")(function* (
+  config: NodeConfig,
+  version: string
+): Effect.fn.Return<Context.Context<DaemonServices>, NodeError, Scope.Scope> {
+  const needs = yield* Layer.build(Layer.merge(surroundings, NodeLocalSocket.layer))
+  const paths = config.compatSocket ? [config.socket, SocketPath.COMPATIBLE] : [config.socket]
+  // Before the node registers anywhere: one whose door cannot be opened would be of no use.
+  const local = Context.get(needs, LocalSocket)
+  const servers = yield* Effect.mapError(Effect.forEach(paths, local.listen), socketUnusable)
+  const node = yield* Effect.provide(NodeLayer.start(config), needs)
+  const services = Context.merge(node, needs)
+  yield* Effect.forEach(
+    servers,
+    (server) => IpcServerActor.serve(server, { version, beacon: config.beacon }).pipe(Effect.provide(services)),
+    { discard: true }
+  )
+  return services
+})
+
+const socketUnusable = (error: LocalSocketError): NodeError => {
+  const detail = `socket ${error.path}: ${error.detail}`
+  switch (error.reason) {
+    case "AlreadyServed":
+      return new NodeError({
+        reason: "AlreadyRunning",
+        detail: `daemon is already running (socket ${error.path} is active)`,
+        hint: "stop it first with: pilotctl daemon stop"
+      })
+    case "PathTooLong":
+      return new NodeError({
+        reason: "SocketUnusable",
+        detail,
+        hint: "choose a shorter path with --socket or PILOT_HOME"
+      })
+    case "DirectoryUnusable":
+    case "PermissionDenied":
+    case "WrongOwner":
+      return new NodeError({
+        reason: "SocketUnusable",
+        detail,
+        hint: "its directory must be writable and yours alone; choose another path with --socket or PILOT_HOME"
+      })
+    default:
+      return new NodeError({ reason: "SocketUnusable", detail, hint: "choose another path with --socket" })
+  }
+}

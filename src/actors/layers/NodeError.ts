@@ -1,0 +1,31 @@
+/** Why a node did not start, in terms its operator can act on. */
+import { Schema } from "effect"
+
+/** The umbrella of everything between a configuration and a running node. */
+export class NodeError extends Schema.TaggedError<NodeError>()("NodeError", {
+  reason: Schema.Literals([
+    /** Another process uses the state directory; it is unharmed. */
+    "AlreadyRunning",
+    /** The state directory cannot be made, read or written. */
+    "StateUnusable",
+    /** The identity file cannot be used. */
+    "IdentityUnusable",
+    /** Pins or trust cannot be read; they are not overwritten. */
+    "TrustUnusable",
+    /** The UDP address cannot be bound. */
+    "PortInUse",
+    "ListenFailed",
+    /** The beacon's or registry's host name has no address. */
+    "HostUnknown",
+    "RegistryUnavailable",
+    "RegistryRefused",
+    /** The registry shows another certificate than the pinned one. */
+    "RegistryPinMismatch",
+    /** The registry speaks no TLS. */
+    "RegistryNoTls",
+    /** The local socket cannot be offered. */
+    "SocketUnusable"
+  ]),
+  detail: Schema.String,
+  hint: Schema.String
+}) {}

@@ -1,0 +1,258 @@
+/**
+ * The process beside the servers (mcp §6.1): it answers streams that the node hands in, decides who may use which
+ * service, and keeps one session, with one child, per client.
+ *
+ * Owns all sessions; told of streams by whoever accepts them. A session that fails ends alone. Streams that do not say
+ * soon what they want, and more of them than a peer may have, are closed.
+ */
+import { Clock, Deferred, Effect, Option, type Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
+import { Frame } from "../../protocol/relay/RelayFrame.ts"
+import type { Address } from "../../protocol/wire/Address.ts"
+import type { CannotStart, Child } from "./Child.ts"
+import * as FrameStream from "./FrameStream.ts"
+import * as KeeperSession from "./KeeperSession.ts"
+import * as LineSession from "./LineSession.ts"
+import type { Service } from "./ServiceTable.ts"
+import { StartLimits } from "./StartLimits.ts"
+import type { Upstream } from "./Upstream.ts"
+
+/** What a keeper is made of. */
+export interface Options {
+  /** How this host is called in errors to clients. */
+  readonly self: string
+  /** The service of that name, if it is exposed now. */
+  readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
+  /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
+  readonly isAllowed: (service: Service, remote: Address) => Effect.Effect<boolean>
+  readonly spawn: (service: Service) => Effect.Effect<Child, CannotStart, Scope.Scope>
+}
+
+/** One accepted stream. `ownPort` names the service whose own port it came to. */
+export interface Incoming<E> {
+  readonly duplex: Duplex<E>
+  readonly remote: Address
+  readonly ownPort?: string
+}
+
+/** One session as `mcp status` shows it. */
+export interface SessionStatus {
+  readonly service: string
+  readonly remote: Address
+  readonly isIdle: boolean
+  readonly inFlight: number
+  readonly pid: number | undefined
+  readonly stderrTail: ReadonlyArray<string>
+}
+
+/** A keeper at work. */
+export interface Keeper {
+  /** Serves one stream until it is no longer needed, then ends it. Never fails. */
+  readonly serve: <E>(incoming: Incoming<E>) => Effect.Effect<void>
+  /** Ends the sessions whose service is gone, or whose peer may no longer use it. */
+  readonly recheck: Effect.Effect<void>
+  readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
+}
+
+/** A keeper in the surrounding scope; its end stops every child. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Keeper, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const sessions = new Map<string, Entry>()
+  const starts = new StartLimits()
+  const streams = new Map<number, number>()
+  let lineSessions = 0
+
+  const admitted = (name: string, remote: Address): Effect.Effect<Option.Option<Service>> =>
+    Effect.gen(function* () {
+      const service = yield* options.find(name)
+      if (Option.isNone(service)) return service
+      return (yield* options.isAllowed(service.value, remote)) ? service : Option.none()
+    })
+
+  const spawn = (service: Service, remote: Address) =>
+    Effect.suspend(() => starts.take(service.name, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
+      Effect.andThen(options.spawn(service))
+    )
+
+  /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
+  const hasRoom = (service: Service, remote: Address): boolean => {
+    const all = [...sessions.values()]
+    if (all.filter((entry) => entry.service === service.name).length >= SESSIONS_PER_SERVICE) return false
+    const own = all.filter((entry) => entry.remote.node === remote.node)
+    if (own.length < SESSIONS_PER_PEER) return true
+    const idle = own.find((entry) => entry.relay?.session.isIdle() === true)
+    if (idle === undefined) return false
+    sessions.delete(idle.key)
+    idle.stop()
+    return true
+  }
+
+  const open = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello, key: string) {
+    const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
+    const fiber = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const session = yield* KeeperSession.make({
+          service: service.name,
+          self: options.self,
+          epoch: (hello.epoch ?? 0) + 1,
+          hello,
+          spawn: spawn(service, remote)
+        })
+        yield* Deferred.succeed(ready, session)
+        yield* Effect.ensuring(
+          session.run,
+          Effect.sync(() => sessions.get(key)?.relay?.session === session && sessions.delete(key))
+        )
+      })
+    ).pipe(Effect.forkIn(scope, { startImmediately: true }))
+    const session = yield* Deferred.await(ready)
+    const stop = () => fiber.interruptUnsafe()
+    const { upstream } = session
+    sessions.set(key, {
+      key,
+      service: service.name,
+      remote,
+      upstream,
+      stop,
+      relay: { session, resumeKey: hello.resumeKey }
+    })
+    return session
+  })
+
+  /** The session that a HELLO asks for: the one it proves to own, or a new one. */
+  const sessionFor = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello) {
+    const key = `${remote.node}/${hello.session}`
+    const entry = sessions.get(key)
+    if (entry?.relay !== undefined) {
+      const { resumeKey, session } = entry.relay
+      if (!isSameSecret(resumeKey, hello.resumeKey) || entry.service !== service.name) return refused("denied")
+      if (session.canResumeFrom(hello.rx)) return { session, resumed: true } as const
+      sessions.delete(key)
+      entry.stop()
+    }
+    if (!hasRoom(service, remote)) return refused("overloaded")
+    return { session: yield* open(service, remote, hello, key), resumed: false } as const
+  })
+
+  const serveFrames = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, head: Uint8Array) {
+    const stream = FrameStream.make(incoming.duplex, head)
+    const first = yield* Effect.timeout(stream.next, HELLO_TIMEOUT)
+    if (first._tag !== "Hello") return
+    const { hello } = first
+    if (hello.v !== VERSION) return yield* stream.send(Frame.Bye({ bye: { reason: "version" } }))
+    const service = yield* admitted(hello.service, incoming.remote)
+    // The same answer for what does not exist and for what is not for this peer, so that names cannot be probed.
+    if (Option.isNone(service)) return yield* stream.send(Frame.Bye({ bye: { reason: "denied" } }))
+    const found = yield* sessionFor(service.value, incoming.remote, hello)
+    if ("bye" in found) return yield* stream.send(Frame.Bye({ bye: found.bye }))
+    yield* found.session.attach(stream, hello, found.resumed)
+  })
+
+  const serveLines = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, name: string, head: Uint8Array) {
+    const { duplex, remote } = incoming
+    const service = yield* admitted(name, remote)
+    if (Option.isNone(service) || !hasRoom(service.value, remote)) return
+    const key = `${remote.node}/lines/${++lineSessions}`
+    const session = yield* LineSession.make({
+      service: name,
+      self: options.self,
+      duplex,
+      head,
+      spawn: spawn(service.value, remote)
+    })
+    const stopped = yield* Deferred.make<void>()
+    const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
+    sessions.set(key, { key, service: name, remote, upstream: session.upstream, stop, relay: undefined })
+    yield* Effect.raceFirst(session.run, Deferred.await(stopped)).pipe(
+      Effect.ensuring(Effect.sync(() => sessions.delete(key)))
+    )
+  }, Effect.scoped)
+
+  /** The first byte tells a plain line (it is a message) from a frame (it is a length) (mcp §6.2). */
+  const serveFrom =
+    <E>(incoming: Incoming<E>) =>
+    (head: Uint8Array): Effect.Effect<void, unknown> => {
+      if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head)
+      return incoming.ownPort === undefined ? Effect.void : serveLines(incoming, incoming.ownPort, head)
+    }
+
+  const serve = Effect.fnUntraced(function* <E>(incoming: Incoming<E>) {
+    const { node } = incoming.remote
+    const count = streams.get(node) ?? 0
+    if (count >= STREAMS_PER_PEER) return yield* incoming.duplex.end
+    streams.set(node, count + 1)
+    yield* Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT).pipe(
+      Effect.andThen(serveFrom(incoming)),
+      // Whatever a peer does to its stream ends that stream and nothing else.
+      Effect.catchCause((cause) => Effect.logDebug(`mcp: stream of ${node} ended`, cause)),
+      Effect.ensuring(incoming.duplex.end),
+      Effect.ensuring(Effect.sync(() => leave(streams, node)))
+    )
+  })
+
+  return {
+    serve,
+    recheck: Effect.suspend(() =>
+      Effect.forEach(
+        [...sessions.values()],
+        (entry) =>
+          Effect.flatMap(admitted(entry.service, entry.remote), (service) =>
+            Option.isSome(service) ? Effect.void : endOf(entry)
+          ),
+        { discard: true }
+      )
+    ),
+    status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf))
+  }
+})
+
+interface Entry {
+  readonly key: string
+  readonly service: string
+  readonly remote: Address
+  readonly upstream: Upstream
+  readonly stop: () => void
+  /** Absent for a plain line client, which has nothing to resume. */
+  readonly relay: { readonly session: KeeperSession.KeeperSession; readonly resumeKey: string } | undefined
+}
+
+const endOf = (entry: Entry): Effect.Effect<void> =>
+  entry.relay === undefined ? Effect.sync(entry.stop) : entry.relay.session.end({ reason: "denied" })
+
+const statusOf = (entry: Entry): Effect.Effect<SessionStatus> => {
+  const child = entry.upstream.child()
+  return Effect.map(child?.stderrTail ?? Effect.succeed([]), (stderrTail) => ({
+    service: entry.service,
+    remote: entry.remote,
+    isIdle: entry.relay?.session.isIdle() ?? false,
+    inFlight: entry.upstream.inFlight(),
+    pid: child?.pid,
+    stderrTail
+  }))
+}
+
+const refused = (reason: string): { readonly bye: Bye } => ({ bye: { reason } })
+
+const leave = (streams: Map<number, number>, node: number): void => {
+  const left = (streams.get(node) ?? 1) - 1
+  if (left === 0) streams.delete(node)
+  else streams.set(node, left)
+}
+
+/** In a time that does not tell how much of it was right. Both are 43 characters by their schema. */
+const isSameSecret = (a: string, b: string): boolean => {
+  let difference = a.length ^ b.length
+  for (let index = 0; index < a.length; index++) difference |= a.charCodeAt(index) ^ b.charCodeAt(index)
+  return difference === 0
+}
+
+/** Sessions, and so children, at the same time (mcp §6.4). */
+const SESSIONS_PER_PEER = 4
+const SESSIONS_PER_SERVICE = 32
+/** Streams of one peer, those without a session included. */
+const STREAMS_PER_PEER = 16
+const HELLO_TIMEOUT = "10 seconds"
+const OPEN_BRACE = 0x7b

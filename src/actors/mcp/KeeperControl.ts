@@ -1,0 +1,50 @@
+/**
+ * How commands talk to a running keeper: one JSON line each way on a socket that only the owner can open (mcp §8, rule 1).
+ * No peer reaches it: commands are configuration of the owner, never data from the overlay.
+ */
+import { Schema } from "effect"
+import { Service } from "./ServiceTable.ts"
+
+/** `expose` adds or replaces a service; `stop` ends the keeper and keeps the services for its next start. */
+export const Request = Schema.Union([
+  Schema.Struct({ op: Schema.Literal("expose"), service: Service }),
+  Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
+  Schema.Struct({ op: Schema.Literal("status") }),
+  Schema.Struct({ op: Schema.Literal("stop") })
+])
+/** What a keeper is asked. */
+export type Request = typeof Request.Type
+
+/** One client's session. `pid` is absent while no server runs for it. */
+export const Session = Schema.Struct({
+  service: Schema.String,
+  node: Schema.Int,
+  isIdle: Schema.Boolean,
+  inFlight: Schema.Int,
+  pid: Schema.optionalKey(Schema.Int),
+  stderrTail: Schema.Array(Schema.String)
+})
+/** One client's session. */
+export type Session = typeof Session.Type
+
+/** What a keeper does now. `problems` are whole sentences: no daemon, a port in use. */
+export const State = Schema.Struct({
+  pid: Schema.Int,
+  isConnected: Schema.Boolean,
+  problems: Schema.Array(Schema.String),
+  services: Schema.Array(Service),
+  sessions: Schema.Array(Session)
+})
+/** What a keeper does now. */
+export type State = typeof State.Type
+
+/** The state after the request, or why it was refused; `code` is one of the command line's. */
+export const Reply = Schema.Union([
+  Schema.Struct({ ok: Schema.Literal(true), state: State }),
+  Schema.Struct({ ok: Schema.Literal(false), code: Schema.String, detail: Schema.String })
+])
+/** A keeper's answer. */
+export type Reply = typeof Reply.Type
+
+/** Longer lines are refused. */
+export const LINE_BYTES_MAX = 1_048_576

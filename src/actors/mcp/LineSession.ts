@@ -1,0 +1,65 @@
+/**
+ * A client that speaks plain newline-separated JSON-RPC on a service's own port (mcp §6.2): one stream, one child, and
+ * nothing to resume.
+ */
+import { type Cause, Effect, type Scope } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
+import * as Upstream from "./Upstream.ts"
+
+/** What such a client is served with; `head` are bytes already read. */
+export interface Options<E> {
+  readonly service: string
+  readonly self: string
+  readonly duplex: Duplex<E>
+  readonly head: Uint8Array
+  readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+}
+
+/** A session of one stream. */
+export interface LineSession<E> {
+  readonly upstream: Upstream.Upstream
+  /** Serves the stream to its end; what is still being worked on then may finish for a while. */
+  readonly run: Effect.Effect<void, E | Cause.Done | Upstream.ServerChanged>
+}
+
+/** A session without a child yet. */
+export const make = Effect.fnUntraced(function* <E>(
+  options: Options<E>
+): Effect.fn.Return<LineSession<E>, never, Scope.Scope> {
+  const { duplex } = options
+  const upstream = yield* Upstream.make({
+    service: options.service,
+    self: options.self,
+    spawn: options.spawn,
+    clientBytesMax: MESSAGE_BYTES_MAX,
+    // A client that reads no more is noticed by the reading side.
+    toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))
+  })
+  const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  const passOn = (chunk: Uint8Array) =>
+    Effect.forEach(
+      lines.push(chunk),
+      (line) =>
+        line._tag === "Whole"
+          ? upstream.fromClient(line.bytes)
+          : Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
+      { discard: true }
+    )
+  const run = passOn(options.head).pipe(
+    Effect.andThen(Effect.forever(Effect.flatMap(duplex.read, passOn))),
+    Effect.ensuring(Effect.timeoutOption(answered(upstream), FINISH_TIMEOUT))
+  )
+  return { upstream, run }
+})
+
+const answered = (upstream: Upstream.Upstream): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    upstream.inFlight() === 0 ? Effect.void : Effect.andThen(Effect.sleep("50 millis"), answered(upstream))
+  )
+
+const NEWLINE = Uint8Array.of(0x0a)
+const FINISH_TIMEOUT = "10 seconds"

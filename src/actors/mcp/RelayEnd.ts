@@ -1,0 +1,153 @@
+/**
+ * One end of a relay session at work (mcp §6.2): messages are sent and taken here, and any number of streams carry them,
+ * one at a time. It moves bytes, wakes whoever waits and keeps the session's timer; every rule is `RelaySession`'s.
+ */
+import { Clock, Effect, Latch, Result, type Scope } from "effect"
+import { DeadlineTimer } from "../../core/actor/DeadlineTimer.ts"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { Bye, Limits } from "../../protocol/relay/RelayControl.ts"
+import { encode, Frame } from "../../protocol/relay/RelayFrame.ts"
+import type { Message } from "../../protocol/relay/RelayMessage.ts"
+import { type Config, RelaySession } from "../../protocol/relay/RelaySession.ts"
+import { type FrameStream, StreamLost } from "./FrameStream.ts"
+
+/** A session and the waiting around it. */
+export interface RelayEnd {
+  readonly session: RelaySession
+  /** Accepts a message and gives its ordinal; waits while too much is unconfirmed. */
+  readonly send: (message: Uint8Array) => Effect.Effect<number>
+  /** Accepts a message without waiting: for what is small, or after `room`. */
+  readonly sendNow: (message: Uint8Array) => number
+  /** Waits until `send` would not wait. */
+  readonly room: Effect.Effect<void>
+  /** Waits for the next whole message. It must then be `handedOver`, before the next is. */
+  readonly take: Effect.Effect<Message>
+  /** Confirms a message. */
+  readonly handedOver: (message: Message) => void
+  /**
+   * Carries the session over one stream until the other side says BYE, or the stream fails. `peerRx` and `peerLimits` are
+   * those of the HELLO or WELCOME. The stream itself is not closed.
+   */
+  readonly carry: (stream: FrameStream, peerRx: number, peerLimits: Limits) => Effect.Effect<Bye, StreamLost>
+  /** Says BYE once everything sendable is written; the running `carry` then ends with it. */
+  readonly sayGoodbye: (bye: Bye) => void
+  /** Waits until the other side has handed over everything sent, on however many streams. */
+  readonly drained: Effect.Effect<void>
+}
+
+/** An end without a stream. */
+export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Return<RelayEnd, never, Scope.Scope> {
+  const session = new RelaySession(config)
+  const clock = yield* Clock.Clock
+  const outgoing = Latch.makeUnsafe(false)
+  const incoming = Latch.makeUnsafe(false)
+  const room = Latch.makeUnsafe(false)
+  const now = () => MonotonicTime.nowMsUnsafe(clock)
+  let goodbye: Bye | undefined
+  const timer = new DeadlineTimer(clock, yield* Effect.context<never>(), () => {
+    timer.takeFired()
+    session.timeout(now())
+    changed()
+  })
+  yield* Effect.addFinalizer(() => Effect.sync(() => timer.cancel()))
+
+  /** To be called after anything that may have changed what the session wants. */
+  const changed = (): void => {
+    outgoing.openUnsafe()
+    if (session.canSend) room.openUnsafe()
+    const deadlineMs = session.deadlineMs()
+    if (deadlineMs !== undefined) timer.arm(deadlineMs, false)
+  }
+
+  const sendNow = (message: Uint8Array): number => {
+    const ordinal = session.send(message)
+    changed()
+    return ordinal
+  }
+
+  const waitFor = <A>(latch: Latch.Latch, attempt: () => A | undefined): Effect.Effect<A> =>
+    Effect.gen(function* () {
+      while (true) {
+        const value = attempt()
+        if (value !== undefined) return value
+        latch.closeUnsafe()
+        yield* latch.await
+      }
+    })
+
+  /** Several small frames in one write, but never more than one chunk's worth beyond the first. */
+  const nextWrite = (): Uint8Array | undefined => {
+    const frames: Array<Uint8Array> = []
+    let sizeBytes = 0
+    while (sizeBytes < WRITE_BYTES) {
+      const frame = session.nextFrame(now())
+      if (frame === undefined) break
+      frames.push(frame)
+      sizeBytes += frame.length
+    }
+    const [first] = frames
+    return frames.length > 1 ? Bytes.concat(...frames) : first
+  }
+
+  const write = (stream: FrameStream): Effect.Effect<Bye, StreamLost> =>
+    Effect.gen(function* () {
+      while (true) {
+        outgoing.closeUnsafe()
+        if (session.isSilent) return yield* new StreamLost({ reason: "Silent", detail: "no answer to pings" })
+        const bytes = nextWrite()
+        if (bytes !== undefined) {
+          yield* stream.write(bytes)
+        } else if (goodbye !== undefined) {
+          yield* stream.write(encode(Frame.Bye({ bye: goodbye })))
+          return goodbye
+        } else {
+          yield* outgoing.await
+        }
+      }
+    })
+
+  const read = (stream: FrameStream): Effect.Effect<Bye, StreamLost> =>
+    Effect.gen(function* () {
+      while (true) {
+        for (const frame of yield* stream.read) {
+          if (frame._tag === "Bye") return frame.bye
+          const received = session.receive(frame, now())
+          if (Result.isFailure(received)) {
+            return yield* new StreamLost({ reason: "Violation", detail: received.failure.reason })
+          }
+        }
+        incoming.openUnsafe()
+        changed()
+      }
+    })
+
+  return {
+    session,
+    sendNow,
+    room: Effect.asVoid(waitFor(room, () => session.canSend || undefined)),
+    send: (message) => waitFor(room, () => (session.canSend ? sendNow(message) : undefined)),
+    take: waitFor(incoming, () => session.nextMessage()),
+    handedOver: (message) => {
+      session.handedOver(message, now())
+      changed()
+    },
+    carry: (stream, peerRx, peerLimits) =>
+      Effect.suspend(() => {
+        const attached = session.attach(peerRx, peerLimits, now())
+        if (Result.isFailure(attached)) {
+          return new StreamLost({ reason: "Violation", detail: attached.failure.reason })
+        }
+        changed()
+        return Effect.raceFirst(read(stream), write(stream))
+      }).pipe(Effect.ensuring(Effect.sync(() => session.detach()))),
+    sayGoodbye: (bye) => {
+      goodbye = bye
+      outgoing.openUnsafe()
+    },
+    drained: Effect.asVoid(waitFor(room, () => session.isDrained || undefined))
+  }
+})
+
+/** Enough for one full chunk per write, so that the stream below sees neither tiny nor huge writes. */
+const WRITE_BYTES = 65_536

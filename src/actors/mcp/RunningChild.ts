@@ -1,0 +1,155 @@
+/**
+ * One life of a server's child: reads what it says to the end, passes it on, and tells how it ended. What outlives the
+ * child (the client's calls, the record of the opening) belongs to its `Upstream`.
+ */
+import { type Cause, Deferred, Effect, Queue, Result, type Scope } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import { InFlight } from "../../protocol/relay/InFlight.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import type { Opening } from "../../protocol/relay/Opening.ts"
+import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { Child } from "./Child.ts"
+
+/** What a running child shares with its `Upstream`. */
+export interface Options {
+  readonly service: string
+  readonly clientBytesMax: number
+  /** The two failures that are answered here. */
+  readonly tooLarge: BridgeError.BridgeError
+  readonly overloaded: BridgeError.BridgeError
+  readonly opening: Opening
+  /** The client's calls. */
+  readonly calls: InFlight
+  readonly toClient: (message: Uint8Array) => Effect.Effect<void>
+  /** Told once, when the child says nothing more. */
+  readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
+}
+
+/** A child that runs. */
+export interface RunningChild {
+  readonly child: Child
+  /** One message; if the child is gone this does nothing, because its end is reported elsewhere. */
+  readonly write: (message: Uint8Array) => Effect.Effect<void>
+  /** False for an answer to something that this child never asked: it was meant for one before it. */
+  readonly wants: (envelope: JsonRpcPeek.Envelope) => boolean
+  /** Tells the child what the one before knew; false if its answer is another, or none comes. */
+  readonly replay: Effect.Effect<boolean>
+}
+
+/** Starts reading, in the scope of the child. */
+export const run = Effect.fnUntraced(function* (
+  child: Child,
+  options: Options
+): Effect.fn.Return<RunningChild, never, Scope.Scope> {
+  /** What the server asked of the client. */
+  const asked = new InFlight()
+  /** Repeated requests whose answers the client has had. */
+  const replayed = new InFlight()
+  const initialized = yield* Deferred.make<boolean>()
+  const answers = yield* Queue.dropping<Uint8Array, Cause.Done>(ANSWERS_MAX)
+
+  const write = (message: Uint8Array) =>
+    // One write for message and newline: a message must never be followed by another's first bytes.
+    Effect.ignore(child.stdio.write(Bytes.concat(message, NEWLINE)))
+
+  /** Answers the server. Not written here, because a server that waits for its reader would never read it. */
+  const answer = (reason: BridgeError.BridgeError, id: string) => Queue.offer(answers, BridgeError.encode(reason, id))
+
+  const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>
+    Effect.gen(function* () {
+      yield* Effect.logWarning(`mcp ${options.service}: the server sent a message of ${sizeBytes} bytes; too large`)
+      for (const item of envelope === undefined ? [] : JsonRpcPeek.messages(envelope)) {
+        if (item._tag === "Request") yield* answer(options.tooLarge, item.id)
+        if (item._tag !== "Response" || replayed.settle(item.id) !== undefined) continue
+        options.calls.settle(item.id)
+        yield* options.toClient(BridgeError.encode(options.tooLarge, item.id))
+      }
+    })
+
+  /** What a message changes here; false if the client must not see it. */
+  const note = (envelope: JsonRpcPeek.Envelope, bytes: Uint8Array): Effect.Effect<boolean> =>
+    Effect.gen(function* () {
+      if (envelope._tag === "Response") {
+        const call = replayed.settle(envelope.id)
+        if (call?.method === "initialize") yield* Deferred.succeed(initialized, options.opening.isSame(bytes))
+        if (call !== undefined) return false
+      }
+      for (const item of JsonRpcPeek.messages(envelope)) {
+        if (item._tag === "Response") options.calls.settle(item.id)
+        if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
+        if (item._tag !== "Request") continue
+        if (asked.size >= ASKED_MAX) {
+          yield* answer(options.overloaded, item.id)
+          return false
+        }
+        asked.add(item.id, item.method, 0)
+      }
+      options.opening.received(bytes, envelope)
+      return true
+    })
+
+  const receive = (line: Line): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      if (line._tag === "Oversized") return yield* replaceOversized(line.envelope, line.sizeBytes)
+      const peeked = JsonRpcPeek.peek(line.bytes)
+      if (Result.isFailure(peeked)) {
+        return yield* Effect.logWarning(
+          `mcp ${options.service}: dropped a line of the server: ${peeked.failure.reason}`
+        )
+      }
+      if (line.bytes.length > options.clientBytesMax) {
+        return yield* replaceOversized(peeked.success, line.bytes.length)
+      }
+      if (yield* note(peeked.success, line.bytes)) yield* options.toClient(line.bytes)
+    })
+
+  const readAll = Effect.gen(function* () {
+    const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+    while (true) for (const line of lines.push(yield* child.stdio.read)) yield* receive(line)
+  })
+
+  const self: RunningChild = {
+    child,
+    write,
+    wants: (envelope) => envelope._tag !== "Response" || asked.settle(envelope.id) !== undefined,
+    replay: Effect.gen(function* () {
+      for (const { bytes, id } of options.opening.replays) {
+        const envelope = Result.getOrUndefined(JsonRpcPeek.peek(bytes))
+        if (id !== undefined && envelope?._tag === "Request") replayed.add(id, envelope.method, 0)
+        yield* write(bytes)
+        // Nothing may follow `initialize` before its answer.
+        if (envelope?._tag === "Request" && envelope.method === "initialize") {
+          const isSame = yield* Effect.timeoutOption(Deferred.await(initialized), REPLAY_TIMEOUT)
+          if (isSame._tag === "None" || !isSame.value) return false
+        }
+      }
+      return true
+    })
+  }
+  yield* Queue.take(answers).pipe(Effect.flatMap(write), Effect.forever, Effect.ignore, Effect.forkScoped)
+  yield* readAll.pipe(
+    Effect.ignore,
+    Effect.andThen(Effect.timeoutOption(child.exited, EXIT_GRACE)),
+    Effect.flatMap((exit) =>
+      Effect.gen(function* () {
+        yield* Deferred.succeed(initialized, false)
+        const tail = yield* child.stderrTail
+        const last = tail.slice(-STDERR_LINES_LOGGED).join("\n")
+        yield* options.ended(self, `${exit._tag === "Some" ? exit.value : "it closed its output"}\n${last}`.trimEnd())
+      })
+    ),
+    Effect.forkScoped
+  )
+  return self
+})
+
+const NEWLINE = Uint8Array.of(0x0a)
+/** Requests of the server that wait for the client. */
+const ASKED_MAX = 1024
+/** Answers of ours that wait for the server. */
+const ANSWERS_MAX = 64
+const REPLAY_TIMEOUT = "30 seconds"
+const EXIT_GRACE = "1 second"
+const STDERR_LINES_LOGGED = 5

@@ -1,0 +1,65 @@
+/**
+ * The services that this node exposes, and to whom (mcp §8, rules 1 and 2): kept in `services.json`, mode 0600, written by
+ * nobody but the owner's commands. An empty `allowed` allows nobody (security rule 3).
+ */
+import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as JsonFile from "../../core/storage/JsonFile.ts"
+import { ServiceName } from "../../protocol/relay/RelayControl.ts"
+
+/** A peer that may use a service: its key decides, address and name are for people (security rule 1). */
+export const AllowedPeer = Schema.Struct({
+  node: Schema.Int,
+  /** Ed25519, base64. */
+  publicKey: Schema.String,
+  name: Schema.String
+})
+/** One allowed peer. */
+export type AllowedPeer = typeof AllowedPeer.Type
+
+/** One exposed server. */
+export const Service = Schema.Struct({
+  name: ServiceName,
+  command: Schema.NonEmptyString,
+  args: Schema.Array(Schema.String),
+  cwd: Schema.optionalKey(Schema.String),
+  env: Schema.Record(Schema.String, Schema.String),
+  allowed: Schema.Array(AllowedPeer),
+  /** A virtual port of its own, where plain newline-separated JSON-RPC is served as well. */
+  port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
+  createdAtSeconds: Schema.Int
+})
+/** One exposed server. */
+export type Service = typeof Service.Type
+
+/** All of them, by name. */
+export type ServiceTable = ReadonlyMap<string, Service>
+
+/** Whether the peer with this key may use the service. A node id alone proves nothing. */
+export const isAllowed = (service: Service, node: number, publicKey: string | undefined): boolean =>
+  publicKey !== undefined && service.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey)
+
+/** The command line as a person would type it, quoted where a shell would split it. For showing, never for running. */
+export const commandLine = (service: Pick<Service, "command" | "args">): string =>
+  [service.command, ...service.args].map(quoted).join(" ")
+
+/** The services in the file; none if there is no file. */
+export const load = (path: string): Effect.Effect<ServiceTable, JsonFile.JsonFileError, FileSystem.FileSystem> =>
+  Effect.map(
+    JsonFile.load(path, File),
+    Option.match({
+      onNone: () => new Map(),
+      onSome: ({ services }) => new Map(services.map((service) => [service.name, service]))
+    })
+  )
+
+/** Replaces the file in one step. */
+export const save = (
+  path: string,
+  table: ServiceTable
+): Effect.Effect<void, JsonFile.JsonFileError, FileSystem.FileSystem | Path.Path> =>
+  JsonFile.save(path, File, { v: 1, services: [...table.values()] })
+
+const File = Schema.Struct({ v: Schema.Literal(1), services: Schema.Array(Service) })
+
+const quoted = (word: string): string =>
+  /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`

@@ -1,0 +1,176 @@
+/**
+ * The command that an MCP client starts (mcp §6.1): to the client it is a stdio server, to the keeper the other end of a
+ * relay session. It dials at once, again whenever the stream is lost, and answers every call that it cannot pass on.
+ *
+ * Owns the connection and the client's streams. It ends when the client closes its output, or the session cannot go on.
+ */
+import { Clock, Deferred, Effect, Random, type Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import { type CannotReach, type Failure, ofBye, ofDial, type Target } from "./ShimFailure.ts"
+import * as ShimLink from "./ShimLink.ts"
+import * as ShimSession from "./ShimSession.ts"
+
+/** What a shim is made of. */
+export interface Options<E, E2> {
+  /** The client: its messages are read, ours written. Nothing else is ever written. */
+  readonly client: Duplex<E>
+  readonly target: Target
+  /** A stream to the MCP port of the peer. */
+  readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
+}
+
+/**
+ * Serves the client to its end. When the client closes, calls that are still worked on may finish for a while; an
+ * interruption says goodbye at once.
+ */
+export const run = Effect.fn("Shim.run")(function* <E, E2>(
+  options: Options<E, E2>
+): Effect.fn.Return<void, never, Crypto> {
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const session = yield* ShimSession.make(options.client, options.target)
+      const farewell = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(connect(options, session, farewell))
+      // Runs before the connection is interrupted, whatever the reason of the end.
+      yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
+      const served = Effect.andThen(
+        readClient(options.client, session),
+        Effect.timeoutOption(session.settled, FINISH_TIMEOUT)
+      )
+      yield* Effect.raceFirst(served, session.over)
+    })
+  )
+})
+
+const readClient = <E>(client: Duplex<E>, session: ShimSession.ShimSession): Effect.Effect<void> => {
+  const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  return Effect.gen(function* () {
+    while (true) for (const line of lines.push(yield* client.read)) yield* session.fromClient(line)
+  }).pipe(
+    Effect.ignore,
+    Effect.andThen(
+      Effect.suspend(() => {
+        const last = lines.finish()
+        return last === undefined ? Effect.void : session.fromClient(last)
+      })
+    )
+  )
+}
+
+const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferred<void>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { relay } = session.epoch()
+    if (!relay.session.isAttached) return Effect.void
+    relay.sayGoodbye(CLOSED)
+    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), GOODBYE_TIMEOUT))
+  })
+
+/** What came of one attempt to reach the keeper. */
+type Outcome =
+  | { readonly _tag: "Carried" }
+  | { readonly _tag: "Failed"; readonly failure: Failure; readonly isFinal: boolean }
+
+/** Keeps the session on a stream, for as long as the shim lives. */
+const connect = Effect.fnUntraced(function* <E, E2>(
+  options: Options<E, E2>,
+  session: ShimSession.ShimSession,
+  farewell: Deferred.Deferred<void>
+) {
+  const clock = yield* Clock.Clock
+  const now = () => MonotonicTime.nowMsUnsafe(clock)
+  let downSinceMs = now()
+  let patienceMs = FIRST_PATIENCE_MS
+  let failures = 0
+  /** The last failure told; the same one again is no news. */
+  let logged = ""
+  while (true) {
+    const startedAtMs = now()
+    session.demand.closeUnsafe()
+    const { relay } = session.epoch()
+    const outcome = yield* attempt(options, session, farewell)
+    // A stream that lives shorter than this does not count as a connection, or a keeper in trouble would be dialled
+    // without pause and the calls would wait for ever.
+    const wasUp = outcome._tag === "Carried" && now() - startedAtMs >= STABLE_MS
+    if (wasUp) {
+      failures = 0
+      logged = ""
+      patienceMs = PATIENCE_MS
+      // A path that died silently has been dead since it was last heard, not since that was noticed.
+      downSinceMs = relay.session.heardAtMs ?? now()
+    }
+    if (outcome._tag === "Failed") {
+      if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
+      logged = outcome.failure.message
+      const isTooLong = now() - downSinceMs >= patienceMs
+      if (outcome.isFinal || isTooLong) yield* session.fail(outcome.failure)
+      // Nothing will change by itself: wait until the client wants something again.
+      if (outcome.isFinal) yield* session.demand.await
+    } else if (now() - downSinceMs >= patienceMs && !wasUp) {
+      yield* session.fail(FLAPPING)
+    }
+    yield* Effect.sleep(yield* redialDelayMs(failures++))
+  }
+})
+
+/** One stream, from dial to loss. */
+const attempt = <E, E2>(
+  { dial, target }: Options<E, E2>,
+  session: ShimSession.ShimSession,
+  farewell: Deferred.Deferred<void>
+): Effect.Effect<Outcome> =>
+  Effect.gen(function* () {
+    const before = session.epoch()
+    const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx)
+    if (opened._tag === "Refused") return refused(target, { reason: opened.reason })
+    const { stream, welcome } = opened
+    const { ended, relay } = yield* session.welcomed(welcome)
+    const rx = welcome.resumed ? welcome.rx : 0
+    const bye = yield* Effect.raceFirst(
+      relay.carry(stream, rx, welcome.limits ?? LIMITS_DEFAULT),
+      Effect.as(ended, ABANDONED)
+    )
+    yield* stream.end
+    if (bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
+    if (bye !== CLOSED) return refused(target, bye)
+    yield* Deferred.succeed(farewell, undefined)
+    return yield* Effect.never
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("StreamLost", ({ detail, reason }) =>
+      Effect.as(Effect.logDebug(`mcp: stream lost: ${reason} ${detail}`), { _tag: "Carried" } as const)
+    ),
+    Effect.catchTag("CannotReach", (error) =>
+      Effect.succeed({ _tag: "Failed", failure: ofDial(error), isFinal: error.isFinal } as const)
+    )
+  )
+
+const refused = (target: Target, bye: Bye): Outcome => ({ _tag: "Failed", failure: ofBye(target, bye), isFinal: true })
+
+/** At once, then 100 ms, doubling to 5 s, spread by a quarter (mcp §6.2). */
+const redialDelayMs = (failures: number): Effect.Effect<number> => {
+  if (failures === 0) return Effect.succeed(0)
+  const delayMs = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** (failures - 1))
+  return Effect.map(Random.next, (random) => delayMs * (0.75 + random / 2))
+}
+
+/** Our own goodbye; a keeper that says the same word is another matter. */
+const CLOSED: Bye = { reason: "closed" }
+const ABANDONED: Bye = { reason: "abandoned" }
+const FLAPPING: Failure = {
+  kind: "unreachable",
+  message: "The connection is lost as soon as it is made.",
+  retryable: true
+}
+const STABLE_MS = 1000
+/** How long calls wait for a connection that may come back. Official SDKs give up after 60 s (mcp §3). */
+const PATIENCE_MS = 20_000
+/** The same before there ever was one: then the reason is more likely one that waiting does not change. */
+const FIRST_PATIENCE_MS = 5000
+const REDIAL_MIN_MS = 100
+const REDIAL_MAX_MS = 5000
+const FINISH_TIMEOUT = "10 seconds"
+const GOODBYE_TIMEOUT = "1 second"

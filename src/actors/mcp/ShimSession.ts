@@ -1,0 +1,304 @@
+/**
+ * What a shim knows of its client's session, whatever stream carries it (mcp §6.3): which calls wait, what opened the
+ * session, which epoch it is in. It decides what becomes of every call when the other side has lost its state.
+ *
+ * Owns the current epoch with its `RelayEnd`; told by the client's side and by the connection, both of one `Shim`.
+ */
+import { Deferred, Effect, Exit, Latch, Result, Scope, Semaphore } from "effect"
+import { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import { InFlight } from "../../protocol/relay/InFlight.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import type { Line } from "../../protocol/relay/LineSplitter.ts"
+import { Opening } from "../../protocol/relay/Opening.ts"
+import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../protocol/relay/RelayControl.ts"
+import type { Message } from "../../protocol/relay/RelayMessage.ts"
+import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
+import * as RelayEnd from "./RelayEnd.ts"
+import { errorOf, type Failure, type Target } from "./ShimFailure.ts"
+import type { Credentials } from "./ShimLink.ts"
+
+/** A client's session over all its epochs. */
+export interface ShimSession {
+  /** The epoch that the next stream carries. It changes with `welcomed` and `fail`. */
+  readonly epoch: () => Epoch
+  /** One line of the client; waits while too much is on the way. */
+  readonly fromClient: (line: Line) => Effect.Effect<void>
+  /** The keeper has answered: gives the epoch to carry, a new one if it has lost its state. */
+  readonly welcomed: (welcome: Welcome) => Effect.Effect<Epoch>
+  /** Answers every call that waits and starts over: the next WELCOME begins a new session. */
+  readonly fail: (failure: Failure) => Effect.Effect<void>
+  /** Opened by every request: somebody wants the connection. */
+  readonly demand: Latch.Latch
+  /** Waits until no call waits and everything sent has arrived. */
+  readonly settled: Effect.Effect<void>
+  /** Completes when the session can never go on: the client is gone, or another server stands in its place. */
+  readonly over: Effect.Effect<void>
+}
+
+/** One numbering of messages: it ends when either side has forgotten it. */
+export interface Epoch {
+  readonly credentials: Credentials
+  readonly relay: RelayEnd.RelayEnd
+  /** Completes when another epoch has taken its place. */
+  readonly ended: Effect.Effect<void>
+}
+
+/** A session that has not been carried yet. */
+export const make = Effect.fnUntraced(function* <E>(
+  client: Duplex<E>,
+  target: Target
+): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
+  const scope = yield* Effect.scope
+  const crypto = yield* Crypto
+  const calls = new InFlight()
+  const opening = new Opening()
+  const demand = Latch.makeUnsafe(true)
+  const answered = Latch.makeUnsafe(false)
+  const over = yield* Deferred.make<void>()
+  const writing = yield* Semaphore.make(1)
+
+  const write = (message: Uint8Array) =>
+    client.write(Bytes.concat(message, NEWLINE)).pipe(
+      writing.withPermits(1),
+      Effect.catchCause(() => Deferred.succeed(over, undefined)),
+      Effect.asVoid
+    )
+
+  const freshCredentials = (): Credentials => ({
+    session: Bytes.toHex(crypto.randomBytes(SESSION_BYTES)),
+    resumeKey: base64Url(crypto.randomBytes(RESUME_KEY_BYTES)),
+    service: target.service,
+    epoch: 0
+  })
+
+  const begin = Effect.fnUntraced(function* (credentials: Credentials, carried: ReadonlyArray<Uint8Array>) {
+    const epochScope = yield* Scope.fork(scope, "sequential")
+    const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
+    const ended = yield* Deferred.make<void>()
+    const [first, ...later] = opening.isComplete ? opening.replays : []
+    const state: State = {
+      credentials,
+      relay,
+      ended: Deferred.await(ended),
+      close: Effect.andThen(Deferred.succeed(ended, undefined), Scope.close(epochScope, Exit.void)),
+      replayed: new InFlight(),
+      // A legacy server that knows nothing must be told what the old one knew before it gets a call.
+      held: first === undefined ? undefined : { replays: later, messages: [], sizeBytes: 0 },
+      wasCarried: false
+    }
+    if (first !== undefined) sendReplay(state, first)
+    for (const message of carried) submit(state, message)
+    yield* Effect.forkIn(pump(state), epochScope)
+    return state
+  })
+
+  const sendReplay = (state: State, { bytes, id }: { readonly bytes: Uint8Array; readonly id: string | undefined }) => {
+    if (id !== undefined) state.replayed.add(id, "", 0)
+    state.relay.sendNow(bytes)
+  }
+
+  /** Accepts a message of the client for an epoch. */
+  const submit = (state: State, message: Uint8Array): void => {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    if (requests.length > 0) state.relay.session.isWaiting = true
+    let ordinal = Number.POSITIVE_INFINITY
+    if (state.held === undefined) ordinal = state.relay.sendNow(message)
+    else {
+      state.held.messages.push(message)
+      state.held.sizeBytes += message.length
+    }
+    for (const { id, method } of requests) calls.add(id, method, ordinal)
+  }
+
+  /** The server has answered the repeated `initialize`: the rest may follow. */
+  const release = (state: State): void => {
+    const held = state.held
+    if (held === undefined) return
+    state.held = undefined
+    for (const replay of held.replays) sendReplay(state, replay)
+    for (const message of held.messages) submit(state, message)
+  }
+
+  const replayAnswered = (state: State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
+    if (state.held === undefined) return Effect.void
+    if (isError) {
+      const message = `The server ${target.service} on ${target.peer} could not be opened again.`
+      return fail({ kind: "unreachable", message, retryable: true })
+    }
+    if (opening.isSame(bytes)) return Effect.sync(() => release(state))
+    return Effect.andThen(
+      Effect.logWarning(`mcp: the server ${target.service} is not the one it was; the client must start anew`),
+      Deferred.succeed(over, undefined)
+    )
+  }
+
+  const replaceTooLarge = (state: State, envelope: JsonRpcPeek.Envelope): Effect.Effect<void> => {
+    const error = { kind: "tooLarge", message: TOO_LARGE, retryable: false, delivered: true, ...target } as const
+    return Effect.forEach(
+      JsonRpcPeek.messages(envelope),
+      (item) => {
+        if (item._tag === "Response") return write(BridgeError.encode(error, item.id))
+        if (item._tag === "Request") state.relay.sendNow(BridgeError.encode(error, item.id))
+        return Effect.void
+      },
+      { discard: true }
+    )
+  }
+
+  /** One message of the server. */
+  const deliver = Effect.fnUntraced(function* (state: State, message: Message, afterProgress: boolean) {
+    const peeked = JsonRpcPeek.peek(message.bytes)
+    if (Result.isFailure(peeked)) {
+      yield* Effect.logWarning(`mcp: dropped a message of ${target.peer}: ${peeked.failure.reason}`)
+      return false
+    }
+    const envelope = peeked.success
+    const isResponse = envelope._tag === "Response"
+    if (isResponse && state.replayed.settle(envelope.id) !== undefined) {
+      yield* replayAnswered(state, message.bytes, envelope.isError)
+      return false
+    }
+    for (const { id } of JsonRpcPeek.responses(envelope)) calls.settle(id)
+    state.relay.session.isWaiting = calls.size > 0
+    answered.openUnsafe()
+    opening.received(message.bytes, envelope)
+    // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
+    if (isResponse && afterProgress) yield* Effect.yieldNow
+    if (message.bytes.length > STDIO_MESSAGE_BYTES_MAX) yield* replaceTooLarge(state, envelope)
+    else yield* write(message.bytes)
+    return envelope._tag === "Notification" && envelope.method === "notifications/progress"
+  })
+
+  const pump = (state: State): Effect.Effect<never> =>
+    Effect.gen(function* () {
+      let afterProgress = false
+      while (true) {
+        const message = yield* state.relay.take
+        afterProgress = yield* deliver(state, message, afterProgress)
+        state.relay.handedOver(message)
+      }
+    })
+
+  const answer = (call: { readonly id: string; readonly method: string }, failure: Failure, wasSent: boolean) =>
+    write(BridgeError.encode(errorOf(target, failure, wasSent, BridgeError.isHarmlessTwice(call.method)), call.id))
+
+  const replace = Effect.fnUntraced(function* (credentials: Credentials, carried: ReadonlyArray<Uint8Array>) {
+    const previous = current
+    current = yield* begin(credentials, carried)
+    // Closed by another fiber: this one may belong to what is closed.
+    yield* Effect.forkIn(previous.close, scope)
+    return current
+  })
+
+  const fail = (failure: Failure): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const { session } = current.relay
+      const waiting = calls.drain()
+      const replaced = replace(freshCredentials(), [])
+      yield* replaced
+      yield* Effect.forEach(waiting, (call) => answer(call, failure, session.wasSent(call.at)), { discard: true })
+      answered.openUnsafe()
+    })
+
+  const welcomed = Effect.fnUntraced(function* (welcome: Welcome) {
+    const state = current
+    if (welcome.resumed || !state.wasCarried) {
+      state.wasCarried = true
+      state.credentials = { ...state.credentials, epoch: welcome.epoch }
+      return state
+    }
+    // The keeper has forgotten the session: what it may have seen is in doubt, the rest is sent to its successor.
+    const { session } = state.relay
+    const lost = calls.drain(({ at }) => session.wasSent(at))
+    const carried = state.held?.messages ?? session.unsent.map(({ bytes }) => bytes)
+    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, carried)
+    next.wasCarried = true
+    const message = `${target.peer} was restarted.`
+    yield* Effect.forEach(lost, (call) => answer(call, { kind: "unreachable", message, retryable: true }, true), {
+      discard: true
+    })
+    return next
+  })
+
+  /** Waits until the current epoch takes another message. */
+  const room = Effect.gen(function* () {
+    while (true) {
+      const state = current
+      const isHeldFull = state.held !== undefined && state.held.sizeBytes >= MESSAGE_BYTES_MAX
+      if (!isHeldFull && state.relay.session.canSend) return
+      yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : state.relay.room, state.ended)
+    }
+  })
+
+  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) => {
+    const error = { kind, message, retryable: kind === "overloaded", delivered: false, ...target }
+    return Effect.forEach(
+      envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
+      ({ id }) => write(BridgeError.encode(error, id)),
+      { discard: true }
+    )
+  }
+
+  const fromClient = Effect.fnUntraced(function* (line: Line) {
+    if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)
+    const peeked = JsonRpcPeek.peek(line.bytes)
+    if (Result.isFailure(peeked)) {
+      return yield* Effect.logWarning(`mcp: dropped a line of the client: ${peeked.failure.reason}`)
+    }
+    const envelope = peeked.success
+    const requests = JsonRpcPeek.requests(envelope)
+    if (calls.size + requests.length > IN_FLIGHT_MAX) {
+      return yield* refuse(envelope, "overloaded", `${IN_FLIGHT_MAX} requests are unanswered. Wait for some of them.`)
+    }
+    yield* room
+    for (const item of JsonRpcPeek.messages(envelope)) {
+      if (item._tag === "Notification" && item.cancels !== undefined) calls.cancel(item.cancels)
+    }
+    opening.sent(line.bytes, envelope)
+    submit(current, line.bytes)
+    if (requests.length > 0) demand.openUnsafe()
+  })
+
+  let current: State = yield* begin(freshCredentials(), [])
+
+  const settled = Effect.gen(function* () {
+    while (calls.size > 0) {
+      answered.closeUnsafe()
+      yield* answered.await
+    }
+    yield* current.relay.drained
+  })
+
+  return { epoch: () => current, fromClient, welcomed, fail, demand, settled, over: Deferred.await(over) }
+})
+
+interface State extends Epoch {
+  credentials: Credentials
+  wasCarried: boolean
+  readonly close: Effect.Effect<void>
+  readonly replayed: InFlight
+  /** What waits for the answer to the repeated `initialize`; undefined when nothing has to wait. */
+  held:
+    | {
+        readonly replays: Opening["replays"]
+        readonly messages: Array<Uint8Array>
+        sizeBytes: number
+      }
+    | undefined
+}
+
+const base64Url = (bytes: Uint8Array): string =>
+  Bytes.toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+
+const TOO_LARGE = `The message is larger than ${STDIO_MESSAGE_BYTES_MAX} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
+/** Unanswered requests of one session (mcp §6.8). */
+const IN_FLIGHT_MAX = 256
+/** Session ids are not secret, resume keys are (mcp §6.2). */
+const SESSION_BYTES = 16
+const RESUME_KEY_BYTES = 32
+const HELD_POLL = "100 millis"
+const NEWLINE = Uint8Array.of(0x0a)

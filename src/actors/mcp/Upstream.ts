@@ -1,0 +1,171 @@
+/**
+ * A server on behalf of one client (mcp §6.3, §6.4, §6.8): starts the child with the first message that needs it, passes
+ * messages as they came, knows which calls wait, and answers them itself when the child cannot.
+ *
+ * Owns the child and everything counted about it; told by one client's session, which it tells by `toClient`. It waits
+ * only for the child or the client. A child that dies is replaced with the next request; a legacy one first hears again
+ * what the old one knew.
+ */
+import { Effect, Exit, Result, Schema, Scope } from "effect"
+import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import { InFlight } from "../../protocol/relay/InFlight.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import { Opening } from "../../protocol/relay/Opening.ts"
+import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
+import * as RunningChild from "./RunningChild.ts"
+
+/** The server that took a dead one's place is of another kind, so the client's session cannot go on (mcp §6.3). */
+export class ServerChanged extends Schema.TaggedError<ServerChanged>()("ServerChanged", { service: Schema.String }) {}
+
+/** What an upstream needs. */
+export interface Options {
+  readonly service: string
+  /** How this host is called in errors. */
+  readonly self: string
+  readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  /** The largest message that the client takes. */
+  readonly clientBytesMax: number
+  /** Passes a message on, waiting while the client takes none. */
+  readonly toClient: (message: Uint8Array) => Effect.Effect<void>
+}
+
+/** One server for one client. The end of its scope stops the child. */
+export interface Upstream {
+  /** Passes one message of the client on. Done when the child's pipe has it, or when it was answered or dropped. */
+  readonly fromClient: (message: Uint8Array) => Effect.Effect<void, ServerChanged>
+  /** Calls that wait for an answer. */
+  readonly inFlight: () => number
+  /** Tells the server that nobody waits any more. */
+  readonly cancelAll: Effect.Effect<void>
+  /** The running child, for status. */
+  readonly child: () => Child | undefined
+}
+
+/** An upstream without a child yet. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Upstream, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const calls = new InFlight()
+  const opening = new Opening()
+  let running: RunningChild.RunningChild | undefined
+
+  const error = (kind: BridgeError.Kind, message: string, delivered: boolean, retryable: boolean) =>
+    ({ kind, message, delivered, retryable, service: options.service, peer: options.self }) as const
+
+  const refuse = (envelope: JsonRpcPeek.Envelope, reason: BridgeError.BridgeError) =>
+    Effect.forEach(JsonRpcPeek.requests(envelope), ({ id }) => options.toClient(BridgeError.encode(reason, id)), {
+      discard: true
+    })
+
+  const childEnded = (child: RunningChild.RunningChild, why: string) =>
+    Effect.gen(function* () {
+      if (running === child) running = undefined
+      yield* Effect.forEach(
+        calls.drain(),
+        ({ id, method }) => {
+          const harmless = BridgeError.isHarmlessTwice(method)
+          const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
+          const message = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
+          return options.toClient(BridgeError.encode(error("outcomeUnknown", message, true, harmless), id))
+        },
+        { discard: true }
+      )
+      yield* Effect.logWarning(`mcp ${options.service}: the server is gone: ${why}`)
+    })
+
+  const start = Effect.fnUntraced(function* () {
+    const childScope = yield* Scope.fork(scope, "sequential")
+    const child = yield* Scope.provide(options.spawn, childScope).pipe(
+      Effect.onError((cause) => Scope.close(childScope, Exit.failCause(cause)))
+    )
+    const started = yield* RunningChild.run(child, {
+      service: options.service,
+      clientBytesMax: options.clientBytesMax,
+      tooLarge: error("tooLarge", tooLargeText(options.clientBytesMax), true, false),
+      overloaded: error("overloaded", "Too many requests of this server wait for the client.", false, true),
+      opening,
+      calls,
+      toClient: options.toClient,
+      ended: (self, why) =>
+        Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
+    }).pipe(Scope.provide(childScope))
+    running = started
+    if (!opening.isComplete) return started
+    const isSame = yield* started.replay
+    if (isSame) return started
+    yield* Scope.close(childScope, Exit.void)
+    return yield* new ServerChanged({ service: options.service })
+  })
+
+  /** The running child; only a request starts one, since a fresh server has no use for anything else. */
+  const childFor = (envelope: JsonRpcPeek.Envelope) =>
+    Effect.gen(function* () {
+      if (running !== undefined) return running
+      if (JsonRpcPeek.requests(envelope).length === 0) return undefined
+      const started = yield* Effect.result(start())
+      if (Result.isSuccess(started)) return started.success
+      if (started.failure._tag === "ServerChanged") return yield* started.failure
+      yield* Effect.logWarning(`mcp ${options.service}: cannot start: ${started.failure.detail}`)
+      yield* refuse(
+        envelope,
+        started.failure._tag === "TooManyStarts"
+          ? error(
+              "overloaded",
+              `${options.self} has too many servers running or starting. Try again later.`,
+              false,
+              true
+            )
+          : error("unreachable", cannotStartText(options.service, options.self), false, true)
+      )
+      return undefined
+    })
+
+  const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
+    const peeked = JsonRpcPeek.peek(message)
+    if (Result.isFailure(peeked)) {
+      return yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)
+    }
+    const envelope = peeked.success
+    const requests = JsonRpcPeek.requests(envelope)
+    if (message.length > STDIO_MESSAGE_BYTES_MAX) {
+      return yield* refuse(envelope, error("tooLarge", tooLargeText(STDIO_MESSAGE_BYTES_MAX), false, false))
+    }
+    if (calls.size + requests.length > IN_FLIGHT_MAX) {
+      const text = `${IN_FLIGHT_MAX} requests of this session are unanswered. Wait for some of them.`
+      return yield* refuse(envelope, error("overloaded", text, false, true))
+    }
+    for (const item of JsonRpcPeek.messages(envelope)) {
+      if (item._tag === "Notification" && item.cancels !== undefined) calls.cancel(item.cancels)
+    }
+    const child = yield* childFor(envelope)
+    if (child === undefined || !child.wants(envelope)) return
+    for (const { id, method } of requests) calls.add(id, method, 0)
+    opening.sent(message, envelope)
+    yield* child.write(message)
+  })
+
+  return {
+    fromClient,
+    inFlight: () => calls.size,
+    cancelAll: Effect.suspend(() => {
+      const child = running
+      const waiting = calls.drain(({ method }) => method !== "initialize")
+      if (child === undefined) return Effect.void
+      return Effect.forEach(waiting, ({ id }) => child.write(cancelled(id)), { discard: true })
+    }),
+    child: () => running?.child
+  }
+})
+
+const cancelled = (id: string): Uint8Array =>
+  UTF8.encode(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`)
+
+const tooLargeText = (bytesMax: number): string =>
+  `The message is larger than ${bytesMax} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
+
+const cannotStartText = (service: string, self: string): string =>
+  `The server ${service} could not be started on ${self}. Its owner finds the reason with: pilotctl mcp status`
+
+/** Unanswered requests of one session (mcp §6.8). */
+const IN_FLIGHT_MAX = 256
+const UTF8 = new TextEncoder()

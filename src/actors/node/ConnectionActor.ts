@@ -1,0 +1,247 @@
+/**
+ * One stream of one peer as a supervised fiber.
+ *
+ * Owns a `Connection` (the state machine of wire §8–10) with its retransmission and delayed-acknowledgement timer, and
+ * the handle its user holds. Told by its `TunnelActor` of arriving segments, one message per batch; tells it what to
+ * send, one message per turn. Mailbox full: the newest segments are dropped, as a full queue in the network would.
+ * Never restarted: half a stream is worth nothing, so a defect resets it.
+ */
+import { Cause, Clock, Data, Deferred, Effect, Latch, type Scope } from "effect"
+import * as Actor from "../../core/actor/Actor.ts"
+import type { ActorRef } from "../../core/actor/ActorRef.ts"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Connection as StreamConnection } from "../../protocol/stream/Connection.ts"
+import * as ConnectionState from "../../protocol/stream/ConnectionState.ts"
+import type { Address, Port } from "../../protocol/wire/Address.ts"
+import type { Segment } from "../../protocol/wire/Packet.ts"
+import { type Connection, ConnectionReset, type ConnectionStatus } from "./Node.ts"
+
+/** What a connection may be told. */
+export type Message = Data.TaggedEnum<{
+  /** Arrived, in order of arrival. */
+  Segments: { readonly segments: ReadonlyArray<Segment> }
+  /** Its user wrote or read: there may be something to send. */
+  Touched: {}
+  Close: {}
+  Reset: { readonly reason: ConnectionReset["reason"] }
+}>
+/** Constructors of `Message`. */
+export const Message = Data.taggedEnum<Message>()
+
+/** Why an opening connection never opened. */
+export type OpenFailure = "Refused" | "Timeout" | "Reset"
+
+/** A running connection, as its `TunnelActor` and its user see it. */
+export interface Running {
+  readonly ref: ActorRef<Message>
+  readonly handle: Connection
+  /** Completes when the handshake did, fails when it never will. */
+  readonly established: Effect.Effect<void, OpenFailure>
+  readonly status: () => ConnectionStatus
+  /** It ended otherwise than by its end. */
+  readonly failed: () => boolean
+}
+
+/** Where a connection belongs and whom it tells. */
+export interface Options {
+  readonly id: number
+  readonly localPort: Port
+  readonly remote: Address
+  readonly remotePort: Port
+  readonly connection: StreamConnection
+  /** Hands segments to the tunnel; called at most once per turn. */
+  readonly transmit: (segments: ReadonlyArray<Segment>) => void
+  /** It no longer counts towards limits: only TIME_WAIT is left, or nothing (wire §9.5). */
+  readonly resting: () => void
+  /** The state machine has nothing left to do; the owner stops the actor. */
+  readonly gone: () => void
+}
+
+/** Starts the actor in the surrounding scope, which is the tunnel's: a user who goes away leaves it to linger. */
+export const spawn = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Running, never, Scope.Scope> {
+  const clock = yield* Clock.Clock
+  const live = new Live(options, () => MonotonicTime.nowMsUnsafe(clock))
+  const ref = yield* Actor.spawn<Message, never, never>({
+    name: `connection/${options.id}`,
+    mailbox: { capacity: MAILBOX_CAPACITY, overflow: "dropNewest" },
+    start: Effect.sync(() => ({
+      receive: (message) => live.receive(message),
+      afterBatch: () => live.flush(),
+      deadlineMs: () => options.connection.deadlineMs,
+      timerFired: () => live.timeout()
+    })),
+    restart: "never",
+    onExit: () => Effect.sync(() => live.stopped())
+  })
+  live.wake = () => void ref.tellUnsafe(Message.Touched())
+  return {
+    ref,
+    handle: live.handle(ref),
+    established: Deferred.await(live.established),
+    status: () => live.status(),
+    failed: () => options.connection.error !== undefined
+  }
+})
+
+/** The state shared by the actor and the handle it gave out; both run on one thread, between two turns of the loop. */
+class Live {
+  readonly established = Deferred.makeUnsafe<void, OpenFailure>()
+  readonly #readable = Latch.makeUnsafe(false)
+  readonly #writable = Latch.makeUnsafe(false)
+  readonly #closed = Latch.makeUnsafe(false)
+  readonly #options: Options
+  readonly #nowMs: () => number
+  #touched = false
+  /** Set before the actor hears of it, so that nothing is written after a close. */
+  #isClosing = false
+  #opened = false
+  #rests = false
+  #gone = false
+  #resetReason: ConnectionReset["reason"] | undefined
+  wake: () => void = () => {}
+
+  constructor(options: Options, nowMs: () => number) {
+    this.#options = options
+    this.#nowMs = nowMs
+  }
+
+  receive(message: Message): void {
+    const { connection } = this.#options
+    const nowMs = this.#nowMs()
+    switch (message._tag) {
+      case "Segments":
+        for (const segment of message.segments) connection.receive(segment, nowMs)
+        return
+      case "Touched":
+        return
+      case "Close":
+        connection.close(nowMs)
+        return
+      case "Reset":
+        this.#resetReason ??= message.reason
+        connection.reset()
+    }
+  }
+
+  timeout(): void {
+    this.#options.connection.timeout(this.#nowMs())
+    this.flush()
+  }
+
+  /** Sends what is due, then wakes whoever waits for what changed. */
+  flush(): void {
+    const { connection } = this.#options
+    this.#touched = false
+    const segments = connection.drain(this.#nowMs())
+    if (segments.length > 0) this.#options.transmit(segments)
+    if (!this.#opened) this.#noticeOpening()
+    if (connection.readableBytes > 0 || connection.isReadEnded || this.#isOver()) this.#readable.openUnsafe()
+    if (connection.writableBytes > 0 || !this.#canWrite() || this.#isOver()) this.#writable.openUnsafe()
+    if (!this.#rests && (connection.state === "timeWait" || connection.isClosed)) {
+      this.#rests = true
+      this.#options.resting()
+    }
+    if (connection.isClosed && !this.#gone) {
+      this.#gone = true
+      this.#closed.openUnsafe()
+      this.#options.gone()
+    }
+  }
+
+  /** The actor ended, in whatever way: nobody may wait for it any longer. */
+  stopped(): void {
+    if (!this.#rests) this.#options.resting()
+    this.#gone = true
+    this.#resetReason ??= "NodeStopped"
+    Deferred.doneUnsafe(this.established, Effect.fail("Reset" as const))
+    this.#readable.openUnsafe()
+    this.#writable.openUnsafe()
+    this.#closed.openUnsafe()
+  }
+
+  handle(ref: ActorRef<Message>): Connection {
+    const { id, localPort, remote, remotePort } = this.#options
+    return {
+      id,
+      localPort,
+      remote,
+      remotePort,
+      read: this.#read,
+      write: (bytes) => this.#write(bytes),
+      close: Effect.sync(() => {
+        this.#isClosing = true
+        ref.tellUnsafe(Message.Close())
+      }),
+      reset: Effect.sync(() => void ref.tellUnsafe(Message.Reset({ reason: "LocalAbort" }))),
+      closed: this.#closed.await
+    }
+  }
+
+  status(): ConnectionStatus {
+    const { connection, id, localPort, remote, remotePort } = this.#options
+    return { id, localPort, remote, remotePort, ...connection.stats }
+  }
+
+  readonly #read: Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> = Effect.suspend(() => {
+    const { connection } = this.#options
+    const chunk = connection.read()
+    if (chunk !== undefined) {
+      this.#touch()
+      return Effect.succeed(chunk)
+    }
+    // A clean end stays an end, whatever became of the connection afterwards.
+    if (connection.isReadEnded) return Cause.done()
+    if (this.#isOver()) return this.#failure()
+    this.#readable.closeUnsafe()
+    return Effect.andThen(this.#readable.await, this.#read)
+  })
+
+  #write(bytes: Uint8Array): Effect.Effect<void, ConnectionReset> {
+    return Effect.suspend(() => {
+      if (this.#isOver() || !this.#canWrite()) return this.#failure()
+      const accepted = this.#options.connection.write(bytes, this.#nowMs())
+      if (accepted > 0) this.#touch()
+      if (accepted === bytes.length) return Effect.void
+      this.#writable.closeUnsafe()
+      return Effect.andThen(this.#writable.await, this.#write(bytes.subarray(accepted)))
+    })
+  }
+
+  /** One message per turn however often the user reads and writes in it, so that small writes travel together. */
+  #touch(): void {
+    if (this.#touched) return
+    this.#touched = true
+    this.wake()
+  }
+
+  #noticeOpening(): void {
+    const { connection } = this.#options
+    if (connection.error !== undefined) {
+      this.#opened = true
+      Deferred.doneUnsafe(this.established, Effect.fail(openFailure(connection.error)))
+    } else if (connection.state !== "synSent") {
+      this.#opened = true
+      Deferred.doneUnsafe(this.established, Effect.void)
+    }
+  }
+
+  #canWrite(): boolean {
+    return !this.#isClosing && ConnectionState.canWrite(this.#options.connection.state)
+  }
+
+  #isOver(): boolean {
+    return this.#gone || this.#options.connection.error !== undefined || this.#options.connection.isClosed
+  }
+
+  #failure(): Effect.Effect<never, ConnectionReset> {
+    const error = this.#options.connection.error
+    const reason =
+      this.#resetReason ?? (error === undefined ? "Closed" : error === "Timeout" ? "Unreachable" : "PeerReset")
+    return Effect.fail(new ConnectionReset({ reason }))
+  }
+}
+
+const openFailure = (error: string): OpenFailure => (error === "Refused" || error === "Timeout" ? error : "Reset")
+
+/** Batches of segments; a batch is what one loop turn brought. */
+const MAILBOX_CAPACITY = 1024

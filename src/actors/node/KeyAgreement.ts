@@ -1,0 +1,70 @@
+/**
+ * This node's half of the key exchange with one peer (wire §6.2): an X25519 key of its own per peer and life, signed by
+ * the node's identity, and the check of what the peer sends.
+ */
+import type { AgreementKey } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { KeyRefusal } from "../../protocol/ProtocolEvent.ts"
+import * as KeyDerivation from "../../protocol/tunnel/KeyDerivation.ts"
+import type { VerifiedExchange } from "../../protocol/tunnel/TunnelKeys.ts"
+import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import type { NodeContext } from "./NodeContext.ts"
+
+/** Owned by a peer's actor; the private key dies with it. */
+export class KeyAgreement {
+  readonly #context: NodeContext
+  #key: AgreementKey
+  #exchange: Uint8Array | undefined
+
+  constructor(context: NodeContext) {
+    this.#context = context
+    this.#key = context.crypto.agreementKey()
+  }
+
+  /** Our PILA, signed when it is first needed. */
+  get exchange(): Uint8Array {
+    this.#exchange ??= this.#sign()
+    return this.#exchange
+  }
+
+  /** Our PILK: asks for the peer's PILA. */
+  get request(): Uint8Array {
+    const { address } = this.#context
+    return TunnelFrame.encode({ _tag: "KeyRequest", sender: address.node, agreementKey: this.#key.publicKey })
+  }
+
+  /** A new key from now on. */
+  renew(): void {
+    this.#key = this.#context.crypto.agreementKey()
+    this.#exchange = undefined
+  }
+
+  /** The keys agreed with the peer, if it showed the identity it must show and signed with it. */
+  verify(frame: TunnelFrame.KeyExchange, expectedKey: Uint8Array): VerifiedExchange | KeyRefusal {
+    const { crypto } = this.#context
+    if (!Bytes.equals(frame.identityKey, expectedKey)) return "KeyChanged"
+    const text = TunnelFrame.signedText(frame.sender, frame.agreementKey)
+    if (!crypto.verify(expectedKey, text, frame.signature)) return "BadSignature"
+    const shared = this.#key.agree(frame.agreementKey)
+    if (shared === undefined) return "LowOrderKey"
+    const keys = KeyDerivation.tunnelKeys(shared, crypto)
+    return {
+      agreementKey: frame.agreementKey.slice(),
+      legacy: crypto.aes256Gcm(keys.legacy),
+      later: crypto.aes256Gcm(keys.later),
+      randomPrefixes: crypto.randomBytes(8)
+    }
+  }
+
+  #sign(): Uint8Array {
+    const { address, identity } = this.#context
+    const { publicKey } = this.#key
+    return TunnelFrame.encode({
+      _tag: "KeyExchange",
+      sender: address.node,
+      agreementKey: publicKey,
+      identityKey: identity.publicKey,
+      signature: identity.sign(TunnelFrame.signedText(address.node, publicKey))
+    })
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Where the world sees this node: rounds of `AddressDiscovery` through the tunnel's own socket, so that the answer names
+ * the mapping that peers will use, and the question keeps it open. Owned by `RegistrationActor`.
+ */
+import { Clock, Effect, Latch } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
+import * as AddressDiscovery from "../../nat/AddressDiscovery.ts"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+
+/** The answers of one beacon. */
+export class Mapping {
+  readonly #socket: UdpSocket
+  readonly #beacon: Endpoint | undefined
+  readonly #heard = Latch.makeUnsafe(false)
+  #round: AddressDiscovery.AddressDiscovery | undefined
+
+  constructor(socket: UdpSocket, beacon: Endpoint | undefined) {
+    this.#socket = socket
+    this.#beacon = beacon
+  }
+
+  /** As the beacon last said. */
+  get endpoint(): Endpoint | undefined {
+    return this.#round?.mapped
+  }
+
+  /** A discover reply arrived. */
+  answered(from: Endpoint, mapped: Endpoint, nowMs: number): void {
+    if (this.#round === undefined) return
+    this.#round = AddressDiscovery.received(this.#round, AddressDiscovery.defaults, from, mapped, nowMs)
+    this.#heard.openUnsafe()
+  }
+
+  /**
+   * Announces a node to the beacon and waits for its answer, a few seconds at most; `undefined` without a beacon or any
+   * answer ever. Id 0 only asks.
+   */
+  announce(node: NodeId): Effect.Effect<Endpoint | undefined> {
+    const beacon = this.#beacon
+    if (beacon === undefined) return Effect.succeed(undefined)
+    return Effect.gen({ self: this }, function* () {
+      const clock = yield* Clock.Clock
+      const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+      this.#round = AddressDiscovery.start(beacon, node, this.endpoint, nowMs())
+      while (true) {
+        const { next, send } = AddressDiscovery.timeout(this.#round, AddressDiscovery.defaults, nowMs())
+        this.#round = next
+        this.#heard.closeUnsafe()
+        if (send !== undefined) this.#socket.send(BeaconMessage.encode(send), beacon)
+        const dueAtMs = AddressDiscovery.deadlineMs(next)
+        if (dueAtMs === undefined) return next.mapped
+        yield* Effect.raceFirst(Effect.sleep(Math.max(0, dueAtMs - nowMs())), this.#heard.await)
+      }
+    })
+  }
+}

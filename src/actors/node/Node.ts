@@ -1,0 +1,143 @@
+/**
+ * The face of a node towards its services (trust, IPC, echo, API): open streams, listen, send datagrams, ping, look.
+ * `NodeSupervisor` implements it.
+ */
+import { type Cause, Context, type Effect, type Queue, Schema, type Scope } from "effect"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
+import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+
+/** Why a stream ended before its end, or takes no more: `Closed` is a write after either side's FIN. */
+export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
+  reason: Schema.Literals(["Closed", "PeerReset", "LocalAbort", "Unreachable", "NodeStopped", "TrustRevoked"])
+}) {}
+
+/** Why a dial failed. */
+export class DialError extends Schema.TaggedError<DialError>()("DialError", {
+  reason: Schema.Literals([
+    "NotFound",
+    "Untrusted",
+    "Refused",
+    "Timeout",
+    "NoPath",
+    "KeyChanged",
+    "NameMoved",
+    "PortsExhausted",
+    "RegistryUnavailable",
+    "NodeStopped",
+    "TooManyConnections"
+  ]),
+  /** What the user dialled. */
+  target: Schema.String,
+  detail: Schema.String
+}) {}
+
+/** The port has its one listener already. */
+export class PortInUse extends Schema.TaggedError<PortInUse>()("PortInUse", { port: Schema.Finite }) {}
+
+/** No answer to a ping in time. */
+export class PingTimeout extends Schema.TaggedError<PingTimeout>()("PingTimeout", { target: Schema.String }) {}
+
+/** An open stream. Whoever dialled or accepted it owns it: it must be closed or reset. */
+export interface Connection {
+  /** Unique while the node runs; starts at 1. */
+  readonly id: number
+  readonly localPort: Port
+  readonly remote: Address
+  readonly remotePort: Port
+  /** The next delivered segment's payload, never empty; `Cause.Done` at the end of the stream. */
+  readonly read: Effect.Effect<Uint8Array, ConnectionReset | Cause.Done>
+  /** Waits while the send buffer is full. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, ConnectionReset>
+  /** Everything written is delivered first, then FIN; resolves at once. Idempotent. */
+  readonly close: Effect.Effect<void>
+  /** RST now; unsent data is lost. Idempotent. */
+  readonly reset: Effect.Effect<void>
+  /** Completes when the connection is gone, in whatever way. */
+  readonly closed: Effect.Effect<void>
+}
+
+/** A bound port. Closing its scope unbinds it and resets what nobody accepted. */
+export interface Listener {
+  readonly port: Port
+  readonly accept: Effect.Effect<Connection, Cause.Done>
+}
+
+/** One received datagram (wire §11). */
+export interface DatagramReceived {
+  readonly source: Address
+  readonly sourcePort: Port
+  readonly destinationPort: Port
+  readonly payload: Uint8Array
+}
+
+/** How a peer is reached now. */
+export interface PeerStatus {
+  readonly node: NodeId
+  readonly endpoint: Endpoint | undefined
+  readonly path: "direct" | "relay" | "none"
+  readonly encrypted: boolean
+  readonly authenticated: boolean
+  readonly rttMs: number | undefined
+  /** The peer's Ed25519 key that opened the tunnel. */
+  readonly publicKey: Uint8Array | undefined
+}
+
+/** One row of `conn_list` (node §1.7). */
+export interface ConnectionStatus extends ConnectionStats {
+  readonly id: number
+  readonly localPort: Port
+  readonly remote: Address
+  readonly remotePort: Port
+}
+
+/** What this node is. */
+export interface NodeStatus {
+  readonly address: Address
+  readonly publicKey: Uint8Array
+  readonly hostname: string
+  readonly owner: string
+  readonly isPublic: boolean
+  readonly encrypt: boolean
+  readonly identityPersisted: boolean
+  readonly startedAtMs: number
+  readonly local: Endpoint
+  /** The address and port the world sees, as the beacon reported it. */
+  readonly mapped: Endpoint | undefined
+  readonly sentBytes: number
+  readonly receivedBytes: number
+  readonly sentDatagrams: number
+  readonly receivedDatagrams: number
+  readonly boundPorts: ReadonlyArray<Port>
+  readonly peers: ReadonlyArray<PeerStatus>
+  readonly connections: ReadonlyArray<ConnectionStatus>
+}
+
+/** A node, whoever runs it. */
+export class Node extends Context.Service<
+  Node,
+  {
+    /** Current; changes when the registry gives another id. */
+    readonly address: Effect.Effect<Address>
+    readonly status: Effect.Effect<NodeStatus>
+    /** Closing the scope closes the connection (after delivering what was written). */
+    readonly dial: (
+      target: Address,
+      port: Port,
+      options?: { readonly timeoutMs?: number }
+    ) => Effect.Effect<Connection, DialError, Scope.Scope>
+    readonly listen: (port: Port) => Effect.Effect<Listener, PortInUse, Scope.Scope>
+    /** A free ephemeral port is the source. Lost like any datagram. */
+    readonly sendDatagram: (target: Address, port: Port, payload: Uint8Array) => Effect.Effect<void, DialError>
+    /** Every datagram for this node, for as long as the scope lives; full means the newest are dropped. */
+    readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived>, never, Scope.Scope>
+    /** Control ping inside the tunnel (wire §12); milliseconds. */
+    readonly ping: (target: Address, timeoutMs: number) => Effect.Effect<number, DialError | PingTimeout>
+    /** Closes any connection by id; unknown ids are ignored. */
+    readonly closeConnection: (id: number) => Effect.Effect<void>
+    /** Forgets keys and path of a peer and resets its connections. */
+    readonly dropPeer: (node: NodeId) => Effect.Effect<void>
+    readonly setHostname: (name: string) => Effect.Effect<void>
+    readonly setPublic: (isPublic: boolean) => Effect.Effect<void>
+  }
+>()("effect-pilot/actors/node/Node") {}

@@ -1,0 +1,51 @@
+/** What the actors of one node share: its identity, its socket, its tables. Built once by `NodeSupervisor`. */
+
+import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { PortTable } from "../../protocol/stream/PortTable.ts"
+import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
+import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
+import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { KeyDirectory } from "./KeyDirectory.ts"
+import type { Listeners } from "./Listeners.ts"
+import type { DatagramReceived } from "./Node.ts"
+
+/** Shared by reference; the functions answer for this moment. */
+export interface NodeContext {
+  /** The address as it was when this node's actors started; a new one starts new actors. */
+  readonly address: Address
+  readonly identity: SigningKey
+  readonly crypto: Crypto["Service"]
+  /** False only by the operator's word: then everything is in clear, and nothing encrypted is understood. */
+  readonly encrypt: boolean
+  readonly keys: KeyDirectory
+  readonly isTrusted: (node: NodeId) => boolean
+  /** The later key scheme has once opened for this identity, so the earlier one is refused (security rule 5). */
+  readonly isLaterOnly: (node: NodeId) => boolean
+  readonly laterOpened: (node: NodeId) => void
+  readonly isPublic: () => boolean
+  readonly socket: UdpSocket
+  /** The beacon in use: relays our frames, and the only source of beacon messages we heed. */
+  readonly beacon: Endpoint | undefined
+  readonly listeners: Listeners
+  readonly ports: PortTable
+  readonly stream: StreamConfig
+  readonly tunnel: TunnelConfig
+  readonly nextConnectionId: () => number
+  readonly datagramReceived: (datagram: DatagramReceived) => void
+  readonly report: (event: ProtocolEvent) => void
+}
+
+/**
+ * Whether a peer may reach a port (security rule 3): a stranger reaches the trust handshake, and echo on a public node;
+ * every other port is silent to it.
+ */
+export const admits = (self: NodeContext, peer: NodeId, port: Port): boolean =>
+  port === HANDSHAKE_PORT || self.isTrusted(peer) || (port === ECHO_PORT && self.isPublic())
+
+/** wire §2. */
+export const HANDSHAKE_PORT = 444 as Port
+/** wire §13. */
+export const ECHO_PORT = 7 as Port

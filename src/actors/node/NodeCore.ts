@@ -1,0 +1,229 @@
+/**
+ * What the parts of one node share: its socket, its tables, what it is called now. Made once by `NodeSupervisor`, which
+ * alone changes the table of peers.
+ */
+import { Clock, Effect, PubSub, Queue, Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { PortTable } from "../../protocol/stream/PortTable.ts"
+import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
+import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
+import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+import * as AddressOf from "../../protocol/wire/Address.ts"
+import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import type { RegistryClient } from "../registry/RegistryClient.ts"
+import { PeerKeys } from "../trust/PeerKeys.ts"
+import * as KeyDirectory from "./KeyDirectory.ts"
+import { Listeners } from "./Listeners.ts"
+import { Mapping } from "./Mapping.ts"
+import type { DatagramReceived, NodeStatus } from "./Node.ts"
+import type { NodeContext } from "./NodeContext.ts"
+import type { NodeEvent } from "./NodeEvent.ts"
+import * as PeerMessage from "./PeerMessage.ts"
+import { Peers } from "./Peers.ts"
+import { SocketRouter } from "./SocketRouter.ts"
+
+/** What a node is made of. */
+export interface Options {
+  readonly identity: SigningKey
+  readonly identityPersisted: boolean
+  readonly encrypt: boolean
+  readonly listen: Endpoint
+  readonly beacon: Endpoint | undefined
+  /** A fixed public endpoint; the beacon is not asked then. */
+  readonly endpoint: Endpoint | undefined
+  readonly owner: string
+  readonly hostname: string
+  readonly isPublic: boolean
+  readonly keepaliveMs: number
+  readonly stream: StreamConfig
+  readonly tunnel: TunnelConfig
+  readonly ports: PortTable
+  /** Called on the packet path; must not wait. */
+  readonly report: (event: ProtocolEvent) => void
+}
+
+/** Whom the core tells of what only the supervisor may do. */
+export interface Sinks {
+  readonly stranger: (node: NodeId, frames: ReadonlyArray<PeerMessage.Inbound>) => void
+  readonly ended: (node: NodeId) => void
+}
+
+/** Binds the socket of a node in the surrounding scope. */
+export const make = Effect.fnUntraced(function* (
+  options: Options,
+  sinks: Sinks
+): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
+  const udp = yield* UdpEndpoint
+  const socket = yield* udp.bind({ ...options.listen, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
+  const core = new NodeCore(options, {
+    // Peers that come later end after whatever the node still has to say through them.
+    scope: yield* Scope.fork(yield* Effect.scope),
+    clock: yield* Clock.Clock,
+    crypto: yield* Crypto,
+    trust: yield* PeerKeys,
+    keys: yield* KeyDirectory.make,
+    events: yield* PubSub.sliding<NodeEvent>(EVENTS_MAX),
+    socket,
+    mapping: new Mapping(socket, options.beacon),
+    sinks
+  })
+  socket.onBatch(core.router.receive)
+  return core
+})
+
+interface Parts {
+  readonly scope: Scope.Scope
+  readonly clock: Clock.Clock
+  readonly crypto: Crypto["Service"]
+  readonly trust: PeerKeys["Service"]
+  readonly keys: KeyDirectory.KeyDirectory
+  readonly events: PubSub.PubSub<NodeEvent>
+  readonly socket: UdpSocket
+  readonly mapping: Mapping
+  readonly sinks: Sinks
+}
+
+/** The shared state of one node. */
+export class NodeCore {
+  /** Unspecified until the registry has given one. */
+  address: Address = AddressOf.make(0, 0)
+  hostname: string
+  isPublic: boolean
+  readonly options: Options
+  readonly parts: Parts
+  readonly peers: Peers
+  readonly router: SocketRouter
+  readonly listeners: Listeners
+  readonly #subscribers = new Set<Queue.Queue<DatagramReceived>>()
+  readonly #startedAtMs: number
+  #connectionId = 0
+
+  constructor(options: Options, parts: Parts) {
+    this.options = options
+    this.listeners = new Listeners(options.ports)
+    this.parts = parts
+    this.hostname = options.hostname
+    this.isPublic = options.isPublic
+    this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
+    this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
+    this.router = new SocketRouter({
+      self: () => this.address.node,
+      beacon: options.beacon,
+      encrypt: options.encrypt,
+      deliver: (node, frames) => this.#deliver(node, frames),
+      stranger: parts.sinks.stranger,
+      mapped: (from, endpoint) => parts.mapping.answered(from, endpoint, this.nowMs()),
+      punch: (endpoint) => this.#punch(endpoint),
+      nowMs: () => this.nowMs()
+    })
+  }
+
+  /** What registering needs to know, for this moment. */
+  get registration() {
+    const { options, parts } = this
+    return {
+      mapping: parts.mapping,
+      local: parts.socket.local,
+      endpoint: options.endpoint,
+      owner: options.owner,
+      intervalMs: options.keepaliveMs,
+      node: () => this.address.node,
+      isPublic: () => this.isPublic,
+      hostname: () => this.hostname
+    }
+  }
+
+  nowMs(): number {
+    return MonotonicTime.nowMsUnsafe(this.parts.clock)
+  }
+
+  publish(event: NodeEvent): Effect.Effect<void> {
+    return Effect.asVoid(PubSub.publish(this.parts.events, event))
+  }
+
+  /** Every datagram from now on, as long as the scope lives. */
+  datagrams(capacity: number): Effect.Effect<Queue.Dequeue<DatagramReceived>, never, Scope.Scope> {
+    const subscribe = Effect.map(Queue.dropping<DatagramReceived>(capacity), (queue) => {
+      this.#subscribers.add(queue)
+      return queue
+    })
+    return Effect.acquireRelease(subscribe, (queue) => {
+      this.#subscribers.delete(queue)
+      return Queue.shutdown(queue)
+    })
+  }
+
+  /** What the actors of this node share, for actors that start now. */
+  context(): NodeContext {
+    const { options, parts } = this
+    return {
+      address: this.address,
+      identity: options.identity,
+      crypto: parts.crypto,
+      encrypt: options.encrypt,
+      keys: parts.keys,
+      isTrusted: parts.trust.isTrusted,
+      isLaterOnly: parts.trust.isLaterOnly,
+      laterOpened: parts.trust.laterOpened,
+      isPublic: () => this.isPublic,
+      socket: parts.socket,
+      beacon: options.beacon,
+      listeners: this.listeners,
+      ports: options.ports,
+      stream: options.stream,
+      tunnel: options.tunnel,
+      nextConnectionId: () => ++this.#connectionId,
+      datagramReceived: (datagram) => {
+        for (const queue of this.#subscribers) Queue.offerUnsafe(queue, datagram)
+      },
+      report: options.report
+    }
+  }
+
+  status(): NodeStatus {
+    const { options, parts, peers } = this
+    const { counters, local } = parts.socket
+    const remote = peers.all().filter((peer) => peer.node !== this.address.node)
+    return {
+      address: this.address,
+      publicKey: options.identity.publicKey,
+      hostname: this.hostname,
+      owner: options.owner,
+      isPublic: this.isPublic,
+      encrypt: options.encrypt,
+      identityPersisted: options.identityPersisted,
+      startedAtMs: this.#startedAtMs,
+      local,
+      mapped: options.endpoint ?? parts.mapping.endpoint,
+      sentBytes: counters.sentBytes,
+      receivedBytes: counters.receivedBytes,
+      sentDatagrams: counters.sentDatagrams,
+      receivedDatagrams: counters.receivedDatagrams,
+      boundPorts: options.ports.bound,
+      peers: remote.filter((peer) => peer.hasOpened()).map((peer) => peer.status()),
+      connections: peers.all().flatMap((peer) => peer.connections())
+    }
+  }
+
+  /** Frames of a known peer go straight to it. */
+  #deliver(node: NodeId, frames: ReadonlyArray<PeerMessage.Inbound>): boolean {
+    const peer = this.peers.find(node)
+    peer?.ref.tellUnsafe(PeerMessage.Message.Frames({ frames }))
+    return peer !== undefined
+  }
+
+  #punch(endpoint: Endpoint): void {
+    for (let sent = 0; sent < PUNCHES; sent++) this.parts.socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
+  }
+}
+
+/** Datagrams that wait while the loop is busy: under saturation the kernel's default loses one in twelve. */
+const RECEIVE_BUFFER_BYTES = 4 << 20
+/** wire §4. */
+const PUNCHES = 3
+/** Registrations and heartbeats a slow subscriber may fall behind. */
+const EVENTS_MAX = 64

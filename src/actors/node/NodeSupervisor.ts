@@ -1,0 +1,168 @@
+/**
+ * One node: its socket, its peers, its ports, its registration.
+ *
+ * Owns the table of peers; a mailbox makes sure that a peer is started once. Told by the socket of strangers, by peers of
+ * their end, by the `Node` service of whom it needs; tells peers what is theirs. Mailbox full: strangers are dropped,
+ * callers wait. Restarted with its peers: what is broken then is local.
+ */
+import { type Context, Data, Deferred, Effect, type PubSub, type Scope } from "effect"
+import * as Actor from "../../core/actor/Actor.ts"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import type { BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
+import type { PeerKeys } from "../trust/PeerKeys.ts"
+import type { Node } from "./Node.ts"
+import * as NodeCore from "./NodeCore.ts"
+import type { NodeEvent } from "./NodeEvent.ts"
+import * as Outgoing from "./Outgoing.ts"
+import * as PeerMessage from "./PeerMessage.ts"
+import * as RegistrationActor from "./RegistrationActor.ts"
+
+/** A running node. */
+export interface Running {
+  readonly node: Node["Service"]
+  /** Registrations and heartbeats, from the subscription on. */
+  readonly events: PubSub.PubSub<NodeEvent>
+}
+
+type Message = Data.TaggedEnum<{
+  Ensure: { readonly node: NodeId; readonly reply: Deferred.Deferred<PeerMessage.Running> }
+  Stranger: { readonly node: NodeId; readonly frames: ReadonlyArray<PeerMessage.Inbound> }
+  Ended: { readonly node: NodeId }
+  Drop: { readonly node: NodeId; readonly reply: Deferred.Deferred<void> }
+  Moved: { readonly address: Address }
+}>
+const Message = Data.taggedEnum<Message>()
+
+/** Starts a node in the surrounding scope: binds, registers, announces. Fails when the port or the registry refuses. */
+export const start = Effect.fn("NodeSupervisor.start")(function* (
+  options: NodeCore.Options
+): Effect.fn.Return<
+  Running,
+  BindError | RegistryError,
+  Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys
+> {
+  let tell: (message: Message) => boolean = () => false
+  const core = yield* NodeCore.make(options, {
+    stranger: (node, frames) => void tell(Message.Stranger({ node, frames })),
+    ended: (node) => void tell(Message.Ended({ node }))
+  })
+  core.address = yield* RegistrationActor.register(core.registration)
+  yield* RegistrationActor.restore(core.registration)
+  const ref = yield* spawnActor(core)
+  tell = ref.tellUnsafe
+  const services = yield* Effect.context<RegistryClient>()
+  yield* RegistrationActor.spawn({
+    ...core.registration,
+    registered: (address) => {
+      options.report({ _tag: "NodeReregistered", address })
+      return Effect.andThen(
+        Effect.ignore(ref.tell(Message.Moved({ address }))),
+        core.publish({ _tag: "Registered", address, isFirst: false })
+      )
+    },
+    heartbeat: core.publish({ _tag: "HeartbeatAnswered" })
+  })
+  options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
+  yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
+  yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
+  return { node: service(core, ref, services), events: core.parts.events }
+})
+
+const spawnActor = (core: NodeCore.NodeCore) =>
+  Actor.spawn<Message, never, never>({
+    name: "node",
+    mailbox: { capacity: MAILBOX_CAPACITY, overflow: "backpressure" },
+    start: Effect.succeed({ receive: (message) => receive(core, message) }),
+    restart: { intensity: 3, periodMs: 60_000 },
+    onExit: () => core.peers.removeAll
+  })
+
+const receive = (core: NodeCore.NodeCore, message: Message): Effect.Effect<void> => {
+  switch (message._tag) {
+    case "Ensure":
+      return Effect.flatMap(core.peers.ensure(core.context(), message.node), (peer) =>
+        Effect.asVoid(Deferred.succeed(message.reply, peer))
+      )
+    case "Stranger":
+      if (!core.peers.hasRoom) return Effect.void
+      return Effect.map(core.peers.ensure(core.context(), message.node), (peer) => {
+        peer.ref.tellUnsafe(PeerMessage.Message.Frames({ frames: message.frames }))
+      })
+    case "Ended":
+      if (core.peers.find(message.node)?.hasOpened() === true)
+        core.options.report({ _tag: "PeerLost", peer: message.node })
+      return core.peers.remove(message.node)
+    case "Drop":
+      return Effect.andThen(dismiss(core, message.node), Effect.asVoid(Deferred.succeed(message.reply, undefined)))
+    case "Moved":
+      return message.address.node === core.address.node ? Effect.void : move(core, message.address)
+  }
+}
+
+/** The registry gave another id: tunnels and streams are bound to the old one. */
+const move = (core: NodeCore.NodeCore, address: Address): Effect.Effect<void> =>
+  Effect.map(core.peers.removeAll, () => {
+    core.address = address
+  })
+
+/** Resets reach the peer before the tunnel that carries them is gone. */
+const dismiss = (core: NodeCore.NodeCore, node: NodeId): Effect.Effect<void> => {
+  const peer = core.peers.find(node)
+  if (peer === undefined) return Effect.void
+  return peer.ref
+    .tell(PeerMessage.Message.ResetConnections({ reason: "TrustRevoked" }))
+    .pipe(Effect.ignore, Effect.andThen(Effect.sleep(RESET_GRACE_MS)), Effect.andThen(core.peers.remove(node)))
+}
+
+/** Ends every stream with FIN, waits a moment for what was written, and leaves the registry (rendezvous §9.4). */
+const farewell = Effect.fnUntraced(function* (core: NodeCore.NodeCore): Effect.fn.Return<void, never, RegistryClient> {
+  const registry = yield* RegistryClient
+  const peers = core.peers.all()
+  for (const peer of peers) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.CloseConnections()))
+  const isQuiet = () => peers.every((peer) => peer.connections().every((row) => row.state === "TIME_WAIT"))
+  for (let polls = 0; polls < FAREWELL_POLLS && !isQuiet(); polls++) yield* Effect.sleep(FAREWELL_POLL_MS)
+  yield* Effect.ignore(registry.deregister)
+  core.options.report({ _tag: "NodeDeregistered", address: core.address })
+})
+
+const service = (
+  core: NodeCore.NodeCore,
+  ref: Actor.ActorRef<Message>,
+  services: Context.Context<RegistryClient>
+): Node["Service"] => ({
+  ...Outgoing.make({
+    context: () => core.context(),
+    keys: core.parts.keys,
+    ensure: (node) => ref.ask<PeerMessage.Running>((reply) => Message.Ensure({ node, reply })),
+    find: (node) => core.peers.find(node),
+    nowMs: () => core.nowMs(),
+    services,
+    scope: core.parts.scope
+  }),
+  address: Effect.sync(() => core.address),
+  status: Effect.sync(() => core.status()),
+  listen: (port) => core.listeners.listen(port),
+  datagrams: (capacity) => core.datagrams(capacity),
+  closeConnection: (id) =>
+    Effect.forEach(
+      core.peers.all(),
+      (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.CloseConnection({ id }))),
+      { discard: true }
+    ),
+  dropPeer: (node) => Effect.ignore(ref.ask<void>((reply) => Message.Drop({ node, reply }))),
+  setHostname: (name) =>
+    Effect.sync(() => {
+      core.hostname = name
+    }),
+  setPublic: (isPublic) =>
+    Effect.sync(() => {
+      core.isPublic = isPublic
+    })
+})
+
+const MAILBOX_CAPACITY = 256
+const RESET_GRACE_MS = 50
+const FAREWELL_POLL_MS = 20
+const FAREWELL_POLLS = 25

@@ -1,0 +1,186 @@
+/**
+ * What a node starts: dials, datagrams, pings. Confirms whom it reaches for (security rule 1), finds where that peer is,
+ * and says what went wrong in terms a user can act on.
+ */
+import { type Context, Effect, Result, type Scope } from "effect"
+import * as Path from "../../nat/Path.ts"
+import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import * as AddressText from "../../protocol/wire/Address.ts"
+import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+import * as Packet from "../../protocol/wire/Packet.ts"
+import { RegistryClient } from "../registry/RegistryClient.ts"
+import type * as ConnectionActor from "./ConnectionActor.ts"
+import type { KeyDirectory } from "./KeyDirectory.ts"
+import { type Connection, DialError, type Node, PingTimeout } from "./Node.ts"
+import type { NodeContext } from "./NodeContext.ts"
+import * as PeerMessage from "./PeerMessage.ts"
+
+/** Starts a peer, or gives the one there is. */
+export type Ensure = (node: NodeId) => Effect.Effect<PeerMessage.Running, unknown>
+
+/** What starting something needs. */
+export interface Options {
+  readonly context: () => NodeContext
+  readonly keys: KeyDirectory
+  readonly ensure: Ensure
+  readonly find: (node: NodeId) => PeerMessage.Running | undefined
+  readonly nowMs: () => number
+  readonly services: Context.Context<RegistryClient>
+  /** The node's own. */
+  readonly scope: Scope.Scope
+}
+
+/** The outgoing half of the `Node` service. */
+export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | "sendDatagram"> => ({
+  dial: Effect.fn("Node.dial")(function* (target, port, settings) {
+    const peer = yield* reach(options, target)
+    const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
+    return yield* Effect.acquireRelease(open(options, peer, target, port, timeoutMs), (connection) => connection.close)
+  }),
+  ping: Effect.fn("Node.ping")(function* (target, timeoutMs) {
+    const peer = yield* reach(options, target)
+    const answer = peer.ref.ask<number>((reply) => PeerMessage.Message.Ping({ target, reply }), timeoutMs)
+    return yield* Effect.mapError(answer, () => new PingTimeout({ target: AddressText.format(target) }))
+  }),
+  sendDatagram: Effect.fn("Node.sendDatagram")(function* (target, port, payload) {
+    const peer = yield* reach(options, target)
+    const { address, ports } = options.context()
+    const source = ports.allocate({ address: target, port }, options.nowMs())
+    if (Result.isFailure(source)) return yield* failure(target, "PortsExhausted", "all ephemeral ports are in use")
+    const packet = Packet.encode({
+      ...NO_STREAM,
+      protocol: Packet.Protocol.Datagram,
+      source: address,
+      destination: target,
+      sourcePort: source.success,
+      destinationPort: port,
+      payload
+    })
+    peer.ref.tellUnsafe(PeerMessage.Message.Send({ packets: [packet] }))
+  })
+})
+
+/** The peer with its key confirmed and its whereabouts known; immediate when its tunnel is open. */
+const reach = Effect.fnUntraced(function* (options: Options, target: Address) {
+  const context = options.context()
+  if (target.node === context.address.node) return yield* ensured(options, target)
+  const known = options.find(target.node)
+  if (known?.hasOpened() === true) {
+    if (known.status().path === "relay") yield* Effect.forkIn(seekDirect(options, known, target), options.scope)
+    return known
+  }
+  const [, endpoint] = yield* Effect.all([confirm(options, target), locate(options, target)], { concurrency: 2 })
+  if (endpoint === undefined && context.beacon === undefined) {
+    return yield* failure(target, "NoPath", "the registry gives no endpoint for it and no beacon is configured")
+  }
+  const peer = yield* ensured(options, target)
+  if (endpoint !== undefined) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path: endpoint })))
+  // Asks the peer, through the beacon, to open its NAT for us while our key exchange is on its way (rendezvous §8).
+  if (context.beacon !== undefined) {
+    context.socket.send(BeaconMessage.encodePunchRequest(context.address.node, target.node), context.beacon)
+  }
+  return peer
+})
+
+/** Trust may have come since the tunnel did, and with it the right to know where the peer is. */
+const seekDirect = (options: Options, peer: PeerMessage.Running, target: Address): Effect.Effect<void> =>
+  Effect.flatMap(locate(options, target), (path) =>
+    path === undefined ? Effect.void : Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
+  )
+
+const ensured = (options: Options, target: Address): Effect.Effect<PeerMessage.Running, DialError> =>
+  Effect.catch(options.ensure(target.node), () => failure(target, "NodeStopped", "this node is stopping"))
+
+const confirm = (options: Options, target: Address): Effect.Effect<void, DialError> =>
+  options.keys.confirmed(target.node).pipe(
+    Effect.asVoid,
+    Effect.catchTags({
+      KeyChanged: (error) =>
+        failure(
+          target,
+          "KeyChanged",
+          `pinned key ${error.pinnedFingerprint}, the registry now gives ${error.offeredFingerprint}`
+        ),
+      RegistryError: (error) =>
+        error.reason === "Refused" || error.reason === "NotFound"
+          ? failure(target, "NotFound", "the registry knows no such node")
+          : failure(target, "RegistryUnavailable", error.detail)
+    })
+  )
+
+/** A refusal is no failure: a private node that does not trust us yet is reached by relay only. */
+const locate = (options: Options, target: Address): Effect.Effect<Path.Path | undefined> =>
+  Effect.flatMap(RegistryClient, (registry) => registry.resolve(target.node)).pipe(
+    Effect.match({ onFailure: () => undefined, onSuccess: Path.direct }),
+    Effect.provide(options.services)
+  )
+
+const open = Effect.fnUntraced(function* (
+  options: Options,
+  peer: PeerMessage.Running,
+  target: Address,
+  port: Port,
+  timeoutMs: number
+): Effect.fn.Return<Connection, DialError, Scope.Scope> {
+  const { ports } = options.context()
+  const remote = { address: target, port }
+  const local = ports.allocate(remote, options.nowMs())
+  if (Result.isFailure(local)) return yield* failure(target, "PortsExhausted", "all ephemeral ports are in use")
+  if (!ports.open(local.success, remote)) {
+    return yield* failure(target, "TooManyConnections", "this node has as many connections as it may")
+  }
+  const running = yield* peer.ref
+    .ask<ConnectionActor.Running>((reply) => PeerMessage.Message.Dial({ localPort: local.success, remote, reply }))
+    .pipe(
+      Effect.tapError(() => Effect.sync(() => ports.close(local.success, remote, options.nowMs()))),
+      Effect.catch(() => failure(target, "NodeStopped", "this node is stopping"))
+    )
+  return yield* running.established.pipe(
+    within(timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)),
+    Effect.as(running.handle),
+    Effect.catch((reason) => Effect.andThen(running.handle.reset, unopened(options, peer, target, port, reason))),
+    Effect.onInterrupt(() => running.handle.reset)
+  )
+})
+
+/** Gives up at the time-out; sooner on a peer that is up but answers no strangers, since waiting changes nothing. */
+const within =
+  (timeoutMs: number, isStranger: () => boolean) =>
+  (opening: Effect.Effect<void, ConnectionActor.OpenFailure>): Effect.Effect<void, ConnectionActor.OpenFailure> => {
+    const graceMs = Math.min(timeoutMs, STRANGER_TIMEOUT_MS)
+    const expired = Effect.suspend(() =>
+      isStranger() || timeoutMs === graceMs ? Effect.void : Effect.sleep(timeoutMs - graceMs)
+    )
+    const timedOut = Effect.sleep(graceMs).pipe(
+      Effect.andThen(expired),
+      Effect.andThen(Effect.fail("Timeout" as const))
+    )
+    return Effect.raceFirst(opening, timedOut)
+  }
+
+const isUp = (peer: PeerMessage.Running): boolean => peer.hasOpened() && !peer.isAway()
+
+/** Silence of a peer whose tunnel is open has one common reason. */
+const unopened = (
+  options: Options,
+  peer: PeerMessage.Running,
+  target: Address,
+  port: Port,
+  reason: ConnectionActor.OpenFailure
+): Effect.Effect<never, DialError> => {
+  if (reason === "Refused") return failure(target, "Refused", `nothing listens on port ${port}`)
+  if (reason === "Reset") return failure(target, "NodeStopped", "the connection ended before it opened")
+  if (!isUp(peer)) return failure(target, "Timeout", "the peer does not answer; it may be offline")
+  return options.context().isTrusted(target.node)
+    ? failure(target, "Timeout", `the peer is up but silent on port ${port}; it may have revoked its trust`)
+    : failure(target, "Untrusted", "the peer is up but does not answer strangers")
+}
+
+const failure = (target: Address, reason: DialError["reason"], detail: string): Effect.Effect<never, DialError> =>
+  Effect.fail(new DialError({ reason, target: AddressText.format(target), detail }))
+
+const NO_STREAM = { flags: 0, sequence: 0, acknowledgement: 0, window: 0 }
+/** Several repeats of a SYN over any path whose keys have been agreed. */
+const STRANGER_TIMEOUT_MS = 5_000
+/** Relay and direct paths are tried at once, so a peer that can be reached answers in a few round trips. */
+const DIAL_TIMEOUT_MS = 30_000

@@ -1,0 +1,59 @@
+/** What the actor of one peer may be told, and what its node sees of it; the same for every kind of peer. */
+import { Data, type Deferred } from "effect"
+import type { ActorRef } from "../../core/actor/ActorRef.ts"
+import type * as Path from "../../nat/Path.ts"
+import type { NodeId, Port, SocketAddress } from "../../protocol/wire/Address.ts"
+import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import type * as ConnectionActor from "./ConnectionActor.ts"
+import type { ConnectionStatus, PeerStatus } from "./Node.ts"
+
+/** A frame as it came from the socket. */
+export interface Inbound {
+  readonly frame: TunnelFrame.TunnelFrame
+  readonly path: Path.Path
+  /** The whole UDP payload, for the amplification budget. */
+  readonly sizeBytes: number
+}
+
+/** What a peer's actor may be told. */
+export type Message = Data.TaggedEnum<{
+  Frames: { readonly frames: ReadonlyArray<Inbound> }
+  /** Whole packets, ready to be sealed. */
+  Send: { readonly packets: ReadonlyArray<Uint8Array> }
+  /** Opens a connection; its handshake may still fail. */
+  Dial: {
+    readonly localPort: Port
+    readonly remote: SocketAddress
+    readonly reply: Deferred.Deferred<ConnectionActor.Running>
+  }
+  /** A place the registry says the peer is at. */
+  LearnPath: { readonly path: Path.Path }
+  /** Control ping; the reply is the round-trip time in milliseconds. */
+  Ping: { readonly target: SocketAddress["address"]; readonly reply: Deferred.Deferred<number> }
+  /** The key this peer must show became known, for the frame that asked. */
+  KeyKnown: { readonly inbound: Inbound; readonly key: Uint8Array | undefined }
+  ConnectionGone: { readonly key: number }
+  ResetConnections: { readonly reason: "TrustRevoked" | "NodeStopped" }
+  /** FIN on all of them, or on the one with this id. */
+  CloseConnections: {}
+  CloseConnection: { readonly id: number }
+}>
+/** Those that every kind of peer leaves to its `Connections`. */
+export type ConnectionMessage = Extract<
+  Message,
+  { readonly _tag: "Dial" | "ConnectionGone" | "ResetConnections" | "CloseConnections" | "CloseConnection" }
+>
+/** Constructors of `Message`. */
+export const Message = Data.taggedEnum<Message>()
+
+/** A running peer. */
+export interface Running {
+  readonly node: NodeId
+  readonly ref: ActorRef<Message>
+  readonly status: () => PeerStatus
+  readonly connections: () => ReadonlyArray<ConnectionStatus>
+  /** True once any frame of the peer has opened. */
+  readonly hasOpened: () => boolean
+  /** True while nothing comes back from the peer. */
+  readonly isAway: () => boolean
+}

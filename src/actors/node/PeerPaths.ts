@@ -1,0 +1,54 @@
+/**
+ * How one peer's frames reach the network: by the path `PathSelector` prefers, held back where an unproven path has no
+ * budget, wrapped where the beacon relays them.
+ */
+import * as Path from "../../nat/Path.ts"
+import { PathSelector } from "../../nat/PathSelector.ts"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+import type { NodeContext } from "./NodeContext.ts"
+
+/** Owned by a peer's actor. */
+export class PeerPaths {
+  readonly selector = new PathSelector()
+  readonly #context: NodeContext
+  readonly #node: NodeId
+  #held: Array<Uint8Array> = []
+
+  constructor(context: NodeContext, node: NodeId) {
+    this.#context = context
+    this.#node = node
+    if (context.beacon !== undefined) this.selector.learn(Path.relay)
+  }
+
+  /** Sends a sealed frame by the path given, or by the best one; held while that has no budget (security rule 7). */
+  transmit(frame: Uint8Array, wanted: Path.Path | undefined, nowMs: number): void {
+    const path = wanted ?? this.selector.select(nowMs)
+    if (path !== undefined && this.selector.spend(path, frame.length, nowMs)) this.write(frame, path)
+    else if (this.#held.length < HELD_MAX) this.#held.push(frame)
+    else this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
+  }
+
+  /** Tries what is held again, in order. */
+  release(nowMs: number): void {
+    if (this.#held.length === 0) return
+    const held = this.#held
+    this.#held = []
+    for (const frame of held) this.transmit(frame, undefined, nowMs)
+  }
+
+  /** Sends a key exchange: by one path, or by all, because it is small and finds out which of them work. */
+  challenge(frame: Uint8Array, path: Path.Path | undefined): void {
+    for (const candidate of path === undefined ? this.selector.challenges() : [path]) this.write(frame, candidate)
+  }
+
+  /** Sends without asking for budget. */
+  write(frame: Uint8Array, path: Path.Path): void {
+    const { address, beacon, socket } = this.#context
+    if (path.endpoint !== undefined) socket.send(frame, path.endpoint)
+    else if (beacon !== undefined) socket.send(BeaconMessage.encodeRelay(address.node, this.#node, frame), beacon)
+  }
+}
+
+/** Sealed frames waiting for budget: as many as packets may wait for a key (wire §8). */
+const HELD_MAX = 64

@@ -1,0 +1,108 @@
+/**
+ * Keeps this node registered (rendezvous §9.2–9.3).
+ *
+ * Owns the count of failed heartbeats. Every interval it announces the node to the beacon, which keeps the NAT mapping
+ * open even while the registry is away, and sends a heartbeat; after three failures, or when the beacon sees the node
+ * elsewhere, it registers again. Nobody tells it anything; it tells `NodeSupervisor` through `registered` and
+ * `heartbeat`. Restarted with a fresh count.
+ */
+import { Effect, Schedule, type Scope } from "effect"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import * as EndpointText from "../../core/data/Endpoint.ts"
+import { type Address, NodeId } from "../../protocol/wire/Address.ts"
+import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
+import type { Mapping } from "./Mapping.ts"
+
+/** How this node registers. */
+export interface Options {
+  readonly mapping: Mapping
+  readonly local: Endpoint
+  /** A fixed public endpoint; the beacon is not asked then. */
+  readonly endpoint: Endpoint | undefined
+  readonly owner: string
+  readonly intervalMs: number
+  readonly node: () => NodeId
+  readonly isPublic: () => boolean
+  readonly hostname: () => string
+  readonly registered: (address: Address) => Effect.Effect<void>
+  readonly heartbeat: Effect.Effect<void>
+}
+
+/** Registers once, asking the beacon for the address first. */
+export const register = Effect.fn("RegistrationActor.register")(function* (
+  options: Pick<Options, "mapping" | "local" | "endpoint" | "owner">
+): Effect.fn.Return<Address, RegistryError, RegistryClient> {
+  const registry = yield* RegistryClient
+  const endpoint = options.endpoint ?? (yield* options.mapping.announce(NodeId(0))) ?? reachable(options.local)
+  const { address } = yield* registry.register({
+    listenAddress: EndpointText.format(endpoint),
+    owner: options.owner,
+    lanAddresses: isWildcard(options.local.host) ? [] : [EndpointText.format(options.local)]
+  })
+  // The answer is known; this time it tells the beacon whose it is.
+  yield* Effect.forkDetach(options.mapping.announce(address.node))
+  return address
+})
+
+/** Tells the registry what it should know about a freshly registered node; a refusal is logged, not fatal. */
+export const restore = Effect.fn("RegistrationActor.restore")(function* (
+  options: Pick<Options, "isPublic" | "hostname">
+): Effect.fn.Return<void, never, RegistryClient> {
+  const registry = yield* RegistryClient
+  if (options.isPublic()) yield* logged("visibility", registry.setVisibility(true))
+  const hostname = options.hostname()
+  if (hostname !== "") yield* logged("hostname", registry.setHostname(hostname))
+})
+
+/** Starts the heartbeat in the surrounding scope. */
+export const spawn = (options: Options): Effect.Effect<void, never, RegistryClient | Scope.Scope> =>
+  Effect.gen(function* () {
+    const registry = yield* RegistryClient
+    let failures = 0
+    while (true) {
+      yield* Effect.sleep(options.intervalMs)
+      const before = options.mapping.endpoint
+      const mapped = yield* options.mapping.announce(options.node())
+      const hasMoved = options.endpoint === undefined && !isSame(before, mapped)
+      const isAlive = yield* Effect.match(registry.heartbeat, { onFailure: () => false, onSuccess: () => true })
+      failures = isAlive ? 0 : failures + 1
+      if (isAlive) yield* options.heartbeat
+      if (hasMoved || failures >= FAILURES_MAX) {
+        failures = 0
+        yield* again(options)
+      }
+    }
+  }).pipe(
+    Effect.retry(Schedule.spaced(options.intervalMs)),
+    Effect.forkScoped({ startImmediately: true }),
+    Effect.asVoid
+  )
+
+const again = (options: Options) =>
+  register(options).pipe(
+    Effect.tap(() => restore(options)),
+    Effect.flatMap(options.registered),
+    Effect.catch((error) => Effect.logWarning("registration failed", error.detail))
+  )
+
+const logged = (what: string, call: Effect.Effect<unknown, RegistryError>): Effect.Effect<void> =>
+  call.pipe(
+    Effect.asVoid,
+    Effect.catch((error) => Effect.logWarning(`the registry did not take this node's ${what}`, error.detail))
+  )
+
+/** A wildcard is nobody's address: on one host, peers reach it on the loopback. */
+const reachable = (local: Endpoint): Endpoint =>
+  local.host === "0.0.0.0"
+    ? { host: "127.0.0.1", port: local.port }
+    : local.host === "::"
+      ? { host: "::1", port: local.port }
+      : local
+
+const isSame = (a: Endpoint | undefined, b: Endpoint | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && EndpointText.equals(a, b))
+
+const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
+/** rendezvous §9.2. */
+const FAILURES_MAX = 3

@@ -1,0 +1,310 @@
+/**
+ * One life of a `TunnelActor`: what it does with each message. It interprets what `Tunnel`, `PathSelector` and the
+ * streams decide, and performs it.
+ */
+import { type Deferred, Effect, Result, Scope } from "effect"
+import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
+import type * as Path from "../../nat/Path.ts"
+import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
+import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
+import type { NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
+import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
+import * as Packet from "../../protocol/wire/Packet.ts"
+import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import { Connections } from "./Connections.ts"
+import { KeyAgreement } from "./KeyAgreement.ts"
+import type { PeerStatus } from "./Node.ts"
+import type { NodeContext } from "./NodeContext.ts"
+import * as PacketIntake from "./PacketIntake.ts"
+import { type Inbound, Message } from "./PeerMessage.ts"
+import { PeerPaths } from "./PeerPaths.ts"
+import { Pings } from "./Pings.ts"
+
+/** What a life is made of. */
+export interface Options {
+  readonly context: NodeContext
+  readonly node: NodeId
+  readonly scope: Scope.Scope
+  /** Told when nothing is going on any more. */
+  readonly idle: Effect.Effect<void>
+  /** To the actor itself, from outside its turn. */
+  readonly tell: (message: Message) => boolean
+  readonly nowMs: () => number
+}
+
+/** One life of the actor. */
+export class TunnelPeer {
+  readonly connections: Connections
+  hasOpened = false
+  readonly #context: NodeContext
+  readonly #node: NodeId
+  readonly #tell: (message: Message) => boolean
+  readonly #nowMs: () => number
+  readonly #scope: Scope.Scope
+  readonly #idle: Effect.Effect<void>
+  readonly #paths: PeerPaths
+  readonly #keys: KeyAgreement
+  readonly #tunnel: Tunnel
+  #identityKey: Uint8Array | undefined
+  readonly #pings = new Pings()
+  #lookupRunning = false
+  #isEstablished = false
+  #reportedPath: Path.Path | undefined
+  #searchedAtMs = Number.NEGATIVE_INFINITY
+  #activeAtMs: number
+
+  constructor({ context, idle, node, nowMs, scope, tell }: Options) {
+    this.#context = context
+    this.#node = node
+    this.#tell = tell
+    this.#nowMs = nowMs
+    this.#scope = scope
+    this.#idle = idle
+    this.#activeAtMs = nowMs()
+    this.#paths = new PeerPaths(context, node)
+    this.#keys = new KeyAgreement(context)
+    this.#tunnel = new Tunnel({
+      self: context.address.node,
+      peer: node,
+      config: context.tunnel,
+      laterOnly: context.isLaterOnly(node)
+    })
+    this.connections = new Connections({
+      context,
+      peer: node,
+      transmit: (packets) => void tell(Message.Send({ packets })),
+      gone: (key) => void tell(Message.ConnectionGone({ key })),
+      nowMs
+    })
+  }
+
+  get deadlineMs(): number {
+    return Math.min(this.#tunnel.deadlineMs, this.#activeAtMs + this.#idleLimitMs)
+  }
+
+  receive(message: Message): Effect.Effect<void> | void {
+    switch (message._tag) {
+      case "Frames":
+        return this.#receiveFrames(message.frames)
+      case "Send":
+        for (const packet of message.packets) this.#send(packet)
+        return
+      case "LearnPath":
+        return this.#paths.selector.learn(message.path)
+      case "Ping":
+        return this.#ping(message.target, message.reply)
+      case "KeyKnown":
+        this.#lookupRunning = false
+        if (message.key !== undefined) this.#verify(message.inbound, message.key)
+        return
+      default:
+        return this.connections.perform(message, this.#scope)
+    }
+  }
+
+  timeout(): Effect.Effect<void> | void {
+    const nowMs = this.#nowMs()
+    this.#tunnel.timeout(nowMs)
+    this.flush()
+    if (this.connections.size > 0) this.#activeAtMs = nowMs
+    if (nowMs >= this.#activeAtMs + this.#idleLimitMs) return this.#idle
+  }
+
+  /** Performs what the tunnel asks for; runs at the end of every turn. */
+  flush(): void {
+    const nowMs = this.#nowMs()
+    // Performing one may ask for more: a renewed key has to be sent.
+    for (let due = this.#tunnel.drain(); due.length > 0; due = this.#tunnel.drain())
+      for (const output of due) this.#perform(output, nowMs)
+    this.#paths.release(nowMs)
+    if (this.hasOpened) this.#probe(nowMs)
+    this.#reportPath()
+    if (this.#paths.selector.isSilent(nowMs) && nowMs - this.#searchedAtMs >= SEARCH_INTERVAL_MS) this.#search(nowMs)
+  }
+
+  status(): PeerStatus {
+    const path = this.#paths.selector.current
+    return {
+      node: this.#node,
+      endpoint: path?.relayed === true ? this.#context.beacon : path?.endpoint,
+      path: path === undefined || !this.hasOpened ? "none" : path.relayed ? "relay" : "direct",
+      encrypted: this.#tunnel.isReady,
+      authenticated: this.hasOpened,
+      rttMs: this.#pings.rttMs ?? this.connections.smoothedRttMs,
+      publicKey: this.hasOpened ? this.#identityKey : undefined
+    }
+  }
+
+  #receiveFrames(frames: ReadonlyArray<Inbound>): Effect.Effect<void> | void {
+    let accepts: Array<Packet.Packet> | undefined
+    let work: Effect.Effect<void> | undefined
+    for (const inbound of frames) {
+      this.#paths.selector.received(inbound.path, inbound.sizeBytes, this.#nowMs())
+      const { frame } = inbound
+      if (frame._tag === "Sealed") {
+        const syn = this.#open(frame, inbound.path)
+        if (syn !== undefined) accepts = [...(accepts ?? []), syn]
+      } else if (frame._tag === "KeyExchange") {
+        work = this.#keyExchangeReceived(inbound, frame) ?? work
+      } else if (frame._tag === "KeyRequest") {
+        this.#tunnel.keyRequestReceived(inbound.path, this.#nowMs())
+      }
+    }
+    this.connections.deliver()
+    if (accepts === undefined) return work
+    const accepting = Effect.forEach(accepts, (syn) => this.connections.accept(syn), { discard: true }).pipe(
+      Scope.provide(this.#scope)
+    )
+    return work === undefined ? accepting : Effect.andThen(work, accepting)
+  }
+
+  /** Opens one frame and hands its packet on; an unknown SYN is returned. */
+  #open(frame: TunnelFrame.Sealed, path: Path.Path): Packet.Packet | undefined {
+    const nowMs = this.#nowMs()
+    const bytes = this.#tunnel.open(frame, path, nowMs)
+    if (bytes === undefined) return undefined
+    this.hasOpened = true
+    this.#activeAtMs = nowMs
+    this.#paths.selector.opened(path, nowMs)
+    const decoded = Packet.decode(bytes, NativeCrc32.update)
+    if (Result.isFailure(decoded) || decoded.success.destination.node !== this.#context.address.node) {
+      this.#context.report({ _tag: "PacketDropped", reason: "Malformed", peer: this.#node })
+      return undefined
+    }
+    const packet = decoded.success
+    if (packet.protocol === Packet.Protocol.Stream) return this.connections.receive(packet) ? packet : undefined
+    if (packet.protocol === Packet.Protocol.Control) this.#receiveControl(packet, nowMs)
+    else if (packet.protocol === Packet.Protocol.Datagram)
+      PacketIntake.receiveDatagram(this.#context, this.#node, packet)
+    return undefined
+  }
+
+  /** Answers pings of those who may know this node is here, and matches pongs (wire §12). */
+  #receiveControl(packet: Packet.Packet, nowMs: number): void {
+    if ((packet.flags & Packet.Flag.Ack) !== 0) {
+      this.#pings.answered(packet.destinationPort, nowMs)
+      return
+    }
+    if (this.#tunnel.controlReceived(packet)) return
+    if (!this.#context.isTrusted(this.#node) && !this.#context.isPublic()) return
+    const pong = ControlMessage.pong(packet, this.#context.address)
+    if (pong !== undefined) this.#send(Packet.encode(pong))
+  }
+
+  #ping(target: SocketAddress["address"], reply: Deferred.Deferred<number>): void {
+    const port = this.#pings.start(this.#context.crypto.randomBytes(2), reply, this.#nowMs())
+    this.#send(Packet.encode(ControlMessage.ping(this.#context.address, target, port, EMPTY)))
+  }
+
+  #send(packet: Uint8Array): void {
+    this.#activeAtMs = this.#nowMs()
+    if (!this.#tunnel.send(packet, this.#activeAtMs)) {
+      this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
+    }
+  }
+
+  /** Cheap checks first; then the key this peer must show; then the signature (wire §6.2). */
+  #keyExchangeReceived(inbound: Inbound, frame: TunnelFrame.KeyExchange): Effect.Effect<void> | undefined {
+    if (this.#tunnel.keyExchangeReceived(frame, inbound.path, this.#nowMs()) === "ignore") return undefined
+    const known = this.#context.keys.known(this.#node)
+    if (known !== undefined) {
+      this.#verify(inbound, known)
+      return undefined
+    }
+    if (this.#lookupRunning) return undefined
+    this.#lookupRunning = true
+    return this.#context.keys.expected(this.#node).pipe(
+      Effect.match({ onFailure: () => undefined, onSuccess: (key) => key }),
+      Effect.flatMap((key) => Effect.sync(() => void this.#tell(Message.KeyKnown({ inbound, key })))),
+      Effect.forkIn(this.#scope),
+      Effect.asVoid
+    )
+  }
+
+  #verify(inbound: Inbound, expectedKey: Uint8Array): void {
+    const { frame, path } = inbound
+    if (frame._tag !== "KeyExchange") return
+    const exchange = this.#keys.verify(frame, expectedKey)
+    if (typeof exchange === "string") {
+      this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: exchange })
+      return
+    }
+    this.#identityKey = expectedKey
+    this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
+  }
+
+  #perform(output: Output, nowMs: number): void {
+    switch (output._tag) {
+      case "Transmit":
+        return this.#paths.transmit(output.frame, output.path, nowMs)
+      case "SendKeyExchange":
+        this.#paths.challenge(this.#keys.exchange, output.path)
+        if (output.withKeyRequest) this.#paths.challenge(this.#keys.request, output.path)
+        return
+      case "RenewAgreementKey":
+        this.#keys.renew()
+        this.#tunnel.agreementKeyRenewed(nowMs)
+        return
+      case "Established":
+        if (this.#tunnel.laterOnly) this.#context.laterOpened(this.#node)
+        this.#reportEstablished(output)
+        return
+      case "Desynchronised":
+        return
+    }
+  }
+
+  #reportEstablished({ path, scheme }: Extract<Output, { _tag: "Established" }>): void {
+    const peer = this.#node
+    const kind = path.relayed ? "relay" : "direct"
+    if (this.#isEstablished) this.#context.report({ _tag: "PeerRekeyed", peer })
+    else this.#context.report({ _tag: "PeerEstablished", peer, path: kind, scheme: scheme === "later" ? "H" : "L" })
+    this.#isEstablished = true
+  }
+
+  #reportPath(): void {
+    const path = this.#paths.selector.current
+    if (path === undefined || !this.hasOpened || path === this.#reportedPath) return
+    this.#reportedPath = path
+    const kind = path.relayed ? "relay" : "direct"
+    this.#context.report({ _tag: "PathChanged", peer: this.#node, path: kind, endpoint: path.endpoint })
+  }
+
+  /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
+  #search(nowMs: number): void {
+    this.#searchedAtMs = nowMs
+    const { address } = this.#context
+    const probe = ControlMessage.pathProbe(address, { network: address.network, node: this.#node })
+    const frame = this.#tunnel.seal(Packet.encode(probe), nowMs)
+    if (frame !== undefined) this.#paths.challenge(frame, undefined)
+    this.#paths.challenge(this.#keys.exchange, undefined)
+    this.#paths.challenge(this.#keys.request, undefined)
+  }
+
+  /** While the relay carries data, now and then a sealed ping by a direct path only: does it open there? */
+  #probe(nowMs: number): void {
+    const path = this.#paths.selector.probe(nowMs)
+    if (path === undefined) return
+    const { address } = this.#context
+    const probe = ControlMessage.pathProbe(address, { network: address.network, node: this.#node })
+    const frame = this.#tunnel.seal(Packet.encode(probe), nowMs)
+    if (frame !== undefined) this.#paths.write(frame, path)
+  }
+
+  /** Nothing comes back from the peer. */
+  get isAway(): boolean {
+    return this.#paths.selector.isAway(this.#nowMs())
+  }
+
+  get #idleLimitMs(): number {
+    return this.hasOpened ? IDLE_MS : UNPROVEN_MS
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+/** Between two rounds of asking on every path: three small frames each. */
+const SEARCH_INTERVAL_MS = 1_000
+/** A silent peer's keys are forgotten after this long without connections. */
+const IDLE_MS = 600_000
+/** The same for a peer of which nothing has opened yet. */
+const UNPROVEN_MS = 45_000

@@ -1,0 +1,68 @@
+/** `/metrics` (rendezvous §6): counters of the registry in the Prometheus text format. */
+import type { RegistryStatistics } from "../../protocol/registry/RegistryStatistics.ts"
+import * as RegistryMetrics from "./RegistryMetrics.ts"
+
+/** The whole exposition. */
+export const render = (
+  metrics: RegistryMetrics.RegistryMetrics,
+  statistics: RegistryStatistics,
+  uptimeSeconds: number
+): string => {
+  const kinds = [...metrics.byKind].sort(([a], [b]) => (a < b ? -1 : 1))
+  const errors = kinds.filter(([, { errors }]) => errors > 0)
+  const succeeded = (kind: string): number => RegistryMetrics.succeeded(metrics, kind)
+  return [
+    ...family("pilot_requests_total", "counter", "Requests by type.", kinds.map(counterOf("requests"))),
+    ...family("pilot_errors_total", "counter", "Refused requests by type.", errors.map(counterOf("errors"))),
+    ...family("pilot_request_duration_seconds", "histogram", "Time to handle a request.", kinds.flatMap(histogram)),
+    ...single("pilot_nodes_online", "gauge", "Nodes heard lately.", statistics.activeNodes),
+    ...single("pilot_nodes_total", "gauge", "Nodes registered.", statistics.totalNodes),
+    ...single("pilot_trust_links", "gauge", "Pairs of nodes that trust each other.", statistics.totalTrustLinks),
+    ...single("pilot_task_executors", "gauge", "Nodes that accept tasks.", statistics.taskExecutors),
+    ...single("pilot_uptime_seconds", "gauge", "Seconds since the start.", uptimeSeconds),
+    ...single("pilot_registrations_total", "counter", "Registrations accepted.", succeeded("register")),
+    ...single("pilot_deregistrations_total", "counter", "Nodes that left by request.", metrics.deregistrations),
+    ...single("pilot_trust_reports_total", "counter", "Trust reports accepted.", succeeded("report_trust")),
+    ...single("pilot_trust_revocations_total", "counter", "Trust revocations.", succeeded("revoke_trust")),
+    ...single("pilot_handshake_requests_total", "counter", "Handshakes relayed.", succeeded("request_handshake")),
+    ""
+  ].join("\n")
+}
+
+interface Sample {
+  readonly suffix: string
+  readonly labels: string
+  readonly value: number
+}
+
+const counterOf =
+  (field: "requests" | "errors") =>
+  ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]): Sample => ({
+    suffix: "",
+    labels: `{type="${kind}"}`,
+    value: metrics[field]
+  })
+
+const histogram = ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]): ReadonlyArray<Sample> => {
+  let cumulative = 0
+  const buckets = metrics.durationCounts.map((count, index) => {
+    cumulative += count
+    const bound = RegistryMetrics.DURATION_BOUNDS_SECONDS[index]
+    return { suffix: "_bucket", labels: `{type="${kind}",le="${bound ?? "+Inf"}"}`, value: cumulative }
+  })
+  const labels = `{type="${kind}"}`
+  return [
+    ...buckets,
+    { suffix: "_sum", labels, value: metrics.durationSumSeconds },
+    { suffix: "_count", labels, value: metrics.requests }
+  ]
+}
+
+const family = (name: string, type: string, help: string, samples: ReadonlyArray<Sample>): ReadonlyArray<string> => [
+  `# HELP ${name} ${help}`,
+  `# TYPE ${name} ${type}`,
+  ...samples.map(({ suffix, labels, value }) => `${name}${suffix}${labels} ${value}`)
+]
+
+const single = (name: string, type: string, help: string, value: number): ReadonlyArray<string> =>
+  family(name, type, help, [{ suffix: "", labels: "", value }])

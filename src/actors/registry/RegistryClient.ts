@@ -1,0 +1,71 @@
+/** The face of the registry towards a node: one service, whatever carries it (rendezvous §2–4). */
+import { Context, type Effect, Schema } from "effect"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+
+/** Why a registry call failed. `Refused` carries the registry's own text. */
+export class RegistryError extends Schema.TaggedError<RegistryError>()("RegistryError", {
+  reason: Schema.Literals(["Unavailable", "Refused", "NotFound", "PinMismatch", "NoTls", "BadReply", "Timeout"]),
+  operation: Schema.String,
+  detail: Schema.String
+}) {}
+
+/** Reply to `lookup`. */
+export interface LookedUp {
+  readonly node: NodeId
+  readonly address: Address
+  readonly publicKey: Uint8Array
+  readonly hostname: string
+  readonly isPublic: boolean
+  readonly endpoint: Endpoint | undefined
+  /** The reply as received, for `pilotctl lookup`. */
+  readonly raw: Readonly<Record<string, unknown>>
+}
+
+/** Reply to `resolve_hostname`. */
+export interface ResolvedName {
+  readonly node: NodeId
+  readonly address: Address
+  readonly isPublic: boolean
+  readonly hostname: string
+  readonly raw: Readonly<Record<string, unknown>>
+}
+
+/** What waits for a node at its registry. */
+export interface PolledHandshakes {
+  readonly requests: ReadonlyArray<{
+    readonly from: NodeId
+    readonly justification: string
+    readonly timestamp: number
+  }>
+  readonly responses: ReadonlyArray<{ readonly from: NodeId; readonly accept: boolean; readonly timestamp: number }>
+}
+
+/** All signing happens inside; every call has a time-out and fails with `RegistryError`. */
+export class RegistryClient extends Context.Service<
+  RegistryClient,
+  {
+    /** Signed registration; the client remembers the id it was given and signs the other calls with it. */
+    readonly register: (options: {
+      readonly listenAddress: string
+      readonly owner?: string
+      readonly lanAddresses?: ReadonlyArray<string>
+    }) => Effect.Effect<{ readonly node: NodeId; readonly address: Address }, RegistryError>
+    readonly heartbeat: Effect.Effect<{ readonly timeSeconds: number }, RegistryError>
+    readonly deregister: Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    readonly lookup: (node: NodeId) => Effect.Effect<LookedUp, RegistryError>
+    /** The endpoint of a public or trusted node. */
+    readonly resolve: (node: NodeId) => Effect.Effect<Endpoint, RegistryError>
+    readonly resolveHostname: (name: string) => Effect.Effect<ResolvedName, RegistryError>
+    /** These return the registry's reply as received, because IPC passes it through (node §1.5). */
+    readonly setHostname: (name: string) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    readonly setVisibility: (isPublic: boolean) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    readonly setTaskExec: (enabled: boolean) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    readonly reportTrust: (peer: NodeId) => Effect.Effect<void, RegistryError>
+    readonly revokeTrust: (peer: NodeId) => Effect.Effect<void, RegistryError>
+    readonly requestHandshake: (peer: NodeId, justification: string) => Effect.Effect<void, RegistryError>
+    readonly respondHandshake: (peer: NodeId, accept: boolean) => Effect.Effect<void, RegistryError>
+    readonly pollHandshakes: Effect.Effect<PolledHandshakes, RegistryError>
+  }
+>()("effect-pilot/actors/registry/RegistryClient") {}

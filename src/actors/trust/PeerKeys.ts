@@ -1,0 +1,45 @@
+/**
+ * What this node believes about keys (security rules 1 and 3): the pins, and who is trusted. Read synchronously on the
+ * packet path; written by `TrustActor` (trust) and by name resolution (pins). `PeerKeysStore` persists it.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+
+/** Another key stands behind a node id than the one pinned at first use. Only a person may accept it. */
+export class KeyChanged extends Schema.TaggedError<KeyChanged>()("KeyChanged", {
+  node: Schema.Finite,
+  pinnedFingerprint: Schema.String,
+  offeredFingerprint: Schema.String
+}) {}
+
+/** A name leads to another key than the one pinned at first use. Only a person may accept it. */
+export class NameMoved extends Schema.TaggedError<NameMoved>()("NameMoved", {
+  name: Schema.String,
+  pinnedFingerprint: Schema.String,
+  offeredFingerprint: Schema.String
+}) {}
+
+/** The pins and the trust list of this node. */
+export class PeerKeys extends Context.Service<
+  PeerKeys,
+  {
+    /** The key pinned for an address, if any. */
+    readonly pinned: (node: NodeId) => Uint8Array | undefined
+    /** True for a trusted node, and only while its pinned key is the trusted one. */
+    readonly isTrusted: (node: NodeId) => boolean
+    /** Pins a first key, confirms the same one, refuses another. Persisted before it succeeds. */
+    readonly pinNode: (node: NodeId, publicKey: Uint8Array) => Effect.Effect<void, KeyChanged>
+    readonly pinName: (name: string, publicKey: Uint8Array) => Effect.Effect<void, NameMoved>
+    /**
+     * A person's decision: replaces the pin of an address, of every name that led to the old key, and of `name`, if the
+     * decision was about one that has moved.
+     */
+    readonly acceptKey: (node: NodeId, publicKey: Uint8Array, name?: string) => Effect.Effect<void>
+    /** The later key scheme has opened for this pinned identity, now or in an earlier run (security rule 5). */
+    readonly isLaterOnly: (node: NodeId) => boolean
+    /** Remembers that, on disk soon; nothing for a node that is not pinned. Called on the packet path. */
+    readonly laterOpened: (node: NodeId) => void
+    /** `TrustActor` only: the trusted nodes with the keys they are trusted under. */
+    readonly setTrusted: (trusted: ReadonlyMap<NodeId, Uint8Array>) => void
+  }
+>()("effect-pilot/actors/trust/PeerKeys") {}

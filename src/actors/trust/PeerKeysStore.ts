@@ -1,0 +1,158 @@
+/** `PeerKeys` over `pins.json` in the state directory: pins survive restarts, or the next best key could take a place. */
+import { Effect, type FileSystem, Layer, type Path, Result, Schema, type Scope, Semaphore } from "effect"
+import { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as AtomicFile from "../../core/storage/AtomicFile.ts"
+import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
+import * as PinTable from "../../protocol/trust/PinTable.ts"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+import { KeyChanged, NameMoved, PeerKeys } from "./PeerKeys.ts"
+import * as PinFile from "./PinFile.ts"
+import * as StateText from "./StateText.ts"
+
+/**
+ * The file is there but cannot be used. The node does not start without its pins and never overwrites them; a person
+ * restores the file, or deletes it and so accepts whatever keys come next.
+ */
+export class PinsUnreadable extends Schema.TaggedError<PinsUnreadable>()("PinsUnreadable", {
+  path: Schema.String,
+  detail: Schema.String
+}) {}
+
+/** Room for pins of peers that are not trusted; the oldest make room. */
+export interface Limits {
+  readonly nodesMax: number
+  readonly namesMax: number
+}
+
+/** Pins kept unless configured otherwise: a file of some 800 KB, written at each first use. */
+export const DEFAULT_LIMITS: Limits = { nodesMax: 4096, namesMax: 4096 }
+
+/** Where pins outlive the process. */
+export interface PinStore {
+  readonly load: Effect.Effect<PinTable.PinTable, PinsUnreadable>
+  readonly save: (table: PinTable.PinTable) => Effect.Effect<void, { readonly message: string }>
+}
+
+/** The service over a file. */
+export const layer = (
+  path: string,
+  limits: Limits = DEFAULT_LIMITS
+): Layer.Layer<PeerKeys, PinsUnreadable, Crypto | FileSystem.FileSystem | Path.Path> =>
+  Layer.effect(
+    PeerKeys,
+    Effect.flatMap(file(path), (store) => make(store, limits))
+  )
+
+/** The service without a file: pins last as long as the process. */
+export const layerMemory = (limits: Limits = DEFAULT_LIMITS): Layer.Layer<PeerKeys, never, Crypto> =>
+  Layer.effect(PeerKeys, Effect.orDie(make(MEMORY, limits)))
+
+/** The service over any store. What the packet path has noted is written at the latest when the scope closes. */
+export const make = Effect.fn("PeerKeysStore.make")(function* (
+  store: PinStore,
+  limits: Limits
+): Effect.fn.Return<PeerKeys["Service"], PinsUnreadable, Crypto | Scope.Scope> {
+  const crypto = yield* Crypto
+  const services = yield* Effect.context<never>()
+  const writing = yield* Semaphore.make(1)
+  let stored = yield* store.load
+  let table = stored
+  let trusted: ReadonlyMap<NodeId, Uint8Array> = new Map()
+  let trustedTexts: ReadonlySet<string> = new Set()
+  const bounds: PinTable.Bounds = { ...limits, isProtected: (publicKey) => trustedTexts.has(Bytes.toHex(publicKey)) }
+  const fingerprint = (publicKey: Uint8Array) => Fingerprint.format(crypto.sha256(publicKey))
+
+  // Whoever waited for the writer finds its own pin in the file already when another wrote both.
+  const persist = Effect.suspend(() => {
+    const next = table
+    return next === stored
+      ? Effect.void
+      : Effect.map(store.save(next), () => {
+          stored = next
+        })
+  }).pipe(
+    writing.withPermit,
+    Effect.catch((error) => Effect.logError("pins hold for this run only; they could not be written", error.message))
+  )
+  const amend = (
+    pinned: Result.Result<PinTable.PinTable, PinTable.OtherKeyPinned>
+  ): Effect.Effect<void, PinTable.OtherKeyPinned> => {
+    if (Result.isFailure(pinned)) return Effect.fail(pinned.failure)
+    table = pinned.success
+    return persist
+  }
+
+  yield* Effect.addFinalizer(() => persist)
+  return {
+    pinned: (node) => table.nodes.get(node),
+    isTrusted: (node) => {
+      const [pinned, key] = [table.nodes.get(node), trusted.get(node)]
+      return pinned !== undefined && key !== undefined && Bytes.equals(pinned, key)
+    },
+    pinNode: (node, publicKey) =>
+      Effect.suspend(() => amend(PinTable.pinNode(table, node, Bytes.copy(publicKey), bounds))).pipe(
+        Effect.mapError(
+          ({ pinned }) =>
+            new KeyChanged({
+              node,
+              pinnedFingerprint: fingerprint(pinned),
+              offeredFingerprint: fingerprint(publicKey)
+            })
+        )
+      ),
+    pinName: (name, publicKey) =>
+      Effect.suspend(() => amend(PinTable.pinName(table, name, Bytes.copy(publicKey), bounds))).pipe(
+        Effect.mapError(
+          ({ pinned }) =>
+            new NameMoved({
+              name,
+              pinnedFingerprint: fingerprint(pinned),
+              offeredFingerprint: fingerprint(publicKey)
+            })
+        )
+      ),
+    acceptKey: (node, publicKey, name) =>
+      Effect.suspend(() => {
+        const key = Bytes.copy(publicKey)
+        const accepted = PinTable.acceptKey(table, node, key)
+        table = name === undefined ? accepted : PinTable.acceptName(accepted, name, key)
+        return persist
+      }),
+    isLaterOnly: (node) => table.laterOnly.has(node),
+    laterOpened: (node) => {
+      const noted = PinTable.laterOpened(table, node)
+      if (noted === table) return
+      table = noted
+      Effect.runForkWith(services)(persist)
+    },
+    setTrusted: (next) => {
+      trusted = next
+      trustedTexts = new Set(Array.from(next.values(), Bytes.toHex))
+    }
+  }
+})
+
+/** A file only its owner can read. */
+export const file = Effect.fn("PeerKeysStore.file")(function* (
+  path: string
+): Effect.fn.Return<PinStore, never, FileSystem.FileSystem | Path.Path> {
+  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const unreadable = (detail: string) => Effect.fail(new PinsUnreadable({ path, detail }))
+  return {
+    load: StateText.read(path).pipe(
+      Effect.catch((error) => unreadable(error.message)),
+      Effect.flatMap((text) => {
+        const table = text === undefined ? PinTable.empty : PinFile.decode(text)
+        return table === undefined ? unreadable(DAMAGED) : Effect.succeed(table)
+      }),
+      Effect.provide(services)
+    ),
+    save: (table) =>
+      AtomicFile.write(path, PinFile.encode(table), { mode: AtomicFile.OWNER_ONLY }).pipe(Effect.provide(services))
+  }
+})
+
+const MEMORY: PinStore = { load: Effect.succeed(PinTable.empty), save: () => Effect.void }
+
+const DAMAGED = "it is damaged; restore it, or delete it and compare every fingerprint again"

@@ -1,0 +1,62 @@
+/**
+ * Starts the trust service of a node: the actor, the listener on port 444, the first poll. Whoever wires a node calls
+ * `poll` of the service after each heartbeat and `reregistered` after each later registration.
+ */
+import { Effect, type Scope } from "effect"
+import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import { Input } from "../../protocol/trust/TrustHandshake.ts"
+import * as TrustTable from "../../protocol/trust/TrustTable.ts"
+import { Node, type PortInUse } from "../node/Node.ts"
+import { RegistryClient } from "../registry/RegistryClient.ts"
+import * as HandshakePoll from "./HandshakePoll.ts"
+import * as HandshakeReceiver from "./HandshakeReceiver.ts"
+import * as HandshakeStream from "./HandshakeStream.ts"
+import { PeerKeys } from "./PeerKeys.ts"
+import type { Trust } from "./Trust.ts"
+import * as TrustActor from "./TrustActor.ts"
+import type { TrustContext } from "./TrustContext.ts"
+import * as TrustService from "./TrustService.ts"
+import type { TrustNotStored, TrustStore } from "./TrustStore.ts"
+
+/** What the service is made of. */
+export interface Options {
+  /** The node's own key pair: what it says is signed with the key that opens its tunnels. */
+  readonly identity: SigningKey
+  readonly store: TrustStore
+  /** Must not wait. */
+  readonly report: (event: ProtocolEvent) => void
+  readonly limits?: TrustTable.Limits
+}
+
+/** A running trust service. */
+export interface Running {
+  readonly trust: Trust["Service"]
+  /** The registry may have forgotten every pair: reports them again, each after checking its key (rendezvous §9.3). */
+  readonly reregistered: Effect.Effect<void>
+}
+
+/** Starts the service in the surrounding scope; a first poll is on its way when it returns. */
+export const start = Effect.fn("TrustSupervisor.start")(function* (
+  options: Options
+): Effect.fn.Return<Running, TrustNotStored | PortInUse, Scope.Scope | Crypto | Node | RegistryClient | PeerKeys> {
+  const context: TrustContext = {
+    identity: options.identity,
+    report: options.report,
+    crypto: yield* Crypto,
+    node: yield* Node,
+    registry: yield* RegistryClient,
+    keys: yield* PeerKeys
+  }
+  const limits = options.limits ?? TrustTable.DEFAULT_LIMITS
+  const actor = yield* TrustActor.spawn({ context, store: options.store, limits })
+  const listener = yield* context.node.listen(HandshakeStream.PORT)
+  const received: HandshakeReceiver.Options["received"] = (node, input) => Effect.ignore(actor.apply(node, input))
+  yield* HandshakeReceiver.spawn({ context, listener, received })
+  const { poll } = yield* HandshakePoll.make(context, actor)
+  yield* Effect.forkScoped(poll)
+  return {
+    trust: TrustService.make({ context, actor, limits, poll }),
+    reregistered: actor.applyToAll(Input.Reregistered())
+  }
+})

@@ -1,0 +1,71 @@
+/** An open stream to a port of a peer, as agent authors use it. */
+import { Cause, Effect, Queue, Stream } from "effect"
+import { Socket } from "effect/socket"
+import type { ConnectionReset } from "../actors/node/Node.ts"
+import type { Duplex } from "../core/net/Duplex.ts"
+
+/** Ends with the scope it was dialled or accepted in. */
+export interface Connection {
+  /** The peer's address, `0:0000.0000.0002`. */
+  readonly remote: string
+  /** The peer's port. */
+  readonly remotePort: number
+  readonly localPort: number
+  /** Waits while the peer does not read. */
+  readonly write: (data: Uint8Array | string) => Effect.Effect<void, ConnectionReset>
+  /** What the peer sends, in order, until it closes. One reader at a time. */
+  readonly readable: Stream.Stream<Uint8Array, ConnectionReset>
+  /** Everything written is delivered first. Idempotent; also done when the scope ends. */
+  readonly close: Effect.Effect<void>
+  /** The same stream for Effect's rpc, http and socket modules. */
+  readonly socket: Socket.Socket
+  /** The same stream in chunks as they arrive. */
+  readonly duplex: Duplex<ConnectionReset>
+}
+
+/** A connection over any duplex that fails with `ConnectionReset`. */
+export const fromDuplex = (
+  duplex: Duplex<ConnectionReset>,
+  ends: Pick<Connection, "remote" | "remotePort" | "localPort">
+): Connection => ({
+  ...ends,
+  duplex,
+  write: (data) => duplex.write(bytesOf(data)),
+  readable: Stream.fromPull(Effect.succeed(Effect.map(duplex.read, (chunk) => [chunk] as const))),
+  close: duplex.end,
+  socket: toSocket(duplex)
+})
+
+/** A clean end is close code 1000, as Effect's sockets have it. */
+const toSocket = (duplex: Duplex<ConnectionReset>): Socket.Socket =>
+  Socket.make({
+    reader: Effect.gen(function* () {
+      // Closing the reader's scope must fail a pull that waits (see `Socket.make`).
+      const ended = yield* Queue.bounded<never, Socket.SocketError>(1)
+      yield* Effect.addFinalizer(() => Queue.fail(ended, closed()))
+      const pull = duplex.read.pipe(
+        Effect.map((chunk) => [chunk] as const),
+        Effect.catch((error) => (Cause.isDone(error) ? closed() : readFailed(error))),
+        Effect.raceFirst(Queue.take(ended))
+      )
+      return { pull, upgrade: () => new Socket.SocketError({ reason: new Socket.SocketUpgradeError({}) }) }
+    }),
+    writer: Effect.succeed({
+      write: (chunk) => (Socket.isCloseEvent(chunk) ? duplex.end : send(duplex, bytesOf(chunk))),
+      writeAll: (chunks) => Effect.forEach(chunks, (chunk) => send(duplex, bytesOf(chunk)), { discard: true })
+    })
+  })
+
+const send = (duplex: Duplex<ConnectionReset>, bytes: Uint8Array): Effect.Effect<void, Socket.SocketError> =>
+  Effect.mapError(
+    duplex.write(bytes),
+    (cause) => new Socket.SocketError({ reason: new Socket.SocketWriteError({ cause }) })
+  )
+
+const closed = () => new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: 1000 }) })
+
+const readFailed = (cause: ConnectionReset) => new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })
+
+const bytesOf = (data: Uint8Array | string): Uint8Array => (typeof data === "string" ? UTF8.encode(data) : data)
+
+const UTF8 = new TextEncoder()

@@ -1,0 +1,200 @@
+/** `Pilot` over the socket of a running daemon (architecture, decision 8). */
+import { Cause, Effect, Schema, Stream } from "effect"
+import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
+import * as IpcClient from "../actors/ipc/IpcClient.ts"
+import * as IpcError from "../actors/ipc/IpcError.ts"
+import { UNAVAILABLE } from "../actors/ipc/IpcErrorText.ts"
+import * as SocketPath from "../actors/ipc/SocketPath.ts"
+import * as StateDirectory from "../actors/layers/StateDirectory.ts"
+import { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import type { Duplex } from "../core/net/Duplex.ts"
+import { LocalSocket } from "../core/net/LocalSocket.ts"
+import * as Address from "../protocol/wire/Address.ts"
+import * as Connection from "./Connection.ts"
+import * as Environment from "./Environment.ts"
+import { type Pilot, PilotError } from "./PilotService.ts"
+
+/** Which daemon; by default the one `pilotctl` would ask. */
+export interface Options {
+  /** Its state directory; `PILOT_HOME`, else `~/.pilot`. */
+  readonly home?: string
+  /** Its socket, if it is elsewhere than in the usual places. */
+  readonly socket?: string
+}
+
+/** The service. Every call opens a socket of its own, so that a slow dial holds up nothing. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Pilot["Service"], PilotError, LocalSocket> {
+  const local = yield* LocalSocket
+  const paths = yield* candidates(options)
+  const open = Effect.provideService(connect(paths), LocalSocket, local)
+  const asking = <A>(ask: (client: IpcClient.IpcClient) => Effect.Effect<A, IpcError.IpcError>) =>
+    Effect.scoped(Effect.flatMap(open, (client) => Effect.mapError(ask(client), pilotError)))
+  const locate = (target: string) => Effect.scoped(Effect.flatMap(open, locateBy(target)))
+
+  return {
+    info: asking((client) => client.info).pipe(
+      Effect.flatMap((reply) => decoded(InfoReply, reply)),
+      Effect.map((reply) => ({
+        address: reply.address,
+        node: reply.node_id,
+        hostname: reply.hostname,
+        fingerprint: reply.fingerprint,
+        uptimeSeconds: reply.uptime_secs
+      }))
+    ),
+    resolve: (target) =>
+      Effect.map(locate(target), ({ address, fingerprint, hostname, node_id }) => ({
+        address,
+        node: node_id,
+        hostname,
+        fingerprint
+      })),
+    dial: Effect.fn("Pilot.dial")(function* (target, port, settings) {
+      const client = yield* open
+      const { node_id } = yield* locateBy(target)(client)
+      const dialled = yield* client.dial(Address.make(0, node_id), Address.Port(port)).pipe(
+        Effect.mapError((error) => dialError(error, target)),
+        Effect.timeoutOrElse({
+          duration: settings?.timeoutMs ?? DIAL_TIMEOUT_MS,
+          orElse: () => new DialError({ reason: "Timeout", target, detail: "no answer in time" })
+        })
+      )
+      return fromIpc(dialled)
+    }),
+    listen: (port) => Stream.scoped(Stream.unwrap(Effect.flatMap(open, (client) => accepting(client, port)))),
+    ping: Effect.fn("Pilot.ping")(function* (target, settings) {
+      const { node_id } = yield* locate(target)
+      const timeoutMs = settings?.timeoutMs ?? PING_TIMEOUT_MS
+      const pong = yield* Effect.scoped(
+        Effect.flatMap(open, (client) =>
+          Effect.mapError(client.extension("ping", { node: node_id, timeout_ms: timeoutMs }), (error) =>
+            pingError(error, target)
+          )
+        )
+      )
+      const { rtt_ms } = yield* decoded(PingReply, pong)
+      const { path } = yield* locate(target)
+      return { rttMs: rtt_ms, path }
+    })
+  }
+})
+
+const locateBy = (target: string) => (client: IpcClient.IpcClient) =>
+  client.extension("peer", { target }).pipe(
+    Effect.mapError((error) => resolveError(error, target)),
+    Effect.flatMap((reply) => decoded(PeerReply, reply))
+  )
+
+/** A connected client of the first daemon that answers. */
+const connect = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+  const local = yield* LocalSocket
+  let last: PilotError | undefined
+  for (const path of paths) {
+    const attempt = yield* Effect.result(Effect.flatMap(local.connect(path, owners()), IpcClient.make))
+    if (attempt._tag === "Success") return attempt.success
+    last ??= new PilotError({ reason: "NotRunning", detail: `${path}: ${attempt.failure.detail}` })
+  }
+  return yield* last ?? new PilotError({ reason: "NotRunning", detail: "daemon is not running" })
+})
+
+const candidates = Effect.fnUntraced(function* (options: Options) {
+  const variables = yield* Environment.read
+  const directory = StateDirectory.resolve({
+    variables: { PILOT_HOME: options.home ?? variables.PILOT_HOME },
+    homeDirectory: variables.HOME ?? "."
+  })
+  return SocketPath.candidates({
+    variables: options.home === undefined ? { ...variables } : {},
+    home: directory.home,
+    isHomeExplicit: directory.isExplicit,
+    configured: options.socket
+  })
+})
+
+/** Everything the daemon pushes for one bound port; what is still open when the stream ends is closed. */
+const accepting = Effect.fnUntraced(function* (client: IpcClient.IpcClient, port: number) {
+  const listener = yield* Effect.mapError(client.bind(Address.Port(port)), (error) =>
+    error.reason === "Daemon" ? new PortInUse({ port }) : pilotError(error)
+  )
+  return Stream.fromPull(
+    Effect.succeed(
+      Effect.map(Effect.mapError(listener.accept, pilotError), (connection) => [fromIpc(connection)] as const)
+    )
+  )
+})
+
+const fromIpc = (connection: IpcClient.IpcConnection): Connection.Connection => {
+  const reset = () => new ConnectionReset({ reason: "PeerReset" })
+  const duplex: Duplex<ConnectionReset> = {
+    read: Effect.mapError(connection.read, (error) => (Cause.isDone(error) ? error : reset())),
+    write: (bytes) => Effect.mapError(connection.write(bytes), reset),
+    end: connection.end
+  }
+  return Connection.fromDuplex(duplex, {
+    remote: Address.format(connection.remote),
+    remotePort: connection.remotePort,
+    localPort: connection.localPort
+  })
+}
+
+const decoded = <A, I>(schema: Schema.Codec<A, I>, reply: unknown): Effect.Effect<A, PilotError> =>
+  Effect.mapError(
+    Schema.decodeUnknownEffect(schema)(reply),
+    (error) => new PilotError({ reason: "Refused", detail: `the daemon's answer is not understood: ${error.message}` })
+  )
+
+const pilotError = (error: IpcError.IpcError): PilotError =>
+  new PilotError({
+    reason: error.reason === "NotRunning" || error.reason === "Disconnected" ? error.reason : "Refused",
+    detail: IpcError.describe(error)
+  })
+
+const dialError = (error: IpcError.IpcError, target: string): DialError | PilotError =>
+  error.reason === "Daemon" ? DialErrorText.parse(error.detail, target) : pilotError(error)
+
+const resolveError = (error: IpcError.IpcError, target: string): DialError | PilotError => {
+  if (error.reason !== "Daemon") return pilotError(error)
+  const reason = /key changed/.test(error.detail)
+    ? "KeyChanged"
+    : /name moved/.test(error.detail)
+      ? "NameMoved"
+      : error.detail.includes(`registry: ${UNAVAILABLE}`)
+        ? "RegistryUnavailable"
+        : "NotFound"
+  return new DialError({ reason, target, detail: error.detail })
+}
+
+const pingError = (error: IpcError.IpcError, target: string): DialError | PingTimeout | PilotError =>
+  error.reason === "Daemon" && error.detail.startsWith("ping: no answer")
+    ? new PingTimeout({ target })
+    : dialError(error, target)
+
+/** The user's own sockets only. */
+const owners = (): ReadonlyArray<number> => {
+  const uid = globalThis.process?.getuid?.()
+  return uid === undefined ? [] : [uid]
+}
+
+const InfoReply = Schema.Struct({
+  address: Schema.String,
+  node_id: Schema.Finite,
+  hostname: Schema.String,
+  fingerprint: Schema.String,
+  uptime_secs: Schema.Finite
+})
+
+const PeerReply = Schema.Struct({
+  address: Schema.String,
+  node_id: Schema.Finite,
+  hostname: Schema.String,
+  fingerprint: Schema.String,
+  path: Schema.Literals(["direct", "relay", "none"])
+})
+
+const PingReply = Schema.Struct({ rtt_ms: Schema.Finite })
+
+/** A little more than a daemon takes to give up by itself. */
+const DIAL_TIMEOUT_MS = 35_000
+const PING_TIMEOUT_MS = 5_000

@@ -1,0 +1,148 @@
+/** `Pilot` over a node that runs in this process. */
+import { type Cause, Clock, Effect, Result, Scope, Stream } from "effect"
+import { DialError, Node, type Connection as NodeConnection } from "../actors/node/Node.ts"
+import * as Names from "../actors/registry/Names.ts"
+import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
+import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
+import * as MonotonicTime from "../core/actor/MonotonicTime.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import { ExpiringMap } from "../core/data/ExpiringMap.ts"
+import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
+import * as Address from "../protocol/wire/Address.ts"
+import * as Connection from "./Connection.ts"
+import type { Peer, Pilot } from "./PilotService.ts"
+
+/** The service, on the services of a node. */
+export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKeys | RegistryClient> = Effect.gen(
+  function* () {
+    const services = yield* Effect.context<Crypto | Node | PeerKeys | RegistryClient>()
+    const node = yield* Node
+    const clock = yield* Clock.Clock
+    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+    const recent = new ExpiringMap<string, Address.Address>({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS })
+    const forget = (target: string) => Effect.sync(() => void recent.delete(target, nowMs()))
+    const confirmed = (target: string) =>
+      Effect.provide(resolve(target), services).pipe(
+        Effect.tap(({ address }) => Effect.sync(() => recent.set(target, address, nowMs()))),
+        Effect.tapError(() => forget(target))
+      )
+    /** The pin just checked holds whatever the registry would say now; and the peer itself has to show its key again. */
+    const located = (target: string) =>
+      Effect.suspend(() => {
+        const address = recent.get(target, nowMs())
+        return address === undefined ? Effect.map(confirmed(target), (found) => found.address) : Effect.succeed(address)
+      })
+    return {
+      info: Effect.provide(info, services),
+      resolve: (target) => Effect.map(confirmed(target), ({ peer }) => peer),
+      dial: Effect.fn("Pilot.dial")(function* (target, port, options) {
+        const address = yield* located(target)
+        return fromNode(yield* Effect.tapError(node.dial(address, Address.Port(port), options), () => forget(target)))
+      }),
+      listen: (port) => Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))),
+      ping: Effect.fn("Pilot.ping")(function* (target, options) {
+        const address = yield* located(target)
+        const rttMs = yield* node
+          .ping(address, options?.timeoutMs ?? PING_TIMEOUT_MS)
+          .pipe(Effect.tapError(() => forget(target)))
+        const { peers } = yield* node.status
+        return { rttMs, path: peers.find((peer) => peer.node === address.node)?.path ?? "direct" }
+      })
+    }
+  }
+)
+
+const info = Effect.gen(function* () {
+  const node = yield* Node
+  const crypto = yield* Crypto
+  const status = yield* node.status
+  const nowMs = yield* Effect.clockWith((clock) => clock.currentTimeMillis)
+  return {
+    address: Address.format(status.address),
+    node: status.address.node,
+    hostname: status.hostname,
+    fingerprint: Fingerprint.format(crypto.sha256(status.publicKey)),
+    uptimeSeconds: Math.floor((nowMs - status.startedAtMs) / 1000)
+  }
+})
+
+interface Resolved {
+  readonly address: Address.Address
+  readonly peer: Peer
+}
+
+/** An address, a decimal node id or a name; what stands behind it is checked against its pin, or pinned. */
+const resolve = Effect.fn("Pilot.resolve")(function* (
+  target: string
+): Effect.fn.Return<Resolved, DialError, Crypto | Node | PeerKeys | RegistryClient> {
+  const crypto = yield* Crypto
+  const literal = literalAddress(target)
+  const found = yield* (literal === undefined ? Names.resolve(target) : Names.lookup(literal.node)).pipe(
+    Effect.catchTags({
+      KeyChanged: (error) => refuse(target, "KeyChanged", moved(error)),
+      NameMoved: (error) => refuse(target, "NameMoved", moved(error)),
+      RegistryError: (error) =>
+        error.reason === "NotFound" || error.reason === "Refused"
+          ? refuse(target, "NotFound", "the registry knows no such node, or hides it from this one")
+          : refuse(target, "RegistryUnavailable", error.detail)
+    })
+  )
+  return {
+    address: literal ?? found.address,
+    peer: {
+      address: Address.format(literal ?? found.address),
+      node: found.node,
+      hostname: found.hostname,
+      fingerprint: Fingerprint.format(crypto.sha256(found.publicKey))
+    }
+  }
+})
+
+const literalAddress = (target: string): Address.Address | undefined => {
+  if (/^[0-9]{1,10}$/.test(target) && Number(target) <= 0xffffffff) return Address.make(0, Number(target))
+  return Result.getOrUndefined(Address.parse(target))
+}
+
+const moved = (error: { readonly pinnedFingerprint: string; readonly offeredFingerprint: string }): string =>
+  `its pinned key is ${error.pinnedFingerprint}, the registry now gives ${error.offeredFingerprint}`
+
+const refuse = (target: string, reason: DialError["reason"], detail: string): Effect.Effect<never, DialError> =>
+  Effect.fail(new DialError({ reason, target, detail }))
+
+/** The accepted connections; those still open when the stream ends are closed. */
+const accepted = (accept: Effect.Effect<NodeConnection, Cause.Done>): Stream.Stream<Connection.Connection> =>
+  Stream.scoped(
+    Stream.fromPull(
+      Effect.map(Effect.scope, (scope) =>
+        Effect.map(
+          Effect.tap(accept, (connection) => closeWith(scope, connection)),
+          (connection) => [fromNode(connection)] as const
+        )
+      )
+    )
+  )
+
+/** A scope per connection, which goes when the connection does, so that a long-lived listener holds nothing. */
+const closeWith = Effect.fnUntraced(function* (scope: Scope.Scope, connection: NodeConnection) {
+  const own = yield* Scope.fork(scope)
+  yield* Scope.addFinalizer(own, connection.close)
+  yield* Effect.forkIn(
+    Effect.flatMap(Effect.exit(connection.closed), (exit) => Scope.close(own, exit)),
+    scope
+  )
+})
+
+const fromNode = (connection: NodeConnection): Connection.Connection =>
+  Connection.fromDuplex(
+    { read: connection.read, write: connection.write, end: connection.close },
+    {
+      remote: Address.format(connection.remote),
+      remotePort: connection.remotePort,
+      localPort: connection.localPort
+    }
+  )
+
+const PING_TIMEOUT_MS = 5_000
+/** Targets whose address is not asked for again at once: dialling one name over and over costs one question. */
+const RECENT_MAX = 1024
+const RECENT_MS = 10_000

@@ -1,0 +1,88 @@
+/**
+ * The network half of an agent: who am I, who is there, open a stream, wait for streams, measure the way.
+ *
+ * The service is the same for a node in this process (`Pilot.layer`) and for a running daemon (`Pilot.layerDaemon`).
+ */
+import { Effect, Layer, type Scope, Stream } from "effect"
+import * as SocketPath from "../actors/ipc/SocketPath.ts"
+import * as DaemonLayer from "../actors/layers/DaemonLayer.ts"
+import * as NodeConfig from "../actors/layers/NodeConfig.ts"
+import type { NodeError } from "../actors/layers/NodeError.ts"
+import * as NodeLayer from "../actors/layers/NodeLayer.ts"
+import * as StateDirectory from "../actors/layers/StateDirectory.ts"
+import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
+import type { Connection } from "./Connection.ts"
+import * as Daemon from "./Daemon.ts"
+import * as Environment from "./Environment.ts"
+import * as InProcess from "./InProcess.ts"
+import { type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
+
+export type { NodeError } from "../actors/layers/NodeError.ts"
+export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+export type { Connection } from "./Connection.ts"
+export { type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
+
+/** How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. */
+export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean }
+
+/**
+ * A node in this process, with the state directory and the configuration that a daemon would have. It is registered
+ * when the layer is built, and leaves when its scope ends. Two nodes never share a state directory.
+ */
+export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot, NodeError | NodeConfig.ConfigError> =>
+  Layer.unwrap(
+    Effect.map(configuration(options), (config) =>
+      Layer.effect(Pilot, InProcess.make).pipe(
+        Layer.provide(NodeLayer.layer(config)),
+        Layer.provide(DaemonLayer.surroundings)
+      )
+    )
+  )
+
+/** A running daemon of this user. Nothing is started. */
+export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Pilot, PilotError> =>
+  Layer.effect(Pilot, Daemon.make(options)).pipe(Layer.provide(NodeLocalSocket.layer))
+
+/** See `Pilot`. */
+export const info: Effect.Effect<Info, PilotError, Pilot> = Effect.flatMap(Pilot, (pilot) => pilot.info)
+
+/** See `Pilot`. */
+export const resolve = (target: string): Effect.Effect<Peer, DialError | PilotError, Pilot> =>
+  Effect.flatMap(Pilot, (pilot) => pilot.resolve(target))
+
+/** See `Pilot`. */
+export const dial = (
+  target: string,
+  port: number,
+  options?: { readonly timeoutMs?: number }
+): Effect.Effect<Connection, DialError | PilotError, Pilot | Scope.Scope> =>
+  Effect.flatMap(Pilot, (pilot) => pilot.dial(target, port, options))
+
+/** See `Pilot`. */
+export const listen = (port: number): Stream.Stream<Connection, PortInUse | PilotError, Pilot> =>
+  Stream.unwrap(Effect.map(Pilot, (pilot) => pilot.listen(port)))
+
+/** See `Pilot`. */
+export const ping = (
+  target: string,
+  options?: { readonly timeoutMs?: number }
+): Effect.Effect<Ping, DialError | PingTimeout | PilotError, Pilot> =>
+  Effect.flatMap(Pilot, (pilot) => pilot.ping(target, options))
+
+const configuration = Effect.fnUntraced(function* (options: NodeOptions) {
+  const variables = yield* Environment.read
+  const { home, isExplicit } = StateDirectory.resolve({
+    variables: typeof options.home === "string" ? { PILOT_HOME: options.home } : { ...variables },
+    homeDirectory: variables.HOME ?? "."
+  })
+  const values = Object.fromEntries(
+    Object.entries(options).map(([key, value]) => [NodeConfig.flagOf(key as NodeConfig.Key), value])
+  )
+  return yield* Effect.fromResult(
+    NodeConfig.resolve([{ name: "options", values }, NodeConfig.environment({ ...variables })], {
+      home,
+      socket: SocketPath.listening({ variables: {}, home, isHomeExplicit: isExplicit, configured: undefined })
+    })
+  )
+})

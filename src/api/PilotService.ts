@@ -1,0 +1,58 @@
+/** The `Pilot` service: what a node offers to programs, whoever runs it. `Pilot.ts` is its face for users. */
+import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
+import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import type { Connection } from "./Connection.ts"
+
+/** The node cannot be asked: no daemon, or it went away, or it said no. */
+export class PilotError extends Schema.TaggedError<PilotError>()("PilotError", {
+  reason: Schema.Literals(["NotRunning", "Disconnected", "Refused"]),
+  detail: Schema.String
+}) {}
+
+/** What this node is. */
+export interface Info {
+  readonly address: string
+  readonly node: number
+  /** Empty when the node has no name. */
+  readonly hostname: string
+  /** Of its Ed25519 key, for people to compare. */
+  readonly fingerprint: string
+  readonly uptimeSeconds: number
+}
+
+/** A peer as it was resolved. */
+export interface Peer {
+  readonly address: string
+  readonly node: number
+  readonly hostname: string
+  /** Of the key pinned for it. */
+  readonly fingerprint: string
+}
+
+/** One measurement. */
+export interface Ping {
+  readonly rttMs: number
+  readonly path: "direct" | "relay" | "none"
+}
+
+/** Everything a node offers to programs. A target is a hostname, an address or a decimal node id. */
+export class Pilot extends Context.Service<
+  Pilot,
+  {
+    readonly info: Effect.Effect<Info, PilotError>
+    /** The first use of a name pins its key; another key behind it fails with reason `NameMoved` (security rule 1). */
+    readonly resolve: (target: string) => Effect.Effect<Peer, DialError | PilotError>
+    /** Closing the scope closes the connection, after what was written has arrived. */
+    readonly dial: (
+      target: string,
+      port: number,
+      options?: { readonly timeoutMs?: number }
+    ) => Effect.Effect<Connection, DialError | PilotError, Scope.Scope>
+    /** Every connection lives in a scope of its own that ends when the stream of connections does, or it is closed. */
+    readonly listen: (port: number) => Stream.Stream<Connection, PortInUse | PilotError>
+    readonly ping: (
+      target: string,
+      options?: { readonly timeoutMs?: number }
+    ) => Effect.Effect<Ping, DialError | PingTimeout | PilotError>
+  }
+>()("effect-pilot/api/Pilot") {}

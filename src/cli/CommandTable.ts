@@ -1,0 +1,43 @@
+/** Every command there is. Groups add their rows here; help and `context` follow. */
+import { Effect } from "effect"
+import { CliHost } from "./CliHost.ts"
+import { type Command, output } from "./Command.ts"
+import * as Daemon from "./daemon.ts"
+import * as Help from "./Help.ts"
+import * as Mcp from "./mcp.ts"
+import * as Node from "./node.ts"
+import * as Rendezvous from "./rendezvous.ts"
+import * as Setup from "./setup.ts"
+import * as Talk from "./talk.ts"
+import * as Trust from "./trust.ts"
+
+const context: Command = {
+  name: "context",
+  usage: "",
+  summary: "This list for programs: commands, flags, error codes, environment",
+  returns: "version, commands, error_codes, global_flags, environment, config_file",
+  flags: [],
+  run: () => Effect.sync(() => output(Help.context(COMMANDS)))
+}
+
+const version: Command = {
+  name: "version",
+  usage: "",
+  summary: "The version of this program",
+  returns: "version",
+  flags: [],
+  run: () => Effect.map(CliHost, (host) => output({ version: host.version }, `pilotctl ${host.version}`))
+}
+
+/** The table that the command line is parsed with. */
+export const COMMANDS: ReadonlyArray<Command> = [
+  ...Daemon.commands,
+  ...Rendezvous.commands,
+  ...Node.commands,
+  ...Trust.commands,
+  ...Talk.commands,
+  ...Mcp.commands,
+  ...Setup.commands,
+  context,
+  version
+]

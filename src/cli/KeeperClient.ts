@@ -1,0 +1,105 @@
+/** Asking the keeper from a command, starting it first where that is wanted. */
+import { Effect, Result, Schedule } from "effect"
+import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
+import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import { LocalSocket, type LocalSocketError } from "../core/net/LocalSocket.ts"
+import * as CliError from "./CliError.ts"
+import { CliHost } from "./CliHost.ts"
+import type { Environment } from "./Command.ts"
+import * as ConfigFile from "./ConfigFile.ts"
+import * as KeeperPlaces from "./KeeperPlaces.ts"
+import { Processes } from "./Processes.ts"
+import * as SocketLines from "./SocketLines.ts"
+
+/** Asks a running keeper, or one started now. */
+export const ask = Effect.fnUntraced(function* (
+  request: KeeperControl.Request
+): Effect.fn.Return<KeeperControl.State, CliError.CliError, Environment> {
+  const answer = yield* tryAsk(request)
+  if (answer !== undefined) return answer
+  yield* start
+  const { log } = yield* KeeperPlaces.places
+  return (yield* tryAsk(request)) ?? (yield* notStarted(log))
+})
+
+/** What the keeper does. One that does not run although there are services is started; without services there is none. */
+export const status: Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> = Effect.gen(
+  function* () {
+    const running = yield* tryAsk({ op: "status" })
+    if (running !== undefined) return running
+    const { services } = yield* KeeperPlaces.places
+    const table = yield* Effect.mapError(ServiceTable.load(services), ({ message, path }) =>
+      CliError.make("internal", `${path}: ${message}`)
+    )
+    return table.size === 0 ? undefined : yield* ask({ op: "status" })
+  }
+)
+
+/** Asks a running keeper; undefined if there is none. */
+export const tryAsk = (
+  request: KeeperControl.Request
+): Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> =>
+  Effect.gen(function* () {
+    const places = yield* KeeperPlaces.places
+    const { effectiveUid, uid } = yield* CliHost
+    const local = yield* LocalSocket
+    const connected = yield* Effect.result(local.connect(places.socket, [uid, effectiveUid]))
+    if (Result.isFailure(connected)) {
+      return connected.failure.reason === "NotServed" ? undefined : yield* unusable(connected.failure)
+    }
+    const reply = yield* SocketLines.make(connected.success, KeeperControl.Reply, KeeperControl.Request).pipe(
+      Effect.flatMap((lines) => Effect.andThen(lines.write(request), lines.read)),
+      Effect.timeout(REPLY_TIMEOUT),
+      Effect.mapError((error) => CliError.make("connection_failed", `the keeper does not answer: ${error.message}`))
+    )
+    return reply.ok ? reply.state : yield* CliError.make(CliError.codeOf(reply.code), reply.detail)
+  }).pipe(Effect.scoped)
+
+/** Stops a running keeper and waits until it and its servers are gone; false if there was none. */
+export const stop: Effect.Effect<boolean, CliError.CliError, Environment> = Effect.gen(function* () {
+  const state = yield* tryAsk({ op: "stop" })
+  if (state === undefined) return false
+  const processes = yield* Processes
+  yield* Effect.repeat(processes.isAlive(state.pid), {
+    while: (isAlive) => isAlive,
+    schedule: Schedule.spaced(POLL)
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: STOP_TIMEOUT,
+      orElse: () => CliError.make("timeout", `the keeper (pid ${state.pid}) still waits for its servers to end`)
+    })
+  )
+  return true
+})
+
+/** Starts the keeper in the background and waits until it answers. */
+const start: Effect.Effect<void, CliError.CliError, Environment> = Effect.gen(function* () {
+  const places = yield* KeeperPlaces.places
+  const processes = yield* Processes
+  yield* ConfigFile.makeHome(places.home)
+  const { exited } = yield* Effect.mapError(processes.startAgain(["_keeper-run"], places.log, {}), ({ detail }) =>
+    CliError.make("internal", `cannot start the keeper: ${detail}`)
+  )
+  const answers = Effect.gen(function* () {
+    while ((yield* tryAsk({ op: "status" })) === undefined) yield* Effect.sleep(POLL)
+  })
+  // One that ends at once has said why, or another was faster.
+  yield* Effect.raceFirst(answers, Effect.andThen(exited, Effect.sleep(POLL))).pipe(
+    Effect.timeoutOrElse({ duration: START_TIMEOUT, orElse: () => Effect.fail(notStarted(places.log)) })
+  )
+})
+
+const unusable = ({ detail, path, reason }: LocalSocketError): CliError.CliError =>
+  CliError.make(
+    reason === "WrongOwner" || reason === "PermissionDenied" ? "permission_denied" : "connection_failed",
+    `socket ${path}: ${detail}`,
+    reason === "PathTooLong" ? "set PILOT_HOME to a shorter path" : undefined
+  )
+
+const notStarted = (log: string): CliError.CliError =>
+  CliError.make("internal", "the keeper does not start", `check logs: tail ${log}`)
+
+const REPLY_TIMEOUT = "10 seconds"
+const START_TIMEOUT = "15 seconds"
+const STOP_TIMEOUT = "15 seconds"
+const POLL = "50 millis"

@@ -1,0 +1,135 @@
+/**
+ * The keeper's connection to its node: binds the MCP ports through the daemon and hands accepted streams to the keeper,
+ * again and again for as long as the process lives. A restarted daemon is found again; sessions outlive it (mcp §6.1).
+ */
+import { Deferred, Effect, FiberMap, Result, type Scope } from "effect"
+import type { IpcClient, IpcListener } from "../actors/ipc/IpcClient.ts"
+import * as IpcError from "../actors/ipc/IpcError.ts"
+import type { Keeper } from "../actors/mcp/Keeper.ts"
+import type { ServiceTable } from "../actors/mcp/ServiceTable.ts"
+import * as Json from "../core/data/Json.ts"
+import { Port } from "../protocol/wire/Address.ts"
+import type { Environment } from "./Command.ts"
+import * as DaemonClient from "./DaemonClient.ts"
+
+/** The virtual port that all services of a node share (mcp §6.2). */
+export const MCP_PORT = Port(6270)
+
+/** The connection, whether it is up or not. */
+export interface KeeperNode {
+  /** What this node is called in errors to clients. */
+  readonly name: () => string
+  readonly isConnected: () => boolean
+  readonly problems: () => ReadonlyArray<string>
+  /** The key under which this node trusts that node now; undefined if it does not, or cannot be asked. */
+  readonly trustedKey: (node: number) => Effect.Effect<string | undefined>
+  /** Binds the ports that services want now, and releases those they want no more. */
+  readonly update: Effect.Effect<void>
+  /** Serves streams for ever. */
+  readonly serve: (keeper: Keeper) => Effect.Effect<never, never, Environment>
+}
+
+/** A connection that is not up yet; `table` are the services at any time. */
+export const make = (table: () => ServiceTable): KeeperNode => {
+  let link: Link | undefined
+  let name = "the host"
+  let daemonProblem: string | undefined = "The daemon has not been reached yet."
+
+  const serveOnce = (keeper: Keeper) =>
+    Effect.gen(function* () {
+      const client = yield* DaemonClient.connect
+      const info = yield* DaemonClient.ask("mcp", client.info)
+      name = Json.string(info, "hostname") || Json.string(info, "address")
+      const lost = yield* Deferred.make<void>()
+      const opened: Link = { client, keeper, lost, ports: yield* FiberMap.make<number>(), problems: new Map() }
+      link = opened
+      daemonProblem = undefined
+      yield* update(opened, table())
+      yield* Deferred.await(lost)
+      return "The daemon is gone."
+    }).pipe(
+      Effect.scoped,
+      Effect.catch((error) => Effect.succeed(`${error.message}.`)),
+      Effect.flatMap((problem) => {
+        link = undefined
+        daemonProblem = problem
+        return Effect.sleep(RETRY)
+      })
+    )
+
+  return {
+    name: () => name,
+    isConnected: () => link !== undefined,
+    problems: () => [...(daemonProblem === undefined ? [] : [daemonProblem]), ...(link?.problems.values() ?? [])],
+    trustedKey: (node) =>
+      Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
+    update: Effect.suspend(() => (link === undefined ? Effect.void : update(link, table()))),
+    serve: (keeper) => Effect.forever(serveOnce(keeper))
+  }
+}
+
+interface Link {
+  readonly client: IpcClient
+  readonly keeper: Keeper
+  /** Completed when the daemon is gone. */
+  readonly lost: Deferred.Deferred<void>
+  readonly ports: FiberMap.FiberMap<number>
+  readonly problems: Map<number, string>
+}
+
+const update = Effect.fnUntraced(function* (link: Link, table: ServiceTable) {
+  const wanted = new Map<number, string | undefined>([[MCP_PORT, undefined]])
+  for (const { name, port } of table.values()) if (port !== undefined) wanted.set(port, name)
+  for (const [port] of link.ports) if (!wanted.has(port)) yield* FiberMap.remove(link.ports, port)
+  for (const [port, service] of wanted) {
+    yield* FiberMap.run(link.ports, port, servePort(link, port, service), { onlyIfMissing: true })
+  }
+})
+
+/** One port, tried again while somebody else has it. */
+const servePort = (link: Link, port: number, service: string | undefined): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    while (true) {
+      const listener = yield* Effect.result(link.client.bind(Port(port)))
+      if (Result.isSuccess(listener)) {
+        link.problems.delete(port)
+        yield* acceptAll(link, listener.success, service)
+        return
+      }
+      if (listener.failure.reason === "Disconnected") return
+      link.problems.set(port, `Port ${port} cannot be bound: ${IpcError.describe(listener.failure)}.`)
+      yield* Effect.sleep(REBIND)
+    }
+  }).pipe(
+    Effect.scoped,
+    // A port that could not stay bound because the daemon is gone takes the whole connection with it.
+    Effect.onExit((exit) => (exit._tag === "Success" ? Deferred.succeed(link.lost, undefined) : Effect.void)),
+    Effect.ensuring(Effect.sync(() => link.problems.delete(port)))
+  )
+
+const acceptAll = (
+  link: Link,
+  listener: IpcListener,
+  service: string | undefined
+): Effect.Effect<void, never, Scope.Scope> =>
+  listener.accept.pipe(
+    Effect.flatMap((duplex) => {
+      const incoming = { duplex, remote: duplex.remote }
+      return Effect.forkScoped(link.keeper.serve(service === undefined ? incoming : { ...incoming, ownPort: service }))
+    }),
+    Effect.forever,
+    Effect.ignore
+  )
+
+const trustedKey = (client: IpcClient, node: number): Effect.Effect<string | undefined> =>
+  client.extension("trust.keys", {}).pipe(
+    Effect.map((reply) => {
+      const row = Json.objects(reply, "trusted").find((candidate) => Json.unsigned(candidate, "node_id", 32) === node)
+      const key = row === undefined ? "" : Json.string(row, "public_key")
+      return key === "" ? undefined : key
+    }),
+    Effect.orElseSucceed(() => undefined)
+  )
+
+const RETRY = "500 millis"
+const REBIND = "5 seconds"

@@ -1,0 +1,20 @@
+/** Where the keeper of a state directory keeps its things. */
+import { Effect } from "effect"
+import type { CliHost } from "./CliHost.ts"
+import * as ConfigFile from "./ConfigFile.ts"
+
+/** Its control socket, its services and its log. */
+export interface KeeperPlaces {
+  readonly home: string
+  readonly socket: string
+  readonly services: string
+  readonly log: string
+}
+
+/** The places of whoever runs the command. */
+export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(ConfigFile.directory, ({ home }) => ({
+  home,
+  socket: `${home}/keeper.sock`,
+  services: `${home}/services.json`,
+  log: `${home}/keeper.log`
+}))

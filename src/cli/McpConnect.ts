@@ -1,0 +1,92 @@
+/** `pilotctl mcp connect PEER/NAME`: a stdio MCP server for any client, whose tools run on another node (mcp §6.1). */
+import { Context, Effect, Layer, Logger, Scope } from "effect"
+import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
+import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
+import * as IpcError from "../actors/ipc/IpcError.ts"
+import * as Shim from "../actors/mcp/Shim.ts"
+import { CannotReach, type Target } from "../actors/mcp/ShimFailure.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as Json from "../core/data/Json.ts"
+import * as CliError from "./CliError.ts"
+import { type Environment, type Output, silent } from "./Command.ts"
+import * as DaemonClient from "./DaemonClient.ts"
+import { MCP_PORT } from "./KeeperNode.ts"
+import { Processes } from "./Processes.ts"
+import * as ProcessStdio from "./ProcessStdio.ts"
+
+/** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
+export const run = Effect.fnUntraced(function* (
+  text: string
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const target = parse(text)
+  if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
+  // Without the scope: each stream's daemon connection must end with the stream, not with the command.
+  const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
+  const { endsOnSignal } = yield* Processes
+  yield* endsOnSignal
+  const client = yield* ProcessStdio.open
+  yield* Shim.run({ client, target, dial: Effect.provideContext(dial(target), environment) }).pipe(
+    Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true)))
+  )
+  return silent()
+})
+
+/** The peer and the service in `PEER/NAME`. */
+export const parse = (text: string): Target | undefined => {
+  const slash = text.indexOf("/")
+  const [peer, service] = [text.slice(0, slash), text.slice(slash + 1)]
+  return slash > 0 && service !== "" && !service.includes("/") ? { peer, service } : undefined
+}
+
+/** One stream to the peer's MCP port; its daemon connection lives as long. */
+const dial = (target: Target): Effect.Effect<IpcConnection, CannotReach, Environment> =>
+  Effect.gen(function* () {
+    const client = yield* Effect.mapError(DaemonClient.connect, unreachable)
+    const self = yield* Effect.map(
+      Effect.orElseSucceed(client.info, () => ({})),
+      (info) => Json.string(info, "hostname") || Json.string(info, "address") || "this node"
+    )
+    const address = yield* Effect.mapError(DaemonClient.target(client, { json: true }, target.peer), unreachable)
+    return yield* Effect.mapError(client.dial(address, MCP_PORT), (error) => dialFailure(target, self, error))
+  })
+
+/** Failures before the dial: no daemon, no such name, another key behind it. */
+const unreachable = (error: CliError.CliError): CannotReach =>
+  new CannotReach({
+    kind: error.code === "key_changed" || error.code === "untrusted" ? "denied" : "unreachable",
+    detail: sentence(error.message) + (error.hint === undefined ? "" : ` To help: ${error.hint}`),
+    isFinal: error.code === "key_changed"
+  })
+
+/** What the peer, or the way to it, said; with what a person can do about it. */
+export const dialFailure = (target: Target, self: string, error: IpcError.IpcError): CannotReach => {
+  const { peer, service } = target
+  const failed = (kind: CannotReach["kind"], detail: string, isFinal = false) =>
+    new CannotReach({ kind, detail, isFinal })
+  if (error.reason !== "Daemon") return failed("unreachable", sentence(`this node: ${IpcError.describe(error)}`))
+  const dialled = DialErrorText.parse(error.detail, peer)
+  switch (dialled.reason) {
+    case "Untrusted":
+      return failed("denied", `${peer} does not trust this node: run there: pilotctl trust add ${self}`, true)
+    case "KeyChanged":
+    case "NameMoved":
+      return failed("denied", sentence(`another key stands behind ${peer} than before (${dialled.detail})`), true)
+    case "Refused":
+      return failed(
+        "unreachable",
+        `${peer} exposes no MCP services now: run there: pilotctl mcp expose ${service} --allow ${self} -- COMMAND`
+      )
+    case "Timeout":
+    case "NoPath":
+      // A stranger is not answered at all, so silence has two causes (security rule 3).
+      return failed(
+        "unreachable",
+        `${peer} does not answer. Either its daemon is not running, or it does not trust this node; ` +
+          `run there: pilotctl trust add ${self}`
+      )
+    default:
+      return failed("unreachable", sentence(`${peer} cannot be reached: ${dialled.detail}`))
+  }
+}
+
+const sentence = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`

@@ -1,0 +1,92 @@
+/** Services and sessions as commands show them. Values of configured variables are never shown, only their names. */
+import type { Session, State } from "../actors/mcp/KeeperControl.ts"
+import { type AllowedPeer, commandLine, type Service } from "../actors/mcp/ServiceTable.ts"
+import type { JsonObject } from "../core/data/Json.ts"
+import * as Address from "../protocol/wire/Address.ts"
+
+/** A peer with what a person should know of it. */
+export interface Allowed {
+  readonly peer: AllowedPeer
+  readonly fingerprint: string
+  readonly isTrusted: boolean
+}
+
+/** A service as data. */
+export const serviceRow = (service: Service): JsonObject => ({
+  name: service.name,
+  command: [service.command, ...service.args],
+  cwd: service.cwd,
+  env: Object.keys(service.env),
+  allowed: service.allowed.map(({ name, node, publicKey }) => ({
+    node_id: node,
+    address: Address.format(Address.make(0, node)),
+    name,
+    public_key: publicKey
+  })),
+  port: service.port,
+  created_at: service.createdAtSeconds
+})
+
+/** A session as data. */
+export const sessionRow = (session: Session): JsonObject => ({
+  service: session.service,
+  node_id: session.node,
+  in_flight: session.inFlight,
+  idle: session.isIdle,
+  pid: session.pid,
+  stderr: session.stderrTail
+})
+
+/** What `expose` says: the whole command line, before anybody can make it run (mcp §8, rule 1). */
+export const exposed = (service: Service, added: ReadonlyArray<Allowed>): string => {
+  const fingerprints = new Map(added.map(({ fingerprint, peer }) => [peer.node, fingerprint]))
+  const allowed = service.allowed.map(({ name, node }) => {
+    const fingerprint = fingerprints.get(node)
+    return `  allowed  ${name} (${Address.format(Address.make(0, node))})${fingerprint === undefined ? "" : ` ${fingerprint}`}`
+  })
+  return [
+    `${service.name} is exposed`,
+    ...described(service),
+    ...(allowed.length === 0 ? ["  allowed  nobody; name a peer with --allow PEER"] : allowed)
+  ].join("\n")
+}
+
+/** `mcp services`. */
+export const services = (state: State | undefined): string =>
+  state === undefined || state.services.length === 0
+    ? "no services are exposed"
+    : state.services
+        .map((service) => {
+          const names = service.allowed.map(({ name }) => name).join(", ")
+          return [service.name, ...described(service), `  allowed  ${names === "" ? "nobody" : names}`].join("\n")
+        })
+        .join("\n")
+
+/** `mcp status`. */
+export const status = (state: State | undefined): string => {
+  if (state === undefined) return "no keeper is running, because no services are exposed"
+  const sessions = state.sessions.flatMap((session) => [
+    `  ${session.service}  node ${session.node}  ${session.pid === undefined ? "no process" : `pid ${session.pid}`}  ` +
+      `${session.inFlight} in flight${session.isIdle ? "  (no connection)" : ""}`,
+    ...session.stderrTail.slice(-STDERR_LINES_SHOWN).map((line) => `    | ${printable(line)}`)
+  ])
+  return [
+    `keeper pid ${state.pid}, ${state.isConnected ? "connected to the daemon" : "not connected to the daemon"}`,
+    ...state.problems.map((problem) => `  problem: ${problem}`),
+    `${state.services.length} services, ${state.sessions.length} sessions`,
+    ...sessions
+  ].join("\n")
+}
+
+const described = (service: Service): ReadonlyArray<string> => [
+  `  command  ${printable(commandLine(service))}`,
+  ...(service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
+  ...(Object.keys(service.env).length === 0 ? [] : [`  with     ${Object.keys(service.env).join(" ")}`]),
+  ...(service.port === undefined ? [] : [`  port     ${service.port}`])
+]
+
+/** What a server prints must not move the cursor or recolour the terminal (mcp §8, rule 7). */
+const printable = (text: string): string =>
+  text.replace(/\p{Cc}/gu, (character) => `\\x${(character.codePointAt(0) ?? 0).toString(16).padStart(2, "0")}`)
+
+const STDERR_LINES_SHOWN = 5

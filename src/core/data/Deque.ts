@@ -1,0 +1,73 @@
+/**
+ * A double-ended queue in one circular array: adding and taking at the front, adding at the back and reading by index are
+ * O(1), which `Array.shift` and `unshift` are not beyond some thousands. Mutable inside its one owner, which bounds it.
+ */
+export class Deque<A> {
+  #items: Array<A | undefined> = []
+  #head = 0
+  #length = 0
+
+  /** How many are in it. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** The one at `index` from the front. */
+  at(index: number): A | undefined {
+    if (index < 0 || index >= this.#length) return undefined
+    return this.#items[(this.#head + index) & (this.#items.length - 1)]
+  }
+
+  /** The one at the front. */
+  get first(): A | undefined {
+    return this.at(0)
+  }
+
+  /** The one at the back. */
+  get last(): A | undefined {
+    return this.at(this.#length - 1)
+  }
+
+  /** Appends one. */
+  push(item: A): void {
+    if (this.#length === this.#items.length) this.#grow()
+    this.#items[(this.#head + this.#length) & (this.#items.length - 1)] = item
+    this.#length += 1
+  }
+
+  /** Puts one before the first. */
+  unshift(item: A): void {
+    if (this.#length === this.#items.length) this.#grow()
+    this.#head = (this.#head - 1) & (this.#items.length - 1)
+    this.#items[this.#head] = item
+    this.#length += 1
+  }
+
+  /** Removes and returns the first. */
+  shift(): A | undefined {
+    if (this.#length === 0) return undefined
+    const item = this.#items[this.#head]
+    // Forgotten at once: a removed element must not stay alive until its place is used again.
+    this.#items[this.#head] = undefined
+    this.#head = (this.#head + 1) & (this.#items.length - 1)
+    this.#length -= 1
+    return item
+  }
+
+  /** Drops everything, and the memory that `shift` keeps for what comes next. */
+  clear(): void {
+    this.#items = []
+    this.#head = 0
+    this.#length = 0
+  }
+
+  #grow(): void {
+    const items: Array<A | undefined> = new Array(Math.max(CAPACITY_MIN, this.#items.length * 2)).fill(undefined)
+    for (let index = 0; index < this.#length; index++) items[index] = this.at(index)
+    this.#items = items
+    this.#head = 0
+  }
+}
+
+/** Capacities are powers of two, so that an index wraps by a mask. */
+const CAPACITY_MIN = 8

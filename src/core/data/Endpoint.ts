@@ -1,0 +1,24 @@
+/** A place on the underlying IP network. */
+import * as IpAddress from "./IpAddress.ts"
+
+/** An IP literal (no name, no brackets) and a UDP or TCP port. */
+export interface Endpoint {
+  readonly host: string
+  readonly port: number
+}
+
+/** Same host text and port. */
+export const equals = (a: Endpoint, b: Endpoint): boolean => a.port === b.port && a.host === b.host
+
+/** `host:port`, IPv6 in brackets. */
+export const format = (self: Endpoint): string =>
+  self.host.includes(":") ? `[${self.host}]:${self.port}` : `${self.host}:${self.port}`
+
+/** Reads `ip:port` or `[ip]:port`, the host in its canonical spelling; `undefined` for names, zones and other text. */
+export const parse = (text: string): Endpoint | undefined => {
+  const [, v6, v4, digits] = /^(?:\[([^\]]*)\]|([^:]*)):([0-9]{1,5})$/.exec(text) ?? []
+  if (v6 !== undefined && !v6.includes(":")) return undefined
+  const host = IpAddress.canonical(v6 ?? v4 ?? "")
+  const port = Number(digits)
+  return host === undefined || port > 0xffff ? undefined : { host, port }
+}

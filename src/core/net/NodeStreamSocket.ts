@@ -1,0 +1,97 @@
+/**
+ * A connected `net.Socket` as an `effect/socket` Socket. The platform's own adapter loads TLS and cryptography with it,
+ * which costs more than half of the start of a short command.
+ */
+import type * as Net from "node:net"
+import { Effect, Latch, type Scope } from "effect"
+import { Socket } from "effect/socket"
+
+/**
+ * Reading starts with the reader, whose scope ends the connection; what was written is still delivered. A socket that
+ * nobody reads fills its kernel buffer, and the other side waits.
+ */
+export const make = (connection: Net.Socket): Socket.Socket =>
+  Socket.make({
+    reader: reader(connection),
+    writer: Effect.acquireRelease(Effect.succeed(writer(connection)), () => Effect.sync(() => connection.end()))
+  })
+
+const reader = (connection: Net.Socket): Effect.Effect<Socket.Reader, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => listen(connection)),
+      ({ stop }) => Effect.sync(stop)
+    ),
+    ({ pull }) => ({ pull, upgrade: () => Effect.fail(closed(1003)) })
+  )
+
+interface Listening {
+  readonly pull: Effect.Effect<readonly [Uint8Array], Socket.SocketError>
+  readonly stop: () => void
+}
+
+const listen = (connection: Net.Socket): Listening => {
+  const changed = Latch.makeUnsafe(false)
+  let ended: Socket.SocketError | undefined
+  const end = (error: Socket.SocketError) => {
+    ended ??= error
+    changed.openUnsafe()
+  }
+  connection.on("readable", () => changed.openUnsafe())
+  connection.on("end", () => end(closed(1000)))
+  connection.on("close", () => end(closed(1006)))
+  connection.on("error", (cause) => end(new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })))
+  const pull: Listening["pull"] = Effect.suspend(() => {
+    const chunk: Uint8Array | null = connection.read()
+    if (chunk !== null) return Effect.succeed([chunk] as const)
+    if (ended !== undefined) return Effect.fail(ended)
+    changed.closeUnsafe()
+    return Effect.andThen(changed.await, pull)
+  })
+  const stop = () => {
+    end(closed(1006))
+    connection.destroySoon()
+  }
+  return { pull, stop }
+}
+
+const writer = (connection: Net.Socket): Socket.Writer => {
+  const put = (write: () => boolean): Effect.Effect<void, Socket.SocketError> =>
+    Effect.suspend(() => {
+      if (!connection.writable) return Effect.fail(closed(1006))
+      return write() ? Effect.void : drained(connection)
+    })
+  return {
+    write: (chunk) =>
+      Socket.isCloseEvent(chunk) ? Effect.sync(() => void connection.destroy()) : put(() => connection.write(chunk)),
+    writeAll: (chunks) =>
+      put(() => {
+        connection.cork()
+        const isRoomy = chunks.map((chunk) => connection.write(chunk)).every(Boolean)
+        connection.uncork()
+        return isRoomy
+      })
+  }
+}
+
+const drained = (connection: Net.Socket): Effect.Effect<void, Socket.SocketError> =>
+  Effect.callback((resume) => {
+    const stop = () => {
+      connection.off("drain", onDrain)
+      connection.off("close", onClose)
+    }
+    const onDrain = () => {
+      stop()
+      resume(Effect.void)
+    }
+    const onClose = () => {
+      stop()
+      resume(Effect.fail(closed(1006)))
+    }
+    connection.on("drain", onDrain)
+    connection.on("close", onClose)
+    return Effect.sync(stop)
+  })
+
+const closed = (code: number): Socket.SocketError =>
+  new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })

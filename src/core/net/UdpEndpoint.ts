@@ -1,0 +1,52 @@
+/**
+ * One of our two own ports (architecture, decision 5): UDP for the packet path. `NodeUdpEndpoint` opens real sockets,
+ * the simulator virtual ones. Datagrams arrive as one batch per event-loop turn; sending never waits.
+ */
+import { Context, type Effect, Schema, type Scope } from "effect"
+import type { Endpoint } from "../data/Endpoint.ts"
+
+/** One received UDP payload. The bytes belong to the receiver. */
+export interface Datagram {
+  readonly bytes: Uint8Array
+  readonly from: Endpoint
+}
+
+/** Plain numbers, because they change per packet. */
+export interface UdpCounters {
+  sentDatagrams: number
+  sentBytes: number
+  receivedDatagrams: number
+  receivedBytes: number
+  /** Datagrams the kernel refused: no route, queue full, too large. */
+  sendErrors: number
+}
+
+/** A bound socket. */
+export interface UdpSocket {
+  readonly local: Endpoint
+  readonly counters: UdpCounters
+  /** Installs the only receiver; at most one batch per event-loop turn, in order of arrival. */
+  readonly onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void
+  /** Hands one datagram to the network; a failure is counted, never thrown. `bytes` must not change afterwards. */
+  readonly send: (bytes: Uint8Array, to: Endpoint) => void
+}
+
+/** The address is taken, not ours, or not permitted. */
+export class BindError extends Schema.TaggedError<BindError>()("BindError", {
+  reason: Schema.Literals(["PortInUse", "AddressNotAvailable", "PermissionDenied", "Other"]),
+  host: Schema.String,
+  port: Schema.Finite,
+  detail: Schema.String
+}) {}
+
+/** Opens UDP sockets; closing the scope closes the socket. Port 0 asks for a free one. */
+export class UdpEndpoint extends Context.Service<
+  UdpEndpoint,
+  {
+    readonly bind: (options: {
+      readonly host: string
+      readonly port: number
+      readonly receiveBufferBytes?: number
+    }) => Effect.Effect<UdpSocket, BindError, Scope.Scope>
+  }
+>()("effect-pilot/core/net/UdpEndpoint") {}

@@ -1,0 +1,202 @@
+/**
+ * Which way a peer's frames go (architecture, decision 9): the relay carries data as soon as keys agree, a direct path
+ * takes over when a frame has opened on it, and gives way again when it falls silent while frames are sent on it.
+ *
+ * A path is *proven* once an authenticated, fresh frame came by it. Towards an unproven one at most three times what
+ * it sent may go, counted with IP and UDP headers (security rule 7, after RFC 9000 §8.1), so a forged source address
+ * or a lying registry entry cannot aim our data at a third party.
+ *
+ * Mutable, because it is consulted per frame; owned by one `TunnelActor`.
+ */
+import * as Path from "./Path.ts"
+
+/** `silenceMs`: how long a path may leave frames unanswered before another is preferred. */
+export interface PathConfig {
+  readonly silenceMs: number
+  /** How often an unused direct path is tried while the relay carries data. */
+  readonly probeIntervalMs: number
+}
+
+/** Our own choice: under the second that a stream may pause when its path dies. */
+export const defaults: PathConfig = { silenceMs: 700, probeIntervalMs: 5_000 }
+
+/** What is known of one path. All instants are of the monotonic clock. */
+interface Candidate {
+  readonly path: Path.Path
+  receivedBytes: number
+  sentBytes: number
+  openedAtMs: number
+  /** Frames sent since a frame last opened on this path, and when the first of them went. */
+  unanswered: number
+  unansweredSinceMs: number
+  probedAtMs: number
+}
+
+/** The paths of one peer. */
+export class PathSelector {
+  readonly #config: PathConfig
+  #candidates: Array<Candidate> = []
+  #current: Candidate | undefined
+  #heardAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(config: PathConfig = defaults) {
+    this.#config = config
+  }
+
+  /** The path in use, as last selected. */
+  get current(): Path.Path | undefined {
+    return this.#current?.path
+  }
+
+  /** True once an authenticated frame has come by any path. */
+  get hasProven(): boolean {
+    return this.#candidates.some((candidate) => candidate.openedAtMs > Number.NEGATIVE_INFINITY)
+  }
+
+  /** Adds a path worth trying: from the registry, from the beacon, or where a key exchange came from. */
+  learn(path: Path.Path): void {
+    this.#candidate(path)
+  }
+
+  /** Credits a datagram that came by the path, authenticated or not. */
+  received(path: Path.Path, payloadBytes: number, nowMs: number): void {
+    this.#candidate(path).receivedBytes += payloadBytes + HEADERS_BYTES
+    this.#heardAtMs = nowMs
+  }
+
+  /**
+   * True when frames go unanswered and nothing at all comes back. A peer that is up but does not speak to us still answers
+   * key requests; only good for telling people, since anybody can forge it.
+   */
+  isAway(nowMs: number): boolean {
+    return this.isSilent(nowMs) && nowMs - this.#heardAtMs > AWAY_MS
+  }
+
+  /** A frame that came by the path opened and was no replay. */
+  opened(path: Path.Path, nowMs: number): void {
+    const candidate = this.#candidate(path)
+    candidate.openedAtMs = nowMs
+    candidate.unanswered = 0
+    const current = this.#current
+    if (current === undefined || current === candidate) {
+      this.#current = candidate
+    } else if (!candidate.path.relayed || this.#isSilent(current, nowMs) || !isProven(current)) {
+      // A direct path always wins over the relay; among direct ones the one heard last does, which is how a peer roams.
+      this.#current = candidate
+    }
+  }
+
+  /** The path for the next frame, or `undefined` when there is none. */
+  select(nowMs: number): Path.Path | undefined {
+    const current = this.#current
+    if (current !== undefined && isProven(current) && !this.#isSilent(current, nowMs)) return current.path
+    this.#current = this.#best(nowMs) ?? current
+    return this.#current?.path
+  }
+
+  /** Whether a frame of this size may go to the path now, and books it if so. */
+  spend(path: Path.Path, payloadBytes: number, nowMs: number): boolean {
+    const candidate = this.#candidate(path)
+    const sizeBytes = payloadBytes + HEADERS_BYTES
+    if (!isProven(candidate) && candidate.sentBytes + sizeBytes > AMPLIFICATION_MAX * candidate.receivedBytes) {
+      return false
+    }
+    candidate.sentBytes += sizeBytes
+    if (candidate.unanswered === 0) candidate.unansweredSinceMs = nowMs
+    candidate.unanswered += 1
+    return true
+  }
+
+  /** All paths a key exchange should take: it is the challenge itself and small, so it needs no budget. */
+  challenges(): ReadonlyArray<Path.Path> {
+    return this.#candidates.map((candidate) => candidate.path)
+  }
+
+  /** True while the path in use leaves frames unanswered: the peer may be gone, elsewhere, or have lost its keys. */
+  isSilent(nowMs: number): boolean {
+    return this.#current !== undefined && this.#isSilent(this.#current, nowMs)
+  }
+
+  /** A direct path to try again now while another carries the data; at most one per interval. */
+  probe(nowMs: number): Path.Path | undefined {
+    if (this.#current !== undefined && !this.#current.path.relayed) return undefined
+    const due = this.#candidates.find(
+      (candidate) => !candidate.path.relayed && nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs
+    )
+    if (due === undefined) return undefined
+    due.probedAtMs = nowMs
+    return due.path
+  }
+
+  #best(nowMs: number): Candidate | undefined {
+    let best: Candidate | undefined
+    let bestScore = Number.NEGATIVE_INFINITY
+    for (const candidate of this.#candidates) {
+      const score = this.#score(candidate, nowMs)
+      const isLater = best !== undefined && score === bestScore && candidate.openedAtMs > best.openedAtMs
+      if (score > bestScore || isLater) {
+        best = candidate
+        bestScore = score
+      }
+    }
+    return best
+  }
+
+  /**
+   * Proven and answering beats heard from beats silent beats merely known. Direct beats relay, but not among silent
+   * ones: there the path that opened last does, because frames that want no answer make a living path look silent.
+   */
+  #score(candidate: Candidate, nowMs: number): number {
+    const preference = candidate.path.relayed ? 0 : 1
+    if (isProven(candidate)) return this.#isSilent(candidate, nowMs) ? 10 : 30 + preference
+    if (candidate.receivedBytes > 0) return 20 + preference
+    return candidate.path.relayed ? 1 : 0
+  }
+
+  #isSilent(candidate: Candidate, nowMs: number): boolean {
+    return (
+      candidate.unanswered >= UNANSWERED_MIN &&
+      nowMs - candidate.unansweredSinceMs > this.#config.silenceMs &&
+      nowMs - candidate.openedAtMs > this.#config.silenceMs
+    )
+  }
+
+  #candidate(path: Path.Path): Candidate {
+    const current = this.#current
+    if (current !== undefined && Path.equals(current.path, path)) return current
+    const known = this.#candidates.find((candidate) => Path.equals(candidate.path, path))
+    if (known !== undefined) return known
+    const fresh: Candidate = {
+      path,
+      receivedBytes: 0,
+      sentBytes: 0,
+      openedAtMs: Number.NEGATIVE_INFINITY,
+      unanswered: 0,
+      unansweredSinceMs: 0,
+      probedAtMs: Number.NEGATIVE_INFINITY
+    }
+    if (this.#candidates.length === CANDIDATES_MAX) this.#evict()
+    this.#candidates.push(fresh)
+    return fresh
+  }
+
+  /** The least recently proven path goes, so a flood of forged sources displaces only other unproven ones. */
+  #evict(): void {
+    const removable = this.#candidates.filter((candidate) => candidate !== this.#current && !candidate.path.relayed)
+    const oldest = removable.reduce((a, b) => (b.openedAtMs < a.openedAtMs ? b : a), removable[0]!)
+    this.#candidates = this.#candidates.filter((candidate) => candidate !== oldest)
+  }
+}
+
+const isProven = (candidate: Candidate): boolean => candidate.openedAtMs > Number.NEGATIVE_INFINITY
+
+/** IPv4 and UDP headers of a datagram. */
+const HEADERS_BYTES = 28
+/** RFC 9000 §8.1. */
+const AMPLIFICATION_MAX = 3
+/** Paths remembered per peer. */
+export const CANDIDATES_MAX = 8
+/** A little more than two rounds of asking. */
+const AWAY_MS = 2_500
+/** A single lost frame is not silence. */
+const UNANSWERED_MIN = 3

@@ -1,0 +1,71 @@
+/**
+ * What a node reports of itself, declared once: logs, metrics, webhooks and test snapshots derive from it. Data only,
+ * never payloads or secrets; instants are added by whoever records.
+ */
+import type { Endpoint } from "../core/data/Endpoint.ts"
+import type { Address, NodeId, Port } from "./wire/Address.ts"
+
+/** How a peer is reached. */
+export type PathKind = "direct" | "relay"
+
+/** Why a packet or frame went no further. */
+export type DropReason =
+  | "Malformed"
+  | "Plaintext"
+  | "ReplayedNonce"
+  | "TagMismatch"
+  | "NoSession"
+  | "WrongSource"
+  | "WrongDestination"
+  | "Untrusted"
+  | "RateLimited"
+  | "QueueFull"
+  | "TooLarge"
+  | "Unreachable"
+
+/** Why a key exchange was not believed. */
+export type KeyRefusal =
+  | "KeyChanged"
+  | "RegistryMismatch"
+  | "BadSignature"
+  | "LowOrderKey"
+  | "UnknownIdentity"
+  | "Downgrade"
+
+/** One event of one node. */
+export type ProtocolEvent =
+  /** The registry gave or confirmed the address. */
+  | { readonly _tag: "NodeRegistered"; readonly address: Address; readonly endpoint: Endpoint | undefined }
+  | { readonly _tag: "NodeReregistered"; readonly address: Address }
+  | { readonly _tag: "NodeDeregistered"; readonly address: Address }
+  /** The address the world sees has changed. */
+  | { readonly _tag: "MappedAddressChanged"; readonly endpoint: Endpoint }
+  /** A first frame of the peer has opened. */
+  | { readonly _tag: "PeerEstablished"; readonly peer: NodeId; readonly path: PathKind; readonly scheme: "L" | "H" }
+  | { readonly _tag: "PeerRekeyed"; readonly peer: NodeId }
+  | { readonly _tag: "PeerLost"; readonly peer: NodeId }
+  | {
+      readonly _tag: "PathChanged"
+      readonly peer: NodeId
+      readonly path: PathKind
+      readonly endpoint: Endpoint | undefined
+    }
+  | { readonly _tag: "KeyRefused"; readonly peer: NodeId; readonly reason: KeyRefusal }
+  | { readonly _tag: "PacketDropped"; readonly reason: DropReason; readonly peer?: NodeId | undefined }
+  | {
+      readonly _tag: "ConnectionOpened"
+      readonly connection: number
+      readonly peer: Address
+      readonly port: Port
+      readonly direction: "dialled" | "accepted"
+    }
+  | { readonly _tag: "ConnectionClosed"; readonly connection: number; readonly peer: Address; readonly reset: boolean }
+  | { readonly _tag: "DatagramReceived"; readonly peer: Address; readonly port: Port; readonly sizeBytes: number }
+  | { readonly _tag: "HandshakeReceived"; readonly peer: NodeId; readonly kind: string }
+  | { readonly _tag: "HandshakePending"; readonly peer: NodeId; readonly justification: string }
+  | { readonly _tag: "HandshakeRejected"; readonly peer: NodeId; readonly reason: string }
+  | { readonly _tag: "PeerTrusted"; readonly peer: NodeId; readonly mutual: boolean }
+  | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }
+
+/** Any of the tags. */
+export type Tag = ProtocolEvent["_tag"]

@@ -1,0 +1,112 @@
+/**
+ * What a legacy server was told before the calls (mcp §6.3): `initialize`, `notifications/initialized`, the log level and
+ * the subscriptions. A server that takes the place of a lost one must hear it again, and must be the same kind of server.
+ * Mutable inside the session that owns it.
+ */
+import { Result, Schema } from "effect"
+import { type Envelope, member } from "./JsonRpcPeek.ts"
+
+/** A message to send again; `id` is that of a request, whose answer the client must not see twice. */
+export interface Replay {
+  readonly bytes: Uint8Array
+  readonly id: string | undefined
+}
+
+/** The record of one session's opening. */
+export class Opening {
+  readonly #replays = new Map<string, Replay>()
+  #sizeBytes = 0
+  #result: string | undefined
+
+  /** Notes a message of the client. */
+  sent(bytes: Uint8Array, envelope: Envelope): void {
+    const key = keyOf(bytes, envelope)
+    if (key === undefined) return
+    // A client that opens again starts from nothing.
+    if (key.key === "initialize") this.#clear()
+    this.#remove(key.key)
+    if (key.isUndone) return
+    if (this.#sizeBytes + bytes.length > SIZE_BYTES_MAX) return
+    this.#sizeBytes += bytes.length
+    // Copied, because the bytes may be a view of a large chunk that would stay alive with them.
+    this.#replays.set(key.key, {
+      bytes: bytes.slice(),
+      id: envelope._tag === "Request" ? envelope.id : undefined
+    })
+  }
+
+  /** Notes a message of the server: the answer to `initialize` says what kind of server it is. */
+  received(bytes: Uint8Array, envelope: Envelope): void {
+    if (envelope._tag !== "Response" || this.#result !== undefined) return
+    if (envelope.id === this.#replays.get("initialize")?.id) this.#result = identity(bytes)
+  }
+
+  /** True once a server has answered `initialize`: only then is there something to repeat. */
+  get isComplete(): boolean {
+    return this.#result !== undefined
+  }
+
+  /** What to tell a new server, in order. */
+  get replays(): ReadonlyArray<Replay> {
+    return [...this.#replays.values()]
+  }
+
+  /** Whether a new server's answer to `initialize` has the revision and capabilities of the first. */
+  isSame(bytes: Uint8Array): boolean {
+    return identity(bytes) === this.#result
+  }
+
+  #clear(): void {
+    this.#replays.clear()
+    this.#sizeBytes = 0
+    this.#result = undefined
+  }
+
+  #remove(key: string): void {
+    this.#sizeBytes -= this.#replays.get(key)?.bytes.length ?? 0
+    this.#replays.delete(key)
+  }
+}
+
+/** What a message settles; a later message with the same key replaces it, or undoes it. */
+const keyOf = (
+  bytes: Uint8Array,
+  envelope: Envelope
+): { readonly key: string; readonly isUndone: boolean } | undefined => {
+  if (envelope._tag !== "Request" && envelope._tag !== "Notification") return undefined
+  switch (envelope.method) {
+    case "initialize":
+    case "notifications/initialized":
+    case "logging/setLevel":
+      return { key: envelope.method, isUndone: false }
+    case "resources/subscribe":
+    case "resources/unsubscribe":
+      return {
+        key: `subscribe ${member(bytes, ["params", "uri"])}`,
+        isUndone: envelope.method === "resources/unsubscribe"
+      }
+    default:
+      return undefined
+  }
+}
+
+/** Revision and capabilities in one spelling: key order is of no meaning. */
+const identity = (bytes: Uint8Array): string => {
+  const part = (name: string): string => {
+    const value = decodeJson(member(bytes, ["result", name]) ?? "null")
+    return Result.isSuccess(value) ? canonical(value.success) : ""
+  }
+  return `${part("protocolVersion")} ${part("capabilities")}`
+}
+
+const canonical = (value: Schema.Json): string => {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
+  if (typeof value !== "object" || value === null) return JSON.stringify(value)
+  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
+  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`
+}
+
+const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Json))
+
+/** Enough for thousands of subscriptions; what does not fit is not repeated. */
+const SIZE_BYTES_MAX = 262_144

@@ -1,0 +1,136 @@
+/**
+ * Opening a stream (wire §9.2): one segment of ours, SYN or SYN-ACK, repeated until it is answered. A SYN is repeated after
+ * a quarter of a second and then ever more rarely, until the dial fails. The path is the tunnel's matter: by the time of
+ * a repeat it may be another one.
+ */
+import type { Segment } from "../wire/Packet.ts"
+import type { Lifecycle } from "./Lifecycle.ts"
+import type { Liveness } from "./Liveness.ts"
+import { fromWire } from "./Position.ts"
+import type { Receiver } from "./Receiver.ts"
+import * as Segments from "./Segments.ts"
+import type { Sender } from "./Sender.ts"
+import type { StreamConfig } from "./StreamConfig.ts"
+
+/** From the first SYN to the first acknowledgement. Mutable inside the connection that owns it. */
+export class Handshake {
+  readonly #config: StreamConfig
+  readonly #lifecycle: Lifecycle
+  readonly #sender: Sender
+  readonly #receiver: Receiver
+  readonly #liveness: Liveness
+  #retryMs: number
+  #attempts = 0
+  #attemptsMax = 0
+  #sentAtMs = 0
+  #nextAtMs = Number.POSITIVE_INFINITY
+  #failsAtMs = Number.POSITIVE_INFINITY
+  #isDue = false
+
+  constructor(config: StreamConfig, lifecycle: Lifecycle, sender: Sender, receiver: Receiver, liveness: Liveness) {
+    this.#config = config
+    this.#lifecycle = lifecycle
+    this.#sender = sender
+    this.#receiver = receiver
+    this.#liveness = liveness
+    this.#retryMs = config.synRetryMs
+  }
+
+  /** When to repeat or to fail. */
+  get deadlineMs(): number {
+    return Math.min(this.#nextAtMs, this.#failsAtMs)
+  }
+
+  /** Active open: the SYN leaves with the first drain. */
+  dial(nowMs: number): void {
+    this.#lifecycle.step("Dial")
+    this.#isDue = true
+    this.#attemptsMax = Number.POSITIVE_INFINITY
+    this.#failsAtMs = nowMs + this.#config.dialTimeoutMs
+  }
+
+  /** Passive open. */
+  listen(): void {
+    this.#lifecycle.step("Listen")
+  }
+
+  /** A SYN. That of a live stream is answered again by the same SYN-ACK (wire §9.2). */
+  receiveSyn(segment: Segment, nowMs: number): void {
+    const { state } = this.#lifecycle
+    if (state === "listen") {
+      this.#lifecycle.step("SynReceived")
+      this.#receiver.buffer.synchronize(segment.sequence + 1)
+      this.#sender.window.update(segment.window, segment.sequence, true)
+      // A listener has no life before its SYN: keepalive and idle time count from here.
+      this.#liveness.heard(nowMs)
+      this.#liveness.sent(nowMs)
+      this.#attemptsMax = SYN_ACKS_MAX
+    } else if (state !== "synReceived" && state !== "established") return
+    this.#isDue = true
+  }
+
+  /** A SYN-ACK. */
+  receiveSynAck(segment: Segment, nowMs: number): void {
+    const { state } = this.#lifecycle
+    // Our acknowledgement of it was lost (RFC 9293 §3.10.7.4: acknowledge what is not acceptable).
+    if (state === "established") this.#receiver.requestAck()
+    if (state !== "synSent" || segment.acknowledgement !== (this.#sender.start + 1) >>> 0) return
+    this.#lifecycle.step("SynAckReceived")
+    const start = this.#config.isPeerSequenceFromZero ? 0 : segment.sequence
+    this.#receiver.buffer.synchronize(start + 1)
+    this.#sender.window.update(segment.window, start, true)
+    this.#receiver.requestAck()
+    this.#liveness.heard(nowMs)
+    this.#complete(nowMs)
+  }
+
+  /** The first acknowledgement of our SYN-ACK. False for any other segment, which means nothing yet. */
+  receiveAck(segment: Segment, nowMs: number): boolean {
+    if (fromWire(segment.acknowledgement, this.#sender.start) <= this.#sender.start) return false
+    this.#lifecycle.step("AckReceived")
+    this.#complete(nowMs)
+    return true
+  }
+
+  /** False when the dial has failed. */
+  timeout(nowMs: number): boolean {
+    if (this.#failsAtMs <= nowMs) return false
+    if (this.#nextAtMs <= nowMs) {
+      this.#isDue = true
+      this.#nextAtMs = Number.POSITIVE_INFINITY
+    }
+    return true
+  }
+
+  /** Adds our segment if it must leave now. */
+  drain(out: Array<Segment>, nowMs: number): void {
+    if (!this.#isDue) return
+    this.#isDue = false
+    this.#attempts += 1
+    this.#sentAtMs = nowMs
+    this.#nextAtMs = this.#attempts < this.#attemptsMax ? nowMs + this.#retryMs : Number.POSITIVE_INFINITY
+    this.#retryMs = Math.min(this.#config.synRetryMaxMs, this.#retryMs * 2)
+    const window = this.#receiver.windowSegments
+    this.#receiver.advertised()
+    const { next, start } = this.#sender
+    if (this.#lifecycle.state === "synSent") out.push(Segments.syn(start, window))
+    else if (next > start) out.push(Segments.synAck(start, this.#receiver.buffer.next, window))
+  }
+
+  /** Nothing of it is sent or awaited any more. */
+  clear(): void {
+    this.#isDue = false
+    this.#attemptsMax = 0
+    this.#nextAtMs = Number.POSITIVE_INFINITY
+    this.#failsAtMs = Number.POSITIVE_INFINITY
+  }
+
+  /** A round-trip time is measured unless it is ambiguous which transmission was answered (Karn; RFC 6298 §3). */
+  #complete(nowMs: number): void {
+    this.clear()
+    this.#sender.synchronized(this.#attempts === 1 ? nowMs - this.#sentAtMs : undefined, nowMs)
+  }
+}
+
+/** A responder repeats its SYN-ACK so often without being asked (RFC 9293 §3.8.3; v1.2/1.3 never does). */
+const SYN_ACKS_MAX = 6

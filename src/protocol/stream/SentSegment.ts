@@ -1,0 +1,112 @@
+/**
+ * Segments that were sent and are not yet acknowledged, and the lists they are on. Hot and mutable: one object per
+ * segment from its first transmission to its cumulative acknowledgement.
+ */
+
+/**
+ * What is known of a segment. In transit: may still arrive. Lost: to be sent again. Sacked: held by the peer beyond a
+ * hole. Acknowledged: done, and out of the scoreboard.
+ */
+export type Fate = "InTransit" | "Lost" | "Sacked" | "Acknowledged"
+
+/** What the sender knew of the path when a segment left (draft-ietf-ccwg-bbr §4.1 "P"). Shared between segments. */
+export interface SendRecord {
+  /** Bytes delivered by then, and when the last of them was. */
+  readonly delivered: number
+  readonly deliveredAtMs: number
+  /** When the segment was sent that was delivered last. */
+  readonly firstSentAtMs: number
+  /** Weighted bytes lost by then. */
+  readonly lost: number
+  readonly isAppLimited: boolean
+}
+
+/** Of a segment whose sending nobody recorded. */
+export const unsent: SendRecord = { delivered: 0, deliveredAtMs: 0, firstSentAtMs: 0, lost: 0, isAppLimited: false }
+
+/** One segment; its boundaries never change (wire §10.2: old peers match by exact start). */
+export class SentSegment {
+  readonly start: number
+  readonly end: number
+  readonly payload: Uint8Array
+  sentAtMs: number
+  transmissions = 1
+  fate: Fate = "InTransit"
+  record = unsent
+  /** Bytes in flight right after its last transmission, itself included. */
+  inFlightAtSend = 0
+  /** Index (counted since the stream began) behind the run of sacked segments known to begin here. */
+  runEndIndex = 0
+  previous: SentSegment | undefined = undefined
+  next: SentSegment | undefined = undefined
+
+  constructor(start: number, payload: Uint8Array, nowMs: number) {
+    this.start = start
+    this.end = start + payload.length
+    this.payload = payload
+    this.sentAtMs = nowMs
+  }
+}
+
+/** A list through the segments' own links; a segment is on at most one list at a time. */
+export class SegmentList {
+  readonly #isAfter: (a: SentSegment, b: SentSegment) => boolean
+  #first: SentSegment | undefined = undefined
+  #last: SentSegment | undefined = undefined
+  #length = 0
+
+  /** `isAfter` is the order of the list. */
+  constructor(isAfter: (a: SentSegment, b: SentSegment) => boolean) {
+    this.#isAfter = isAfter
+  }
+
+  /** Segments on the list. */
+  get length(): number {
+    return this.#length
+  }
+
+  /** The front of the list. */
+  get first(): SentSegment | undefined {
+    return this.#first
+  }
+
+  /** The back of the list. */
+  get last(): SentSegment | undefined {
+    return this.#last
+  }
+
+  /** Adds at the back, where the order must allow it. */
+  append(segment: SentSegment): void {
+    this.#insertAfter(this.#last, segment)
+  }
+
+  /** Adds at its place in the order. That is nearly always an end: before the first, or after one of the last. */
+  insert(segment: SentSegment): void {
+    if (this.#first !== undefined && this.#isAfter(this.#first, segment)) return this.#insertAfter(undefined, segment)
+    let before = this.#last
+    while (before !== undefined && this.#isAfter(before, segment)) before = before.previous
+    this.#insertAfter(before, segment)
+  }
+
+  /** Takes a segment off the list. */
+  remove(segment: SentSegment): void {
+    if (segment.previous === undefined) this.#first = segment.next
+    else segment.previous.next = segment.next
+    if (segment.next === undefined) this.#last = segment.previous
+    else segment.next.previous = segment.previous
+    segment.previous = undefined
+    segment.next = undefined
+    this.#length -= 1
+  }
+
+  #insertAfter(before: SentSegment | undefined, segment: SentSegment): void {
+    const after = before === undefined ? this.#first : before.next
+    segment.previous = before
+    segment.next = after
+    if (before === undefined) this.#first = segment
+    else before.next = segment
+    if (after === undefined) this.#last = segment
+    else after.previous = segment
+    this.#length += 1
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * What stands between this node and one peer (node §2.3): independent records of trust, of an incoming and an outgoing
+ * request, and of a recent revocation. `standing` folds them into the one word that the transition table uses.
+ */
+import * as Bytes from "../../core/data/Bytes.ts"
+
+/** Both sides agreed, or a person here approved. */
+export interface Trusted {
+  /** The key that is trusted: the peer is its key (security rule 1). Never empty. */
+  readonly publicKey: Uint8Array
+  readonly approvedAtSeconds: number
+  /** Both sides asked, or our own request was accepted. */
+  readonly mutual: boolean
+  /** The network that vouched in the reference; ours never lets one vouch, so it is only kept. */
+  readonly network: number
+  /** Our accept has reached neither the peer nor the registry yet; it is sent again after each poll. */
+  readonly acceptDue: boolean
+  /** The registry knows of this pair. Memory only: a restarted node reports again. */
+  readonly reported: boolean
+}
+
+/** An incoming request that waits for a person. */
+export interface Pending {
+  /** Empty when it came by relay and the key was not looked up yet. */
+  readonly publicKey: Uint8Array
+  /** Already cleaned (`Justification.clean`). */
+  readonly justification: string
+  readonly receivedAtSeconds: number
+  /** The pin or the registry names the same key for this node id. */
+  readonly confirmed: boolean
+}
+
+/** Our own request, for one key. It survives a restart, or a late accept would be lost. */
+export interface Outgoing {
+  /** The key a person here asked for, known when the request was made. Never empty. */
+  readonly publicKey: Uint8Array
+  readonly justification: string
+  readonly requestedAtSeconds: number
+  /**
+   * When the registry said that the peer accepted, or asked for the same. It counts once `publicKey` has opened a
+   * tunnel (security rule 2); until then the peer is not trusted.
+   */
+  readonly acceptedAtSeconds: number | undefined
+}
+
+/** We ended the trust; an accept that was still under way must not bring it back. */
+export interface Revoked {
+  readonly untilSeconds: number
+  /** The registry has not been told yet; this keeps the record past `untilSeconds`. */
+  readonly reportDue: boolean
+}
+
+/** All of it; absent parts are `undefined`. */
+export interface Relation {
+  readonly trusted: Trusted | undefined
+  readonly pending: Pending | undefined
+  readonly outgoing: Outgoing | undefined
+  readonly revoked: Revoked | undefined
+}
+
+/** The state of the transition table. */
+export type Standing =
+  | "none"
+  | "outgoing"
+  | "acceptedByRelay"
+  | "pending"
+  | "pendingAndOutgoing"
+  | "trusted"
+  | "revoked"
+
+/** A peer we have nothing to do with. */
+export const none: Relation = { trusted: undefined, pending: undefined, outgoing: undefined, revoked: undefined }
+
+/** True when nothing is left to remember. */
+export const isNone = (self: Relation): boolean =>
+  self.trusted === undefined && self.pending === undefined && self.outgoing === undefined && self.revoked === undefined
+
+/** The one word for it; the strongest record names it. */
+export const standing = (self: Relation): Standing => {
+  if (self.trusted !== undefined) return "trusted"
+  if (self.outgoing?.acceptedAtSeconds !== undefined) return "acceptedByRelay"
+  if (self.outgoing !== undefined) return self.pending === undefined ? "outgoing" : "pendingAndOutgoing"
+  if (self.pending !== undefined) return "pending"
+  return self.revoked === undefined ? "none" : "revoked"
+}
+
+/** Trusted, and under this very key. */
+export const isTrustedUnder = (self: Relation, publicKey: Uint8Array): boolean =>
+  self.trusted !== undefined && Bytes.equals(self.trusted.publicKey, publicKey)
+
+/** Asked for by a person here, and under this very key. */
+export const isOutgoingTo = (self: Relation, publicKey: Uint8Array): boolean =>
+  self.outgoing !== undefined && Bytes.equals(self.outgoing.publicKey, publicKey)
+
+/** Drops what has outlived its time; the same object when nothing has. */
+export const expire = (self: Relation, lifetimes: Lifetimes, nowSeconds: number): Relation => {
+  const trusted = expireAccept(self.trusted, lifetimes, nowSeconds)
+  const pending = isPast(self.pending?.receivedAtSeconds, lifetimes.pendingSeconds, nowSeconds)
+    ? undefined
+    : self.pending
+  const outgoing = expireOutgoing(self.outgoing, lifetimes, nowSeconds)
+  const revoked =
+    self.revoked?.reportDue === false && nowSeconds >= self.revoked.untilSeconds ? undefined : self.revoked
+  const isSame =
+    trusted === self.trusted && pending === self.pending && outgoing === self.outgoing && revoked === self.revoked
+  return isSame ? self : { trusted, pending, outgoing, revoked }
+}
+
+/** How long undecided things are kept, in seconds of wall-clock time, because they outlive the process. */
+export interface Lifetimes {
+  readonly pendingSeconds: number
+  readonly outgoingSeconds: number
+  /** How long a relayed accept waits for its key to open a tunnel; then it is a plain request again. */
+  readonly relayedAcceptSeconds: number
+}
+
+/** After that time the peer has forgotten its request, so nobody waits for our accept. */
+const expireAccept = (self: Trusted | undefined, lifetimes: Lifetimes, nowSeconds: number): Trusted | undefined =>
+  self?.acceptDue === true && isPast(self.approvedAtSeconds, lifetimes.outgoingSeconds, nowSeconds)
+    ? { ...self, acceptDue: false }
+    : self
+
+const expireOutgoing = (self: Outgoing | undefined, lifetimes: Lifetimes, nowSeconds: number): Outgoing | undefined => {
+  if (isPast(self?.requestedAtSeconds, lifetimes.outgoingSeconds, nowSeconds)) return undefined
+  return self !== undefined && isPast(self.acceptedAtSeconds, lifetimes.relayedAcceptSeconds, nowSeconds)
+    ? { ...self, acceptedAtSeconds: undefined }
+    : self
+}
+
+const isPast = (sinceSeconds: number | undefined, lifeSeconds: number, nowSeconds: number): boolean =>
+  sinceSeconds !== undefined && nowSeconds - sinceSeconds >= lifeSeconds

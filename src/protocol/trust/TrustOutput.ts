@@ -1,0 +1,78 @@
+/** What the trust handshake wants done, and whether it still does when its turn comes. */
+import { Data } from "effect"
+import * as Relation from "./Relation.ts"
+
+/** What the owner must do, in order. */
+export type Output = Data.TaggedEnum<{
+  /** Directly, else by relay. */
+  SendRequest: { readonly publicKey: Uint8Array; readonly justification: string }
+  SendAccept: { readonly publicKey: Uint8Array }
+  /** `publicKey` is empty when the peer was only heard of by relay; then only the relay can carry it. */
+  SendReject: { readonly publicKey: Uint8Array; readonly reason: string }
+  SendRevoke: { readonly publicKey: Uint8Array }
+  /** Answer the relayed request at the registry, which also lets both sides find each other. */
+  AnswerRelayed: { readonly publicKey: Uint8Array; readonly accept: boolean }
+  /** Reach the peer, and say which key opened the tunnel. */
+  OpenTunnel: { readonly publicKey: Uint8Array }
+  ReportTrust: { readonly publicKey: Uint8Array }
+  ReportRevocation: {}
+  DropPeer: {}
+  Report: { readonly fact: Fact }
+  /** The result of a `…Chosen` input for whoever chose. */
+  Answer: { readonly result: Choice }
+}>
+/** Constructors of `Output`. */
+export const Output = Data.taggedEnum<Output>()
+
+/** What became of a person's choice. */
+export type Choice =
+  | "Sent"
+  | "AlreadyTrusted"
+  | "Approved"
+  | "Rejected"
+  | "Revoked"
+  | "NotPending"
+  | "NotTrusted"
+  /** Refused by `TrustTable`: too many requests of ours are unanswered. */
+  | "TooManyOutgoing"
+
+/** What the node reports (node §8). */
+export type Fact =
+  | "RequestReceived"
+  | "RequestPending"
+  | "Approved"
+  | "ApprovedMutually"
+  | "AcceptedByRelay"
+  | "Rejected"
+  | "RejectedByPeer"
+  | "Revoked"
+  | "RevokedByPeer"
+
+/**
+ * Whether an output still fits what has become of the relation, asked again just before it is performed: a delayed
+ * accept must not follow a revocation, nor a delayed revocation at the registry a new trust.
+ */
+export const isCurrent = (output: Output, relation: Relation.Relation): boolean => {
+  switch (output._tag) {
+    case "SendRequest":
+    case "OpenTunnel":
+      return Relation.isOutgoingTo(relation, output.publicKey)
+    case "SendAccept":
+    case "ReportTrust":
+      return Relation.isTrustedUnder(relation, output.publicKey)
+    case "SendReject":
+      return !Relation.isTrustedUnder(relation, output.publicKey)
+    case "SendRevoke":
+    case "DropPeer":
+    case "ReportRevocation":
+      return relation.trusted === undefined
+    case "AnswerRelayed":
+      return output.accept === isWanted(relation, output.publicKey)
+    case "Report":
+    case "Answer":
+      return true
+  }
+}
+
+const isWanted = (relation: Relation.Relation, publicKey: Uint8Array): boolean =>
+  Relation.isTrustedUnder(relation, publicKey) || Relation.isOutgoingTo(relation, publicKey)

@@ -1,0 +1,110 @@
+/**
+ * Which keys of a peer are in use (security rule 5): `current` once a frame has opened under them, up to two candidates
+ * that have yet to prove themselves, and for a while the previous ones, for frames still on their way.
+ *
+ * All agreements made with one key of our own are remembered with their counters and replay windows, because a recorded
+ * key exchange can be replayed at any time: it must find its old keys and never start them afresh. Their number is
+ * bounded; beyond it our own key must be renewed, which makes every older recording worthless.
+ */
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { TunnelKeys } from "./TunnelKeys.ts"
+
+/** Mutable, owned by one tunnel. */
+export class KeyRing {
+  #current: TunnelKeys | undefined
+  #previous: { readonly keys: TunnelKeys; readonly untilMs: number } | undefined
+  /** Newest last. */
+  #candidates: ReadonlyArray<TunnelKeys> = []
+  /** By the peer's X25519 key, in hexadecimal: all agreements of our key of today. */
+  readonly #agreements = new Map<string, TunnelKeys>()
+  #inUse: ReadonlyArray<TunnelKeys> = []
+
+  /** The confirmed keys. */
+  get current(): TunnelKeys | undefined {
+    return this.#current
+  }
+
+  /** What to seal with: the confirmed keys, else the newest candidate. */
+  get sending(): TunnelKeys | undefined {
+    return this.#current ?? this.newestCandidate
+  }
+
+  /** The candidate offered last. */
+  get newestCandidate(): TunnelKeys | undefined {
+    return this.#candidates.at(-1)
+  }
+
+  /** All that may open a frame, in the order to try: current, candidates from the newest, previous. */
+  get inUse(): ReadonlyArray<TunnelKeys> {
+    return this.#inUse
+  }
+
+  /** When the previous keys are to be forgotten. */
+  get deadlineMs(): number {
+    return this.#previous?.untilMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** The agreement of our key of today with this key of the peer. */
+  find(peerKey: Uint8Array): TunnelKeys | undefined {
+    return this.#agreements.get(Bytes.toHex(peerKey))
+  }
+
+  /** Whether these are the current keys or a candidate. */
+  isLive(keys: TunnelKeys): boolean {
+    return keys === this.#current || this.#candidates.includes(keys)
+  }
+
+  /** Whether these are candidates. */
+  isCandidate(keys: TunnelKeys): boolean {
+    return this.#candidates.includes(keys)
+  }
+
+  /** True for keys agreed with an own key that has been renewed since. */
+  isOutdated(keys: TunnelKeys): boolean {
+    return this.find(keys.peerKey) !== keys
+  }
+
+  /** Adds a candidate, or brings back remembered keys as one; false when the own key must be renewed first. */
+  offer(keys: TunnelKeys): boolean {
+    if (this.isOutdated(keys)) {
+      if (this.#agreements.size >= AGREEMENTS_MAX) return false
+      this.#agreements.set(Bytes.toHex(keys.peerKey), keys)
+    }
+    if (keys === this.#previous?.keys) this.#previous = undefined
+    this.#candidates = [...this.#candidates, keys].slice(-CANDIDATES_MAX)
+    this.#arrange()
+    return true
+  }
+
+  /** A frame has opened under this candidate: it becomes current, and older candidates are dropped. */
+  promote(keys: TunnelKeys, nowMs: number): void {
+    this.#previous = this.#current === undefined ? undefined : { keys: this.#current, untilMs: nowMs + OVERLAP_MS }
+    this.#current = keys
+    this.#candidates = this.#candidates.slice(this.#candidates.indexOf(keys) + 1)
+    this.#arrange()
+  }
+
+  /** Our own key is another one: what was agreed with the old one still opens, but is never offered again. */
+  renewed(): void {
+    this.#agreements.clear()
+  }
+
+  /** Forgets the previous keys when their time is over. */
+  expire(nowMs: number): void {
+    if (this.#previous === undefined || nowMs < this.#previous.untilMs) return
+    this.#previous = undefined
+    this.#arrange()
+  }
+
+  #arrange(): void {
+    const ordered = [this.#current, ...this.#candidates.toReversed(), this.#previous?.keys]
+    this.#inUse = ordered.filter((keys) => keys !== undefined)
+  }
+}
+
+/** Unproven keys at once: two, so that a replayed old key exchange does not push out a true one on its way. */
+export const CANDIDATES_MAX = 2
+/** Keys of the peer that one key of our own may meet; a peer has a new one after each restart. */
+export const AGREEMENTS_MAX = 16
+/** Frames sealed before the peer changed keys arrive within this, or not at all. */
+export const OVERLAP_MS = 60_000

@@ -1,0 +1,335 @@
+/**
+ * One peer's encrypted association (wire §6): asks for keys, seals, opens, renews. A hot object (architecture, decision
+ * 4): synchronous, mutable inside one owner, which performs what `drain` returns after each call and calls `timeout` at
+ * `deadlineMs`. X25519, Ed25519 and randomness stay with the owner; their results arrive as arguments.
+ *
+ * Nothing unauthenticated changes anything but rate limits (security rule 5). A key exchange, which anybody may replay,
+ * makes a candidate; only a frame that opens under it makes it current. The owner must give each `Tunnel` an X25519 key
+ * of its own, made for it: recorded frames of an earlier tunnel with the same key would open again.
+ */
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as Address from "../wire/Address.ts"
+import type { Announcement } from "../wire/Announcement.ts"
+import * as ControlMessage from "../wire/ControlMessage.ts"
+import * as Packet from "../wire/Packet.ts"
+import type * as TunnelFrame from "../wire/TunnelFrame.ts"
+import { Announcer } from "./Announcer.ts"
+import type { Scheme } from "./KeyDerivation.ts"
+import { KeyExchange } from "./KeyExchange.ts"
+import { KeyRing } from "./KeyRing.ts"
+import * as PacketSource from "./PacketSource.ts"
+import { PendingPackets } from "./PendingPackets.ts"
+import { SchemeChoice } from "./SchemeChoice.ts"
+import { SILENCE_MS, Suspicion } from "./Suspicion.ts"
+import type { TunnelConfig } from "./TunnelConfig.ts"
+import * as TunnelCounters from "./TunnelCounters.ts"
+import { TunnelKeys, type VerifiedExchange } from "./TunnelKeys.ts"
+import type { Output, Path } from "./TunnelOutput.ts"
+
+/** See the module. */
+export class Tunnel {
+  readonly counters = TunnelCounters.make()
+  readonly #self: Address.NodeId
+  readonly #peer: Address.NodeId
+  readonly #config: TunnelConfig
+  readonly #ring = new KeyRing()
+  readonly #pending: PendingPackets
+  readonly #announcer = new Announcer()
+  readonly #schemes: SchemeChoice
+  readonly #suspicion = new Suspicion()
+  readonly #exchange = new KeyExchange()
+  readonly #probe: Uint8Array
+  readonly #announcement: Uint8Array
+  #establishedAtMs = Number.NEGATIVE_INFINITY
+  #renewAtMs = Number.POSITIVE_INFINITY
+  #isRenewalAsked = false
+  #outputs: Array<Output> = []
+
+  constructor(options: {
+    readonly self: Address.NodeId
+    readonly peer: Address.NodeId
+    readonly config: TunnelConfig
+    /** True if the later generation has ever opened for this identity: the earlier one is then never accepted again. */
+    readonly laterOnly?: boolean
+  }) {
+    this.#self = options.self
+    this.#peer = options.peer
+    this.#config = options.config
+    this.#schemes = new SchemeChoice(options.config.preferredScheme, options.laterOnly ?? false)
+    this.#pending = new PendingPackets(options.config.pendingPacketsMax, options.config.pendingBytesMax)
+    const [own, other] = [Address.make(0, options.self), Address.make(0, options.peer)]
+    this.#probe = Packet.encode(ControlMessage.pathProbe(own, other))
+    const announced = { capabilities: options.config.capabilities, fields: [] }
+    this.#announcement = Packet.encode(ControlMessage.announcement(own, other, announced))
+  }
+
+  /** True when packets can be sealed now. */
+  get isReady(): boolean {
+    return this.#ring.sending?.isExhausted === false
+  }
+
+  /** True once a frame of the peer has opened. */
+  get hasOpened(): boolean {
+    return this.#ring.current !== undefined
+  }
+
+  /** The generation in use, once the peer has shown it. */
+  get scheme(): Scheme | undefined {
+    return this.#ring.current?.scheme
+  }
+
+  /** True once the later generation has opened; to be kept with the peer's identity. */
+  get laterOnly(): boolean {
+    return this.#schemes.laterOnly
+  }
+
+  /** What the peer announced; `undefined` for a peer to be treated as the reference. */
+  get announcement(): Announcement | undefined {
+    return this.#announcer.peer
+  }
+
+  /** When to call `timeout`; infinity when nothing is due. */
+  get deadlineMs(): number {
+    return Math.min(this.#exchange.deadlineMs, this.#ring.deadlineMs, this.#renewAtMs)
+  }
+
+  /** What is to be done, in order; empties the list. */
+  drain(): ReadonlyArray<Output> {
+    if (this.#outputs.length === 0) return NOTHING
+    const outputs = this.#outputs
+    this.#outputs = []
+    return outputs
+  }
+
+  /** Asks the peer for a session, unless there is one that has proven itself. */
+  connect(nowMs: number): void {
+    if (this.#ring.current === undefined) this.#ask(nowMs)
+  }
+
+  /** Seals a packet into the outputs, or keeps it until there are keys; false if there is no room for it. */
+  send(packet: Uint8Array, nowMs: number): boolean {
+    if (this.#transmit(packet, nowMs)) {
+      if (this.#announcer.shouldRepeat()) this.#transmit(this.#announcement, nowMs)
+      if (this.#suspicion.sent(nowMs)) this.#askAgain()
+      return true
+    }
+    const hasRoom = this.#pending.push(packet)
+    if (!hasRoom) this.counters.refused += 1
+    this.#wantKeys(nowMs)
+    return hasRoom
+  }
+
+  /** A frame for the owner to send by a path of its choice; `undefined` without keys. */
+  seal(packet: Uint8Array, nowMs: number): Uint8Array | undefined {
+    const keys = this.#ring.sending
+    return keys === undefined ? undefined : this.#sealUnder(keys, this.#schemes.toSeal(keys), packet, nowMs)
+  }
+
+  /**
+   * Cheap checks before any public-key work. "verify": look up the key this peer must show, check the signature, agree,
+   * derive, and call `keyExchangeVerified`.
+   */
+  keyExchangeReceived(frame: TunnelFrame.KeyExchange, path: Path, nowMs: number): "verify" | "ignore" {
+    if (frame.sender !== this.#peer) return "ignore"
+    const known = this.#ring.find(frame.agreementKey)
+    if (known !== undefined && this.#ring.isLive(known)) {
+      // It says nothing new, whoever sent it, and the answer reveals nothing: no signature needs to be checked.
+      this.#repeated(known, path, nowMs)
+      return "ignore"
+    }
+    if (this.#exchange.mayVerify(path, nowMs)) return "verify"
+    this.counters.limited += 1
+    return "ignore"
+  }
+
+  /** A PILK, which never installs keys since every node signs: a request for our PILA (wire §6.2). */
+  keyRequestReceived(path: Path, nowMs: number): void {
+    this.#answer(path, nowMs)
+  }
+
+  /** A genuine key exchange: its keys become a candidate and are asked to prove themselves. */
+  keyExchangeVerified(exchange: VerifiedExchange, path: Path, nowMs: number): void {
+    const known = this.#ring.find(exchange.agreementKey)
+    if (known !== undefined && this.#ring.isLive(known)) return this.#repeated(known, path, nowMs)
+    const keys = known ?? this.#makeKeys(exchange)
+    if (!this.#ring.offer(keys)) {
+      this.counters.postponed += 1
+      return this.#renew(nowMs)
+    }
+    // Never withheld, but counted: a key request right behind it needs no second answer.
+    this.#exchange.mayAnswer(path, nowMs)
+    this.#outputs.push({ _tag: "SendKeyExchange", path, withKeyRequest: false })
+    if (this.#ring.current === undefined) this.#flush(nowMs)
+    this.#challenge(keys, path, nowMs)
+  }
+
+  /**
+   * The packet in a sealed frame, its source proven to be the peer; `undefined` if it is to be dropped. The packet's
+   * own checks are left to the caller.
+   */
+  open(frame: TunnelFrame.Sealed, path: Path, nowMs: number): Uint8Array | undefined {
+    const prefix = Bytes.readU32(frame.nonce, 0)
+    const counter = Bytes.readU64(frame.nonce, PREFIX_BYTES) ?? 0
+    if (frame.sender !== this.#peer) return this.#drop("foreignSource")
+    if (counter === 0) return this.#drop("badCounter")
+    for (const keys of this.#ring.inUse) {
+      if (keys.hasPrefix(prefix)) return this.#drop("reflected")
+      for (const scheme of this.#schemes.toTry) {
+        const packet = keys.decrypt(scheme, frame)
+        if (packet === undefined) continue
+        // Judged only now: nothing that could have been forged may move a window or promote a candidate.
+        if (!PacketSource.isFrom(packet, this.#peer)) return this.#drop("foreignSource")
+        if (!keys.accept(scheme, prefix, counter)) return this.#drop("replayed")
+        this.#opened(keys, scheme, path, nowMs)
+        return packet
+      }
+    }
+    return this.#unopened(path, nowMs)
+  }
+
+  /** Takes a control packet that opened; true if it was the peer's announcement and is dealt with. */
+  controlReceived(packet: Packet.Packet): boolean {
+    const message = ControlMessage.classify(packet)
+    if (message._tag !== "Announced") return false
+    this.#announcer.seen(message.announcement)
+    return true
+  }
+
+  /** The owner has made a new X25519 key for this tunnel: exchanges it while the old keys go on (wire §6.1, better). */
+  agreementKeyRenewed(nowMs: number): void {
+    this.#ring.renewed()
+    this.#isRenewalAsked = false
+    this.#exchange.stop()
+    if (this.#ring.sending !== undefined || this.#pending.count > 0) this.#ask(nowMs)
+  }
+
+  /** Performs what is due; harmless before the deadline. */
+  timeout(nowMs: number): void {
+    this.#ring.expire(nowMs)
+    if (nowMs >= this.#renewAtMs) this.#renew(nowMs)
+    const due = this.#exchange.due(nowMs)
+    if (due === "giveUp") this.counters.expired += this.#pending.clear()
+    if (due === "repeat") this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: true })
+  }
+
+  #makeKeys(exchange: VerifiedExchange): TunnelKeys {
+    const { keyLifetimeFrames } = this.#config
+    const keys = new TunnelKeys({ ...exchange, self: this.#self, peer: this.#peer, lifetimeFrames: keyLifetimeFrames })
+    // The same key of the peer is the same process, which speaks as it did; after a restart it may be another version.
+    const current = this.#ring.current
+    if (current !== undefined && Bytes.equals(current.peerKey, keys.peerKey)) keys.scheme = current.scheme
+    return keys
+  }
+
+  #transmit(packet: Uint8Array, nowMs: number): boolean {
+    const frame = this.seal(packet, nowMs)
+    if (frame === undefined) return false
+    this.#outputs.push({ _tag: "Transmit", frame, path: undefined })
+    return true
+  }
+
+  #sealUnder(keys: TunnelKeys, scheme: Scheme, packet: Uint8Array, nowMs: number): Uint8Array | undefined {
+    if (keys.isWorn) this.#renew(nowMs)
+    const frame = keys.seal(scheme, packet)
+    if (frame !== undefined) this.counters.sealed += 1
+    return frame
+  }
+
+  #flush(nowMs: number): void {
+    while (this.isReady) {
+      const packet = this.#pending.shift()
+      if (packet === undefined) return
+      this.#transmit(packet, nowMs)
+    }
+  }
+
+  /** Asks the peer to prove keys by answering a ping, in every generation it may speak. */
+  #challenge(keys: TunnelKeys, path: Path | undefined, nowMs: number): void {
+    for (const scheme of this.#schemes.toChallenge(keys)) {
+      const frame = this.#sealUnder(keys, scheme, this.#probe, nowMs)
+      if (frame !== undefined) this.#outputs.push({ _tag: "Transmit", frame, path })
+    }
+  }
+
+  #opened(keys: TunnelKeys, scheme: Scheme, path: Path, nowMs: number): void {
+    this.counters.opened += 1
+    keys.lastOpenedAtMs = nowMs
+    const isNewScheme = this.#schemes.opened(keys, scheme)
+    if (this.#ring.isCandidate(keys)) this.#promote(keys, scheme, path, nowMs)
+    else if (isNewScheme) this.#outputs.push({ _tag: "Established", scheme, path })
+    // Frames that were under way before a change of keys say nothing about the keys of now.
+    if (keys === this.#ring.current) this.#suspicion.opened()
+  }
+
+  #promote(keys: TunnelKeys, scheme: Scheme, path: Path, nowMs: number): void {
+    const before = this.#ring.current
+    this.#ring.promote(keys, nowMs)
+    this.#exchange.stop()
+    this.#establishedAtMs = nowMs
+    this.#renewAtMs = nowMs + this.#config.keyLifetimeMs
+    this.#announcer.keysChanged(before !== undefined && Bytes.equals(before.peerKey, keys.peerKey))
+    this.#outputs.push({ _tag: "Established", scheme, path })
+    this.#flush(nowMs)
+    this.#transmit(this.#announcement, nowMs)
+  }
+
+  /** A frame opened under no keys: the peer has lost ours, or we have lost its, or somebody forges (wire §6.4 c). */
+  #unopened(path: Path, nowMs: number): undefined {
+    if (this.#ring.current === undefined) this.#answer(path, nowMs)
+    else if (this.#suspicion.badTag(this.#establishedAtMs, nowMs)) this.#askAgain()
+    return this.#drop(this.#ring.inUse.length === 0 ? "noKeys" : "badTag")
+  }
+
+  /** A key exchange for keys in use: answered only if the peer may have missed our first answer (wire §6.3). */
+  #repeated(keys: TunnelKeys, path: Path, nowMs: number): void {
+    this.counters.repeated += 1
+    if (nowMs - keys.lastOpenedAtMs <= SILENCE_MS || !this.#answer(path, nowMs)) return
+    // It may also have missed our challenge, and it has no other reason to use keys that it does not need yet.
+    if (this.#ring.isCandidate(keys)) this.#challenge(keys, path, nowMs)
+  }
+
+  #answer(path: Path, nowMs: number): boolean {
+    const isAllowed = this.#exchange.mayAnswer(path, nowMs)
+    if (isAllowed) this.#outputs.push({ _tag: "SendKeyExchange", path, withKeyRequest: false })
+    else this.counters.limited += 1
+    return isAllowed
+  }
+
+  /** Asks a peer that seems to have lost our keys, which stay in use until it has proven new ones. */
+  #askAgain(): void {
+    if (this.#ring.current !== undefined) this.#outputs.push({ _tag: "Desynchronised" })
+    this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: this.#suspicion.raised > 1 })
+  }
+
+  #ask(nowMs: number): void {
+    if (this.#exchange.ask(nowMs))
+      this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: false })
+  }
+
+  /** There are no keys to seal with, or they are exhausted. */
+  #wantKeys(nowMs: number): void {
+    const { sending } = this.#ring
+    if (sending === undefined || this.#ring.isOutdated(sending)) this.#ask(nowMs)
+    else this.#renew(nowMs)
+  }
+
+  /** Wants a new key of our own, once; if that was made and met no answer, asks the peer again. */
+  #renew(nowMs: number): void {
+    if (this.#ring.current !== undefined) this.#renewAtMs = nowMs + RENEWAL_RETRY_MS
+    if (this.#isRenewalAsked) return
+    const { sending } = this.#ring
+    if (sending !== undefined && this.#ring.isOutdated(sending)) return this.#ask(nowMs)
+    this.#isRenewalAsked = true
+    this.#outputs.push({ _tag: "RenewAgreementKey" })
+  }
+
+  #drop(reason: keyof TunnelCounters.TunnelCounters): undefined {
+    this.counters[reason] += 1
+    return undefined
+  }
+}
+
+const NOTHING: ReadonlyArray<Output> = []
+const PREFIX_BYTES = 4
+/** A renewal that met no answer is tried again after this, while the old keys go on. */
+const RENEWAL_RETRY_MS = 600_000

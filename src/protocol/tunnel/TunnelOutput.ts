@@ -1,0 +1,21 @@
+/** What a tunnel asks of its owner. */
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { Scheme } from "./KeyDerivation.ts"
+
+/** Where a frame came from, or is to go. */
+export interface Path {
+  readonly endpoint: Endpoint | undefined
+  readonly relayed: boolean
+}
+
+/** What the owner must do, in this order. A `path` of `undefined` means the best one it knows. */
+export type Output =
+  | { readonly _tag: "Transmit"; readonly frame: Uint8Array; readonly path: Path | undefined }
+  /** Send our PILA and, if asked for, a PILK right after it, as a request for the peer's (wire §6.4, better b). */
+  | { readonly _tag: "SendKeyExchange"; readonly path: Path | undefined; readonly withKeyRequest: boolean }
+  /** Make a new X25519 key for this tunnel, then call `agreementKeyRenewed`. */
+  | { readonly _tag: "RenewAgreementKey" }
+  /** A frame has opened under new keys, or for the first time in this generation; remember `laterOnly`. */
+  | { readonly _tag: "Established"; readonly scheme: Scheme; readonly path: Path }
+  /** The peer seems to have lost our keys; they stay in use until it has proven new ones. */
+  | { readonly _tag: "Desynchronised" }

@@ -1,0 +1,113 @@
+/**
+ * Control packets (wire §12, §15.2, §17): protocol 3, told apart by ports and the ACK flag.
+ *
+ * ```
+ * Ping          no ACK, to port 0, any sequence and payload      Keepalive     no ACK, ports 0 and 0, empty, destination 0
+ * Pong          ACK, from port 0 to the ping's source port       Announcement  no ACK, ports 1 and 1
+ * ```
+ */
+import { type Data, Result } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as Address from "./Address.ts"
+import * as Announcement from "./Announcement.ts"
+import { Flag, type Packet, Protocol } from "./Packet.ts"
+
+/** What a control packet is; `Ignored` covers all that no version defines. */
+export type ControlMessage = Data.TaggedEnum<{
+  /** To be answered with `pong`. */
+  Ping: { readonly packet: Packet }
+  /** The answer to a ping sent from `port`; never answered itself. */
+  Pong: { readonly port: Address.Port; readonly sequence: number; readonly payload: Uint8Array }
+  /** Keeps a NAT open and wants no answer. */
+  Keepalive: { readonly source: Address.Address }
+  Announced: { readonly announcement: Announcement.Announcement }
+  Ignored: { readonly source: Address.Address }
+}>
+
+/** Sorts a packet of protocol Control. */
+export const classify = (packet: Packet): ControlMessage => {
+  // Two nodes of the reference answer each other's pongs for ever; a packet with ACK is never a ping (wire §12).
+  if ((packet.flags & Flag.Ack) !== 0)
+    return { _tag: "Pong", port: packet.destinationPort, sequence: packet.sequence, payload: packet.payload }
+  if (packet.destinationPort === PING_PORT)
+    return isKeepalive(packet) ? { _tag: "Keepalive", source: packet.source } : { _tag: "Ping", packet }
+  if (packet.destinationPort === Announcement.PORT) {
+    const decoded = Announcement.decode(packet.payload)
+    if (Result.isSuccess(decoded)) return { _tag: "Announced", announcement: decoded.success }
+  }
+  return { _tag: "Ignored", source: packet.source }
+}
+
+/**
+ * A ping. `sourcePort` must not be 0 if an answer is wanted: a pong to port 0 is taken for a ping by the reference
+ * (wire §12).
+ */
+export const ping = (
+  source: Address.Address,
+  destination: Address.Address,
+  sourcePort: Address.Port,
+  payload: Uint8Array,
+  sequence = 0
+): Packet => ({ ...control(source, destination, sourcePort, PING_PORT), sequence, payload })
+
+/**
+ * The answer to a ping, or `undefined` for anything that is none. It comes from the address that was pinged, or from
+ * `own` when the ping named no node (wire §15.2).
+ */
+export const pong = (packet: Packet, own: Address.Address): Packet | undefined => {
+  if (packet.protocol !== Protocol.Control || classify(packet)._tag !== "Ping") return undefined
+  const source = packet.destination.node === 0 ? own : packet.destination
+  return {
+    ...control(source, packet.source, PING_PORT, packet.sourcePort),
+    flags: Flag.Ack,
+    sequence: packet.sequence,
+    acknowledgement: (packet.sequence + 1) >>> 0,
+    payload: packet.payload
+  }
+}
+
+/** Asks along one path whether it works, as the later reference does; answered like a ping, to port 0. */
+export const pathProbe = (source: Address.Address, destination: Address.Address): Packet => ({
+  ...control(source, destination, PING_PORT, PING_PORT),
+  payload: PATH_PROBE
+})
+
+/** Whether a ping is a path probe (wire §15.2). */
+export const isPathProbe = (packet: Packet): boolean => Bytes.equals(packet.payload, PATH_PROBE)
+
+/** Keeps a NAT mapping open; receivers drop it (wire §15.2). */
+export const keepalive = (source: Address.Address): Packet => control(source, Address.make(0, 0), PING_PORT, PING_PORT)
+
+/** Says what this node can do (wire §17). */
+export const announcement = (
+  source: Address.Address,
+  destination: Address.Address,
+  announced: Announcement.Announcement
+): Packet => ({
+  ...control(source, destination, Announcement.PORT, Announcement.PORT),
+  payload: Announcement.encode(announced)
+})
+
+const control = (
+  source: Address.Address,
+  destination: Address.Address,
+  sourcePort: Address.Port,
+  destinationPort: Address.Port
+): Packet => ({
+  flags: 0,
+  protocol: Protocol.Control,
+  source,
+  destination,
+  sourcePort,
+  destinationPort,
+  sequence: 0,
+  acknowledgement: 0,
+  window: 0,
+  payload: Bytes.empty
+})
+
+const isKeepalive = (packet: Packet): boolean =>
+  packet.sourcePort === 0 && packet.payload.length === 0 && Address.isUnspecified(packet.destination)
+
+const PING_PORT = Address.Port(0)
+const PATH_PROBE = Bytes.fromUtf8("pathprobe.v1")

@@ -1,0 +1,288 @@
+/**
+ * A network of whole nodes in one process, on virtual time, that misbehaves as told. One seed decides everything: the same
+ * test with the same seed goes the same way, down to every byte on the wire, and a failure says which seed it was.
+ *
+ * ```ts
+ * it.effect("delivers although the office link dies", () => Effect.gen(function* () {
+ *   const net = yield* SimNet.make({ seed: 42 })
+ *   const office = yield* net.node("office", { nat: "symmetric" })
+ *   const cloud = yield* net.node("cloud", { link: { rttMs: 30, loss: 0.02 } })
+ *   yield* net.trust(office, cloud)
+ *   yield* office.run(serve).pipe(Effect.forkScoped)
+ *   yield* net.at("5 seconds", net.cut(office))
+ *   yield* net.at("9 seconds", net.heal(office))
+ *   assert.deepStrictEqual(yield* cloud.run(ask), expected)
+ * }))
+ * ```
+ *
+ * Standing checkers run all the time: see `StreamLedger`, `ClearText`, and `close` below for what must be gone at the end.
+ */
+import { Duration, Effect, Exit, Scope } from "effect"
+import type { NodeOptions } from "../api/Pilot.ts"
+import { defaults as streamDefaults } from "../protocol/stream/StreamConfig.ts"
+import * as NatBox from "./NatBox.ts"
+import * as SimLink from "./SimLink.ts"
+import * as SimNode from "./SimNode.ts"
+import * as SimRendezvous from "./SimRendezvous.ts"
+import * as SimTrust from "./SimTrust.ts"
+import * as SimWorld from "./SimWorld.ts"
+import type { Loss, Segment } from "./VirtualNetwork.ts"
+
+/** What a simulation starts from. */
+export interface Options {
+  readonly seed: number
+  /** Of every host that says nothing else. */
+  readonly link?: SimLink.SimLink
+  /** The rendezvous has a good one unless told otherwise. */
+  readonly rendezvousLink?: SimLink.SimLink
+  /** Virtual time after which a simulation has failed; an hour by default. */
+  readonly limit?: Duration.Input
+}
+
+/** A translator that several hosts can be behind, see `SimNet.nat`. */
+export interface Nat {
+  readonly inside: Segment
+}
+
+/** One kind of translator, in a word or in detail. */
+export type NatKind = NatBox.Kind | NatBox.Config
+
+/** Where a node is and what it is told. */
+export interface Placement {
+  /** Nothing for a public address; one translator of its own, a chain of them (its own first), or a shared one. */
+  readonly nat?: NatKind | ReadonlyArray<NatKind> | Nat
+  readonly link?: SimLink.SimLink
+  /** How far its time of day is off. */
+  readonly skew?: Duration.Input
+  /** As `Pilot.layer` takes them. */
+  readonly config?: NodeOptions
+  /** A program that each start of the node starts. */
+  readonly main?: Effect.Effect<unknown, unknown, SimNode.Services>
+}
+
+/** A running simulation. Nothing happens in it unless somebody waits for something that happens in it. */
+export interface SimNet {
+  readonly seed: number
+  /** Milliseconds since the simulation began. */
+  readonly nowMs: () => number
+  /** Of everything that has happened; equal for equal seeds. */
+  readonly hash: () => string
+  /** Datagrams lost, by reason. */
+  readonly losses: () => ReadonlyMap<Loss, number>
+  /** Bytes read from streams and found to be those written. */
+  readonly checkedBytes: () => number
+  /** Starts a node: it is registered when this returns. */
+  readonly node: (name: string, placement?: Placement) => Effect.Effect<SimNode.SimNode, SimNode.StartError>
+  /** A translator on the public network, or inside another one. */
+  readonly nat: (kind: NatKind, outside?: Nat) => Nat
+  /** Makes two nodes trust each other, by their own handshake. */
+  readonly trust: (asking: SimNode.SimNode, approving: SimNode.SimNode) => Effect.Effect<void>
+  /** Runs an effect in the world, on no node: what it sleeps is virtual. */
+  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly sleep: (duration: Duration.Input) => Effect.Effect<void>
+  /** Plans something for a time after the beginning; returns at once. A time that has passed means now. */
+  readonly at: (time: Duration.Input, effect: Effect.Effect<void>) => Effect.Effect<void>
+  /** Pulls a node's network cable. */
+  readonly cut: (node: SimNode.SimNode) => Effect.Effect<void>
+  /** Plugs it in again; without a node, ends all cuts and partitions. */
+  readonly heal: (node?: SimNode.SimNode) => Effect.Effect<void>
+  /** Nothing passes between the two groups until `heal()`. */
+  readonly partition: (
+    some: ReadonlyArray<SimNode.SimNode>,
+    others: ReadonlyArray<SimNode.SimNode>
+  ) => Effect.Effect<void>
+  /** Changes a node's access; datagrams under way are not affected. */
+  readonly setLink: (node: SimNode.SimNode, link: SimLink.SimLink) => Effect.Effect<void>
+  /** Gives a node a new address, behind other translators if told so. Its open TCP connections are gone. */
+  readonly move: (node: SimNode.SimNode, nat?: Placement["nat"]) => Effect.Effect<void>
+  /** Forgets the mappings of the translator that a node is behind, and gives it a new outside address. */
+  readonly renumber: (nat: Nat) => Effect.Effect<void>
+  /** Sets a node's time of day off. */
+  readonly skew: (node: SimNode.SimNode, by: Duration.Input) => Effect.Effect<void>
+  /** The power of a node's machine goes, and with it what was not synced. */
+  readonly crash: (node: SimNode.SimNode) => Effect.Effect<void>
+  /** A node's process is killed (`kill -9`). */
+  readonly kill: (node: SimNode.SimNode) => Effect.Effect<void>
+  /** A node ends in good order. */
+  readonly stop: (node: SimNode.SimNode) => Effect.Effect<void>
+  /** Starts a node that does not run, with the disk it had. */
+  readonly restart: (node: SimNode.SimNode) => Effect.Effect<void, SimNode.StartError>
+  readonly crashRendezvous: Effect.Effect<void>
+  readonly restartRendezvous: Effect.Effect<void>
+}
+
+/** A network with a rendezvous and no nodes. It ends with the scope, and fails it if a checker found anything. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<SimNet, never, Scope.Scope> {
+  const world = new SimWorld.SimWorld(options.seed)
+  world.driver.limitMs = Duration.toMillis(options.limit ?? LIMIT)
+  const services = world.services("nobody")
+  const scope = Scope.makeUnsafe("sequential")
+  const nodes = new Map<string, SimNode.Parts>()
+
+  const link = { ...SimLink.defaults, ...options.link }
+  const machine = SimWorld.makeMachine(
+    world,
+    "rendezvous",
+    world.network.public,
+    SimLink.access({ ...SimLink.defaults, ...options.rendezvousLink })
+  )
+  const machines = () => [...[...nodes.values()].map(({ node }) => node.machine), machine]
+  yield* Effect.addFinalizer((exit) => close(world, scope, machines(), exit))
+  const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) => world.driver.run(effect, services)
+  const rendezvous = yield* inWorld(Scope.provide(SimRendezvous.make(machine), scope))
+  yield* inWorld(rendezvous.start)
+  yield* Effect.sync(() => world.addCheck(() => overLimit(world, nodes.size)))
+
+  const parts = (node: SimNode.SimNode): SimNode.Parts => {
+    const found = nodes.get(node.name)
+    if (found === undefined) throw world.problem(`${node.name} is no node of this network`)
+    return found
+  }
+  return {
+    seed: options.seed,
+    nowMs: () => world.time.nowMs,
+    hash: () => world.trace.hash,
+    losses: () => world.network.losses,
+    checkedBytes: () => world.ledger.checkedBytes,
+    nat: (kind, outside) => natOf(world, kind, outside?.inside),
+    node: (name, placement = {}) => {
+      const segment = segmentOf(world, placement.nat)
+      const access = SimLink.access({ ...link, ...placement.link })
+      const host = SimWorld.makeMachine(world, name, segment, access)
+      host.skew.skewMs = Duration.toMillis(placement.skew ?? 0)
+      const made = SimNode.make(host, rendezvous, placement.config ?? {}, placement.main)
+      nodes.set(name, made)
+      return Effect.as(made.start, made.node)
+    },
+    trust: (asking, approving) => inWorld(SimTrust.establish(world, asking, approving)),
+    run: (effect) => inWorld(effect),
+    sleep: (duration) => inWorld(Effect.sleep(duration)),
+    at: (time, effect) =>
+      Effect.sync(() => {
+        world.time.at(Duration.toMillis(time), () => void Effect.runForkWith(services)(effect))
+      }),
+    ...disturbances(world, link, parts),
+    crashRendezvous: SimWorld.crash(machine),
+    restartRendezvous: inWorld(rendezvous.start)
+  }
+})
+
+/** A whole test in the world: its own waiting is virtual too, so nothing outside can disturb it. */
+export const run = <A, E, R>(
+  options: Options,
+  body: (net: SimNet) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
+  Effect.scoped(Effect.flatMap(make(options), (net) => net.run(Effect.scoped(body(net)))))
+
+type Disturbances = Pick<
+  SimNet,
+  "cut" | "heal" | "partition" | "setLink" | "move" | "renumber" | "skew" | "crash" | "kill" | "stop" | "restart"
+>
+
+const disturbances = (
+  world: SimWorld.SimWorld,
+  link: SimLink.SimLink,
+  parts: (node: SimNode.SimNode) => SimNode.Parts
+): Disturbances => {
+  const { network } = world
+  const disturb = (what: string, act: () => void) =>
+    Effect.sync(() => {
+      world.trace.record(what)
+      act()
+    })
+  const inWorld = <A, E>(effect: Effect.Effect<A, E>) => world.driver.run(effect, world.services("disturbance"))
+  return {
+    cut: ({ machine, name }) =>
+      disturb(`cut ${name}`, () => {
+        machine.host.isCut = true
+      }),
+    heal: (node) =>
+      disturb(`heal ${node?.name ?? "all"}`, () => {
+        if (node === undefined) network.healAll()
+        else node.machine.host.isCut = false
+      }),
+    partition: (some, others) => disturb("partition", () => network.partition(some.map(hostOf), others.map(hostOf))),
+    setLink: ({ machine, name }, changed) =>
+      disturb(`link of ${name}`, () => {
+        machine.host.access = SimLink.access({ ...link, ...changed })
+      }),
+    move: ({ machine, name }, nat) =>
+      disturb(`${name} moves`, () => {
+        network.move(machine.host, nat === undefined ? machine.host.segment : segmentOf(world, nat))
+      }),
+    renumber: ({ inside }) =>
+      disturb("renumber", () => {
+        if (inside.gateway !== undefined) network.renumber(inside.gateway)
+      }),
+    skew: ({ machine, name }, by) =>
+      disturb(`skew of ${name}`, () => {
+        machine.skew.skewMs = Duration.toMillis(by)
+      }),
+    crash: ({ machine }) => inWorld(SimWorld.crash(machine)),
+    kill: ({ machine }) => inWorld(SimWorld.kill(machine)),
+    stop: ({ machine }) => inWorld(SimWorld.shutDown(machine)),
+    restart: (node) => parts(node).start
+  }
+}
+
+const hostOf = ({ machine }: SimNode.SimNode) => machine.host
+
+const natOf = (world: SimWorld.SimWorld, kind: NatKind, outside?: Segment): Nat => ({
+  inside: world.network.addNat(typeof kind === "string" ? NatBox.kinds[kind] : kind, outside)
+})
+
+const segmentOf = (world: SimWorld.SimWorld, nat: Placement["nat"]): Segment => {
+  if (nat === undefined) return world.network.public
+  if (typeof nat === "object" && "inside" in nat) return nat.inside
+  const chain: ReadonlyArray<NatKind> = Array.isArray(nat) ? nat : [nat]
+  return chain
+    .toReversed()
+    .reduce((outside: Segment, kind: NatKind) => natOf(world, kind, outside).inside, world.network.public)
+}
+
+const overLimit = ({ ledger, network, time }: SimWorld.SimWorld, nodes: number): string | undefined => {
+  const machines = nodes + 1
+  if (time.fibers > machines * FIBERS_MAX) return `${time.fibers} fibers`
+  if (time.timers > machines * TIMERS_MAX + network.flights) return `${time.timers} timers`
+  return ledger.unreadBytesMax > UNREAD_BYTES_MAX ? `a stream holds ${ledger.unreadBytesMax} bytes` : undefined
+}
+
+/** Stops every node in good order, then the rendezvous; after that nothing may be left. */
+const close = Effect.fnUntraced(function* (
+  world: SimWorld.SimWorld,
+  scope: Scope.Closeable,
+  machines: ReadonlyArray<SimWorld.Machine>,
+  exit: Exit.Exit<unknown, unknown>
+) {
+  const violation = world.driver.failure
+  const { hash } = world.trace
+  world.driver.forgive()
+  const shutDown = Effect.gen(function* () {
+    // The rendezvous last, because nodes leave it.
+    yield* Effect.forEach(machines.slice(0, -1), SimWorld.shutDown, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(machines, SimWorld.shutDown, { discard: true })
+    yield* Effect.sleep(SETTLE)
+    yield* Scope.close(scope, Exit.void)
+  })
+  const closed = yield* Effect.exit(world.driver.run(shutDown, world.services("nobody")))
+  const problem = violation ?? world.driver.failure ?? (Exit.isFailure(exit) ? undefined : leak(world))
+  if (Exit.isFailure(exit)) console.error(`simulation failed: seed ${world.seed}, trace ${hash}`)
+  if (problem !== undefined && !Exit.isFailure(exit)) return yield* Effect.die(problem)
+  if (Exit.isFailure(closed)) return yield* Effect.failCause(closed.cause)
+})
+
+const leak = (world: SimWorld.SimWorld): SimWorld.SimulationFailed | undefined => {
+  const { network, tcp, time } = world
+  if (time.fibers > 0) return world.problem(`${time.fibers} fibers are left after everything was stopped`)
+  if (network.sockets > 0) return world.problem(`${network.sockets} sockets are left after everything was stopped`)
+  return tcp.size > 0 ? world.problem(`${tcp.size} connections are left after everything was stopped`) : undefined
+}
+
+const LIMIT = Duration.hours(1)
+/** For what is under way when everything has been stopped. */
+const SETTLE = Duration.minutes(2)
+/** Of one machine; a node with a hundred open streams has some four hundred. */
+const FIBERS_MAX = 4000
+const TIMERS_MAX = 4000
+/** What a stream may hold: its send buffer, its receive buffer twice (see `StreamConfig`), and one large write. */
+const UNREAD_BYTES_MAX = streamDefaults.sendBufferBytesMax + 2 * streamDefaults.receiveBytesMax + (64 << 20)

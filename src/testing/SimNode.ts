@@ -1,0 +1,138 @@
+/** A whole node in a simulation: the real actors, from its state directory to its streams, on simulated surroundings. */
+import { Context, Effect, Fiber, FileSystem, Layer, Path, Schema, type Scope } from "effect"
+import { AddressResolver, Dns } from "effect/net"
+import * as NodeConfig from "../actors/layers/NodeConfig.ts"
+import type { NodeError } from "../actors/layers/NodeError.ts"
+import * as NodeLayer from "../actors/layers/NodeLayer.ts"
+import { Node } from "../actors/node/Node.ts"
+import { PEERS_MAX } from "../actors/node/Peers.ts"
+import * as InProcess from "../api/InProcess.ts"
+import type { NodeOptions } from "../api/Pilot.ts"
+import { Pilot } from "../api/PilotService.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import { TlsClient } from "../core/net/TlsClient.ts"
+import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
+import { DirectoryLock } from "../core/storage/DirectoryLock.ts"
+import { defaultLimits } from "../protocol/stream/PortTable.ts"
+import type { SimRendezvous } from "./SimRendezvous.ts"
+import * as SimWorld from "./SimWorld.ts"
+import * as VirtualFileSystem from "./VirtualFileSystem.ts"
+import * as VirtualTls from "./VirtualTls.ts"
+import * as VirtualUdp from "./VirtualUdp.ts"
+
+/** What a program on a node can use. */
+export type Services = Pilot | NodeLayer.NodeServices | Crypto
+
+/** Why a node did not start. */
+export type StartError = NodeError | NodeConfig.ConfigError
+
+/** A node, running or not. */
+export interface SimNode {
+  readonly name: string
+  readonly machine: SimWorld.Machine
+  /**
+   * Runs a program on this node: `Pilot` is the node's, time is its clock, chance is the seed's. When the node stops, the
+   * program is interrupted. A node that does not run cannot run programs: a defect.
+   */
+  readonly run: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Services>>
+}
+
+/** A node with its parts, for the network that makes it. */
+export interface Parts {
+  readonly node: SimNode
+  /** Fails as a daemon would fail to start. */
+  readonly start: Effect.Effect<void, StartError>
+}
+
+/** A node that is off. `main` runs at each start, in the background. */
+export const make = (
+  machine: SimWorld.Machine,
+  rendezvous: SimRendezvous,
+  options: NodeOptions,
+  main: Effect.Effect<unknown, unknown, Services> | undefined
+): Parts => {
+  const { world } = machine
+  let services: Context.Context<Services> | undefined
+  const run: SimNode["run"] = (program) =>
+    Effect.suspend(() => {
+      const { life } = machine
+      if (life === undefined || services === undefined) return Effect.die(world.problem(`${machine.name} does not run`))
+      return world.driver.run(inLife(program, life.scope), Context.merge(services, machine.services))
+    })
+  const node: SimNode = { name: machine.name, machine, run }
+  world.addCheck(() =>
+    machine.life === undefined || services === undefined ? undefined : overLimit(services, machine)
+  )
+  const start = SimWorld.start(machine, (life) =>
+    Effect.gen(function* () {
+      const config = yield* Effect.fromResult(configuration(machine.name, rendezvous, options))
+      services = yield* boot(machine, life, config)
+      if (main !== undefined) yield* Effect.forkIn(Effect.provideContext(main, services), life.scope)
+    }).pipe(Effect.provideContext(machine.services))
+  )
+  return { node, start: world.driver.run(start, machine.services) }
+}
+
+/** A program ends with the node, and with whoever waits for it. */
+const inLife = <A, E, R>(program: Effect.Effect<A, E, R>, scope: Scope.Scope): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkIn(restore(program), scope, { startImmediately: true }), (fiber) =>
+      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+    )
+  )
+
+const boot = Effect.fnUntraced(function* (
+  machine: SimWorld.Machine,
+  life: SimWorld.Life,
+  config: NodeConfig.NodeConfig
+): Effect.fn.Return<Context.Context<Services>, NodeError, Scope.Scope> {
+  const { crypto, world } = machine
+  const surroundings = yield* makeSurroundings(machine, life)
+  const started = yield* Effect.provide(NodeLayer.start(config), surroundings)
+  const node = Context.get(started, Node)
+  const services = Context.add(started, Node, world.ledger.watch(node)).pipe(Context.add(Crypto, crypto))
+  const pilot = yield* Effect.provideContext(InProcess.make, services)
+  return Context.add(services, Pilot, pilot)
+})
+
+const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine, life: SimWorld.Life) {
+  const { crypto, disk, host, world } = machine
+  const isRunning = () => machine.life === life
+  const built = yield* Effect.orDie(Layer.build(Layer.merge(Path.layer, resolverLayer)))
+  return built.pipe(
+    Context.add(Crypto, crypto),
+    Context.add(FileSystem.FileSystem, VirtualFileSystem.make(disk, isRunning)),
+    Context.add(DirectoryLock, VirtualFileSystem.lock(disk, isRunning)),
+    Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
+    Context.add(TlsClient, VirtualTls.client(world.tcp, host, isRunning))
+  )
+})
+
+/** What a node holds must stay within its own limits, whatever the network does. */
+const overLimit = (services: Context.Context<Services>, { name }: SimWorld.Machine): string | undefined => {
+  const { connections, peers } = Effect.runSync(Context.get(services, Node).status)
+  if (connections.length > defaultLimits.connectionsMax) return `${name} has ${connections.length} connections`
+  return peers.length > PEERS_MAX ? `${name} has ${peers.length} peers` : undefined
+}
+
+/** Simulated hosts are known by their addresses. */
+const resolverLayer = AddressResolver.layer().pipe(Layer.provide(Dns.layerStatic({})))
+
+const configuration = (name: string, rendezvous: SimRendezvous, options: NodeOptions) => {
+  const values = Object.fromEntries(
+    Object.entries({
+      hostname: name,
+      registry: rendezvous.registry,
+      registryFingerprint: rendezvous.fingerprint,
+      beacon: rendezvous.beacon,
+      listen: LISTEN,
+      ...options
+    }).map(([key, value]) => [Schema.is(Key)(key) ? NodeConfig.flagOf(key) : key, value])
+  )
+  return NodeConfig.resolve([{ name: "options", values }], { home: HOME, socket: `${HOME}/pilot.sock` })
+}
+
+const Key = Schema.Literals(Object.keys(NodeConfig.NodeConfig.fields) as ReadonlyArray<NodeConfig.Key>)
+
+const HOME = "/var/lib/pilot"
+const LISTEN = ":4000"

@@ -1,0 +1,79 @@
+/** The rendezvous of a simulation: the real registry over real SQL, and the real beacon, on a machine of their own. */
+import { Context, Effect, Layer, type Scope } from "effect"
+import * as BeaconServerActor from "../actors/beacon/BeaconServerActor.ts"
+import * as RegistryServerActor from "../actors/registry/RegistryServerActor.ts"
+import type { RegistryStore } from "../actors/registry/RegistryStore.ts"
+import * as SqlRegistryStore from "../actors/registry/SqlRegistryStore.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import { TlsSniffServer } from "../core/net/TlsSniffServer.ts"
+import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
+import * as SqliteClient from "../core/storage/SqliteClient.ts"
+import * as SqliteDatabase from "../core/storage/SqliteDatabase.ts"
+import * as BeaconDirectory from "../nat/BeaconDirectory.ts"
+import * as RegistryPolicy from "../protocol/registry/RegistryPolicy.ts"
+import * as SimWorld from "./SimWorld.ts"
+import * as VirtualTls from "./VirtualTls.ts"
+import * as VirtualUdp from "./VirtualUdp.ts"
+
+/** A rendezvous in its place. */
+export interface SimRendezvous {
+  readonly machine: SimWorld.Machine
+  /** `host:port`, for configurations. */
+  readonly registry: string
+  readonly beacon: string
+  readonly fingerprint: string
+  readonly start: Effect.Effect<void>
+}
+
+/** A rendezvous that is off; its database lives in the surrounding scope and survives every crash, being synced. */
+export const make = Effect.fnUntraced(function* (
+  machine: SimWorld.Machine
+): Effect.fn.Return<SimRendezvous, never, Scope.Scope> {
+  const { host, world } = machine
+  const store = yield* Effect.orDie(Layer.build(storeLayer))
+  const start = SimWorld.start(machine, (life) =>
+    serve(host.address).pipe(Effect.provide(surroundings(machine, life)), Effect.provide(store))
+  )
+  return {
+    machine,
+    registry: `${host.address}:${REGISTRY_PORT}`,
+    beacon: `${host.address}:${BEACON_PORT}`,
+    fingerprint: world.tcp.fingerprint(CERTIFICATE.certificatePem),
+    start: Effect.orDie(start)
+  }
+})
+
+const storeLayer: Layer.Layer<RegistryStore, unknown> = SqlRegistryStore.layer.pipe(
+  Layer.provide(SqliteClient.layer({ path: SqliteDatabase.IN_MEMORY }))
+)
+
+const surroundings = (machine: SimWorld.Machine, life: SimWorld.Life) => {
+  const { crypto, host, world } = machine
+  const isRunning = () => machine.life === life
+  return Context.make(Crypto, crypto).pipe(
+    Context.add(TlsSniffServer, VirtualTls.server(world.tcp, host, isRunning)),
+    Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
+    Context.merge(machine.services)
+  )
+}
+
+const serve = Effect.fnUntraced(function* (host: string) {
+  const registry = yield* RegistryServerActor.spawn({
+    host,
+    port: REGISTRY_PORT,
+    tls: CERTIFICATE,
+    policy: RegistryPolicy.defaults,
+    limits: RegistryServerActor.defaultLimits
+  })
+  yield* BeaconServerActor.spawn({
+    host,
+    port: BEACON_PORT,
+    registration: registry.registration,
+    config: BeaconDirectory.defaults
+  })
+})
+
+const REGISTRY_PORT = 9000
+const BEACON_PORT = 9001
+/** Simulated TLS recognises any text. */
+const CERTIFICATE = { certificatePem: "the certificate of the simulated rendezvous", privateKeyPem: "" }

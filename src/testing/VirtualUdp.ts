@@ -1,0 +1,72 @@
+/** `UdpEndpoint` of one host of a `VirtualNetwork`. */
+import { Effect, type Scope } from "effect"
+import { BindError, type UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
+import * as VirtualNetwork from "./VirtualNetwork.ts"
+
+/** UDP of a machine from its start to its stop; afterwards nothing can be bound or sent. */
+export const make = (
+  network: VirtualNetwork.VirtualNetwork,
+  host: VirtualNetwork.Host,
+  isRunning: () => boolean
+): UdpEndpoint["Service"] => ({
+  bind: Effect.fnUntraced(function* (where): Effect.fn.Return<UdpSocket, BindError, Scope.Scope> {
+    const refuse = (reason: BindError["reason"]) =>
+      new BindError({ ...where, reason, detail: `simulated host ${host.name}` })
+    if (!isRunning() || !isOwn(host, where.host)) return yield* refuse("AddressNotAvailable")
+    const port = where.port === 0 ? freePort(host) : where.port
+    if (port === undefined || host.sockets.has(port)) return yield* refuse("PortInUse")
+    const socket = makeSocket(where.host, port)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => host.sockets.set(port, socket)),
+      () =>
+        Effect.sync(() => {
+          if (host.sockets.get(port) === socket) host.sockets.delete(port)
+        })
+    )
+    return {
+      local: { host: where.host, port },
+      counters: socket.counters,
+      onBatch: (receive) => {
+        socket.receive = receive
+      },
+      send: (bytes, to) => {
+        const { counters } = socket
+        const isOpen = host.sockets.get(port) === socket
+        if (!isOpen || bytes.length > PAYLOAD_BYTES_MAX || !canReach(where.host, to.host)) {
+          counters.sendErrors++
+          return
+        }
+        counters.sentDatagrams++
+        counters.sentBytes += bytes.length
+        // The kernel would copy too: what the sender does to its bytes later concerns nobody.
+        network.send(host, port, to, bytes.slice())
+      }
+    }
+  })
+})
+
+const makeSocket = (address: string, port: number): VirtualNetwork.BoundSocket => ({
+  address,
+  port,
+  counters: { sentDatagrams: 0, sentBytes: 0, receivedDatagrams: 0, receivedBytes: 0, sendErrors: 0 },
+  receive: () => {},
+  pending: []
+})
+
+const isOwn = (host: VirtualNetwork.Host, address: string): boolean =>
+  address === host.address || VirtualNetwork.isWildcard(address) || VirtualNetwork.isLoopback(address)
+
+/** A socket bound to the loopback reaches only its own host there; another one the world, or both. */
+const canReach = (bound: string, to: string): boolean =>
+  !to.includes(":") &&
+  (VirtualNetwork.isWildcard(bound) || VirtualNetwork.isLoopback(bound) === VirtualNetwork.isLoopback(to))
+
+const freePort = (host: VirtualNetwork.Host): number | undefined => {
+  for (let port = EPHEMERAL_PORT_MIN; port <= PORT_MAX; port++) if (!host.sockets.has(port)) return port
+  return undefined
+}
+
+/** The largest UDP payload over IPv4. */
+const PAYLOAD_BYTES_MAX = 65_507
+const EPHEMERAL_PORT_MIN = 49_152
+const PORT_MAX = 65_535

@@ -1,0 +1,11 @@
+/** Networks that misbehave as told, on virtual time and from one seed. */
+export * as Link from "./Link.ts"
+export * as MemoryDisk from "./MemoryDisk.ts"
+export * as MemoryNetwork from "./MemoryNetwork.ts"
+export * as NatBox from "./NatBox.ts"
+export * as SeededCrypto from "./SeededCrypto.ts"
+export * as SeededRandom from "./SeededRandom.ts"
+export * as SimLink from "./SimLink.ts"
+export * as SimNet from "./SimNet.ts"
+export * as SimNode from "./SimNode.ts"
+export * as VirtualTime from "./VirtualTime.ts"

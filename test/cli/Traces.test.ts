@@ -1,0 +1,38 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as CliRig from "../support/CliRig.ts"
+import * as ModelDaemon from "../support/ModelDaemon.ts"
+import vectors from "../vectors/node.json" with { type: "json" }
+
+/** Commands that are not part of this program yet. */
+const LATER = new Set([
+  "enable-tasks",
+  "disable-tasks",
+  "set-tags",
+  "clear-tags",
+  "set-webhook",
+  "clear-webhook",
+  "traceroute",
+  "send-message",
+  "send-file",
+  "publish",
+  "subscribe",
+  "task"
+])
+
+describe("pilotctl asks a daemon of the reference", () => {
+  const traces = vectors.cli.ipc_traces.filter(({ command }) => !LATER.has(command[1] ?? ""))
+
+  for (const { command, frames } of traces) {
+    it.effect(`${command.slice(1).join(" ")}: the recorded frames, in their order (node §1.3)`, () =>
+      Effect.gen(function* () {
+        const rig = yield* CliRig.make()
+        const { daemon, rest } = ModelDaemon.replaying(frames)
+        const outcome = yield* rig.run(daemon, command)
+
+        assert.deepStrictEqual(outcome.stderr, "")
+        assert.deepStrictEqual({ exit: outcome.exit, rest: rest() }, { exit: 0, rest: [] })
+      })
+    )
+  }
+})

@@ -1,0 +1,55 @@
+/**
+ * A small legacy MCP server over stdio with the habits that a bridge must survive. It answers by hand, so that every byte
+ * is known. Tools: `hang` never answers, `crash` ends the process, `big` answers with as many bytes as asked, `noise`
+ * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process.
+ */
+import { createInterface } from "node:readline"
+
+let word = ""
+
+const write = (message: unknown): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
+const text = (id: unknown, content: string): void =>
+  write({ result: { content: [{ type: "text", text: content }] }, jsonrpc: "2.0", id })
+
+const tools: Readonly<Record<string, (id: unknown, argument: string) => void>> = {
+  hang: () => {},
+  crash: () => {
+    process.stderr.write("secret path /home/somebody\n")
+    process.exit(3)
+  },
+  big: (id, argument) => text(id, "x".repeat(Number(argument))),
+  noise: (id) => {
+    process.stdout.write('not json\n\n\r\n{"broken": \n')
+    process.stdout.write(Uint8Array.of(0x7b, 0xff, 0x7d, 0x0a))
+    text(id, "after the noise")
+  },
+  remember: (id, argument) => {
+    word = argument
+    text(id, "remembered")
+  },
+  recall: (id) => text(id, word),
+  pid: (id) => text(id, String(process.pid))
+}
+
+createInterface({ input: process.stdin }).on("line", (line) => {
+  const { id, method, params } = JSON.parse(line)
+  if (method === "initialize") {
+    write({
+      result: {
+        protocolVersion: "2025-11-25",
+        capabilities: { tools: {} },
+        serverInfo: { name: "fixture", version: "1" }
+      },
+      jsonrpc: "2.0",
+      id
+    })
+  } else if (method === "tools/list") {
+    write({
+      result: { tools: Object.keys(tools).map((name) => ({ name, inputSchema: { type: "object" } })) },
+      jsonrpc: "2.0",
+      id
+    })
+  } else if (method === "tools/call") {
+    tools[params.name]?.(id, params.arguments?.value ?? "")
+  }
+})

@@ -1,0 +1,185 @@
+import { assert, describe, layer } from "@effect/vitest"
+import { Context, Effect, Fiber, Layer, Schema } from "effect"
+import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
+import * as McpOverPilot from "../../support/McpOverPilot.ts"
+import * as PilotNetwork from "../../support/PilotNetwork.ts"
+import * as PilotProcesses from "../../support/PilotProcesses.ts"
+
+const file = (path: string): string => new URL(path, import.meta.url).pathname
+const EVERYTHING = file("../../../node_modules/@modelcontextprotocol/server-everything/dist/index.js")
+const FIXTURE = file("FixtureServer.ts")
+
+/** `mcp-host` exposes two services to `agent`. */
+class Stage extends Context.Service<
+  Stage,
+  { readonly network: PilotNetwork.PilotNetwork; readonly host: string; readonly agent: string }
+>()("test/mcp/Stage") {}
+
+const stage = Layer.effect(
+  Stage,
+  Effect.gen(function* () {
+    const network = yield* PilotNetwork.make
+    const [agent, host] = yield* PilotNetwork.startPair(network, "agent", "mcp-host")
+    yield* expose(host.home, "everything", EVERYTHING)
+    yield* expose(host.home, "fixture", FIXTURE)
+    return { network, host: host.home, agent: agent.home }
+  })
+)
+
+const expose = (home: string, name: string, program: string) =>
+  Pilotctl.run(home, "mcp", "expose", name, "--allow", "agent", "--", process.execPath, program)
+
+/** Waits until the host's keeper works on a call, and gives its server's process. */
+const inFlight = Effect.fnUntraced(function* (host: string) {
+  let pid = 0
+  yield* PilotProcesses.until(
+    Effect.map(Pilotctl.run(host, "mcp", "status"), (status) => {
+      const { sessions } = Schema.decodeUnknownSync(Status)(status)
+      const busy = sessions.find((session) => session.service === "fixture" && session.in_flight > 0)
+      pid = busy?.pid ?? 0
+      return busy !== undefined
+    })
+  )
+  return pid
+})
+
+const Status = Schema.Struct({
+  sessions: Schema.Array(
+    Schema.Struct({ service: Schema.String, in_flight: Schema.Number, pid: Schema.optionalKey(Schema.Number) })
+  )
+})
+
+layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp connect", (it) => {
+  for (const [name, connect] of [
+    ["SDK 1", McpOverPilot.sdk1],
+    ["SDK 2", McpOverPilot.sdk2]
+  ] as const) {
+    it.effect(`${name}: lists the tools of a server on another node and calls two, one with progress`, () =>
+      Effect.gen(function* () {
+        const { agent } = yield* Stage
+        const client = yield* connect(agent, "mcp-host/everything")
+        const steps: Array<number> = []
+
+        assert.includeMembers([...(yield* client.tools)], ["echo", "get-env", "trigger-long-running-operation"])
+        assert.strictEqual(yield* client.call("echo", { message: "hé 𝄞" }), "Echo: hé 𝄞")
+        const long = { duration: 1, steps: 4 }
+        const report = (step: number) => void steps.push(step)
+        assert.include(yield* client.call("trigger-long-running-operation", long, report), "completed")
+        // The SDKs forget who wants the last step once the result is in, so it may be missing.
+        assert.deepStrictEqual(steps.slice(0, 3), [1, 2, 3])
+      })
+    )
+  }
+
+  describe("failures", { timeout: 90_000 }, () => {
+    it.effect("a server killed during a call: the call fails, says which and what to do, the next one works", () =>
+      Effect.gen(function* () {
+        const { agent, host } = yield* Stage
+        const client = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")
+        const call = yield* Effect.forkChild(Effect.flip(client.call("hang", {})))
+        yield* PilotProcesses.killNow(yield* inFlight(host))
+
+        const failure = yield* Fiber.join(call)
+
+        assert.strictEqual(failure.code, -31002)
+        assert.match(failure.message, /fixture/)
+        assert.match(failure.message, /mcp-host/)
+        assert.match(failure.message, /before trying again/)
+        assert.deepStrictEqual(failure.data, {
+          ...{ service: "fixture", peer: "mcp-host" },
+          ...{ retryable: false, delivered: true }
+        })
+        assert.strictEqual(yield* client.call("recall", {}), "")
+      })
+    )
+
+    it.effect("a service that does not exist is denied, with the way to get it", () =>
+      Effect.gen(function* () {
+        const { agent } = yield* Stage
+
+        const failure = yield* Effect.flip(McpOverPilot.sdk1(agent, "mcp-host/nothing"))
+
+        assert.strictEqual(failure.code, -31003)
+        assert.include(failure.message, "mcp-host offers no service nothing")
+        assert.include(failure.message, "pilotctl mcp expose nothing --allow")
+      })
+    )
+
+    it.effect("a name nobody has fails with what to check", () =>
+      Effect.gen(function* () {
+        const { agent } = yield* Stage
+
+        const failure = yield* Effect.flip(McpOverPilot.sdk1(agent, "nobody/fixture"))
+
+        assert.strictEqual(failure.code, -31001)
+        assert.include(failure.message, 'annot resolve "nobody"')
+      })
+    )
+
+    it.effect("a node the host does not trust is told to ask for trust", () =>
+      Effect.gen(function* () {
+        const { network } = yield* Stage
+        const stranger = yield* PilotNetwork.startDaemon(network, "stranger")
+
+        const failure = yield* Effect.flip(McpOverPilot.sdk1(stranger.home, "mcp-host/everything"))
+
+        assert.include([-31001, -31003], failure.code)
+        assert.include(failure.message, "pilotctl trust add")
+        yield* Pilotctl.run(stranger.home, "daemon", "stop")
+      })
+    )
+
+    it.effect("the agent's own daemon stopped: a client is told to start it", () =>
+      Effect.gen(function* () {
+        const { network } = yield* Stage
+
+        const failure = yield* Effect.flip(McpOverPilot.sdk1(network.home("nowhere"), "mcp-host/everything"))
+
+        assert.strictEqual(failure.code, -31001)
+        assert.include(failure.message, "pilotctl daemon start")
+      })
+    )
+
+    it.effect("the host's daemon stopped during a call: it fails; when the daemon is back, calls work", () =>
+      Effect.gen(function* () {
+        const { agent, host, network } = yield* Stage
+        const client = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")
+        yield* client.call("remember", { value: "kept" })
+        const call = yield* Effect.forkChild(Effect.flip(client.call("hang", {})))
+        yield* inFlight(host)
+        yield* Pilotctl.run(host, "daemon", "stop")
+
+        const failure = yield* Fiber.join(call)
+
+        assert.include([-31001, -31002], failure.code)
+        assert.include(failure.message, "mcp-host")
+        assert.match(failure.message, /daemon is not running|before trying again/)
+
+        yield* PilotNetwork.startDaemon(network, "mcp-host")
+        const again = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")
+        assert.strictEqual(yield* again.call("recall", {}), "")
+        assert.include(["kept", ""], yield* client.call("recall", {}))
+      })
+    )
+
+    it.effect("a daemon restarted during a call loses nothing: the answer still comes (mcp §6.1)", () =>
+      Effect.gen(function* () {
+        const { agent, host, network } = yield* Stage
+        const client = yield* McpOverPilot.sdk1(agent, "mcp-host/everything")
+        const call = yield* Effect.forkChild(client.call("trigger-long-running-operation", { duration: 6, steps: 6 }))
+        yield* PilotProcesses.until(
+          Effect.map(Pilotctl.run(host, "mcp", "status"), (status) =>
+            Schema.decodeUnknownSync(Status)(status).sessions.some(
+              (session) => session.service === "everything" && session.in_flight > 0
+            )
+          )
+        )
+
+        yield* Pilotctl.run(host, "daemon", "stop")
+        yield* PilotNetwork.startDaemon(network, "mcp-host")
+
+        assert.include(yield* Fiber.join(call), "completed")
+      })
+    )
+  })
+})

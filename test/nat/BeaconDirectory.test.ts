@@ -1,0 +1,195 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary } from "effect"
+import * as Endpoint from "../../src/core/data/Endpoint.ts"
+import * as BeaconDirectory from "../../src/nat/BeaconDirectory.ts"
+import { NodeId } from "../../src/protocol/wire/Address.ts"
+import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
+import { element, integer, oneOf } from "../support/Arbitraries.ts"
+
+const at = (host: number, port = 4000): Endpoint.Endpoint => ({ host: `192.0.2.${host}`, port })
+const discover = (id: number): BeaconMessage.BeaconMessage => ({
+  _tag: "Discover",
+  node: NodeId(id),
+  identityKey: undefined
+})
+const relay = (sender: number, destination: number): BeaconMessage.BeaconMessage => ({
+  _tag: "Relay",
+  sender: NodeId(sender),
+  destination: NodeId(destination),
+  frame: Uint8Array.of(1, 2, 3)
+})
+const punch = (requester: number, target: number): BeaconMessage.BeaconMessage => ({
+  _tag: "PunchRequest",
+  requester: NodeId(requester),
+  target: NodeId(target),
+  grant: undefined
+})
+
+/** Nodes 1 … 9 are registered from 192.0.2.<id>; registrations can be renewed by hand. */
+const makeDesk = (config: Partial<BeaconDirectory.Config> = {}) => {
+  const registeredAtMs = new Map(Array.from({ length: 9 }, (_, index) => [index + 1, -1]))
+  const directory = new BeaconDirectory.BeaconDirectory({ ...BeaconDirectory.defaults, ...config }, (id) => {
+    const atMs = registeredAtMs.get(id)
+    return atMs === undefined ? undefined : { host: `192.0.2.${id}`, atMs }
+  })
+  const send = (message: BeaconMessage.BeaconMessage, from: Endpoint.Endpoint, nowMs: number) =>
+    directory.receive(message, from, nowMs).map(({ message, to }) => [message._tag, Endpoint.format(to)])
+  return { directory, registeredAtMs, send }
+}
+
+const delivered = (...to: ReadonlyArray<Endpoint.Endpoint>) =>
+  to.map((place) => ["RelayDeliver", Endpoint.format(place)])
+
+describe("BeaconDirectory", () => {
+  it("tells everybody its address, and remembers neither id 0 nor ids that the registry does not know", () => {
+    const { directory, send } = makeDesk()
+    for (const id of [0, 10, 0xffffffff]) {
+      assert.deepStrictEqual(send(discover(id), at(1), 0), [["DiscoverReply", "192.0.2.1:4000"]])
+    }
+    assert.strictEqual(directory.size(0), 0)
+  })
+
+  it("relays between announced nodes only, and only from the sender's own address (security rule 7)", () => {
+    const { directory, send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1), delivered(at(2)))
+    assert.deepStrictEqual(send(relay(1, 2), at(3), 1), [])
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 4001), 1), [])
+    assert.deepStrictEqual(send(relay(3, 2), at(3), 1), [])
+    assert.deepStrictEqual(send(relay(1, 3), at(1), 1), [])
+    assert.include(directory.counters, { relayed: 1, relayForeignSender: 3, relayUnknownDestination: 1 })
+  })
+
+  it("stops relaying to a node that left the registry", () => {
+    const { registeredAtMs, send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    registeredAtMs.delete(2)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1), [])
+    assert.deepStrictEqual(send(punch(1, 2), at(1), 1), [])
+  })
+
+  it("sends punch commands to announced nodes only, at most one a second after a few (security rule 7)", () => {
+    const { directory, send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    const both = [
+      ["PunchCommand", "192.0.2.1:4000"],
+      ["PunchCommand", "192.0.2.2:4000"]
+    ]
+
+    assert.deepStrictEqual(send(punch(1, 3), at(1), 0), [])
+    assert.deepStrictEqual(send(punch(1, 1), at(1), 0), [])
+    assert.deepStrictEqual(send(punch(1, 2), at(9), 0), [])
+    for (let count = 0; count < 5; count++) assert.deepStrictEqual(send(punch(1, 2), at(1), 0), both)
+    assert.deepStrictEqual(send(punch(1, 2), at(1), 999), [])
+    assert.deepStrictEqual(send(punch(1, 2), at(1), 1000), both)
+    assert.strictEqual(directory.counters.rateLimited, 1)
+  })
+
+  it("does not let an address elsewhere displace the registered host while that is in use", () => {
+    const { send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    for (let nowMs = 0; nowMs < 59_000; nowMs += 1000) send(discover(2), at(66), nowMs)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 59_000), delivered(at(2)))
+
+    assert.deepStrictEqual(send(discover(2), at(66), 60_000), [["DiscoverReply", "192.0.2.66:4000"]])
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 60_001), delivered(at(66)))
+  })
+
+  it("takes a changed port after a second announcement, and serves both for five seconds (rendezvous §8, better 1)", () => {
+    const { send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    send(discover(2), at(2, 5000), 1000)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1001), delivered(at(2)))
+    send(discover(2), at(2, 5000), 1499)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1499), delivered(at(2)))
+    send(discover(2), at(2, 5000), 1500)
+
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1500), delivered(at(2, 5000), at(2)))
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 6499), delivered(at(1)))
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 6500), delivered(at(2, 5000)))
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 6500), [])
+  })
+
+  it("forgets a candidate when the address in use announces itself again", () => {
+    const { send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    send(discover(2), at(2, 5000), 1000)
+    send(discover(2), at(2), 2000)
+    send(discover(2), at(2, 5000), 3000)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 3001), delivered(at(2)))
+  })
+
+  it("believes a node at once that registered since it was last seen", () => {
+    const { registeredAtMs, send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    registeredAtMs.set(2, 500)
+    send(discover(2), at(66, 5000), 1000)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1000), delivered(at(2)))
+    send(discover(2), at(2, 5000), 1000)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1000), delivered(at(2, 5000), at(2)))
+  })
+
+  it("forgets a node ten minutes after its last announcement", () => {
+    const { directory, send } = makeDesk()
+    send(discover(1), at(1), 0)
+    assert.strictEqual(directory.size(599_999), 1)
+    assert.strictEqual(directory.size(600_000), 0)
+  })
+
+  it("delivers with the destination to nodes that asked for it (rendezvous §14.5)", () => {
+    const { send } = makeDesk()
+    send(discover(1), at(1), 0)
+    send({ _tag: "DiscoverExtended", node: NodeId(2), identityKey: undefined }, at(2), 0)
+    assert.deepStrictEqual(send(relay(1, 2), at(1), 1), [["RelayDeliverTo", "192.0.2.2:4000"]])
+  })
+
+  it("limits each source, and counts an IPv6 /64 as one", () => {
+    const { send } = makeDesk({ discover: { capacity: 2, perSecond: 1 } })
+    const v6 = (tail: number) => ({ host: `2001:db8::${tail}`, port: 1 })
+    assert.lengthOf(send(discover(0), v6(1), 0), 1)
+    assert.lengthOf(send(discover(0), v6(2), 0), 1)
+    assert.lengthOf(send(discover(0), v6(3), 0), 0)
+    assert.lengthOf(send(discover(0), at(1), 0), 1)
+  })
+
+  const move = Arbitrary.all({
+    message: Arbitrary.flatMap(Arbitrary.all({ a: integer(0, 4), b: integer(0, 4) }), ({ a, b }) =>
+      element(discover(a), discover(a), relay(a, b), relay(a, b), punch(a, b))
+    ),
+    host: integer(1, 4),
+    port: element(4000, 4001),
+    passMs: oneOf(integer(0, 2000), element(60_000, 600_000))
+  })
+
+  it.prop(
+    "sends only to whom it answers or to addresses that announced a registered node, and never three times what came",
+    { moves: Arbitrary.array(move, { maxLength: 60 }) },
+    ({ moves }) => {
+      const { directory } = makeDesk()
+      const announcedFrom = new Map<string, number>()
+      let nowMs = 0
+      for (const { host, message, passMs, port } of moves) {
+        nowMs += passMs
+        const from = at(host, port)
+        if (message._tag === "Discover" && message.node !== 0) announcedFrom.set(Endpoint.format(from), nowMs)
+        const sendings = directory.receive(message, from, nowMs)
+        for (const { to } of sendings) {
+          const announcedAtMs = announcedFrom.get(Endpoint.format(to)) ?? Number.NEGATIVE_INFINITY
+          assert.isTrue(Endpoint.equals(to, from) || nowMs - announcedAtMs < 600_000)
+        }
+        const sizeOf = (one: BeaconMessage.BeaconMessage) => BeaconMessage.encode(one).length + 28
+        const sentBytes = sendings.reduce((sum, { message }) => sum + sizeOf(message), 0)
+        assert.isAtMost(sentBytes, 3 * sizeOf(message))
+      }
+    },
+    { arbitrary: { runs: 300 } }
+  )
+})

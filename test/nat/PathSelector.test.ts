@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as Path from "../../src/nat/Path.ts"
+import { CANDIDATES_MAX, defaults, PathSelector } from "../../src/nat/PathSelector.ts"
+
+const direct = Path.direct({ host: "192.0.2.1", port: 4000 })
+const moved = Path.direct({ host: "198.51.100.7", port: 5000 })
+
+/** A selector that knows both kinds of path. */
+const knowing = (...paths: ReadonlyArray<Path.Path>): PathSelector => {
+  const selector = new PathSelector()
+  for (const path of paths) selector.learn(path)
+  return selector
+}
+
+/** Sends so many frames on what the selector selects. */
+const send = (selector: PathSelector, frames: number, nowMs: number): void => {
+  for (let sent = 0; sent < frames; sent++) {
+    const path = selector.select(nowMs)
+    if (path !== undefined) selector.spend(path, 100, nowMs)
+  }
+}
+
+describe("PathSelector", () => {
+  it("selects nothing when it knows nothing", () => {
+    assert.isUndefined(new PathSelector().select(0))
+  })
+
+  it("selects the relay until a direct path has been heard from (decision 9)", () => {
+    const selector = knowing(direct, Path.relay)
+
+    assert.deepStrictEqual(selector.select(0), Path.relay)
+  })
+
+  it("moves to a direct path as soon as a frame opened on it, and keeps it while the relay delivers too", () => {
+    const selector = knowing(direct, Path.relay)
+    selector.opened(Path.relay, 0)
+    selector.opened(direct, 1)
+    selector.opened(Path.relay, 2)
+
+    assert.deepStrictEqual(selector.select(3), direct)
+  })
+
+  it("falls back to the relay when the direct path falls silent while frames are sent on it", () => {
+    const selector = knowing(direct, Path.relay)
+    selector.opened(Path.relay, 0)
+    selector.opened(direct, 1)
+    send(selector, 3, 2)
+
+    assert.deepStrictEqual(selector.select(2 + defaults.silenceMs), direct)
+    assert.deepStrictEqual(selector.select(3 + defaults.silenceMs), Path.relay)
+  })
+
+  it("stays on a silent path while nothing is sent on it", () => {
+    const selector = knowing(direct, Path.relay)
+    selector.opened(Path.relay, 0)
+    selector.opened(direct, 1)
+
+    assert.deepStrictEqual(selector.select(1_000_000), direct)
+  })
+
+  it("follows a peer whose frames open from another endpoint", () => {
+    const selector = knowing(direct)
+    selector.opened(direct, 0)
+    selector.opened(moved, 1)
+
+    assert.deepStrictEqual(selector.select(2), moved)
+  })
+
+  it("goes back to no dead path when the living one has only been silent because nobody asked anything", () => {
+    const selector = knowing(direct, Path.relay)
+    const sendUnanswered = (path: Path.Path, nowMs: number) => {
+      for (let sent = 0; sent < 3; sent++) selector.spend(path, 100, nowMs)
+    }
+    selector.opened(direct, 0)
+    sendUnanswered(direct, 1)
+    selector.opened(Path.relay, 2_000)
+    assert.deepStrictEqual(selector.select(2_000), Path.relay)
+
+    sendUnanswered(Path.relay, 2_001)
+
+    assert.deepStrictEqual(selector.select(4_000), Path.relay)
+  })
+
+  it("tries a direct path again at most once per interval while the relay carries data", () => {
+    const selector = knowing(direct, Path.relay)
+    selector.opened(Path.relay, 0)
+
+    assert.deepStrictEqual(selector.probe(0), direct)
+    assert.isUndefined(selector.probe(defaults.probeIntervalMs - 1))
+    assert.deepStrictEqual(selector.probe(defaults.probeIntervalMs), direct)
+  })
+
+  it("sends nothing but key exchanges to a path that has sent nothing (security rule 7)", () => {
+    const selector = knowing(direct)
+
+    assert.isFalse(selector.spend(direct, 1, 0))
+    assert.deepStrictEqual(selector.challenges(), [direct])
+  })
+
+  const Sizes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1500 })))
+  it.prop(
+    "never sends more than three times what an unproven path sent, headers included (RFC 9000 §8.1)",
+    { received: Sizes, wanted: Sizes },
+    ({ received, wanted }) => {
+      const selector = knowing(direct)
+      for (const size of received) selector.received(direct, size, 0)
+      const sent = wanted.filter((size) => selector.spend(direct, size, 0))
+
+      const total = (sizes: ReadonlyArray<number>) => sizes.reduce((sum, size) => sum + size + 28, 0)
+      assert.isAtMost(total(sent), 3 * total(received))
+    }
+  )
+
+  it("a path that has proven itself has no limit", () => {
+    const selector = knowing(direct)
+    selector.opened(direct, 0)
+
+    assert.isTrue(selector.spend(direct, 65_000, 1))
+  })
+
+  const Hosts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 255 })))
+  it.prop(
+    "forged sources displace neither the relay, nor the path in use, and stay bounded",
+    { hosts: Hosts },
+    ({ hosts }) => {
+      const selector = knowing(Path.relay, direct)
+      selector.opened(direct, 0)
+      for (const host of hosts) selector.received(Path.direct({ host: `203.0.113.${host}`, port: 9 }), 100, 0)
+
+      assert.isAtMost(selector.challenges().length, CANDIDATES_MAX)
+      assert.deepStrictEqual(selector.select(1), direct)
+      assert.isTrue(selector.challenges().some((path) => path.relayed))
+    }
+  )
+})

@@ -1,0 +1,103 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { StreamConfig } from "../../../src/protocol/stream/StreamConfig.ts"
+import type { Segment } from "../../../src/protocol/wire/Packet.ts"
+import { run } from "../../support/SharedBottleneck.ts"
+import { cleanLink, StreamPair } from "../../support/StreamPair.ts"
+
+const BYTES = 400_000
+
+/** A pair that has carried data for a while, so that its round trip is known. */
+const warm = (latencyMs: number, config: Partial<StreamConfig> = {}): StreamPair => {
+  const pair = new StreamPair({ link: cleanLink(latencyMs), seed: 1, config })
+  pair.a.outgoing = new Uint8Array(BYTES)
+  pair.touch(pair.a)
+  pair.run(({ b }) => b.receivedBytes >= BYTES, 10_000)
+  pair.advance(500)
+  return pair
+}
+
+const transmissions = (pair: StreamPair, from: number): ReadonlyMap<number, number> => {
+  const counts = new Map<number, number>()
+  for (const { from: name, segment } of pair.sent.slice(from)) {
+    if (name !== "a" || segment.payload.length === 0) continue
+    counts.set(segment.sequence, (counts.get(segment.sequence) ?? 0) + 1)
+  }
+  return counts
+}
+
+/** Lets through what the test allows: the n-th transmission of a segment. */
+const losing = (pair: StreamPair, isLost: (segment: Segment, transmission: number) => boolean): void => {
+  const counts = new Map<number, number>()
+  const { connection } = pair.b
+  const receive = connection.receive.bind(connection)
+  connection.receive = (segment, nowMs) => {
+    const transmission = (counts.get(segment.sequence) ?? 0) + 1
+    counts.set(segment.sequence, transmission)
+    if (!isLost(segment, transmission)) receive(segment, nowMs)
+  }
+}
+
+describe("Recovery", () => {
+  it("finds a repair that was lost without waiting for the timeout (RFC 8985 §6.2)", () => {
+    const pair = warm(20)
+    const before = pair.sent.length
+    const victim = pair.a.connection.stats.bytesSent + 20 * 1121
+    losing(
+      pair,
+      (segment, transmission) => segment.payload.length > 0 && transmission < 3 && segment.sequence === victim + 1
+    )
+    const startMs = pair.nowMs
+    pair.a.outgoing = new Uint8Array(BYTES)
+    pair.touch(pair.a)
+    pair.run(({ b }) => b.receivedBytes >= 2 * BYTES, 20_000)
+
+    assert.strictEqual(transmissions(pair, before).get(victim + 1), 3)
+    assert.strictEqual(pair.a.connection.stats.retransmits, 2)
+    assert.isBelow(pair.nowMs - startMs, 6 * 40 + 40)
+  })
+
+  it("takes a recovery back when everything it took for lost had only been late (RFC 4015)", () => {
+    const pair = warm(20, { congestionControl: "Cubic" })
+    const window = pair.a.connection.stats.congestionWindowBytes
+    const { connection } = pair.b
+    const receive = connection.receive.bind(connection)
+    const late: Array<Segment> = []
+    // One segment is overtaken by ten: far more than the three that make a loss.
+    let overtaken = 0
+    connection.receive = (segment, nowMs) => {
+      if (segment.payload.length > 0 && late.length === 0) return void late.push(segment)
+      receive(segment, nowMs)
+      overtaken += 1
+      const [held] = late
+      if (overtaken === 10 && held !== undefined) receive(held, nowMs)
+    }
+    pair.a.outgoing = new Uint8Array(100_000)
+    pair.touch(pair.a)
+    pair.run(({ b }) => b.receivedBytes >= BYTES + 100_000, 20_000)
+    pair.advance(200)
+
+    assert.isAtLeast(pair.a.connection.stats.congestionWindowBytes, window)
+    assert.strictEqual(pair.a.connection.stats.fastRetransmits, 1)
+    assert.isFalse(pair.a.connection.stats.inRecovery)
+  })
+
+  it("tells of more holes than fit one acknowledgement when they arrive as one batch", () => {
+    const path = { bitsPerSecond: 200e6, rttMs: 30, queueProducts: 4, loss: 0.02, seed: 1, batchMs: 10 }
+    const [result] = run(path, [{ congestionControl: "Bbr", startMs: 0, bytes: 2_000_000 }], 60_000)
+
+    // 2 % of 1,785 segments are 36; what is not told of would be sent again as well.
+    assert.isAtMost(result?.retransmits ?? Number.NaN, 60)
+  })
+
+  it("does not burst after a pause: it goes on at the rate it knows (draft-ietf-ccwg-bbr §5.4.1)", () => {
+    const pair = warm(50)
+    pair.advance(5_000)
+    const before = pair.sent.length
+    pair.a.outgoing = new Uint8Array(BYTES)
+    pair.touch(pair.a)
+    const burst = pair.sent.length - before
+    const { congestionWindowBytes } = pair.a.connection.stats
+
+    assert.isBelow(burst * 1121, congestionWindowBytes / 2)
+  })
+})

@@ -1,0 +1,115 @@
+import { assert, describe, expect, it } from "@effect/vitest"
+import type { StreamConfig } from "../../../src/protocol/stream/StreamConfig.ts"
+import { type Bottleneck, type FlowResult, jain, run } from "../../support/SharedBottleneck.ts"
+
+type Controller = StreamConfig["congestionControl"]
+
+/** The whole grid takes minutes: every pair of controllers and every start. */
+const isFull = process.env["PILOT_FULL_TABLES"] === "1"
+
+const BYTES = 5_000_000
+const LOSSES = [0, 0.005, 0.02, 0.05]
+const SEEDS = [1, 2, 3]
+
+/** Seconds from dial to the last of 5 MB: the median of the seeds. */
+const transferSeconds = (congestionControl: Controller, path: Omit<Bottleneck, "seed">): number => {
+  const seconds = SEEDS.map((seed) => {
+    const [result] = run({ ...path, seed }, [{ congestionControl, startMs: 0, bytes: BYTES }], 600_000)
+    return (result?.doneMs ?? Number.POSITIVE_INFINITY) / 1000
+  })
+  return seconds.toSorted((a, b) => a - b)[1] ?? Number.NaN
+}
+
+/** Fills the columns of a table for a person to read. */
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  rows.map((row) => row.map((cell, index) => (index === 0 ? cell.padEnd(24) : cell.padStart(18))).join("")).join("\n")
+
+const transferTable = (bitsPerSecond: number): string =>
+  table([
+    ["s for 5 MB", ...LOSSES.map((loss) => `${loss * 100} %`)],
+    ...[30, 214].flatMap((rttMs) =>
+      (["Bbr", "Cubic", "NewReno"] as const).map((controller) => [
+        `${controller} ${rttMs} ms`,
+        ...LOSSES.map((loss) =>
+          transferSeconds(controller, { bitsPerSecond, rttMs, queueProducts: 1, loss }).toFixed(2)
+        )
+      ])
+    )
+  ])
+
+const SECONDS = 20
+const QUEUES = [0.5, 1, 4]
+
+/** Two flows, the second one round trip later. */
+const rivals = (pair: readonly [Controller, Controller], mbitPerSecond: number, queueProducts: number, laterMs = 30) =>
+  run(
+    { bitsPerSecond: mbitPerSecond * 1e6, rttMs: 30, queueProducts, loss: 0, seed: 1 },
+    pair.map((congestionControl, index) => ({ congestionControl, startMs: index * laterMs })),
+    SECONDS * 1000
+  ).map(({ receivedBytes }: FlowResult) => (receivedBytes * 8) / SECONDS / 1e6)
+
+const fairnessRow = (pair: readonly [Controller, Controller], mbitPerSecond: number, laterMs = 30) =>
+  QUEUES.map((queueProducts) => ({ rates: rivals(pair, mbitPerSecond, queueProducts, laterMs), mbitPerSecond }))
+
+const show = (rates: ReadonlyArray<number>): string =>
+  `${jain(rates).toFixed(2)} ${rates.map((rate) => rate.toFixed(1)).join("/")}`
+
+describe("Throughput", () => {
+  it("moves 5 MB through 200 Mbit/s whatever the link loses (architecture: bars)", () => {
+    expect(transferTable(200e6)).toMatchSnapshot()
+  }, 60_000)
+
+  it("moves 5 MB within the bars of the architecture page where only the path's delay and loss limit it", () => {
+    const seconds = (rttMs: number) =>
+      [0, 0.005, 0.02].map((loss) => transferSeconds("Bbr", { bitsPerSecond: 10e9, rttMs, queueProducts: 1, loss }))
+    const [short, long] = [seconds(30), seconds(214)]
+
+    expect(
+      table([short, long].map((row, index) => [`${[30, 214][index]} ms`, ...row.map((value) => value.toFixed(2))]))
+    ).toMatchSnapshot()
+    for (const [index, bar] of [0.29, 0.34, 0.4].entries()) assert.isAtMost(short[index] ?? Number.NaN, bar)
+    for (const [index, bar] of [2, 2.3, 3].entries()) assert.isAtMost(long[index] ?? Number.NaN, bar)
+  }, 60_000)
+
+  it("shares a bottleneck with itself and with CUBIC (architecture: bars)", () => {
+    const pairs: ReadonlyArray<readonly [Controller, Controller]> = [
+      ["Bbr", "Bbr"],
+      ["Bbr", "Cubic"],
+      ["Cubic", "Bbr"]
+    ]
+    // What the order of the two changes shows at 20 Mbit/s in a fifth of the time.
+    const ratesOf = (pair: readonly [Controller, Controller]) => (pair[0] === "Bbr" ? [20, 100] : [20])
+    const rows = pairs.flatMap((pair) => ratesOf(pair).map((rate) => ({ pair, rate, cells: fairnessRow(pair, rate) })))
+
+    expect(
+      table([
+        ["Jain, Mbit/s", ...QUEUES.map((queue) => `${queue} BDP`)],
+        ...rows.map(({ cells, pair, rate }) => [`${pair.join("+")} ${rate}`, ...cells.map(({ rates }) => show(rates))])
+      ])
+    ).toMatchSnapshot()
+    for (const { cells } of rows) {
+      for (const { mbitPerSecond, rates } of cells) {
+        assert.isAtLeast(jain(rates), 0.8)
+        assert.isAtLeast(Math.min(...rates), (0.5 * mbitPerSecond) / 2)
+      }
+    }
+  }, 120_000)
+
+  const printGrid = () => {
+    const controllers: ReadonlyArray<Controller> = ["Bbr", "Cubic", "NewReno"]
+    const rows = [1, 30, 100, 500].flatMap((laterMs) =>
+      controllers.flatMap((first) =>
+        controllers.flatMap((second) =>
+          [20, 100].map((rate) => [
+            `${first}+${second} ${rate} +${laterMs}`,
+            ...fairnessRow([first, second], rate, laterMs).map(({ rates }) => show(rates))
+          ])
+        )
+      )
+    )
+    process.stdout.write(`${table(rows)}\n`)
+  }
+
+  // Over an hour of virtual time: for whoever changes a controller, not for every run.
+  if (isFull) it("prints the whole grid of fairness", printGrid, 1_200_000)
+})

@@ -1,0 +1,107 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Bytes from "../../../src/core/data/Bytes.ts"
+import * as Address from "../../../src/protocol/wire/Address.ts"
+import * as Announcement from "../../../src/protocol/wire/Announcement.ts"
+import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
+import * as Packet from "../../../src/protocol/wire/Packet.ts"
+import * as Arb from "../../support/Arbitraries.ts"
+import { failure, hex, success } from "../../support/Vectors.ts"
+
+const own = Address.make(0, 1)
+const peer = Address.make(3, 2)
+
+describe("ControlMessage", () => {
+  it.prop(
+    "a pong answers its ping (wire §12)",
+    { port: Arb.port, payload: Arb.bytes(30), sequence: Arb.unsigned(32) },
+    (given) => {
+      const ping = ControlMessage.ping(
+        own,
+        peer,
+        given.port,
+        Bytes.concat(given.payload, Uint8Array.of(1)),
+        given.sequence
+      )
+      const pong = ControlMessage.pong(ping, Address.make(0, 2))!
+
+      assert.deepInclude(pong, { flags: Packet.Flag.Ack, source: peer, destination: own, window: 0 })
+      assert.deepInclude(pong, { sourcePort: Address.Port(0), destinationPort: given.port, sequence: given.sequence })
+      assert.strictEqual(pong.acknowledgement, (given.sequence + 1) % 2 ** 32)
+      assert.deepStrictEqual(pong.payload, ping.payload)
+      assert.deepInclude(ControlMessage.classify(pong), { _tag: "Pong", port: given.port, sequence: given.sequence })
+    }
+  )
+
+  it.prop("no packet and its answer make a loop (wire §12)", { packet: Arb.packet }, ({ packet }) => {
+    const pong = ControlMessage.pong(packet, own)
+    if (pong !== undefined) assert.isUndefined(ControlMessage.pong(pong, peer))
+  })
+
+  it.prop(
+    "only a control packet to port 0 without ACK is answered (wire §12)",
+    { packet: Arb.packet },
+    ({ packet }) => {
+      if (
+        packet.protocol !== Packet.Protocol.Control ||
+        packet.destinationPort !== 0 ||
+        (packet.flags & Packet.Flag.Ack) !== 0
+      )
+        assert.isUndefined(ControlMessage.pong(packet, own))
+    }
+  )
+
+  it("answers a path probe that names no node from its own address (wire §15.2)", () => {
+    const probe = ControlMessage.pathProbe(peer, Address.make(0, 0))
+
+    assert.isTrue(ControlMessage.isPathProbe(probe))
+    assert.deepStrictEqual(ControlMessage.pong(probe, own)?.source, own)
+    assert.strictEqual(Bytes.toUtf8(probe.payload), "pathprobe.v1")
+  })
+
+  it("drops a keepalive (wire §15.2)", () => {
+    const keepalive = ControlMessage.keepalive(peer)
+
+    assert.deepStrictEqual(ControlMessage.classify(keepalive), { _tag: "Keepalive", source: peer })
+    assert.isUndefined(ControlMessage.pong(keepalive, own))
+  })
+
+  it.prop(
+    "an announcement is recognised by port and content (wire §17)",
+    { announced: Arb.announcement },
+    ({ announced }) => {
+      const packet = ControlMessage.announcement(own, peer, announced)
+
+      assert.deepStrictEqual(ControlMessage.classify(packet), { _tag: "Announced", announcement: announced })
+      assert.strictEqual(ControlMessage.classify({ ...packet, payload: Bytes.empty })._tag, "Ignored")
+      assert.isUndefined(ControlMessage.pong(packet, peer))
+    }
+  )
+})
+
+describe("Announcement", () => {
+  it.prop("decodes what it encodes (wire §17)", { announced: Arb.announcement }, ({ announced }) => {
+    assert.deepStrictEqual(success(Announcement.decode(Announcement.encode(announced))), announced)
+  })
+
+  it("has the bytes of wire §17", () => {
+    const capabilities = Announcement.Capability.HalfClose | Announcement.Capability.ServiceExtensions
+    const announced = { capabilities, fields: [{ type: 7, value: Uint8Array.of(1, 2) }] }
+
+    assert.strictEqual(Bytes.toHex(Announcement.encode(announced)), "4550580100000021" + "07020102")
+    assert.isTrue(Announcement.has(announced, Announcement.Capability.HalfClose))
+    assert.isFalse(Announcement.has(announced, Announcement.Capability.Recut))
+    assert.isFalse(Announcement.has(announced, capabilities | Announcement.Capability.Recut))
+    assert.isTrue(Announcement.has({ capabilities: 0xffffffff, fields: [] }, 0x80000000))
+  })
+
+  it("refuses another format, other bytes, and a field cut short", () => {
+    assert.deepStrictEqual(failure(Announcement.decode(hex("4550580200000000"))), {
+      _tag: "UnsupportedVersion",
+      version: 2
+    })
+    assert.deepStrictEqual(failure(Announcement.decode(hex("4550590100000000"))), { _tag: "BadMagic" })
+    assert.strictEqual(failure(Announcement.decode(hex("45505801000000")))._tag, "Truncated")
+    assert.strictEqual(failure(Announcement.decode(hex("455058010000000007")))._tag, "Truncated")
+    assert.strictEqual(failure(Announcement.decode(hex("45505801000000000702aa")))._tag, "Truncated")
+  })
+})

@@ -1,0 +1,151 @@
+/**
+ * A minute in the life of seven nodes behind all kinds of translators: they come to trust each other, exchange bytes in
+ * pairs, lose cables, addresses, power and their rendezvous, and go on. The seed decides links, sizes, times and victims.
+ */
+import { Effect } from "effect"
+import * as Pilot from "../../src/api/Pilot.ts"
+import * as SeededRandom from "../../src/testing/SeededRandom.ts"
+import type { SimLink } from "../../src/testing/SimLink.ts"
+import type { SimNet } from "../../src/testing/SimNet.ts"
+import type { SimNode } from "../../src/testing/SimNode.ts"
+import { echo, payload, push, serveEcho, serveSink } from "./Programs.ts"
+
+/** What one pair has done. */
+export interface Tally {
+  readonly pair: string
+  readonly exchanged: number
+  readonly failed: number
+  readonly path: Pilot.Ping["path"]
+}
+
+/** Plays the minute; afterwards every pair must be able to talk, or this fails. */
+export const play = Effect.fnUntraced(function* (net: SimNet) {
+  const random = SeededRandom.make(SeededRandom.derive(net.seed, "scenario"))
+  const nodes = yield* startAll(net, random)
+  const pairs = PAIRS.map(([asking, asked]) => ({ asking: nodes[asking], asked: nodes[asked] }))
+  yield* Effect.forEach(pairs, ({ asked, asking }) => net.trust(asking, asked), {
+    concurrency: "unbounded",
+    discard: true
+  })
+  yield* disturb(net, random, nodes)
+  return yield* Effect.forEach(
+    pairs,
+    (pair, index) => converse(net, pair, SeededRandom.derive(net.seed, `pair ${index}`)),
+    {
+      concurrency: "unbounded"
+    }
+  )
+})
+
+type Name = "hub" | "alice" | "bob" | "carol" | "dave" | "erin" | "frank"
+
+interface Pair {
+  readonly asking: SimNode
+  readonly asked: SimNode
+}
+
+const startAll = Effect.fnUntraced(function* (net: SimNet, random: SeededRandom.SeededRandom) {
+  const link = (): SimLink => ({
+    rttMs: 5 + SeededRandom.below(random, 80),
+    jitterMs: SeededRandom.below(random, 10),
+    loss: SeededRandom.below(random, 0.02),
+    duplication: SeededRandom.below(random, 0.01),
+    reordering: SeededRandom.below(random, 0.02)
+  })
+  const main = Effect.all([serveEcho(ECHO), serveSink(SINK)], { concurrency: 2 })
+  const bursts = { beginRate: 0.002, endRate: 0.2, lossRate: 0.8 }
+  const placements = {
+    hub: {},
+    alice: { nat: "fullCone" },
+    bob: { nat: "portRestrictedCone", link: { ...link(), bitsPerSecond: 20_000_000, queueBytes: 64_000 } },
+    carol: { nat: "symmetric" },
+    dave: { nat: "symmetric", link: { ...link(), bursts } },
+    erin: { nat: ["restrictedCone", "portRestrictedCone"], skew: "20 seconds" },
+    frank: { link: { ...link(), bursts } }
+  } as const
+  const start = <N extends Name>(name: N) => net.node(name, { link: link(), main, ...placements[name] })
+  return yield* Effect.all(
+    {
+      hub: start("hub"),
+      alice: start("alice"),
+      bob: start("bob"),
+      carol: start("carol"),
+      dave: start("dave"),
+      erin: start("erin"),
+      frank: start("frank")
+    },
+    { concurrency: "unbounded" }
+  )
+})
+
+/** One of everything that goes wrong, each for a few seconds and over before the minute ends. */
+const disturb = Effect.fnUntraced(function* (
+  net: SimNet,
+  random: SeededRandom.SeededRandom,
+  nodes: Readonly<Record<Name, SimNode>>
+) {
+  const { alice, bob, carol, dave, erin, frank, hub } = nodes
+  const seconds = (from: number) =>
+    `${(from + SeededRandom.below(random, 3)).toFixed(3)} seconds` as `${number} seconds`
+  const victim = SeededRandom.chance(random, 0.5) ? dave : erin
+  yield* net.at(seconds(8), net.cut(frank))
+  yield* net.at(seconds(12), net.heal(frank))
+  yield* net.at(seconds(16), SeededRandom.chance(random, 0.5) ? net.crash(victim) : net.kill(victim))
+  yield* net.at(seconds(20), Effect.orDie(net.restart(victim)))
+  yield* net.at(seconds(25), net.crashRendezvous)
+  yield* net.at(seconds(29), net.restartRendezvous)
+  yield* net.at(seconds(32), net.move(alice))
+  yield* net.at(seconds(36), net.partition([hub, carol], [alice, bob, dave]))
+  yield* net.at(seconds(42), net.heal())
+  yield* net.at(seconds(45), net.skew(bob, "-1 minute"))
+})
+
+/** Exchanges bytes until the minute is over, and once more after that, which must work. */
+const converse = Effect.fnUntraced(function* (net: SimNet, pair: Pair, seed: number) {
+  const random = SeededRandom.make(seed)
+  let exchanged = 0
+  let failed = 0
+  while (net.nowMs() < MINUTE_MS) {
+    const isGood = yield* exchange(pair, random)
+    if (isGood) exchanged++
+    else failed++
+    yield* Effect.sleep(500 + SeededRandom.below(random, 2000))
+  }
+  yield* Effect.retry(
+    Effect.flatMap(exchange(pair, random), (isGood) => (isGood ? Effect.void : Effect.fail("no exchange"))),
+    { times: RETRIES }
+  ).pipe(Effect.orDie)
+  // A ping is one datagram each way, and may be lost.
+  const ping = Effect.retry(pair.asking.run(Pilot.ping(pair.asked.name)), { times: RETRIES })
+  const { path } = yield* Effect.orDie(ping)
+  return { pair: `${pair.asking.name} > ${pair.asked.name}`, exchanged, failed, path }
+})
+
+/** False when the stream could not be opened, or broke; other bytes than those sent never come back. */
+const exchange = ({ asked, asking }: Pair, random: SeededRandom.SeededRandom) => {
+  const bytes = payload(100 + SeededRandom.index(random, 60_000), SeededRandom.index(random, 1 << 30))
+  const program = Effect.gen(function* () {
+    yield* push(asked.name, SINK, bytes)
+    return yield* echo(asked.name, ECHO, bytes)
+  })
+  return asking.run(program).pipe(
+    Effect.timeout("20 seconds"),
+    Effect.map((echoed) => Buffer.compare(echoed, bytes) === 0),
+    // The stream broke, or the asking node is the one that is off.
+    Effect.catchCause(() => Effect.succeed(false))
+  )
+}
+
+const PAIRS: ReadonlyArray<readonly [Name, Name]> = [
+  ["alice", "hub"],
+  ["bob", "hub"],
+  ["carol", "dave"],
+  ["erin", "frank"],
+  ["bob", "carol"],
+  ["alice", "frank"],
+  ["dave", "bob"]
+]
+const ECHO = 4000
+const SINK = 4001
+const MINUTE_MS = 60_000
+const RETRIES = 5

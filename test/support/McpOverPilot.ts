@@ -1,0 +1,94 @@
+/** The official MCP clients, of both SDK generations, with `pilotctl mcp connect` as their stdio server. */
+import { Client as Client2 } from "@modelcontextprotocol/client"
+import { StdioClientTransport as Stdio2 } from "@modelcontextprotocol/client/stdio"
+import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
+import { StdioClientTransport as Stdio1 } from "@modelcontextprotocol/sdk/client/stdio.js"
+import { McpError } from "@modelcontextprotocol/sdk/types.js"
+import { Effect, Schema, type Scope } from "effect"
+import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+
+/** What a client of either generation can do here. */
+export interface McpClient {
+  readonly tools: Effect.Effect<ReadonlyArray<string>, CallFailed>
+  /** The text of the answer. `onProgress` is told each step the SDK delivers. */
+  readonly call: (
+    name: string,
+    args: Record<string, unknown>,
+    onProgress?: (step: number) => void
+  ) => Effect.Effect<string, CallFailed>
+}
+
+/** A JSON-RPC error as the client saw it; code 0 for anything else. */
+export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
+  code: Schema.Number,
+  message: Schema.String,
+  data: Schema.Unknown
+}) {}
+
+/** A client of `@modelcontextprotocol/sdk`. */
+export const sdk1 = (home: string, target: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      attempt(async () => {
+        const client = new Client1({ name: "test", version: "1" }, { capabilities: {} })
+        await client.connect(new Stdio1(server(home, target)))
+        return client
+      }),
+      (client) => Effect.promise(() => client.close())
+    ),
+    (client) => ({
+      tools: attempt(async () => (await client.listTools()).tools.map(({ name }) => name)),
+      call: (name, args, onProgress) =>
+        attempt(async () => {
+          const onprogress = ({ progress }: { readonly progress: number }) => onProgress?.(progress)
+          return textOf(await client.callTool({ name, arguments: args }, undefined, { onprogress }))
+        })
+    })
+  )
+
+/** A client of `@modelcontextprotocol/client`, which probes for the modern protocol first. */
+export const sdk2 = (home: string, target: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      attempt(async () => {
+        const options = { capabilities: {}, versionNegotiation: { mode: "auto" } } as const
+        const client = new Client2({ name: "test", version: "1" }, options)
+        await client.connect(new Stdio2(server(home, target)))
+        return client
+      }),
+      (client) => Effect.promise(() => client.close())
+    ),
+    (client) => ({
+      tools: attempt(async () => (await client.listTools()).tools.map(({ name }) => name)),
+      call: (name, args, onProgress) =>
+        attempt(async () => {
+          const onprogress = ({ progress }: { readonly progress: number }) => onProgress?.(progress)
+          return textOf(await client.callTool({ name, arguments: args }, { onprogress }))
+        })
+    })
+  )
+
+const server = (home: string, target: string) => ({
+  command: process.execPath,
+  args: [Pilotctl.PROGRAM, "mcp", "connect", target],
+  env: Pilotctl.environment(home),
+  stderr: "ignore" as const
+})
+
+const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, CallFailed> =>
+  Effect.tryPromise({
+    try: run,
+    catch: (error) =>
+      error instanceof McpError
+        ? new CallFailed({ code: error.code, message: error.message, data: error.data })
+        : new CallFailed({ code: 0, message: String(error), data: undefined })
+  })
+
+const textOf = (result: unknown): string =>
+  Schema.decodeUnknownSync(Result)(result)
+    .content.map(({ text }) => text ?? "")
+    .join(" ")
+
+const Result = Schema.Struct({
+  content: Schema.Array(Schema.Struct({ text: Schema.optionalKey(Schema.String) }))
+})

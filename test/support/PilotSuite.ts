@@ -1,0 +1,348 @@
+/**
+ * What every way to have a `Pilot` promises, run against each of them: nodes over real UDP, a real rendezvous, peers in
+ * processes of their own.
+ */
+import { createHash, randomBytes } from "node:crypto"
+import { DatabaseSync } from "node:sqlite"
+import { assert, layer } from "@effect/vitest"
+import { Context, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
+import { NetAddress } from "effect/net"
+import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
+import { Socket, SocketServer } from "effect/socket"
+import { Pilot } from "effect-pilot"
+import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+import * as PilotNetwork from "./PilotNetwork.ts"
+import * as PilotProcesses from "./PilotProcesses.ts"
+
+/** How a suite comes to the `Pilot` of a daemon's state directory; the daemon is stopped first where `isOwnNode`. */
+export interface Variant {
+  readonly name: string
+  readonly isOwnNode: boolean
+  readonly open: (network: PilotNetwork.PilotNetwork, daemon: PilotNetwork.Daemon) => Layer.Layer<Pilot.Pilot, unknown>
+}
+
+type Service = Pilot.Pilot["Service"]
+
+/** `alice` and `bob` trust each other; `dave` is a process that alice trusts, `carol` one that she does not. */
+class Stage extends Context.Service<
+  Stage,
+  {
+    readonly network: PilotNetwork.PilotNetwork
+    readonly alice: Service
+    readonly bob: Service
+    readonly daemons: Readonly<Record<"alice" | "bob" | "carol" | "dave", PilotNetwork.Daemon>>
+  }
+>()("test/PilotSuite/Stage") {}
+
+const stage = ({ isOwnNode, open }: Variant) =>
+  Layer.effect(
+    Stage,
+    Effect.gen(function* () {
+      const network = yield* PilotNetwork.make
+      const start = (name: string) => PilotNetwork.startDaemon(network, name)
+      const started = { alice: start("alice"), bob: start("bob"), carol: start("carol"), dave: start("dave") }
+      const daemons = yield* Effect.all(started, { concurrency: 2 })
+      yield* PilotNetwork.trust(daemons.alice, daemons.bob)
+      yield* PilotNetwork.trust(daemons.alice, daemons.dave)
+      const opened = Effect.fnUntraced(function* (daemon: PilotNetwork.Daemon) {
+        if (isOwnNode) yield* Pilotctl.run(daemon.home, "daemon", "stop")
+        return Context.get(yield* Layer.build(open(network, daemon)), Pilot.Pilot)
+      })
+      return { network, daemons, alice: yield* opened(daemons.alice), bob: yield* opened(daemons.bob) }
+    })
+  )
+
+/** Runs the suite. */
+export const run = (variant: Variant): void =>
+  layer(stage(variant), { excludeTestServices: true, timeout: "60 seconds" })(variant.name, (it) => {
+    it.effect("says what its node is", () =>
+      Effect.gen(function* () {
+        const { alice, daemons } = yield* Stage
+
+        const { address, fingerprint, hostname, node, uptimeSeconds } = yield* alice.info
+
+        const { address: a, fingerprint: f, node: n } = daemons.alice
+        assert.deepStrictEqual(
+          { address, fingerprint, hostname, node },
+          { address: a, fingerprint: f, hostname: "alice", node: n }
+        )
+        assert.isAtLeast(uptimeSeconds, 0)
+      })
+    )
+
+    it.effect("resolves a peer by name, by address and by number to the same key", () =>
+      Effect.gen(function* () {
+        const { alice, daemons } = yield* Stage
+        const { address, fingerprint, node } = daemons.bob
+
+        for (const target of ["bob", address, String(node)]) {
+          assert.deepInclude(yield* alice.resolve(target), { address, fingerprint, node, hostname: "bob" })
+        }
+      })
+    )
+
+    it.effect("carries bytes both ways, whoever dials; each side knows the other", () =>
+      Effect.gen(function* () {
+        const { alice, bob, daemons } = yield* Stage
+        for (const [dialler, listener, from, to] of [
+          [alice, bob, daemons.alice, daemons.bob],
+          [bob, alice, daemons.bob, daemons.alice]
+        ] as const) {
+          const { accepted, dialled } = yield* connected(dialler, listener, to.name, 4000)
+          assert.strictEqual(dialled.remote, to.address)
+          assert.strictEqual(dialled.remotePort, 4000)
+          assert.strictEqual(accepted.remote, from.address)
+          assert.strictEqual(accepted.localPort, 4000)
+
+          yield* dialled.write("question")
+          assert.strictEqual(yield* text(accepted, 8), "question")
+          yield* accepted.write(new TextEncoder().encode("answer"))
+          assert.strictEqual(yield* text(dialled, 6), "answer")
+        }
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("carries a megabyte both ways at once, intact, and ends cleanly", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4001)
+        const [up, down] = [randomBytes(1 << 20), randomBytes(1 << 20)]
+
+        const [upHash, downHash] = yield* Effect.all(
+          [hashOf(accepted, up.length), hashOf(dialled, down.length), dialled.write(up), accepted.write(down)],
+          { concurrency: "unbounded" }
+        )
+
+        assert.strictEqual(upHash, sha256(up))
+        assert.strictEqual(downHash, sha256(down))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("closing delivers what was written, then the peer sees the end; writing afterwards fails", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4002)
+        const last = randomBytes(200_000)
+
+        yield* dialled.write(last)
+        yield* dialled.close
+        yield* dialled.close
+
+        assert.strictEqual(yield* hashOf(accepted, Number.POSITIVE_INFINITY), sha256(last))
+        assert.strictEqual((yield* Effect.flip(dialled.write("late")))._tag, "ConnectionReset")
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a connection ends with the scope it was dialled in", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const scope = yield* Scope.make()
+        const { accepted, dialled } = yield* Scope.provide(connected(alice, bob, "bob", 4003), scope)
+        yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+        const inner = yield* Scope.make()
+        const other = yield* Scope.provide(dialing(alice, "bob", 4003), inner)
+        yield* dialled.write("kept")
+        assert.strictEqual(yield* text(accepted, 4), "kept")
+
+        yield* Scope.close(inner, Exit.void)
+
+        assert.strictEqual((yield* Effect.flip(other.write("late")))._tag, "ConnectionReset")
+        yield* dialled.write("open")
+        assert.strictEqual(yield* text(accepted, 4), "open")
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a port has one listener; when it stops listening, its streams end and the port is free", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const scope = yield* Scope.make()
+        const { dialled } = yield* Effect.gen(function* () {
+          const listening = yield* accepting(bob, 4004)
+          const dialled = yield* dialing(alice, "bob", 4004)
+          yield* Queue.take(listening)
+          return { dialled }
+        }).pipe(Effect.provideService(Scope.Scope, scope))
+
+        const second = yield* Effect.flip(Stream.runDrain(bob.listen(4004)))
+        assert.deepInclude(second, { _tag: "PortInUse", port: 4004 })
+        const end = yield* Effect.forkChild(Stream.runDrain(dialled.readable))
+        yield* Scope.close(scope, Exit.void)
+
+        yield* Fiber.await(end)
+        yield* accepting(bob, 4004)
+        yield* dialing(alice, "bob", 4004)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a connection's socket carries Effect's RPC", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4005)
+        const server = RpcServer.layer(Greetings).pipe(
+          Layer.provide(Greetings.toLayer({ greet: ({ name }) => Effect.succeed(`hello ${name}`) })),
+          Layer.provide(RpcServer.layerProtocolSocketServer),
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.provide(serving(accepted.socket))
+        )
+        yield* Layer.build(server)
+        const protocol = RpcClient.layerProtocolSocket().pipe(
+          Layer.provide(RpcSerialization.layerNdjson),
+          Layer.provide(Layer.succeed(Socket.Socket, dialled.socket))
+        )
+        const client = yield* Effect.provide(RpcClient.make(Greetings), yield* Layer.build(protocol))
+
+        const names = Array.from({ length: 20 }, (_, index) => `${index}`)
+        const answers = yield* Effect.forEach(names, (name) => client.greet({ name }), { concurrency: "unbounded" })
+
+        assert.deepStrictEqual(
+          answers,
+          names.map((name) => `hello ${name}`)
+        )
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("measures the round trip and says which way it goes", () =>
+      Effect.gen(function* () {
+        const { alice } = yield* Stage
+
+        const { path, rttMs } = yield* alice.ping("bob")
+
+        assert.include(["direct", "relay"], path)
+        assert.isAbove(rttMs, 0)
+      })
+    )
+
+    it.effect("a name, an address and a number that nobody has are not found", () =>
+      Effect.gen(function* () {
+        const { alice } = yield* Stage
+        for (const target of ["nobody", "0:0000.0000.BEEF", "4711"]) {
+          const notFound = { _tag: "DialError", reason: "NotFound", target } as const
+          assert.deepInclude(yield* Effect.flip(alice.resolve(target)), notFound)
+          assert.deepInclude(yield* dialFailure(alice, target, 1), notFound)
+          assert.deepInclude(yield* Effect.flip(alice.ping(target)), notFound)
+        }
+      })
+    )
+
+    it.effect("a port where nobody listens refuses", () =>
+      Effect.gen(function* () {
+        const { alice } = yield* Stage
+        assert.deepInclude(yield* dialFailure(alice, "bob", 4999), { _tag: "DialError", reason: "Refused" })
+      })
+    )
+
+    it.effect("a peer without trust is untrusted, not merely silent", () =>
+      Effect.gen(function* () {
+        const { alice } = yield* Stage
+        assert.deepInclude(yield* dialFailure(alice, "carol", 4000), { _tag: "DialError", reason: "Untrusted" })
+      })
+    )
+
+    it.effect("a peer that has died times out", () =>
+      Effect.gen(function* () {
+        const { alice, daemons } = yield* Stage
+        yield* alice.resolve("dave")
+        yield* PilotProcesses.killNow(daemons.dave.pid)
+
+        const failure = yield* Effect.flip(Effect.scoped(alice.dial("dave", 4000, { timeoutMs: 1_000 })))
+
+        assert.deepInclude(failure, { _tag: "DialError", reason: "Timeout" })
+      })
+    )
+
+    it.effect("another key behind a pinned name or number is refused, with both fingerprints (security rule 1)", () =>
+      Effect.gen(function* () {
+        const { alice, daemons, network } = yield* Stage
+        const { carol, dave } = daemons
+        yield* alice.resolve("dave")
+        yield* PilotProcesses.killNow(carol.pid)
+        yield* swapped(network, [
+          `UPDATE registry_nodes SET hostname = '' WHERE id = ${dave.node}`,
+          `UPDATE registry_nodes SET hostname = 'dave' WHERE id = ${carol.node}`,
+          `UPDATE registry_nodes SET public_key = '${randomBytes(32).toString("base64")}' WHERE id = ${dave.node}`
+        ])
+        const refused = (target: string) =>
+          alice.resolve(target).pipe(
+            Effect.flip,
+            Effect.repeat({
+              // Until the registry is back.
+              while: ({ reason }) => reason === "RegistryUnavailable" || reason === "Disconnected",
+              schedule: Schedule.spaced("100 millis")
+            })
+          )
+
+        const [moved, changed] = [yield* refused("dave"), yield* refused(dave.address)]
+
+        assert.deepInclude(moved, { _tag: "DialError", reason: "NameMoved" })
+        assert.include(moved.detail, dave.fingerprint)
+        assert.include(moved.detail, carol.fingerprint)
+        assert.deepInclude(changed, { _tag: "DialError", reason: "KeyChanged" })
+        assert.include(changed.detail, dave.fingerprint)
+        assert.deepInclude(yield* dialFailure(alice, "dave", 4000), { _tag: "DialError", reason: "NameMoved" })
+      })
+    )
+  })
+
+/** Every connection of a port, in the order they came, for as long as the scope lives. */
+const accepting = Effect.fnUntraced(function* (pilot: Service, port: number) {
+  const queue = yield* Queue.unbounded<Pilot.Connection>()
+  yield* Effect.forkScoped(Stream.runForEach(pilot.listen(port), (connection) => Queue.offer(queue, connection)))
+  return queue
+})
+
+/** Dials as soon as the port is bound. */
+const dialing = (pilot: Service, target: string, port: number) =>
+  Effect.retry(pilot.dial(target, port), {
+    while: ({ reason }) => reason === "Refused",
+    schedule: Schedule.spaced("20 millis")
+  })
+
+const connected = Effect.fnUntraced(function* (dialler: Service, listener: Service, target: string, port: number) {
+  const queue = yield* accepting(listener, port)
+  const dialled = yield* dialing(dialler, target, port)
+  return { dialled, accepted: yield* Queue.take(queue) }
+})
+
+const dialFailure = (pilot: Service, target: string, port: number) =>
+  Effect.flip(Effect.scoped(pilot.dial(target, port)))
+
+/** The next `length` bytes as text. */
+const text = (connection: Pilot.Connection, length: number) =>
+  Effect.map(taken(connection, length), (bytes) => bytes.toString())
+
+const hashOf = (connection: Pilot.Connection, length: number) => Effect.map(taken(connection, length), sha256)
+
+/** At least so many bytes, or all until the end. */
+const taken = Effect.fnUntraced(function* (connection: Pilot.Connection, length: number) {
+  const chunks: Array<Uint8Array> = []
+  let count = 0
+  yield* Stream.runForEachWhile(connection.readable, (chunk) =>
+    Effect.sync(() => {
+      chunks.push(chunk)
+      count += chunk.length
+      return count < length
+    })
+  )
+  return Buffer.concat(chunks)
+})
+
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex")
+
+/** A registry whose database somebody has changed while it was down. */
+const swapped = Effect.fnUntraced(function* (network: PilotNetwork.PilotNetwork, statements: ReadonlyArray<string>) {
+  yield* Pilotctl.run(network.rendezvous, "rendezvous", "stop")
+  const database = new DatabaseSync(`${network.rendezvous}/rendezvous.db`)
+  for (const statement of statements) assert.strictEqual(database.prepare(statement).run().changes, 1, statement)
+  database.close()
+  const { beacon, registry } = network.card
+  yield* Pilotctl.startRendezvous(network.rendezvous, "--registry-addr", registry, "--beacon-addr", beacon)
+})
+
+/** A server that has one client, connected already. */
+const serving = (socket: Socket.Socket) =>
+  Layer.succeed(SocketServer.SocketServer, {
+    address: NetAddress.unixPathAddress("pilot"),
+    run: (handler) => Effect.andThen(Effect.ignore(handler(socket)), Effect.never)
+  })
+
+const Greetings = RpcGroup.make(Rpc.make("greet", { payload: { name: Schema.String }, success: Schema.String }))

@@ -1,0 +1,112 @@
+/** A node with its trust service, joined to others in memory: what the trust tests talk to. */
+import { Context, Effect, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { Node } from "../../src/actors/node/Node.ts"
+import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
+import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
+import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
+import type { Trust } from "../../src/actors/trust/Trust.ts"
+import * as TrustStore from "../../src/actors/trust/TrustStore.ts"
+import * as TrustSupervisor from "../../src/actors/trust/TrustSupervisor.ts"
+import { Crypto, type SigningKey } from "../../src/core/crypto/Crypto.ts"
+import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
+import * as Bytes from "../../src/core/data/Bytes.ts"
+import type { ProtocolEvent } from "../../src/protocol/ProtocolEvent.ts"
+import * as Address from "../../src/protocol/wire/Address.ts"
+import * as HandshakeMessage from "../../src/protocol/wire/HandshakeMessage.ts"
+import { type MemoryNode, MemoryNodes } from "./MemoryNodes.ts"
+import { MemoryRegistry } from "./MemoryRegistry.ts"
+
+/** The world of one test. */
+export interface World {
+  readonly nodes: MemoryNodes
+  readonly registry: MemoryRegistry
+}
+
+/** One running station. */
+export interface Station {
+  readonly id: Address.NodeId
+  readonly identity: SigningKey
+  readonly node: MemoryNode
+  readonly keys: PeerKeys["Service"]
+  readonly trust: Trust["Service"]
+  readonly reregistered: Effect.Effect<void>
+  readonly events: Array<ProtocolEvent>
+}
+
+/** What outlives a station and may start another one. */
+export interface Remains {
+  readonly store?: TrustStore.TrustStore
+  readonly pins?: PeerKeysStore.PinStore
+}
+
+/** Nobody yet. */
+export const world = (): World => ({ nodes: new MemoryNodes(), registry: new MemoryRegistry() })
+
+/** The key pair of a node, always the same for the same number. */
+export const identityOf = (fill: number): SigningKey => NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(fill))
+
+/** Registers a node and starts its trust service in the surrounding scope. */
+export const start = Effect.fnUntraced(function* (
+  { nodes, registry }: World,
+  id: number,
+  remains: Remains = {}
+): Effect.fn.Return<Station, unknown, Scope.Scope> {
+  const identity = identityOf(id)
+  registry.keys.set(id, identity.publicKey)
+  const node = nodes.add(id, identity.publicKey)
+  const crypto = Context.make(Crypto, NativeCrypto.crypto)
+  const pins = remains.pins ?? memoryPins()
+  const keys = yield* PeerKeysStore.make(pins, PeerKeysStore.DEFAULT_LIMITS).pipe(Effect.provide(crypto))
+  const events: Array<ProtocolEvent> = []
+  const report = (event: ProtocolEvent) => void events.push(event)
+  const services = crypto.pipe(
+    Context.add(Node, node.service),
+    Context.add(RegistryClient, registry.client(id)),
+    Context.add(PeerKeys, keys)
+  )
+  const store = remains.store ?? TrustStore.memory()
+  const running = yield* TrustSupervisor.start({ identity, store, report }).pipe(Effect.provide(services))
+  yield* Effect.yieldNow
+  return { id: Address.NodeId(id), identity, node, keys, events, ...running }
+})
+
+/** Lets `steps` tenths of a second pass one by one, so that chains of messages between fibers have their turns. */
+export const pass = (steps: number): Effect.Effect<void> =>
+  Effect.repeat(TestClock.adjust("100 millis"), { times: steps - 1 }).pipe(Effect.asVoid)
+
+/** Pins that outlive a station. */
+export const memoryPins = (): PeerKeysStore.PinStore => {
+  let saved: Effect.Success<PeerKeysStore.PinStore["load"]> = {
+    nodes: new Map(),
+    names: new Map(),
+    laterOnly: new Set()
+  }
+  return {
+    load: Effect.sync(() => saved),
+    save: (table) =>
+      Effect.sync(() => {
+        saved = table
+      })
+  }
+}
+
+/** A message as an honest `sender` writes it to `receiver`, with changes. */
+export const message = (
+  sender: { readonly id: number; readonly identity: SigningKey },
+  receiver: number,
+  changes: Partial<HandshakeMessage.HandshakeMessage> = {}
+): HandshakeMessage.HandshakeMessage => {
+  const id = Address.NodeId(sender.id)
+  const text = HandshakeMessage.signedText(id, Address.NodeId(receiver))
+  return {
+    kind: "request",
+    node: id,
+    publicKey: sender.identity.publicKey,
+    justification: "",
+    signature: sender.identity.sign(Bytes.fromUtf8(text)),
+    reason: "",
+    unixSeconds: 0,
+    ...changes
+  }
+}
