@@ -43,6 +43,8 @@ export type ProtocolEvent =
   /** A first frame of the peer has opened. */
   | { readonly _tag: "PeerEstablished"; readonly peer: NodeId; readonly path: PathKind; readonly scheme: "L" | "H" }
   | { readonly _tag: "PeerRekeyed"; readonly peer: NodeId }
+  /** The peer began a new life: whatever it had of the old one, streams included, is gone. */
+  | { readonly _tag: "PeerRestarted"; readonly peer: NodeId }
   | { readonly _tag: "PeerLost"; readonly peer: NodeId }
   | {
       readonly _tag: "PathChanged"

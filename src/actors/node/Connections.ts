@@ -159,6 +159,18 @@ export class Connections {
     }
   }
 
+  /**
+   * The peer has begun a new life and knows none of these connections: they end, except those it has not heard of yet. The
+   * packet that showed it has opened but not been handed over; what arrived before it belongs to the old life.
+   */
+  peerRestarted(): void {
+    this.deliver()
+    for (const running of this.#running.values()) {
+      if (running.status().state === "SYN_SENT") continue
+      running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason: "PeerRestarted" }))
+    }
+  }
+
   /** Resets every connection, for the reason given. */
   resetAll(reason: "TrustRevoked" | "NodeStopped"): void {
     for (const running of this.#running.values()) running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason }))

@@ -9,7 +9,15 @@ import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 
 /** Why a stream ended before its end, or takes no more: `Closed` is a write after either side's FIN. */
 export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
-  reason: Schema.Literals(["Closed", "PeerReset", "LocalAbort", "Unreachable", "NodeStopped", "TrustRevoked"])
+  reason: Schema.Literals([
+    "Closed",
+    "PeerReset",
+    "PeerRestarted",
+    "LocalAbort",
+    "Unreachable",
+    "NodeStopped",
+    "TrustRevoked"
+  ])
 }) {}
 
 /** Why a dial failed. */

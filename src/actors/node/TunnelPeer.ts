@@ -161,8 +161,11 @@ export class TunnelPeer {
   /** Opens one frame and hands its packet on; an unknown SYN is returned. */
   #open(frame: TunnelFrame.Sealed, path: Path.Path): Packet.Packet | undefined {
     const nowMs = this.#nowMs()
+    const { lives } = this.#tunnel
     const bytes = this.#tunnel.open(frame, path, nowMs)
     if (bytes === undefined) return undefined
+    // Before the packet is handed on: it may open a stream under the name of an old one.
+    if (lives > 0 && this.#tunnel.lives > lives) this.connections.peerRestarted()
     this.hasOpened = true
     this.#activeAtMs = nowMs
     this.#paths.selector.opened(path, nowMs)
@@ -248,6 +251,9 @@ export class TunnelPeer {
       case "Established":
         if (this.#tunnel.laterOnly) this.#context.laterOpened(this.#node)
         this.#reportEstablished(output)
+        return
+      case "PeerRestarted":
+        this.#context.report({ _tag: "PeerRestarted", peer: this.#node })
         return
       case "Desynchronised":
         return

@@ -9,6 +9,9 @@
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { TunnelKeys } from "./TunnelKeys.ts"
 
+/** What new keys mean: the first of all, new ones within a life of the peer, or the first of its next life. */
+export type Promotion = "first" | "renewal" | "restart"
+
 /** Mutable, owned by one tunnel. */
 export class KeyRing {
   #current: TunnelKeys | undefined
@@ -76,12 +79,19 @@ export class KeyRing {
     return true
   }
 
-  /** A frame has opened under this candidate: it becomes current, and older candidates are dropped. */
-  promote(keys: TunnelKeys, nowMs: number): void {
-    this.#previous = this.#current === undefined ? undefined : { keys: this.#current, untilMs: nowMs + OVERLAP_MS }
+  /**
+   * A frame has opened under this candidate and the given nonce prefix: it becomes current, and older candidates are
+   * dropped. The keys before go on opening what is under way, unless they belong to a life of the peer that has ended.
+   */
+  promote(keys: TunnelKeys, prefix: number, nowMs: number): Promotion {
+    const promotion = this.#judge(keys, prefix)
+    const before = promotion === "renewal" ? this.#current : undefined
+    this.#previous = before === undefined ? undefined : { keys: before, untilMs: nowMs + OVERLAP_MS }
+    keys.isConfirmed = true
     this.#current = keys
     this.#candidates = this.#candidates.slice(this.#candidates.indexOf(keys) + 1)
     this.#arrange()
+    return promotion
   }
 
   /** Our own key is another one: what was agreed with the old one still opens, but is never offered again. */
@@ -94,6 +104,17 @@ export class KeyRing {
     if (this.#previous === undefined || nowMs < this.#previous.untilMs) return
     this.#previous = undefined
     this.#arrange()
+  }
+
+  /**
+   * A peer of ours keeps its nonce prefix when it renews its keys; the reference never renews them. So new keys with a new
+   * prefix are a new life. Keys that were current before are not: they come back when an old key exchange is replayed.
+   */
+  #judge(keys: TunnelKeys, prefix: number): Promotion {
+    const current = this.#current
+    if (current === undefined) return "first"
+    const isSameLife = keys.isConfirmed || Bytes.equals(current.peerKey, keys.peerKey) || current.hasOpenedUnder(prefix)
+    return isSameLife ? "renewal" : "restart"
   }
 
   #arrange(): void {

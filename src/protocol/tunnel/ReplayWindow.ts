@@ -40,6 +40,11 @@ export class ReplayWindows {
   /** Most recently used first. */
   readonly #windows: Array<{ readonly prefix: number; readonly window: ReplayWindow }> = []
 
+  /** Whether a counter was recorded under this prefix, unless that is too long ago. */
+  has(prefix: number): boolean {
+    return this.#windows.some((entry) => entry.prefix === prefix)
+  }
+
   /** Records a counter under its prefix; see `ReplayWindow.accept`. */
   accept(prefix: number, counter: number): boolean {
     const [newest] = this.#windows

@@ -43,6 +43,9 @@ export class Tunnel {
   #establishedAtMs = Number.NEGATIVE_INFINITY
   #renewAtMs = Number.POSITIVE_INFINITY
   #isRenewalAsked = false
+  #lives = 0
+  /** Ours for this life, whatever the keys: by it the peer tells a renewal from a restart. */
+  #prefixes: Uint8Array | undefined
   #outputs: Array<Output> = []
 
   constructor(options: {
@@ -81,6 +84,11 @@ export class Tunnel {
   /** True once the later generation has opened; to be kept with the peer's identity. */
   get laterOnly(): boolean {
     return this.#schemes.laterOnly
+  }
+
+  /** How many lives of the peer have opened a frame here: one more after each restart of it. */
+  get lives(): number {
+    return this.#lives
   }
 
   /** What the peer announced; `undefined` for a peer to be treated as the reference. */
@@ -180,7 +188,7 @@ export class Tunnel {
         // Judged only now: nothing that could have been forged may move a window or promote a candidate.
         if (!PacketSource.isFrom(packet, this.#peer)) return this.#drop("foreignSource")
         if (!keys.accept(scheme, prefix, counter)) return this.#drop("replayed")
-        this.#opened(keys, scheme, path, nowMs)
+        this.#opened(keys, scheme, prefix, path, nowMs)
         return packet
       }
     }
@@ -214,7 +222,9 @@ export class Tunnel {
 
   #makeKeys(exchange: VerifiedExchange): TunnelKeys {
     const { keyLifetimeFrames } = this.#config
-    const keys = new TunnelKeys({ ...exchange, self: this.#self, peer: this.#peer, lifetimeFrames: keyLifetimeFrames })
+    this.#prefixes ??= Bytes.copy(exchange.randomPrefixes)
+    const own = { self: this.#self, peer: this.#peer, randomPrefixes: this.#prefixes }
+    const keys = new TunnelKeys({ ...exchange, ...own, lifetimeFrames: keyLifetimeFrames })
     // The same key of the peer is the same process, which speaks as it did; after a restart it may be another version.
     const current = this.#ring.current
     if (current !== undefined && Bytes.equals(current.peerKey, keys.peerKey)) keys.scheme = current.scheme
@@ -251,23 +261,24 @@ export class Tunnel {
     }
   }
 
-  #opened(keys: TunnelKeys, scheme: Scheme, path: Path, nowMs: number): void {
+  #opened(keys: TunnelKeys, scheme: Scheme, prefix: number, path: Path, nowMs: number): void {
     this.counters.opened += 1
     keys.lastOpenedAtMs = nowMs
     const isNewScheme = this.#schemes.opened(keys, scheme)
-    if (this.#ring.isCandidate(keys)) this.#promote(keys, scheme, path, nowMs)
+    if (this.#ring.isCandidate(keys)) this.#promote(keys, scheme, prefix, path, nowMs)
     else if (isNewScheme) this.#outputs.push({ _tag: "Established", scheme, path })
     // Frames that were under way before a change of keys say nothing about the keys of now.
     if (keys === this.#ring.current) this.#suspicion.opened()
   }
 
-  #promote(keys: TunnelKeys, scheme: Scheme, path: Path, nowMs: number): void {
-    const before = this.#ring.current
-    this.#ring.promote(keys, nowMs)
+  #promote(keys: TunnelKeys, scheme: Scheme, prefix: number, path: Path, nowMs: number): void {
+    const promotion = this.#ring.promote(keys, prefix, nowMs)
+    if (promotion !== "renewal") this.#lives += 1
     this.#exchange.stop()
     this.#establishedAtMs = nowMs
     this.#renewAtMs = nowMs + this.#config.keyLifetimeMs
-    this.#announcer.keysChanged(before !== undefined && Bytes.equals(before.peerKey, keys.peerKey))
+    this.#announcer.keysChanged(promotion === "renewal")
+    if (promotion === "restart") this.#outputs.push({ _tag: "PeerRestarted" })
     this.#outputs.push({ _tag: "Established", scheme, path })
     this.#flush(nowMs)
     this.#transmit(this.#announcement, nowMs)

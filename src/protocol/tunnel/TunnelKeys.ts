@@ -47,6 +47,8 @@ export class TunnelKeys {
   scheme: Scheme | undefined
   /** When the last frame opened; minus infinity before the first. */
   lastOpenedAtMs = Number.NEGATIVE_INFINITY
+  /** True once a frame has opened under these keys while they were a candidate. */
+  isConfirmed = false
   #sealedFrames = 0
   readonly #lifetimeFrames: number
   readonly #halves: Readonly<Record<Scheme, Half>>
@@ -85,6 +87,11 @@ export class TunnelKeys {
   /** Records the counter of a decrypted frame; false for a replay. */
   accept(scheme: Scheme, prefix: number, counter: number): boolean {
     return this.#halves[scheme].windows.accept(prefix, counter)
+  }
+
+  /** True if a frame of the peer has opened under this prefix. */
+  hasOpenedUnder(prefix: number): boolean {
+    return this.#halves.later.windows.has(prefix) || this.#halves.legacy.windows.has(prefix)
   }
 
   /** True for a prefix of ours: the frame is our own, sent back at us. */

@@ -17,5 +17,7 @@ export type Output =
   | { readonly _tag: "RenewAgreementKey" }
   /** A frame has opened under new keys, or for the first time in this generation; remember `laterOnly`. */
   | { readonly _tag: "Established"; readonly scheme: Scheme; readonly path: Path }
+  /** The packet that opened just now is the first of a new life of the peer: it has nothing of the old one any more. */
+  | { readonly _tag: "PeerRestarted" }
   /** The peer seems to have lost our keys; they stay in use until it has proven new ones. */
   | { readonly _tag: "Desynchronised" }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Queue } from "effect"
+import { Effect, Exit, Fiber, Queue, Scope } from "effect"
 import type { Connection, Listener } from "../../../src/actors/node/Node.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import { type Address, NodeId, Port } from "../../../src/protocol/wire/Address.ts"
@@ -208,6 +208,40 @@ describe("rule 5: nothing unauthenticated changes a session", () => {
         yield* exchange(stream, accepted)
 
         assert.strictEqual(b.address.node, first.address.node)
+      })
+    )
+  )
+})
+
+describe("a peer that begins a new life", () => {
+  it.effect("is reported at its first packet, and its old streams end with that reason", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const net = yield* NodeNet.make({ link: { delayMs: 5 } })
+        const a = yield* net.node(A)
+        const identity = NativeCrypto.crypto.signingKey()
+        const start = Effect.fnUntraced(function* () {
+          const b = yield* net.node(B, { identity })
+          yield* NodeNet.pinEachOther(a, b)
+          return [b, yield* b.node.listen(PORT)] as const
+        })
+        // As in a crash, nobody hears of the end of the first life.
+        const crashing = yield* Scope.make()
+        const [first, listener] = yield* Scope.provide(start(), crashing)
+        const [stream] = yield* connect(a, first, listener)
+        const reading = yield* Effect.forkScoped(Effect.flip(stream.read))
+        net.network.partition([A], [B])
+        yield* Scope.close(crashing, Exit.void)
+        net.network.heal()
+
+        const [second] = yield* start()
+        assert.isUndefined(reading.pollUnsafe())
+        yield* Effect.ignore(second.node.ping(a.address, 2_000))
+        const failure = yield* Fiber.join(reading)
+
+        assert.deepInclude(failure, { _tag: "ConnectionReset", reason: "PeerRestarted" })
+        assert.deepInclude(a.events, { _tag: "PeerRestarted", peer: second.address.node })
+        assert.isFalse(second.events.some((event) => event._tag === "PeerRestarted"))
       })
     )
   )

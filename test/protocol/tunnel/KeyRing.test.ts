@@ -16,6 +16,8 @@ const make = (peerKey: number): TunnelKeys =>
     lifetimeFrames: 100
   })
 
+const PREFIX = 0x80000001
+const OTHER_PREFIX = 0x80000002
 const names = (ring: KeyRing): ReadonlyArray<number> => ring.inUse.map(({ peerKey }) => peerKey[0]!)
 
 describe("KeyRing", () => {
@@ -27,7 +29,7 @@ describe("KeyRing", () => {
     ring.offer(two)
     assert.strictEqual(ring.sending, two)
 
-    ring.promote(one, 0)
+    ring.promote(one, PREFIX, 0)
     ring.offer(three)
 
     assert.strictEqual(ring.sending, one)
@@ -41,7 +43,7 @@ describe("KeyRing", () => {
     for (const keys of offered) ring.offer(keys)
     assert.deepStrictEqual(names(ring), [4, 3])
 
-    ring.promote(offered[3]!, 0)
+    ring.promote(offered[3]!, PREFIX, 0)
     assert.deepStrictEqual(names(ring), [4])
   })
 
@@ -49,9 +51,10 @@ describe("KeyRing", () => {
     const ring = new KeyRing()
     const [one, two] = [make(1), make(2)]
     ring.offer(one)
-    ring.promote(one, 0)
+    ring.promote(one, PREFIX, 0)
+    one.accept("later", PREFIX, 1)
     ring.offer(two)
-    ring.promote(two, 1000)
+    ring.promote(two, PREFIX, 1000)
     assert.deepStrictEqual(names(ring), [2, 1])
     assert.strictEqual(ring.deadlineMs, 1000 + OVERLAP_MS)
 
@@ -62,12 +65,32 @@ describe("KeyRing", () => {
     assert.strictEqual(ring.deadlineMs, Number.POSITIVE_INFINITY)
   })
 
+  it("drops the previous keys at once when the peer draws a new prefix with its new key: it has begun a new life", () => {
+    const ring = new KeyRing()
+    const [one, two, three] = [make(1), make(2), make(3)]
+    const promotions = [one, two, three, one].map((keys, index) => {
+      const prefix = keys === three ? OTHER_PREFIX : PREFIX
+      ring.offer(keys)
+      const promotion = ring.promote(keys, prefix, index)
+      keys.accept("later", prefix, index + 1)
+      return [promotion, names(ring)]
+    })
+
+    assert.deepStrictEqual(promotions, [
+      ["first", [1]],
+      ["renewal", [2, 1]],
+      ["restart", [3]],
+      // Nothing new: somebody has replayed an old key exchange.
+      ["renewal", [1, 3]]
+    ])
+  })
+
   it("finds the keys of an old agreement again, and brings them back as a candidate, once", () => {
     const ring = new KeyRing()
     const [one, two] = [make(1), make(2)]
     for (const keys of [one, two]) {
       ring.offer(keys)
-      ring.promote(keys, 0)
+      ring.promote(keys, PREFIX, 0)
     }
 
     assert.strictEqual(ring.find(new Uint8Array(32).fill(1)), one)

@@ -215,17 +215,19 @@ describe("Tunnel", () => {
       assert.strictEqual(a.tunnel.deadlineMs, dayMs)
       run(b, dayMs - 1)
       run(a, dayMs - 1)
-      const before = prefixOf(sendAndTake(a, dayMs - 1))
+      for (let packet = 0; packet < 20; packet++) sendAndTake(a, dayMs - 1)
+      const before = sendAndTake(a, dayMs - 1)
 
       a.timeout(dayMs)
       assert.deepStrictEqual(a.takeEvents(), ["RenewAgreementKey", "SendKeyExchange"])
       const [exchange] = a.take()
-      assert.strictEqual(prefixOf(sendAndTake(a, dayMs)), before)
+      assert.strictEqual(counterOf(sendAndTake(a, dayMs)), counterOf(before) + 1)
       b.receive(exchange!.bytes, pathOf(a), dayMs)
       settle(a, b, dayMs)
       const after = sendAndTake(a, dayMs)
 
-      assert.notStrictEqual(prefixOf(after), before)
+      assert.isBelow(counterOf(after), counterOf(before), "another key, counted from 1")
+      assert.strictEqual(prefixOf(after), prefixOf(before), "still the same life")
       b.receive(after.bytes, pathOf(a), dayMs)
       assert.strictEqual(b.delivered.at(-1), "x")
     })
@@ -342,6 +344,85 @@ describe("Tunnel", () => {
       assert.deepStrictEqual(a.takeEvents(), ["Desynchronised", "SendKeyExchange"])
       a.send("x", 23_000)
       assert.deepStrictEqual(kinds(a.take()).slice(-2), ["KeyExchange", "KeyRequest"])
+    })
+  })
+
+  describe("a peer that begins a new life", () => {
+    const restartsOf = (station: Station) => station.takeEvents().filter((event) => event === "PeerRestarted").length
+
+    it("is noticed by the first packet that opens, and no packet of its old life opens from then on", () => {
+      const [a, b] = established()
+      b.send("late", 9_000)
+      const [late] = b.take()
+      b.restart()
+      b.send("again", 10_000)
+      for (const { bytes } of b.take()) a.receive(bytes, pathOf(b), 10_000)
+      for (const { bytes } of a.take()) b.receive(bytes, pathOf(a), 10_000)
+      assert.strictEqual(a.tunnel.lives, 1)
+
+      const opened = a.tunnel.counters.opened
+      for (const { bytes } of b.take()) {
+        a.receive(bytes, pathOf(b), 10_000)
+        assert.strictEqual(a.tunnel.lives, a.tunnel.counters.opened > opened ? 2 : 1)
+      }
+      a.receive(late!.bytes, pathOf(b), 10_000)
+
+      assert.deepStrictEqual([a.delivered, restartsOf(a), restartsOf(b)], [["again"], 1, 0])
+    })
+
+    it("is not seen in the renewal of keys, by either side or by both at once", () => {
+      const [a, b] = established()
+      for (const [round, renewing] of [[a], [b], [a, b]].entries()) {
+        const nowMs = 100_000 * (round + 1)
+        for (const station of renewing) station.renew(nowMs)
+        for (const station of renewing) station.flush(nowMs)
+        settle(a, b, nowMs)
+        a.send(`a${round}`, nowMs)
+        b.send(`b${round}`, nowMs)
+        settle(a, b, nowMs)
+        assert.deepStrictEqual([a.delivered.at(-1), b.delivered.at(-1)], [`b${round}`, `a${round}`])
+      }
+
+      assert.deepStrictEqual([a, b].map(restartsOf), [0, 0])
+    })
+
+    it("is seen in a reference too, which draws a new prefix with its new key", () => {
+      const [a, b] = established({}, { only: "legacy" })
+      b.restart()
+      b.send("again", 10_000)
+      settle(a, b, 10_000)
+
+      assert.deepStrictEqual([a.delivered, a.tunnel.lives, restartsOf(a)], [["again"], 2, 1])
+    })
+
+    it("is not seen in a reference that starts over with a new prefix under the same key (wire §6.3)", () => {
+      const [a, b] = established()
+      const key = a.agreement.agree(b.agreement.publicKey)!
+      a.receive(b.sealBySelf(key, 0x90000000, 1, b.packet("x")), pathOf(b), 20)
+
+      assert.deepStrictEqual([a.delivered, restartsOf(a)], [["x"], 0])
+    })
+
+    it("is not seen in keys of an old life that come back by a replay, nor in the true ones after them", () => {
+      const [a, b] = established()
+      const old = b.keyExchange()
+      b.send("withheld", 10)
+      const [withheld] = b.take()
+      b.restart()
+      b.tunnel.connect(10_000)
+      b.flush(10_000)
+      settle(a, b, 10_000)
+      assert.strictEqual(restartsOf(a), 1)
+
+      a.receive(old, pathOf(b), 80_000)
+      a.receive(withheld!.bytes, pathOf(b), 80_000)
+      for (let nowMs = 80_000; nowMs < 100_000; nowMs += 500) {
+        a.send("x", nowMs)
+        b.send(`${nowMs}`, nowMs)
+        settle(a, b, nowMs)
+      }
+
+      assert.deepStrictEqual([a.delivered.at(-1), restartsOf(a)], ["99500", 0])
     })
   })
 
