@@ -48,6 +48,8 @@ export class End {
   isReading = true
   keepsReceived = true
   wantsClose = false
+  /** Ends its direction only, once everything is written. */
+  wantsEnd = false
   /** When the link towards the other end is free again. */
   linkFreeAtMs = 0
 
@@ -113,6 +115,10 @@ export class StreamPair {
     if (end.outgoing.length > 0) {
       const accepted = connection.write(end.outgoing, this.nowMs)
       end.outgoing = end.outgoing.subarray(accepted)
+    }
+    if (end.wantsEnd && end.outgoing.length === 0) {
+      end.wantsEnd = false
+      connection.end(this.nowMs)
     }
     if (end.wantsClose && end.outgoing.length === 0) {
       end.wantsClose = false

@@ -1,8 +1,12 @@
 /**
- * Ending a stream (wire §9.4): by a FIN in each direction, by a reset, or because the peer is given up. It decides when our
- * FIN may leave and when the peer's has been reached; what is still unsent or expected then, it drops.
+ * Ending a stream (wire §9.4, §17): by a FIN in each direction, by a reset, or because the peer is given up. It decides when
+ * our FIN may leave and when the peer's has been reached; what is still unsent or expected then, it drops.
+ *
+ * A FIN of a peer that announced half-close ends its direction only, one of any other peer both. Ours is the same segment
+ * for both kinds: the answer tells how it was taken, an acknowledgement (the peer may go on) or a FIN (it does not).
  */
 import { Flag, type Segment } from "../wire/Packet.ts"
+import * as ResetReason from "../wire/ResetReason.ts"
 import type { ConnectionFailure } from "./ConnectionState.ts"
 import { FinExchange } from "./FinExchange.ts"
 import type { Handshake } from "./Handshake.ts"
@@ -24,7 +28,10 @@ export class Closing {
   /** When our direction was ended, while what was written is still being delivered. */
   #closeAtMs = Number.POSITIVE_INFINITY
   #finPosition = 0
-  #isResetDue = false
+  /** Nobody will read what still comes, and until when the peer's end is waited for all the same. */
+  #isReaderGone = false
+  #orphanUntilMs = Number.POSITIVE_INFINITY
+  #resetDue: ResetReason.ResetReason | undefined = undefined
 
   constructor(config: StreamConfig, lifecycle: Lifecycle, handshake: Handshake, sender: Sender, receiver: Receiver) {
     this.#config = config
@@ -37,7 +44,7 @@ export class Closing {
 
   /** The peer must still be told that the stream is gone. */
   get isResetDue(): boolean {
-    return this.#isResetDue
+    return this.#resetDue !== undefined
   }
 
   /** Nothing that comes from the peer belongs to its data any more. */
@@ -47,30 +54,39 @@ export class Closing {
 
   /** When `timeout` and `drain` must look again. */
   get deadlineMs(): number {
-    return Math.min(this.#fins.deadlineMs, this.#lingerUntilMs)
+    return Math.min(this.#fins.deadlineMs, this.#lingerUntilMs, this.#orphanUntilMs)
   }
 
   /** Ends our direction: what was written is delivered first, then FIN. A dial in progress is given up. */
-  close(nowMs: number): void {
+  end(nowMs: number): void {
     if (!this.#lifecycle.canWrite) return this.#lifecycle.step("Close")
     const isDialing = this.#lifecycle.state === "synSent"
     this.#lifecycle.step("Close")
     this.#closeAtMs = nowMs
     if (!isDialing) return
     // The peer may have taken the SYN without our knowing; without a reset it would keep its end for minutes.
-    this.#isResetDue = true
+    this.#resetDue = "Aborted"
     this.#clear()
   }
 
+  /** The same, and nobody reads any more: a peer that goes on sending is told so. */
+  close(nowMs: number): void {
+    this.#isReaderGone = true
+    this.end(nowMs)
+    this.#abandon(nowMs)
+  }
+
   /** Ends both directions now; what is unsent is lost. The peer is told by RST if it may still believe in the stream. */
-  abort(error: ConnectionFailure): void {
+  abort(error: ConnectionFailure, reason: ResetReason.ResetReason): void {
     const { state } = this.#lifecycle
     if (state === "closed" || state === "listen") this.#lifecycle.step("Abort")
-    else this.#fail(error, state !== "timeWait")
+    else this.#fail(error, state === "timeWait" ? undefined : reason)
   }
 
   /** wire §10.7: the peer is silent. Closed with FIN, in case it lives and only its acknowledgements are lost. */
   giveUp(nowMs: number): void {
+    // It is told the truth where it understands it: that this is not the end of our data.
+    if (this.#config.hasResetReasons) return this.abort("Timeout", "Timeout")
     this.#lifecycle.fail("Timeout")
     this.#sender.clear()
     this.#lifecycle.step("Close")
@@ -78,8 +94,9 @@ export class Closing {
     if (this.#fins.isFinSent) this.#finish(nowMs)
   }
 
-  /** wire §9.2: a SYN in TIME_WAIT is for a new stream. This one goes at once, so that the next repeat finds the place free. */
-  makeWay(): void {
+  /** A SYN for a new stream on the same ports (wire §9.2): this one goes without a word. */
+  supersede(): void {
+    if (this.#lifecycle.state !== "timeWait") return this.#fail("Restarted", undefined)
     this.#lifecycle.step("TimeWaitExpired")
     this.#clear()
   }
@@ -89,28 +106,47 @@ export class Closing {
     const isBare = (segment.flags & Flag.Ack) === 0
     const isTimeWait = this.#lifecycle.state === "timeWait"
     if (!isTimeWait && !this.#lifecycle.isSynchronized) return
-    const isOneSided = isBare && this.#config.isHalfClose && !isTimeWait
     const position = fromWire(segment.sequence, this.#receiver.buffer.next)
-    this.#fins.finReceived(position, isBare && !isOneSided, nowMs)
+    this.#fins.finReceived(position, isBare, nowMs)
     if (isTimeWait) this.#fins.answer(nowMs)
     // An answer to our own FIN: the peer sends nothing of what may still be missing.
-    else if (!isOneSided && this.#fins.isFinSent) this.#finish(nowMs)
+    else if (this.#fins.isFinSent && !(isBare && this.#fins.isOneSided)) this.#finishAt(position, nowMs)
     else if (this.#fins.isPeerEnded) this.#receiver.requestAck()
     else this.#endIfComplete(nowMs)
   }
 
   /** An RST. */
-  receiveReset(): void {
+  receiveReset(segment: Segment): void {
     const { state } = this.#lifecycle
     if (state === "closed" || state === "listen") return
-    this.#fail(state === "synSent" ? "Refused" : "Reset", false)
+    const reason = this.#config.hasResetReasons ? ResetReason.decode(segment.payload) : undefined
+    // It answers something older on the same ports: nothing of this stream but its SYN has left.
+    if (state === "synSent" && reason === "NoConnection") return
+    if (state === "synSent") return this.#fail("Refused", undefined, reason)
+    if (reason !== "NoConnection") return this.#fail("Reset", undefined, reason)
+    // The peer has forgotten the stream after its end; only our FIN had not heard of it.
+    const isOver = this.#fins.isFinSent && (this.#isReaderGone || this.#fins.isPeerEnded)
+    if (isOver) this.#leave(undefined)
+    else this.#fail("Restarted", undefined, reason)
   }
 
-  /** The sender has taken in an acknowledgement: with half-close it may be that of our FIN. */
+  /** The sender has taken in an acknowledgement: it may be that of our FIN. */
   acknowledged(nowMs: number): void {
-    if (!this.#fins.isFinSent || !this.#config.isHalfClose || !this.#sender.isAcknowledged) return
+    if (!this.#fins.isFinSent || this.#fins.isFinAnswered || !this.#sender.isAcknowledged) return
     this.#fins.finAnswered()
     if (this.#fins.isPeerEnded) this.#finish(nowMs)
+    else this.#abandon(nowMs)
+  }
+
+  /** Data that ends at `end`. False if it is not to be taken: it lies behind the peer's own end, or nobody will read it. */
+  admits(end: number): boolean {
+    if (this.#fins.isOneSided && end > (this.#fins.peerFinPosition ?? end)) {
+      this.abort("Violated", "ProtocolError")
+      return false
+    }
+    const isUnwanted = this.#orphanUntilMs < Number.POSITIVE_INFINITY && end > this.#receiver.buffer.next
+    if (isUnwanted) this.#leave("Closed")
+    return !isUnwanted && !this.#fins.isPeerEnded
   }
 
   /** The receiver has taken in data: the peer's FIN may have waited for it. */
@@ -120,20 +156,21 @@ export class Closing {
 
   /** Looks at the timers. */
   timeout(nowMs: number): void {
+    if (this.#orphanUntilMs <= nowMs) return this.#leave("Closed")
     for (let expiry = this.#fins.expire(nowMs); expiry !== "None"; expiry = this.#fins.expire(nowMs)) {
       if (expiry === "Truncated") {
         this.#lifecycle.fail("Truncated")
         this.#endPeer(nowMs)
-      } else if (expiry === "Unanswered") this.#finish(nowMs)
-      else if (expiry === "TimeWaitOver") this.makeWay()
+      } else if (expiry === "Unanswered") this.#unanswered(nowMs)
+      else if (expiry === "TimeWaitOver") this.supersede()
     }
   }
 
   /** Adds what tells the peer of the end, if it must leave now. */
   drain(out: Array<Segment>, nowMs: number): void {
-    if (this.#isResetDue) {
-      this.#isResetDue = false
-      out.push(Segments.reset)
+    if (this.#resetDue !== undefined) {
+      out.push(this.#config.hasResetReasons ? Segments.resetFor(this.#resetDue) : Segments.reset)
+      this.#resetDue = undefined
     }
     if (this.#lifecycle.state === "finWait" && !this.#fins.isFinSent) this.#finishSending(nowMs)
     if (this.#fins.isFinDue) {
@@ -150,10 +187,12 @@ export class Closing {
   #finishSending(nowMs: number): void {
     if (!this.#sender.isDrained) {
       if (nowMs < this.#lingerUntilMs) return
+      // A FIN would say that this was all.
+      if (this.#config.hasResetReasons) return this.#fail("Timeout", "Timeout")
       this.#lifecycle.fail("Timeout")
       this.#sender.clear()
     }
-    this.#finPosition = this.#config.isHalfClose ? this.#sender.takeFin() : this.#sender.next
+    this.#finPosition = this.#sender.takeFin()
     this.#fins.sendFin()
   }
 
@@ -161,6 +200,18 @@ export class Closing {
   get #lingerUntilMs(): number {
     if (this.#fins.isFinSent || this.#sender.isBlocked) return Number.POSITIVE_INFINITY
     return Math.max(this.#closeAtMs, this.#sender.progressAtMs) + this.#config.lingerMs
+  }
+
+  /** Our FIN is acknowledged, the peer goes on, and nobody reads it: it has a while to end by itself. */
+  #abandon(nowMs: number): void {
+    if (!this.#isReaderGone || !this.#fins.isFinAnswered || this.#lifecycle.state !== "finWait") return
+    this.#orphanUntilMs = Math.min(this.#orphanUntilMs, nowMs + this.#config.finWaitMs)
+  }
+
+  #unanswered(nowMs: number): void {
+    const isReaderWaiting = this.#config.isHalfClose && !this.#isReaderGone && !this.#fins.isPeerEnded
+    if (isReaderWaiting) this.abort("Timeout", "Timeout")
+    else this.#finish(nowMs)
   }
 
   #endIfComplete(nowMs: number): void {
@@ -174,11 +225,21 @@ export class Closing {
     this.#receiver.buffer.end()
     this.#fins.peerEnded()
     this.#lifecycle.endRead()
-    if (!this.#config.isHalfClose) return this.#finish(nowMs)
+    if (!this.#fins.isOneSided) return this.#finish(nowMs)
     this.#receiver.buffer.synchronize(this.#receiver.buffer.next + 1)
     this.#receiver.requestAck()
     this.#lifecycle.step("FinReceived")
-    if (this.#fins.isFinSent && this.#sender.isAcknowledged) this.#finish(nowMs)
+    if (!this.#fins.isFinSent || !this.#sender.isAcknowledged) return
+    // In TIME_WAIT nothing is acknowledged any more, so that a FIN|ACK says it.
+    this.#fins.wantAnswer()
+    this.#finish(nowMs)
+  }
+
+  /** The peer has ended both directions at a position; a reader who misses something before it must hear of that. */
+  #finishAt(position: number, nowMs: number): void {
+    if (!this.#isReaderGone && !this.#fins.isPeerEnded && this.#receiver.buffer.completeEnd < position)
+      this.#lifecycle.fail("Truncated")
+    this.#finish(nowMs)
   }
 
   /** Both directions have ended. */
@@ -188,12 +249,18 @@ export class Closing {
     this.#lifecycle.endRead()
     this.#sender.clear()
     this.#closeAtMs = Number.POSITIVE_INFINITY
+    this.#orphanUntilMs = Number.POSITIVE_INFINITY
     this.#fins.enterTimeWait(nowMs)
   }
 
-  #fail(error: ConnectionFailure, isResetDue: boolean): void {
-    this.#lifecycle.fail(error)
-    this.#isResetDue = isResetDue
+  #fail(error: ConnectionFailure, resetDue: ResetReason.ResetReason | undefined, peer?: ResetReason.ResetReason): void {
+    this.#lifecycle.fail(error, peer)
+    this.#leave(resetDue)
+  }
+
+  /** The stream is gone. */
+  #leave(resetDue: ResetReason.ResetReason | undefined): void {
+    this.#resetDue = resetDue
     this.#lifecycle.step("Abort")
     this.#clear()
   }
@@ -203,5 +270,6 @@ export class Closing {
     this.#sender.clear()
     this.#fins.clear()
     this.#closeAtMs = Number.POSITIVE_INFINITY
+    this.#orphanUntilMs = Number.POSITIVE_INFINITY
   }
 }

@@ -7,6 +7,7 @@
  * owner: the packet path allocates one object per segment and no closure.
  */
 import { Flag, type Segment } from "../wire/Packet.ts"
+import type { ResetReason } from "../wire/ResetReason.ts"
 import { Closing } from "./Closing.ts"
 import type * as ConnectionState from "./ConnectionState.ts"
 import * as ConnectionStats from "./ConnectionStats.ts"
@@ -21,6 +22,7 @@ import type { StreamConfig } from "./StreamConfig.ts"
 
 /** A stream of our own choosing (`dialing`) or a peer's (`listening`). */
 export class Connection {
+  readonly #config: StreamConfig
   readonly #lifecycle = new Lifecycle()
   readonly #sender: Sender
   readonly #receiver: Receiver
@@ -29,6 +31,7 @@ export class Connection {
   readonly #closing: Closing
 
   private constructor(config: StreamConfig, initialSequence: number, nowMs: number) {
+    this.#config = config
     this.#sender = new Sender(config, initialSequence >>> 0)
     this.#receiver = new Receiver(config)
     this.#liveness = new Liveness(config.keepaliveMs, config.idleMs, nowMs)
@@ -58,6 +61,11 @@ export class Connection {
   /** Why it failed; `undefined` while it lives and after an ordinary end. */
   get error(): ConnectionState.ConnectionFailure | undefined {
     return this.#lifecycle.error
+  }
+
+  /** What the peer gave as the reason of its reset, if it did. */
+  get peerReason(): ResetReason | undefined {
+    return this.#lifecycle.peerReason
   }
 
   /** Nothing is left to send, to answer or to wait for. What has been received can still be read. */
@@ -100,15 +108,20 @@ export class Connection {
     return ConnectionStats.make(this.#lifecycle.state, this.#sender, this.#receiver)
   }
 
+  /** Whether this SYN begins another stream on the same ports; `receive` then ends this one, and the owner starts that one. */
+  isSupersededBy(syn: Segment, nowMs: number): boolean {
+    return this.#handshake.isSupersededBy(syn, nowMs)
+  }
+
   /** One segment of this stream arrived. Its payload is kept, not copied. What a state does not expect is ignored. */
   receive(segment: Segment, nowMs: number): void {
     const { flags } = segment
     if ((flags & Flag.Syn) !== 0) {
       if ((flags & Flag.Ack) !== 0) this.#handshake.receiveSynAck(segment, nowMs)
-      else if (this.#lifecycle.state === "timeWait") this.#closing.makeWay()
+      else if (this.isSupersededBy(segment, nowMs)) this.#closing.supersede()
       else this.#handshake.receiveSyn(segment, nowMs)
     } else if ((flags & Flag.Fin) !== 0) this.#closing.receiveFin(segment, nowMs)
-    else if ((flags & Flag.Rst) !== 0) this.#closing.receiveReset()
+    else if ((flags & Flag.Rst) !== 0) this.#closing.receiveReset(segment)
     else if ((flags & Flag.Ack) !== 0) this.#receiveAck(segment, nowMs)
   }
 
@@ -116,10 +129,10 @@ export class Connection {
   timeout(nowMs: number): void {
     const { state } = this.#lifecycle
     if (state === "closed" || state === "listen") return
-    if (!this.#handshake.timeout(nowMs)) return this.#closing.abort("Timeout")
+    if (!this.#handshake.timeout(nowMs)) return this.#closing.abort("Timeout", "Timeout")
     this.#closing.timeout(nowMs)
     if (!this.#lifecycle.isSynchronized) return
-    if (!this.#sender.timeout(nowMs)) return this.#closing.abort("Timeout")
+    if (!this.#sender.timeout(nowMs)) return this.#closing.abort("Timeout", "Timeout")
     if (this.#liveness.isIdle(nowMs)) {
       this.#liveness.heard(nowMs)
       this.#closing.giveUp(nowMs)
@@ -131,14 +144,32 @@ export class Connection {
     return this.#lifecycle.canWrite ? this.#sender.write(bytes, nowMs) : 0
   }
 
-  /** Ends our direction: what was written is delivered first, then FIN. A dial in progress is given up. Idempotent. */
+  /**
+   * Ends our direction: what was written is delivered first, then FIN. A dial in progress is given up. Reading goes on if
+   * the peer announced half-close; any other peer ends its direction, too. Idempotent.
+   */
+  end(nowMs: number): void {
+    this.#closing.end(nowMs)
+  }
+
+  /** `end`, and nobody will read any more: a peer that still sends, or does not end for `finWaitMs`, is reset. Idempotent. */
   close(nowMs: number): void {
     this.#closing.close(nowMs)
   }
 
   /** Ends both directions now; what is unsent is lost, and the peer is told by RST. Idempotent. */
-  reset(): void {
-    this.#closing.abort("Aborted")
+  reset(reason: ResetReason = "Aborted"): void {
+    this.#closing.abort("Aborted", reason)
+  }
+
+  /** The peer may have forgotten the stream: an acknowledgement makes it say so, if it announced that it does. */
+  challenge(): void {
+    if (this.#lifecycle.isSynchronized) this.#receiver.requestAck()
+  }
+
+  /** The peer has forgotten the stream: it fails at once, without a word to a peer that would not understand it. */
+  peerRestarted(): void {
+    if (this.#lifecycle.isSynchronized) this.#closing.supersede()
   }
 
   /** The next delivered segment's bytes, unsplit and unmerged; `undefined` if none waits. Opens the window. */
@@ -167,6 +198,7 @@ export class Connection {
   }
 
   #receiveAck(segment: Segment, nowMs: number): void {
+    if (this.#lifecycle.state === "synSent" && this.#isForeign(segment)) return this.#handshake.challenge()
     if (!this.#lifecycle.isSynchronized) return
     const isOpening = this.#lifecycle.state === "synReceived"
     if (isOpening && !this.#handshake.receiveAck(segment, nowMs)) return
@@ -178,10 +210,15 @@ export class Connection {
     if (blocks.length > 0) return
     if (segment.payload.length === 0) {
       if (outcome === "Unchanged" && !isOpening) this.#receiver.probed(nowMs)
-    } else if (!this.#closing.isPeerEnded) {
+    } else if (this.#closing.admits(position + segment.payload.length)) {
       this.#receiver.receive(position, segment.payload, nowMs)
       this.#closing.received(nowMs)
     }
+  }
+
+  /** An acknowledgement of what a dial never sent; only a peer that announced resets in answer to it takes ours well. */
+  #isForeign({ acknowledgement }: Segment): boolean {
+    return this.#config.hasResetReasons && acknowledgement !== (this.#sender.start + 1) >>> 0
   }
 }
 

@@ -24,8 +24,9 @@ export type ConnectionState =
 /**
  * Why a stream ended otherwise than by its end. Refused: a reset answered the SYN. Reset: a reset came later. Timeout: the
  * peer was silent too long. Aborted: `reset` was called. Truncated: the peer's end came, data before it never did.
+ * Restarted: the peer does not know the stream any more. Violated: the peer sent data behind its own end.
  */
-export type ConnectionFailure = "Refused" | "Reset" | "Timeout" | "Aborted" | "Truncated"
+export type ConnectionFailure = "Refused" | "Reset" | "Timeout" | "Aborted" | "Truncated" | "Restarted" | "Violated"
 
 /** What moves it. `FinReceived` is the peer's FIN in order with half-close; `Finished` means both directions ended. */
 export type ConnectionInput =

@@ -1,6 +1,7 @@
 /**
  * The two FINs of a stream and their timers, without the FIN storm (wire §9.4). Our FIN is repeated until any FIN answers
- * it; the peer's FIN waits for the data before it; a bare FIN is answered by one FIN|ACK, a FIN|ACK by nothing.
+ * it; the peer's FIN waits for the data before it; a bare FIN is answered by one FIN|ACK, a FIN|ACK by nothing. With a peer
+ * that announced half-close (wire §17) an acknowledgement answers a FIN, and the other direction goes on.
  */
 import type { StreamConfig } from "./StreamConfig.ts"
 
@@ -18,6 +19,9 @@ export class FinExchange {
   #peerFinPosition: number | undefined = undefined
   #holdUntilMs = Number.POSITIVE_INFINITY
   #isPeerEnded = false
+  #isOneSided = false
+  #isFinAnswered = false
+  #ownFinAtMs = Number.POSITIVE_INFINITY
   #isAnswerWanted = false
   #isAnswerDue = false
   #answeredAtMs = Number.NEGATIVE_INFINITY
@@ -32,6 +36,16 @@ export class FinExchange {
   /** Our FIN has left at least once. */
   get isFinSent(): boolean {
     return this.#isFinSent
+  }
+
+  /** The peer has acknowledged our FIN. */
+  get isFinAnswered(): boolean {
+    return this.#isFinAnswered
+  }
+
+  /** The peer's FIN ended its direction only. */
+  get isOneSided(): boolean {
+    return this.#isOneSided
   }
 
   /** Our FIN must leave now. */
@@ -73,33 +87,45 @@ export class FinExchange {
   /** Our FIN has left; the next repeat is due after twice the time. */
   finSent(nowMs: number): void {
     this.#isFinDue = false
-    this.#finAtMs = nowMs + this.#config.finRetryMs * 2 ** this.#finsSent
+    const delayMs = this.#config.finRetryMs * 2 ** Math.min(this.#finsSent, DOUBLINGS_MAX)
+    this.#finAtMs = nowMs + Math.min(this.#config.retransmitMaxMs, delayMs)
     this.#finsSent += 1
+    this.#ownFinAtMs = Math.min(this.#ownFinAtMs, nowMs)
     this.#firstFinAtMs = Math.min(this.#firstFinAtMs, nowMs)
   }
 
-  /** Our FIN has been answered. */
+  /** Our FIN has been answered, or needs no answer any more. */
   finAnswered(): void {
+    this.#isFinAnswered = true
     this.#isFinDue = false
     this.#finAtMs = Number.POSITIVE_INFINITY
   }
 
   /**
    * A FIN arrived; a bare one wants an answer, a FIN|ACK must never get one and shows that the peer needs none. Only the
-   * first one's position counts: a later one cannot make the stream longer.
+   * first one counts: a later one can neither make the stream longer nor change what it ends. A peer that half-closes
+   * repairs what is missing before its FIN, and is waited for as long as for any repair.
    */
   finReceived(position: number, isBare: boolean, nowMs: number): void {
-    this.#isAnswerWanted = isBare
     this.#firstFinAtMs = Math.min(this.#firstFinAtMs, nowMs)
-    if (this.#peerFinPosition !== undefined) return
-    this.#peerFinPosition = position
-    this.#holdUntilMs = nowMs + this.#config.finHoldMs
+    if (this.#peerFinPosition === undefined) {
+      this.#peerFinPosition = position
+      this.#isOneSided = isBare && this.#config.isHalfClose
+      this.#holdUntilMs = nowMs + (this.#isOneSided ? this.#config.giveUpMs : this.#config.finHoldMs)
+    }
+    // One that ended a direction only is acknowledged like data, until there is nothing left to acknowledge with.
+    this.#isAnswerWanted = isBare && (!this.#isOneSided || this.#timeWaitUntilMs < Number.POSITIVE_INFINITY)
   }
 
   /** The data before the peer's FIN is complete, or not waited for any more. */
   peerEnded(): void {
     this.#isPeerEnded = true
     this.#holdUntilMs = Number.POSITIVE_INFINITY
+  }
+
+  /** The peer's FIN ended its direction only, but it was the second: what follows must answer it. */
+  wantAnswer(): void {
+    this.#isAnswerWanted = true
   }
 
   /** Lets one FIN|ACK leave if a bare FIN has come, unless one has just left: copies of a FIN in a burst are one FIN. */
@@ -139,11 +165,20 @@ export class FinExchange {
     if (this.#holdUntilMs <= nowMs) return "Truncated"
     if (this.#finAtMs > nowMs) return "None"
     this.#finAtMs = Number.POSITIVE_INFINITY
-    if (this.#finsSent > this.#config.finRetriesMax) return "Unanswered"
+    if (this.#isGivenUp(nowMs)) return "Unanswered"
     this.#isFinDue = true
     return "SendFin"
   }
+
+  /** A FIN that ends one direction only is repeated like data: who reads on must not take silence for an end. */
+  #isGivenUp(nowMs: number): boolean {
+    if (this.#config.isHalfClose) return nowMs - this.#ownFinAtMs >= this.#config.giveUpMs
+    return this.#finsSent > this.#config.finRetriesMax
+  }
 }
+
+/** The interval has long reached its limit. */
+const DOUBLINGS_MAX = 16
 
 /** A FIN that was answered late leaves the other end's repeats to be answered, too. */
 const TIME_WAIT_MS_MIN = 1_000

@@ -2,27 +2,25 @@
  * The two windows of a stream (wire §10.3). A window counts segments: a slot is one segment whatever its size. Both
  * classes are mutable inside the sender or receiver that owns them.
  */
+import type { StreamConfig } from "./StreamConfig.ts"
 
 /** What a passed probe deadline asks for: an empty ACK, or one segment beyond the window. */
 export type Probe = "None" | "Empty" | "Data"
 
+/** What of the configuration this needs. */
+export type SendWindowConfig = Pick<StreamConfig, "peerSlotBytes" | "isZeroWindowClosed" | "probeMinMs" | "probeMaxMs">
+
 /** The peer's receive window as the sender sees it, and the probes while it is closed. */
 export class SendWindow {
-  readonly #slotBytes: number
-  readonly #isZeroClosed: boolean
-  readonly #probeMinMs: number
-  readonly #probeMaxMs: number
+  readonly #config: SendWindowConfig
   #segments = 1
   /** Sequence position of the segment that gave the window, against older ones (RFC 9293 §3.10.7.4 SND.WL1). */
   #setBySequence = Number.NEGATIVE_INFINITY
   #probeAtMs = Number.POSITIVE_INFINITY
   #probes = 0
 
-  constructor(slotBytes: number, isZeroClosed: boolean, probeMinMs: number, probeMaxMs: number) {
-    this.#slotBytes = slotBytes
-    this.#isZeroClosed = isZeroClosed
-    this.#probeMinMs = probeMinMs
-    this.#probeMaxMs = probeMaxMs
+  constructor(config: SendWindowConfig) {
+    this.#config = config
   }
 
   /** What the peer last advertised, as far as it is believed. */
@@ -41,14 +39,14 @@ export class SendWindow {
    */
   update(segments: number, sequence: number, isAdvance: boolean): void {
     if (!isAdvance && sequence < this.#setBySequence) return
-    if (segments === 0 && !isAdvance && !this.#isZeroClosed) return
+    if (segments === 0 && !isAdvance && !this.#config.isZeroWindowClosed) return
     this.#setBySequence = sequence
     this.#segments = segments
   }
 
   /** One more segment fits beside what is unacknowledged, in slots and in bytes (sacked segments take slots, too). */
   canSend(unackedSegments: number, unackedBytes: number, bytes: number): boolean {
-    return unackedSegments < this.#segments && unackedBytes + bytes <= this.#segments * this.#slotBytes
+    return unackedSegments < this.#segments && unackedBytes + bytes <= this.#segments * this.#config.peerSlotBytes
   }
 
   /** The window, and nothing else, holds data back (or the peer holds it and does not acknowledge it). */
@@ -74,7 +72,7 @@ export class SendWindow {
   }
 
   #intervalMs(): number {
-    return Math.min(this.#probeMaxMs, this.#probeMinMs * 2 ** Math.min(this.#probes, DOUBLINGS_MAX))
+    return Math.min(this.#config.probeMaxMs, this.#config.probeMinMs * 2 ** Math.min(this.#probes, DOUBLINGS_MAX))
   }
 }
 

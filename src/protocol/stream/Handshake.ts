@@ -26,6 +26,13 @@ export class Handshake {
   #nextAtMs = Number.POSITIVE_INFINITY
   #failsAtMs = Number.POSITIVE_INFINITY
   #isDue = false
+  /** The peer holds something else for these ports: it is told to forget that, once until the timer repeats our SYN. */
+  #isChallengeDue = false
+  #mayChallenge = true
+  #isPassive = false
+  /** Where the peer began, on the wire, and when it was first known to have heard of us. */
+  #peerSequence = 0
+  #openedAtMs = Number.POSITIVE_INFINITY
 
   constructor(config: StreamConfig, lifecycle: Lifecycle, sender: Sender, receiver: Receiver, liveness: Liveness) {
     this.#config = config
@@ -54,17 +61,35 @@ export class Handshake {
     this.#lifecycle.step("Listen")
   }
 
+  /**
+   * Whether a SYN begins another stream on the ports of this one, because the peer has forgotten this one (RFC 9293 §3.10.7.4
+   * would ask first; here the tunnel has proven whose SYN it is). Old peers begin every stream at 0: theirs is taken for a
+   * repeat until none can be under way any more.
+   */
+  isSupersededBy(segment: Segment, nowMs: number): boolean {
+    const { state } = this.#lifecycle
+    if (!this.#isPassive || state === "listen") return false
+    if (state === "closed" || segment.sequence !== this.#peerSequence) return true
+    return !this.#config.isPeerSequenceRandom && nowMs - this.#openedAtMs >= SYN_LIFE_MS
+  }
+
   /** A SYN. That of a live stream is answered again by the same SYN-ACK (wire §9.2). */
   receiveSyn(segment: Segment, nowMs: number): void {
     const { state } = this.#lifecycle
     if (state === "listen") {
       this.#lifecycle.step("SynReceived")
+      this.#isPassive = true
+      this.#peerSequence = segment.sequence
       this.#receiver.buffer.synchronize(segment.sequence + 1)
       this.#sender.window.update(segment.window, segment.sequence, true)
       // A listener has no life before its SYN: keepalive and idle time count from here.
       this.#liveness.heard(nowMs)
       this.#liveness.sent(nowMs)
       this.#attemptsMax = SYN_ACKS_MAX
+    } else if (!this.#isPassive) {
+      // Whoever is dialled does not dial us from there; it hears where this stream is (RFC 5961 §4.2).
+      if (state !== "synSent" && state !== "closed") this.#receiver.requestAck()
+      return
     } else if (state !== "synReceived" && state !== "established") return
     this.#isDue = true
   }
@@ -74,7 +99,8 @@ export class Handshake {
     const { state } = this.#lifecycle
     // Our acknowledgement of it was lost (RFC 9293 §3.10.7.4: acknowledge what is not acceptable).
     if (state === "established") this.#receiver.requestAck()
-    if (state !== "synSent" || segment.acknowledgement !== (this.#sender.start + 1) >>> 0) return
+    if (state !== "synSent") return
+    if (segment.acknowledgement !== (this.#sender.start + 1) >>> 0) return this.challenge()
     this.#lifecycle.step("SynAckReceived")
     const start = this.#config.isPeerSequenceFromZero ? 0 : segment.sequence
     this.#receiver.buffer.synchronize(start + 1)
@@ -84,10 +110,22 @@ export class Handshake {
     this.#complete(nowMs)
   }
 
+  /**
+   * While we dial, the peer answers for something else: a stream of before our restart. It is reset, and asked again
+   * (RFC 9293 §3.10.7.3).
+   */
+  challenge(): void {
+    if (!this.#mayChallenge) return
+    this.#mayChallenge = false
+    this.#isChallengeDue = true
+    this.#isDue = true
+  }
+
   /** The first acknowledgement of our SYN-ACK. False for any other segment, which means nothing yet. */
   receiveAck(segment: Segment, nowMs: number): boolean {
     if (fromWire(segment.acknowledgement, this.#sender.start) <= this.#sender.start) return false
     this.#lifecycle.step("AckReceived")
+    this.#openedAtMs = nowMs
     this.#complete(nowMs)
     return true
   }
@@ -97,6 +135,7 @@ export class Handshake {
     if (this.#failsAtMs <= nowMs) return false
     if (this.#nextAtMs <= nowMs) {
       this.#isDue = true
+      this.#mayChallenge = true
       this.#nextAtMs = Number.POSITIVE_INFINITY
     }
     return true
@@ -106,6 +145,10 @@ export class Handshake {
   drain(out: Array<Segment>, nowMs: number): void {
     if (!this.#isDue) return
     this.#isDue = false
+    if (this.#isChallengeDue) {
+      this.#isChallengeDue = false
+      out.push(this.#config.hasResetReasons ? Segments.resetFor("NoConnection") : Segments.reset)
+    }
     this.#attempts += 1
     this.#sentAtMs = nowMs
     this.#nextAtMs = this.#attempts < this.#attemptsMax ? nowMs + this.#retryMs : Number.POSITIVE_INFINITY
@@ -120,6 +163,7 @@ export class Handshake {
   /** Nothing of it is sent or awaited any more. */
   clear(): void {
     this.#isDue = false
+    this.#isChallengeDue = false
     this.#attemptsMax = 0
     this.#nextAtMs = Number.POSITIVE_INFINITY
     this.#failsAtMs = Number.POSITIVE_INFINITY
@@ -134,3 +178,5 @@ export class Handshake {
 
 /** A responder repeats its SYN-ACK so often without being asked (RFC 9293 §3.8.3; v1.2/1.3 never does). */
 const SYN_ACKS_MAX = 6
+/** A copy of a SYN that has been answered is not under way for longer; no path's round trip is. */
+const SYN_LIFE_MS = 5_000

@@ -16,7 +16,7 @@ export class Receiver {
   readonly buffer: ReceiveBuffer
   readonly #window = new ReceiveWindow()
   readonly #delayedAck: DelayedAck
-  readonly #duplicatesPerHole: number
+  readonly #config: StreamConfig
   /** Position of the hole being counted, arrivals beyond it, and duplicates still to send for it. */
   #hole = Number.NEGATIVE_INFINITY
   #holeArrivals = 0
@@ -35,7 +35,7 @@ export class Receiver {
       segmentBytesMin: config.segmentBytesMax
     })
     this.#delayedAck = new DelayedAck(config.ackDelayMs)
-    this.#duplicatesPerHole = config.duplicateAcksPerHole
+    this.#config = config
   }
 
   /** When an acknowledgement must leave. */
@@ -137,7 +137,7 @@ export class Receiver {
       this.#holeDuplicates = 0
     }
     this.#holeArrivals += 1
-    if (this.#holeArrivals === ARRIVALS_BEYOND_HOLE) this.#holeDuplicates = this.#duplicatesPerHole
+    if (this.#holeArrivals === ARRIVALS_BEYOND_HOLE) this.#holeDuplicates = this.#config.duplicateAcksPerHole
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { Result } from "effect"
 import { Flag, type Segment } from "../wire/Packet.ts"
+import * as ResetReason from "../wire/ResetReason.ts"
 import * as SackBlocks from "../wire/SackBlocks.ts"
 import { toWire } from "./Position.ts"
 
@@ -33,6 +34,12 @@ export const reset: Segment = {
   window: 0,
   payload: new Uint8Array(0)
 }
+
+/** RST with its reason, for a peer that announced that it reads it (wire §17 bit 1). */
+export const resetFor = (reason: ResetReason.ResetReason): Segment => ({
+  ...reset,
+  payload: ResetReason.encode(reason)
+})
 
 /** No payload. */
 export const EMPTY = reset.payload

@@ -44,7 +44,7 @@ export class Sender {
     this.#buffer = new SendBuffer(config.segmentBytesMax)
     this.recovery = new Recovery(config, this.#board, initialSequence)
     this.#pacer = new Pacer(config.segmentBytesMax)
-    this.window = new SendWindow(config.peerSlotBytes, config.isZeroWindowClosed, config.probeMinMs, config.probeMaxMs)
+    this.window = new SendWindow(config)
     this.#start = initialSequence
     this.#unacked = initialSequence
     this.#next = initialSequence + 1
@@ -175,7 +175,7 @@ export class Sender {
     return hasSent
   }
 
-  /** With half-close our FIN takes the position behind the data; returns where it stands. */
+  /** Our FIN takes the position behind the data (RFC 9293 §3.4); returns where it stands. */
   takeFin(): number {
     this.#next += 1
     return this.#next - 1

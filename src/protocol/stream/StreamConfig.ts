@@ -2,8 +2,12 @@
  * What the owner of a stream decides: sizes, times and limits. The defaults obey wire §8 where a peer depends on a value
  * and are our own choice elsewhere.
  */
+import { Capability } from "../wire/Announcement.ts"
 
-/** Times are milliseconds, sizes bytes unless the name says segments. */
+/**
+ * Times are milliseconds, sizes bytes unless the name says segments. What depends on the peer's announcement may change
+ * while a stream lives, and is read at each use.
+ */
 export interface StreamConfig {
   /** Payload of the largest segment sent. */
   readonly segmentBytesMax: number
@@ -48,6 +52,8 @@ export interface StreamConfig {
   readonly keepaliveMs: number
   /** Nothing heard from the peer, and no data sent, for so long: the stream is closed. */
   readonly idleMs: number
+  /** After `close`, an end of the peer that does not come is waited for so long; then it is told that nobody reads. */
+  readonly finWaitMs: number
   /** What the peer takes one slot of its window to hold. */
   readonly peerSlotBytes: number
   /** Empty duplicate ACKs per hole, by which v1.2/1.3 finds a loss (wire §10.4); 0 for a peer known to count SACK. */
@@ -58,6 +64,12 @@ export interface StreamConfig {
   readonly isPeerSequenceFromZero: boolean
   /** Both ends have announced that a FIN ends one direction only (wire §17 bit 0). */
   readonly isHalfClose: boolean
+  /** Both ends have announced that resets carry a reason, so that they may also answer what belongs to no stream (bit 1). */
+  readonly hasResetReasons: boolean
+  /** Both ends have announced that segments may be re-cut when they are sent again (bit 2). */
+  readonly isRecut: boolean
+  /** The peer draws its initial sequences at random, so that a SYN with the same one is the same SYN. */
+  readonly isPeerSequenceRandom: boolean
 }
 
 /** UDP payload that a sealed and relayed segment must fit (architecture, decision 7). */
@@ -92,12 +104,27 @@ export const defaults: StreamConfig = {
   timeWaitMs: 10_000,
   keepaliveMs: 30_000,
   idleMs: 120_000,
+  finWaitMs: 10_000,
   peerSlotBytes: 4096,
   duplicateAcksPerHole: 3,
   isZeroWindowClosed: false,
   isPeerSequenceFromZero: false,
-  isHalfClose: false
+  isHalfClose: false,
+  hasResetReasons: false,
+  isRecut: false,
+  isPeerSequenceRandom: false
 }
 
 /** The defaults with some of them replaced. */
 export const make = (options: Partial<StreamConfig>): StreamConfig => ({ ...defaults, ...options })
+
+/** What follows from the capabilities that both ends have announced (wire §17). */
+export const announced = (capabilities: number): Partial<StreamConfig> => ({
+  isHalfClose: (capabilities & Capability.HalfClose) !== 0,
+  hasResetReasons: (capabilities & Capability.ResetReason) !== 0,
+  isRecut: (capabilities & Capability.Recut) !== 0,
+  // Of our own kind: it counts SACK, draws its sequences, and means a window of 0, which it never sends.
+  isPeerSequenceRandom: true,
+  isZeroWindowClosed: true,
+  duplicateAcksPerHole: 0
+})

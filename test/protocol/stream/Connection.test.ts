@@ -137,11 +137,15 @@ describe("Connection: opening", () => {
     ])
   })
 
-  it("ignores a SYN-ACK that does not acknowledge its SYN (RFC 9293 §3.10.7.3)", () => {
+  it("resets what answers its SYN for another stream, and asks again, without a storm (RFC 9293 §3.10.7.3)", () => {
     const connection = dialing()
+    const stale: Written = { flags: "SA", seq: 40, ack: 17, window: 512 }
     play(connection, [
       { atMs: 0, expect: [{ flags: "S" }] },
-      { atMs: 1, receive: [{ flags: "SA", seq: 40, ack: 17, window: 512 }], expect: [] }
+      { atMs: 1, receive: [stale], expect: [{ flags: "R" }, { flags: "S" }] },
+      { atMs: 2, receive: [stale, stale], expect: [] },
+      { atMs: 501, expect: [{ flags: "S" }] },
+      { atMs: 502, receive: [stale, stale], expect: [{ flags: "R" }, { flags: "S" }] }
     ])
 
     assert.strictEqual(connection.state, "synSent")

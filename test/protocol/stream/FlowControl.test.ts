@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { advertisable, ReceiveWindow, SendWindow } from "../../../src/protocol/stream/FlowControl.ts"
 
-const make = (isZeroClosed = false) => new SendWindow(4096, isZeroClosed, 500, 30_000)
+const make = (isZeroWindowClosed = false) =>
+  new SendWindow({ peerSlotBytes: 4096, isZeroWindowClosed, probeMinMs: 500, probeMaxMs: 30_000 })
 
 describe("SendWindow", () => {
   it("obeys the slots and the bytes of the window (wire §10.3)", () => {
