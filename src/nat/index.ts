@@ -2,4 +2,5 @@
 export * as AddressDiscovery from "./AddressDiscovery.ts"
 export * as BeaconDirectory from "./BeaconDirectory.ts"
 export * as Path from "./Path.ts"
+export * as PathMtu from "./PathMtu.ts"
 export { PathSelector } from "./PathSelector.ts"

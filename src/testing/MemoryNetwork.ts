@@ -15,6 +15,8 @@ import * as SeededRandom from "./SeededRandom.ts"
 export interface Options {
   readonly seed: number
   readonly link?: Partial<Link.Link>
+  /** MTU of every host's interface, Ethernet's unless told otherwise; links may carry less. */
+  readonly mtuBytes?: number
 }
 
 /** One datagram as its sender gave it to the network. `copies` is 0 when it was lost or had no way to go. */
@@ -90,6 +92,7 @@ interface Bound {
 
 interface State {
   readonly nowMs: () => number
+  readonly mtuBytes: number
   readonly random: SeededRandom.SeededRandom
   readonly defaultLink: Link.Link
   /** One for each direction that was named or used. */
@@ -112,6 +115,7 @@ type Launch = (flight: Flight) => boolean
 
 const makeState = (options: Options, nowMs: () => number): State => ({
   nowMs,
+  mtuBytes: options.mtuBytes ?? MTU_BYTES,
   random: SeededRandom.make(options.seed),
   defaultLink: { ...Link.PERFECT, ...options.link },
   links: new Map(),
@@ -156,7 +160,8 @@ const bind = Effect.fnUntraced(function* (
       counters.sentBytes += bytes.length
       // The kernel would copy too: what the sender does to its bytes later concerns nobody.
       send(state, launch, ip, { host: isLoopback(to.host) ? to.host : ip, port: chosen }, to, bytes.slice())
-    }
+    },
+    mtuTowards: (to) => Effect.succeed(isLoopback(to.host) || to.host === ip ? LOOPBACK_MTU_BYTES : state.mtuBytes)
   }
 })
 
@@ -233,6 +238,9 @@ const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::
 const isLoopback = (host: string): boolean => host === "::1" || host.startsWith("127.")
 const pair = (a: string, b: string | number): string => `${a} ${b}`
 
+/** Ethernet's, and that of a loopback of Linux. */
+const MTU_BYTES = 1500
+const LOOPBACK_MTU_BYTES = 65_536
 const LOOPBACK: Direction = { link: Link.PERFECT, queue: Link.idle() }
 /** Datagrams under way at one time; more are lost, as in any network. */
 export const FLIGHTS_MAX = 65_536

@@ -40,7 +40,8 @@ export const make = (
         counters.sentBytes += bytes.length
         // The kernel would copy too: what the sender does to its bytes later concerns nobody.
         network.send(host, port, to, bytes.slice())
-      }
+      },
+      mtuTowards: (to) => Effect.sync(() => mtuBytes(host, to.host))
     }
   })
 })
@@ -61,6 +62,12 @@ const canReach = (bound: string, to: string): boolean =>
   !to.includes(":") &&
   (VirtualNetwork.isWildcard(bound) || VirtualNetwork.isLoopback(bound) === VirtualNetwork.isLoopback(to))
 
+/** A host knows its own access, not what lies beyond. */
+const mtuBytes = (host: VirtualNetwork.Host, to: string): number => {
+  if (VirtualNetwork.isLoopback(to) || to === host.address) return LOOPBACK_MTU_BYTES
+  return Math.min(host.access.up.mtuBytes, LOOPBACK_MTU_BYTES)
+}
+
 const freePort = (host: VirtualNetwork.Host): number | undefined => {
   for (let port = EPHEMERAL_PORT_MIN; port <= PORT_MAX; port++) if (!host.sockets.has(port)) return port
   return undefined
@@ -68,5 +75,7 @@ const freePort = (host: VirtualNetwork.Host): number | undefined => {
 
 /** The largest UDP payload over IPv4. */
 const PAYLOAD_BYTES_MAX = 65_507
+/** Of Linux. */
+const LOOPBACK_MTU_BYTES = 65_536
 const EPHEMERAL_PORT_MIN = 49_152
 const PORT_MAX = 65_535

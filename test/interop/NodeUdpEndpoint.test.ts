@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
@@ -87,6 +88,23 @@ describe("NodeUdpEndpoint", () => {
 
       assert.deepStrictEqual(second.local, first.local)
       assert.strictEqual(first.counters.sendErrors, 1)
+    }).pipe(Effect.scoped, Effect.provide(NodeUdpEndpoint.layer))
+  )
+
+  it.live("knows the MTU of the interface that leads to an address: that of the loopback is the largest", () =>
+    Effect.gen(function* () {
+      const socket = yield* bind("0.0.0.0")
+      const loopback = yield* socket.mtuTowards({ host: "127.0.0.1", port: 9 })
+      const nowhere = yield* socket.mtuTowards({ host: "not an address", port: 9 })
+      const world = yield* socket.mtuTowards({ host: "192.0.2.1", port: 9 })
+
+      assert.isAtLeast(loopback, 16_384)
+      assert.strictEqual(nowhere, 1500)
+      assert.isAtLeast(world, 576)
+      for (const addresses of Object.values(networkInterfaces()))
+        for (const { address, family } of addresses ?? [])
+          if (family === "IPv4")
+            assert.strictEqual(yield* socket.mtuTowards({ host: address, port: 9 }), loopback, "on this machine")
     }).pipe(Effect.scoped, Effect.provide(NodeUdpEndpoint.layer))
   )
 })

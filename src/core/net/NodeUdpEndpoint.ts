@@ -4,8 +4,10 @@
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { setImmediate } from "node:timers"
-import { Effect, Layer, type Scope } from "effect"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import { Effect, FileSystem, Layer, type Scope } from "effect"
 import type { Endpoint } from "../data/Endpoint.ts"
+import * as NodeInterfaceMtu from "./NodeInterfaceMtu.ts"
 import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
 
 /**
@@ -15,7 +17,10 @@ import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket
 export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 
 /** Real UDP sockets. */
-export const layer: Layer.Layer<UdpEndpoint> = Layer.sync(UdpEndpoint, () => ({ bind }))
+export const layer: Layer.Layer<UdpEndpoint> = Layer.effect(
+  UdpEndpoint,
+  Effect.map(FileSystem.FileSystem, (fileSystem) => ({ bind: (options) => bind(fileSystem, options) }))
+).pipe(Layer.provide(NodeFileSystem.layer))
 
 interface BindOptions {
   readonly host: string
@@ -23,8 +28,14 @@ interface BindOptions {
   readonly receiveBufferBytes?: number
 }
 
-const bind = (options: BindOptions): Effect.Effect<UdpSocket, BindError, Scope.Scope> =>
-  Effect.map(Effect.acquireRelease(open(options), close), wrap)
+const bind = (
+  fileSystem: FileSystem.FileSystem,
+  options: BindOptions
+): Effect.Effect<UdpSocket, BindError, Scope.Scope> =>
+  Effect.map(Effect.acquireRelease(open(options), close), (socket) => ({
+    ...wrap(socket),
+    mtuTowards: (to) => NodeInterfaceMtu.towards(fileSystem, to)
+  }))
 
 const open = (options: BindOptions): Effect.Effect<Socket, BindError> =>
   Effect.callback<Socket, BindError>((resume) => {
@@ -76,7 +87,7 @@ const REASONS: Readonly<Record<string, BindError["reason"]>> = {
   EPERM: "PermissionDenied"
 }
 
-const wrap = (socket: Socket): UdpSocket => {
+const wrap = (socket: Socket): Omit<UdpSocket, "mtuTowards"> => {
   const { address, port } = socket.address()
   const counters: UdpCounters = {
     sentDatagrams: 0,

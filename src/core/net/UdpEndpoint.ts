@@ -29,6 +29,8 @@ export interface UdpSocket {
   readonly onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void
   /** Hands one datagram to the network; a failure is counted, never thrown. `bytes` must not change afterwards. */
   readonly send: (bytes: Uint8Array, to: Endpoint) => void
+  /** MTU of the local interface that leads there, bytes of an IP packet; the rest of the way may carry less. */
+  readonly mtuTowards: (to: Endpoint) => Effect.Effect<number>
 }
 
 /** The address is taken, not ours, or not permitted. */

@@ -4,6 +4,7 @@
  * ```
  * Ping          no ACK, to port 0, any sequence and payload      Keepalive     no ACK, ports 0 and 0, empty, destination 0
  * Pong          ACK, from port 0 to the ping's source port       Announcement  no ACK, ports 1 and 1
+ * Size probe    no ACK, ports 1 and 1
  * ```
  */
 import { type Data, Result } from "effect"
@@ -11,6 +12,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import * as Address from "./Address.ts"
 import * as Announcement from "./Announcement.ts"
 import { Flag, type Packet, Protocol } from "./Packet.ts"
+import * as SizeProbe from "./SizeProbe.ts"
 
 /** What a control packet is; `Ignored` covers all that no version defines. */
 export type ControlMessage = Data.TaggedEnum<{
@@ -21,6 +23,8 @@ export type ControlMessage = Data.TaggedEnum<{
   /** Keeps a NAT open and wants no answer. */
   Keepalive: { readonly source: Address.Address }
   Announced: { readonly announcement: Announcement.Announcement }
+  /** Asks, or tells, that a datagram of some size arrived. */
+  SizeProbed: { readonly probe: SizeProbe.SizeProbe }
   Ignored: { readonly source: Address.Address }
 }>
 
@@ -34,6 +38,8 @@ export const classify = (packet: Packet): ControlMessage => {
   if (packet.destinationPort === Announcement.PORT) {
     const decoded = Announcement.decode(packet.payload)
     if (Result.isSuccess(decoded)) return { _tag: "Announced", announcement: decoded.success }
+    const probe = SizeProbe.decode(packet.payload)
+    if (Result.isSuccess(probe)) return { _tag: "SizeProbed", probe: probe.success }
   }
   return { _tag: "Ignored", source: packet.source }
 }
@@ -86,6 +92,16 @@ export const announcement = (
 ): Packet => ({
   ...control(source, destination, Announcement.PORT, Announcement.PORT),
   payload: Announcement.encode(announced)
+})
+
+/** Asks or tells which datagrams arrive. */
+export const sizeProbe = (
+  source: Address.Address,
+  destination: Address.Address,
+  probe: SizeProbe.SizeProbe
+): Packet => ({
+  ...control(source, destination, Announcement.PORT, Announcement.PORT),
+  payload: SizeProbe.encode(probe)
 })
 
 const control = (

@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 import * as Announcement from "../../../src/protocol/wire/Announcement.ts"
 import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
 import * as Packet from "../../../src/protocol/wire/Packet.ts"
+import * as SizeProbe from "../../../src/protocol/wire/SizeProbe.ts"
+import * as TunnelFrame from "../../../src/protocol/wire/TunnelFrame.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import { failure, hex, success } from "../../support/Vectors.ts"
 
@@ -104,4 +107,37 @@ describe("Announcement", () => {
     assert.strictEqual(failure(Announcement.decode(hex("455058010000000007")))._tag, "Truncated")
     assert.strictEqual(failure(Announcement.decode(hex("45505801000000000702aa")))._tag, "Truncated")
   })
+
+  it.prop(
+    "a size probe makes a datagram of its size, and its answer says what arrived (wire §17)",
+    { token: Arb.unsigned(32), datagramBytes: Arb.unsigned(16) },
+    ({ token, datagramBytes: given }) => {
+      const datagramBytes = Math.min(65_507, Math.max(78, given))
+      const probe = ControlMessage.sizeProbe(own, peer, SizeProbe.SizeProbe.Probe({ token, datagramBytes }))
+      const answer = SizeProbe.SizeProbe.Answer({ token, datagramBytes })
+
+      assert.strictEqual(Packet.encode(probe).length + TunnelFrame.SEALED_OVERHEAD_BYTES, datagramBytes)
+      assert.deepStrictEqual(ControlMessage.classify(probe), {
+        _tag: "SizeProbed",
+        probe: SizeProbe.SizeProbe.Probe({ token, datagramBytes })
+      })
+      assert.deepStrictEqual(ControlMessage.classify(ControlMessage.sizeProbe(peer, own, answer)), {
+        _tag: "SizeProbed",
+        probe: answer
+      })
+      assert.isUndefined(ControlMessage.pong(probe, peer))
+    }
+  )
+
+  it.prop(
+    "bytes that are no size probe are refused, never thrown at (wire §17)",
+    { payload: Arb.bytes(16) },
+    (given) => {
+      const whole = SizeProbe.encode(SizeProbe.SizeProbe.Answer({ token: 1, datagramBytes: 2 }))
+
+      assert.isTrue(Result.isFailure(SizeProbe.decode(given.payload)))
+      for (let length = 0; length < whole.length; length++)
+        assert.isTrue(Result.isFailure(SizeProbe.decode(whole.subarray(0, length))))
+    }
+  )
 })
