@@ -62,6 +62,22 @@ describe("recovery, in the simulator", () => {
     )
   )
 
+  it.effect("who gives up a dial need not wait for the rest of its time-out", () =>
+    SimNet.run({ seed: 12 }, (net) =>
+      Effect.gen(function* () {
+        const a = yield* net.node("a")
+        const b = yield* net.node("b", { main })
+        yield* net.trust(a, b)
+        yield* exchangeMs(net, a, "b")
+        yield* net.crash(b)
+        const startedAtMs = net.nowMs()
+        const dialled = yield* a.run(Effect.timeoutOption(Effect.scoped(Pilot.dial("b", PORT)), "1 second"))
+
+        assert.deepStrictEqual([dialled._tag, net.nowMs() - startedAtMs], ["None", 1000])
+      })
+    )
+  )
+
   it.effect("insiders of one translator meet, with hairpinning or without", () =>
     SimNet.run({ seed: 13 }, (net) =>
       Effect.gen(function* () {

@@ -35,7 +35,10 @@ export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | 
   dial: Effect.fn("Node.dial")(function* (target, port, settings) {
     const peer = yield* reach(options, target)
     const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
-    return yield* Effect.acquireRelease(open(options, peer, target, port, timeoutMs), (connection) => connection.close)
+    // Whoever gives up waiting must not wait for the rest of the time-out.
+    return yield* Effect.uninterruptibleMask((restore) =>
+      Effect.acquireRelease(open(options, peer, target, port, timeoutMs, restore), (connection) => connection.close)
+    )
   }),
   ping: Effect.fn("Node.ping")(function* (target, timeoutMs) {
     const peer = yield* reach(options, target)
@@ -120,7 +123,8 @@ const open = Effect.fnUntraced(function* (
   peer: PeerMessage.Running,
   target: Address,
   port: Port,
-  timeoutMs: number
+  timeoutMs: number,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<Connection, DialError, Scope.Scope> {
   const { ports } = options.context()
   const remote = { address: target, port }
@@ -137,6 +141,7 @@ const open = Effect.fnUntraced(function* (
     )
   return yield* running.established.pipe(
     within(timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)),
+    restore,
     Effect.as(running.handle),
     Effect.catch((reason) => Effect.andThen(running.handle.reset, unopened(options, peer, target, port, reason))),
     Effect.onInterrupt(() => running.handle.reset)
