@@ -8,12 +8,10 @@ import * as IpcError from "../actors/ipc/IpcError.ts"
 import type { Keeper } from "../actors/mcp/Keeper.ts"
 import type { ServiceTable } from "../actors/mcp/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
+import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import { Port } from "../protocol/wire/Address.ts"
 import type { Environment } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
-
-/** The virtual port that all services of a node share (mcp §6.2). */
-export const MCP_PORT = Port(6270)
 
 /** The connection, whether it is up or not. */
 export interface KeeperNode {

@@ -4,13 +4,13 @@ import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
-import { CannotReach, type Target } from "../actors/mcp/ShimFailure.ts"
+import { CannotReach, ofDialled, sentence, type Target } from "../actors/mcp/ShimFailure.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
+import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
-import { MCP_PORT } from "./KeeperNode.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
 
@@ -59,34 +59,11 @@ const unreachable = (error: CliError.CliError): CannotReach =>
   })
 
 /** What the peer, or the way to it, said; with what a person can do about it. */
-export const dialFailure = (target: Target, self: string, error: IpcError.IpcError): CannotReach => {
-  const { peer, service } = target
-  const failed = (kind: CannotReach["kind"], detail: string, isFinal = false) =>
-    new CannotReach({ kind, detail, isFinal })
-  if (error.reason !== "Daemon") return failed("unreachable", sentence(`this node: ${IpcError.describe(error)}`))
-  const dialled = DialErrorText.parse(error.detail, peer)
-  switch (dialled.reason) {
-    case "Untrusted":
-      return failed("denied", `${peer} does not trust this node: run there: pilotctl trust add ${self}`, true)
-    case "KeyChanged":
-    case "NameMoved":
-      return failed("denied", sentence(`another key stands behind ${peer} than before (${dialled.detail})`), true)
-    case "Refused":
-      return failed(
-        "unreachable",
-        `${peer} exposes no MCP services now: run there: pilotctl mcp expose ${service} --allow ${self} -- COMMAND`
-      )
-    case "Timeout":
-    case "NoPath":
-      // A stranger is not answered at all, so silence has two causes (security rule 3).
-      return failed(
-        "unreachable",
-        `${peer} does not answer. Either its daemon is not running, or it does not trust this node; ` +
-          `run there: pilotctl trust add ${self}`
-      )
-    default:
-      return failed("unreachable", sentence(`${peer} cannot be reached: ${dialled.detail}`))
-  }
-}
-
-const sentence = (text: string): string => `${text.slice(0, 1).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`
+export const dialFailure = (target: Target, self: string, error: IpcError.IpcError): CannotReach =>
+  error.reason === "Daemon"
+    ? ofDialled(target, self, DialErrorText.parse(error.detail, target.peer))
+    : new CannotReach({
+        kind: "unreachable",
+        detail: sentence(`this node: ${IpcError.describe(error)}`),
+        isFinal: false
+      })

@@ -2,6 +2,7 @@
 import { Schema } from "effect"
 import type { BridgeError } from "../../protocol/relay/BridgeError.ts"
 import type { Bye } from "../../protocol/relay/RelayControl.ts"
+import type { DialError } from "../node/Node.ts"
 
 /** The peer was not reached. `isFinal`: trying again without somebody doing something is useless. */
 export class CannotReach extends Schema.TaggedError<CannotReach>()("CannotReach", {
@@ -19,6 +20,39 @@ export interface Target {
 
 /** A failure before it is known whether a call was delivered. */
 export type Failure = Pick<BridgeError, "kind" | "message" | "retryable">
+
+/** What the peer, or the way to it, said to a dial from the node called `self`; with what a person can do about it. */
+export const ofDialled = (target: Target, self: string, error: DialError): CannotReach => {
+  const { peer, service } = target
+  const failed = (kind: CannotReach["kind"], detail: string, isFinal = false) =>
+    new CannotReach({ kind, detail, isFinal })
+  switch (error.reason) {
+    case "Untrusted":
+      return failed("denied", `${peer} does not trust this node: run there: pilotctl trust add ${self}`, true)
+    case "KeyChanged":
+    case "NameMoved":
+      return failed("denied", sentence(`another key stands behind ${peer} than before (${error.detail})`), true)
+    case "Refused":
+      return failed(
+        "unreachable",
+        `${peer} exposes no MCP services now: run there: pilotctl mcp expose ${service} --allow ${self} -- COMMAND`
+      )
+    case "Timeout":
+    case "NoPath":
+      // A stranger is not answered at all, so silence has two causes (security rule 3).
+      return failed(
+        "unreachable",
+        `${peer} does not answer. Either its daemon is not running, or it does not trust this node; ` +
+          `run there: pilotctl trust add ${self}`
+      )
+    default:
+      return failed("unreachable", sentence(`${peer} cannot be reached: ${error.detail}`))
+  }
+}
+
+/** With a capital letter and a full stop. */
+export const sentence = (text: string): string =>
+  `${text.slice(0, 1).toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`
 
 /** A dial that failed. */
 export const ofDial = (error: CannotReach): Failure => ({

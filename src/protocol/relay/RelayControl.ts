@@ -2,9 +2,13 @@
  * The JSON bodies of the relay's control frames (mcp §6.2). Unknown members are ignored, so either end may be newer.
  */
 import { Schema } from "effect"
+import { Port } from "../wire/Address.ts"
 
 /** The version of the relay session that this code speaks. */
 export const VERSION = 1
+
+/** The virtual port that all services of a node share (mcp §6.2). */
+export const MCP_PORT = Port(6270)
 
 /** The largest payload of one DATA frame, and the chunk size of longer messages (mcp §6.2). */
 export const CHUNK_BYTES_MAX = 65_536
