@@ -20,13 +20,18 @@
 import { Duration, Effect, Exit, Scope } from "effect"
 import type { NodeOptions } from "../api/Pilot.ts"
 import { defaults as streamDefaults } from "../protocol/stream/StreamConfig.ts"
-import * as NatBox from "./NatBox.ts"
+import * as SimDisturbances from "./SimDisturbances.ts"
+import * as SimKeeper from "./SimKeeper.ts"
 import * as SimLink from "./SimLink.ts"
+import * as SimNat from "./SimNat.ts"
 import * as SimNode from "./SimNode.ts"
 import * as SimRendezvous from "./SimRendezvous.ts"
+import * as SimShim from "./SimShim.ts"
 import * as SimTrust from "./SimTrust.ts"
 import * as SimWorld from "./SimWorld.ts"
-import type { Loss, Segment } from "./VirtualNetwork.ts"
+import type { Loss } from "./VirtualNetwork.ts"
+import type { PipeEnd } from "./VirtualPipe.ts"
+import type { Program } from "./VirtualSpawner.ts"
 
 /** What a simulation starts from. */
 export interface Options {
@@ -39,29 +44,25 @@ export interface Options {
   readonly limit?: Duration.Input
 }
 
-/** A translator that several hosts can be behind, see `SimNet.nat`. */
-export interface Nat {
-  readonly inside: Segment
-}
-
-/** One kind of translator, in a word or in detail. */
-export type NatKind = NatBox.Kind | NatBox.Config
-
 /** Where a node is and what it is told. */
 export interface Placement {
   /** Nothing for a public address; one translator of its own, a chain of them (its own first), or a shared one. */
-  readonly nat?: NatKind | ReadonlyArray<NatKind> | Nat
+  readonly nat?: SimNat.Location
   readonly link?: SimLink.SimLink
   /** How far its time of day is off. */
   readonly skew?: Duration.Input
+  /** By how many parts per million its clock runs fast, or slow. */
+  readonly drift?: number
   /** As `Pilot.layer` takes them. */
   readonly config?: NodeOptions
   /** A program that each start of the node starts. */
   readonly main?: Effect.Effect<unknown, unknown, SimNode.Services>
+  /** What commands the machine has, for MCP servers that the node exposes. */
+  readonly programs?: Readonly<Record<string, Program>>
 }
 
 /** A running simulation. Nothing happens in it unless somebody waits for something that happens in it. */
-export interface SimNet {
+export interface SimNet extends SimDisturbances.Disturbances {
   readonly seed: number
   /** Milliseconds since the simulation began. */
   readonly nowMs: () => number
@@ -74,39 +75,21 @@ export interface SimNet {
   /** Starts a node: it is registered when this returns. */
   readonly node: (name: string, placement?: Placement) => Effect.Effect<SimNode.SimNode, SimNode.StartError>
   /** A translator on the public network, or inside another one. */
-  readonly nat: (kind: NatKind, outside?: Nat) => Nat
+  readonly nat: (kind: SimNat.NatKind, outside?: SimNat.Nat) => SimNat.Nat
   /** Makes two nodes trust each other, by their own handshake. */
   readonly trust: (asking: SimNode.SimNode, approving: SimNode.SimNode) => Effect.Effect<void>
+  /** Lets peers use one of the node's programs as an MCP server: `pilotctl mcp expose`. */
+  readonly expose: (node: SimNode.SimNode, exposure: SimKeeper.Exposure) => Effect.Effect<void>
+  /**
+   * `pilotctl mcp connect PEER/NAME` beside a node: lines written are requests to the server, lines read its answers. It
+   * ends with the scope, and with the power of the node's machine.
+   */
+  readonly connect: (node: SimNode.SimNode, peer: string, service: string) => Effect.Effect<PipeEnd, never, Scope.Scope>
   /** Runs an effect in the world, on no node: what it sleeps is virtual. */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly sleep: (duration: Duration.Input) => Effect.Effect<void>
   /** Plans something for a time after the beginning; returns at once. A time that has passed means now. */
   readonly at: (time: Duration.Input, effect: Effect.Effect<void>) => Effect.Effect<void>
-  /** Pulls a node's network cable. */
-  readonly cut: (node: SimNode.SimNode) => Effect.Effect<void>
-  /** Plugs it in again; without a node, ends all cuts and partitions. */
-  readonly heal: (node?: SimNode.SimNode) => Effect.Effect<void>
-  /** Nothing passes between the two groups until `heal()`. */
-  readonly partition: (
-    some: ReadonlyArray<SimNode.SimNode>,
-    others: ReadonlyArray<SimNode.SimNode>
-  ) => Effect.Effect<void>
-  /** Changes a node's access; datagrams under way are not affected. */
-  readonly setLink: (node: SimNode.SimNode, link: SimLink.SimLink) => Effect.Effect<void>
-  /** Gives a node a new address, behind other translators if told so. Its open TCP connections are gone. */
-  readonly move: (node: SimNode.SimNode, nat?: Placement["nat"]) => Effect.Effect<void>
-  /** Forgets the mappings of the translator that a node is behind, and gives it a new outside address. */
-  readonly renumber: (nat: Nat) => Effect.Effect<void>
-  /** Sets a node's time of day off. */
-  readonly skew: (node: SimNode.SimNode, by: Duration.Input) => Effect.Effect<void>
-  /** The power of a node's machine goes, and with it what was not synced. */
-  readonly crash: (node: SimNode.SimNode) => Effect.Effect<void>
-  /** A node's process is killed (`kill -9`). */
-  readonly kill: (node: SimNode.SimNode) => Effect.Effect<void>
-  /** A node ends in good order. */
-  readonly stop: (node: SimNode.SimNode) => Effect.Effect<void>
-  /** Starts a node that does not run, with the disk it had. */
-  readonly restart: (node: SimNode.SimNode) => Effect.Effect<void, SimNode.StartError>
   readonly crashRendezvous: Effect.Effect<void>
   readonly restartRendezvous: Effect.Effect<void>
 }
@@ -117,7 +100,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   world.driver.limitMs = Duration.toMillis(options.limit ?? LIMIT)
   const services = world.services("nobody")
   const scope = Scope.makeUnsafe("sequential")
-  const nodes = new Map<string, SimNode.Parts>()
+  const nodes = new Map<string, Parts>()
 
   const link = { ...SimLink.defaults, ...options.link }
   const machine = SimWorld.makeMachine(
@@ -133,10 +116,21 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   yield* inWorld(rendezvous.start)
   yield* Effect.sync(() => world.addCheck(() => overLimit(world, nodes.size)))
 
-  const parts = (node: SimNode.SimNode): SimNode.Parts => {
+  const parts = (node: SimNode.SimNode): Parts => {
     const found = nodes.get(node.name)
     if (found === undefined) throw world.problem(`${node.name} is no node of this network`)
     return found
+  }
+  const add = (name: string, placement: Placement): Parts => {
+    const segment = SimNat.segmentOf(world.network, placement.nat)
+    const host = SimWorld.makeMachine(world, name, segment, SimLink.access({ ...link, ...placement.link }))
+    host.clock.skewMs = Duration.toMillis(placement.skew ?? 0)
+    host.clock.drift(placement.drift ?? 0, world.time.nowMs)
+    const { node, start } = SimNode.make(host, rendezvous, placement.config ?? {}, placement.main)
+    const keeper = SimKeeper.make(node, placement.programs ?? {})
+    const made = { node, keeper, start: Effect.andThen(start, inWorld(keeper.boot)) }
+    nodes.set(name, made)
+    return made
   }
   return {
     seed: options.seed,
@@ -144,24 +138,22 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     hash: () => world.trace.hash,
     losses: () => world.network.losses,
     checkedBytes: () => world.ledger.checkedBytes,
-    nat: (kind, outside) => natOf(world, kind, outside?.inside),
-    node: (name, placement = {}) => {
-      const segment = segmentOf(world, placement.nat)
-      const access = SimLink.access({ ...link, ...placement.link })
-      const host = SimWorld.makeMachine(world, name, segment, access)
-      host.skew.skewMs = Duration.toMillis(placement.skew ?? 0)
-      const made = SimNode.make(host, rendezvous, placement.config ?? {}, placement.main)
-      nodes.set(name, made)
-      return Effect.as(made.start, made.node)
-    },
+    nat: (kind, outside) => SimNat.make(world.network, kind, outside?.inside),
+    node: (name, placement = {}) =>
+      Effect.suspend(() => {
+        const { node, start } = add(name, placement)
+        return Effect.as(start, node)
+      }),
     trust: (asking, approving) => inWorld(SimTrust.establish(world, asking, approving)),
+    expose: (node, exposure) => inWorld(parts(node).keeper.expose(exposure)),
+    connect: (node, peer, service) => Effect.map(inWorld(SimShim.open(node, { peer, service })), fromOutside(inWorld)),
     run: (effect) => inWorld(effect),
     sleep: (duration) => inWorld(Effect.sleep(duration)),
     at: (time, effect) =>
       Effect.sync(() => {
         world.time.at(Duration.toMillis(time), () => void Effect.runForkWith(services)(effect))
       }),
-    ...disturbances(world, link, parts),
+    ...SimDisturbances.make(world, link, parts),
     crashRendezvous: SimWorld.crash(machine),
     restartRendezvous: inWorld(rendezvous.start)
   }
@@ -174,71 +166,21 @@ export const run = <A, E, R>(
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
   Effect.scoped(Effect.flatMap(make(options), (net) => net.run(Effect.scoped(body(net)))))
 
-type Disturbances = Pick<
-  SimNet,
-  "cut" | "heal" | "partition" | "setLink" | "move" | "renumber" | "skew" | "crash" | "kill" | "stop" | "restart"
->
-
-const disturbances = (
-  world: SimWorld.SimWorld,
-  link: SimLink.SimLink,
-  parts: (node: SimNode.SimNode) => SimNode.Parts
-): Disturbances => {
-  const { network } = world
-  const disturb = (what: string, act: () => void) =>
-    Effect.sync(() => {
-      world.trace.record(what)
-      act()
-    })
-  const inWorld = <A, E>(effect: Effect.Effect<A, E>) => world.driver.run(effect, world.services("disturbance"))
-  return {
-    cut: ({ machine, name }) =>
-      disturb(`cut ${name}`, () => {
-        machine.host.isCut = true
-      }),
-    heal: (node) =>
-      disturb(`heal ${node?.name ?? "all"}`, () => {
-        if (node === undefined) network.healAll()
-        else node.machine.host.isCut = false
-      }),
-    partition: (some, others) => disturb("partition", () => network.partition(some.map(hostOf), others.map(hostOf))),
-    setLink: ({ machine, name }, changed) =>
-      disturb(`link of ${name}`, () => {
-        machine.host.access = SimLink.access({ ...link, ...changed })
-      }),
-    move: ({ machine, name }, nat) =>
-      disturb(`${name} moves`, () => {
-        network.move(machine.host, nat === undefined ? machine.host.segment : segmentOf(world, nat))
-      }),
-    renumber: ({ inside }) =>
-      disturb("renumber", () => {
-        if (inside.gateway !== undefined) network.renumber(inside.gateway)
-      }),
-    skew: ({ machine, name }, by) =>
-      disturb(`skew of ${name}`, () => {
-        machine.skew.skewMs = Duration.toMillis(by)
-      }),
-    crash: ({ machine }) => inWorld(SimWorld.crash(machine)),
-    kill: ({ machine }) => inWorld(SimWorld.kill(machine)),
-    stop: ({ machine }) => inWorld(SimWorld.shutDown(machine)),
-    restart: (node) => parts(node).start
-  }
+interface Parts extends SimDisturbances.Parts {
+  readonly node: SimNode.SimNode
 }
 
-const hostOf = ({ machine }: SimNode.SimNode) => machine.host
-
-const natOf = (world: SimWorld.SimWorld, kind: NatKind, outside?: Segment): Nat => ({
-  inside: world.network.addNat(typeof kind === "string" ? NatBox.kinds[kind] : kind, outside)
-})
-
-const segmentOf = (world: SimWorld.SimWorld, nat: Placement["nat"]): Segment => {
-  if (nat === undefined) return world.network.public
-  if (typeof nat === "object" && "inside" in nat) return nat.inside
-  const chain: ReadonlyArray<NatKind> = Array.isArray(nat) ? nat : [nat]
-  return chain
-    .toReversed()
-    .reduce((outside: Segment, kind: NatKind) => natOf(world, kind, outside).inside, world.network.public)
-}
+/** A pipe whose other end is in the world, for somebody who may be outside. */
+const fromOutside =
+  (inWorld: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
+  (pipe: PipeEnd): PipeEnd => ({
+    read: inWorld(pipe.read),
+    readLine: inWorld(pipe.readLine),
+    write: (bytes) => inWorld(pipe.write(bytes)),
+    writeLine: (line) => inWorld(pipe.writeLine(line)),
+    end: inWorld(pipe.end),
+    hangUp: inWorld(pipe.hangUp)
+  })
 
 const overLimit = ({ ledger, network, time }: SimWorld.SimWorld, nodes: number): string | undefined => {
   const machines = nodes + 1
@@ -258,6 +200,7 @@ const close = Effect.fnUntraced(function* (
   const { hash } = world.trace
   world.driver.forgive()
   const shutDown = Effect.gen(function* () {
+    yield* Effect.forEach(machines, SimWorld.stopProcesses, { discard: true })
     // The rendezvous last, because nodes leave it.
     yield* Effect.forEach(machines.slice(0, -1), SimWorld.shutDown, { concurrency: "unbounded", discard: true })
     yield* Effect.forEach(machines, SimWorld.shutDown, { discard: true })

@@ -1,5 +1,5 @@
 /** A whole node in a simulation: the real actors, from its state directory to its streams, on simulated surroundings. */
-import { Context, Effect, Fiber, FileSystem, Layer, Path, Schema, type Scope } from "effect"
+import { Context, Deferred, Effect, Fiber, FileSystem, Layer, Path, Schema, type Scope } from "effect"
 import { AddressResolver, Dns } from "effect/net"
 import * as NodeConfig from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
@@ -30,6 +30,8 @@ export type StartError = NodeError | NodeConfig.ConfigError
 export interface SimNode {
   readonly name: string
   readonly machine: SimWorld.Machine
+  /** Whether it has started, and not stopped since. */
+  readonly isUp: () => boolean
   /**
    * Runs a program on this node: `Pilot` is the node's, time is its clock, chance is the seed's. When the node stops, the
    * program is interrupted. A node that does not run cannot run programs: a defect.
@@ -52,34 +54,44 @@ export const make = (
   main: Effect.Effect<unknown, unknown, Services> | undefined
 ): Parts => {
   const { world } = machine
-  let services: Context.Context<Services> | undefined
+  /** Those of one life; while the next one starts there are none. */
+  let booted: { readonly life: SimWorld.Life; readonly services: Context.Context<Services> } | undefined
+  const current = () => (booted !== undefined && booted.life === machine.life ? booted : undefined)
   const run: SimNode["run"] = (program) =>
     Effect.suspend(() => {
-      const { life } = machine
-      if (life === undefined || services === undefined) return Effect.die(world.problem(`${machine.name} does not run`))
-      return world.driver.run(inLife(program, life.scope), Context.merge(services, machine.services))
+      const up = current()
+      if (up === undefined) return Effect.die(world.problem(`${machine.name} does not run`))
+      return world.driver.run(inLife(program, up.life), Context.merge(up.services, machine.services))
     })
-  const node: SimNode = { name: machine.name, machine, run }
-  world.addCheck(() =>
-    machine.life === undefined || services === undefined ? undefined : overLimit(services, machine)
-  )
+  const node: SimNode = { name: machine.name, machine, isUp: () => current() !== undefined, run }
+  world.addCheck(() => {
+    const up = current()
+    return up === undefined ? undefined : overLimit(up.services, machine)
+  })
   const start = SimWorld.start(machine, (life) =>
     Effect.gen(function* () {
       const config = yield* Effect.fromResult(configuration(machine.name, rendezvous, options))
-      services = yield* boot(machine, life, config)
+      const services = yield* boot(machine, life, config)
+      booted = { life, services }
       if (main !== undefined) yield* Effect.forkIn(Effect.provideContext(main, services), life.scope)
     }).pipe(Effect.provideContext(machine.services))
   )
   return { node, start: world.driver.run(start, machine.services) }
 }
 
-/** A program ends with the node, and with whoever waits for it. */
-const inLife = <A, E, R>(program: Effect.Effect<A, E, R>, scope: Scope.Scope): Effect.Effect<A, E, R> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkIn(restore(program), scope, { startImmediately: true }), (fiber) =>
-      Effect.onInterrupt(restore(Fiber.join(fiber)), () => Fiber.interrupt(fiber))
+/** A program ends with the node, and with whoever waits for it. Of a node that is killed nobody hears anything more. */
+const inLife = <A, E, R>(program: Effect.Effect<A, E, R>, life: SimWorld.Life): Effect.Effect<A, E, R> => {
+  const killed = Effect.andThen(Deferred.await(life.killed), Effect.interrupt)
+  const end = (fiber: Fiber.Fiber<A, E>) =>
+    Effect.suspend(() =>
+      Deferred.isDoneUnsafe(life.killed) ? Effect.sync(() => fiber.interruptUnsafe()) : Fiber.interrupt(fiber)
+    )
+  return Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkIn(restore(program), life.scope, { startImmediately: true }), (fiber) =>
+      Effect.onInterrupt(restore(Effect.raceFirst(Fiber.join(fiber), killed)), () => end(fiber))
     )
   )
+}
 
 const boot = Effect.fnUntraced(function* (
   machine: SimWorld.Machine,
@@ -134,5 +146,6 @@ const configuration = (name: string, rendezvous: SimRendezvous, options: NodeOpt
 
 const Key = Schema.Literals(Object.keys(NodeConfig.NodeConfig.fields) as ReadonlyArray<NodeConfig.Key>)
 
-const HOME = "/var/lib/pilot"
+/** The state directory of every simulated node. */
+export const HOME = "/var/lib/pilot"
 const LISTEN = ":4000"

@@ -2,9 +2,10 @@
  * What everything in one simulation shares: its time, its network, its chance, its trace and its checkers; and the
  * machines in it, each with a disk, a clock and cryptography of its own.
  */
-import { Clock, Context, Effect, Exit, Logger, Metric, Random, References, Scheduler, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Logger, Metric, Random, References, Scheduler, Scope } from "effect"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import { ClearText } from "./ClearText.ts"
+import { HostClock } from "./HostClock.ts"
 import * as MemoryDisk from "./MemoryDisk.ts"
 import * as SeededCrypto from "./SeededCrypto.ts"
 import * as SeededRandom from "./SeededRandom.ts"
@@ -12,7 +13,7 @@ import { SimDriver } from "./SimDriver.ts"
 import { StreamLedger } from "./StreamLedger.ts"
 import { Trace } from "./Trace.ts"
 import { type Access, type Host, type Segment, VirtualNetwork } from "./VirtualNetwork.ts"
-import { type Skew, VirtualTime } from "./VirtualTime.ts"
+import { VirtualTime } from "./VirtualTime.ts"
 import { TcpTable } from "./VirtualTls.ts"
 
 /** What went wrong in which simulation. A defect: either the code under test is wrong, or the test never ends. */
@@ -75,10 +76,10 @@ export class SimWorld {
   }
 
   /** What every effect in the world runs with; `name` decides its random numbers. */
-  services(name: string, skew: Skew = { skewMs: 0 }): Context.Context<never> {
+  services(name: string, clock = new HostClock()): Context.Context<never> {
     const random = SeededRandom.make(SeededRandom.derive(this.seed, `${name} random`))
     return Context.empty().pipe(
-      Context.add(Clock.Clock, this.time.clock(skew)),
+      Context.add(Clock.Clock, this.time.clock(clock)),
       Context.add(Scheduler.Scheduler, this.time),
       Context.add(Random.Random, SeededRandom.service(random)),
       Context.add(Metric.FiberRuntimeMetrics, this.time.census),
@@ -111,31 +112,38 @@ export interface Machine {
   readonly host: Host
   readonly disk: MemoryDisk.MemoryDisk
   readonly crypto: Crypto["Service"]
-  readonly skew: Skew
+  readonly clock: HostClock
   readonly services: Context.Context<never>
   readonly random: SeededRandom.SeededRandom
-  /** From one start to the next stop. */
+  /** Of its node, from one start to the next stop. */
   life: Life | undefined
+  /** Its other processes: they outlive the node, not the power. */
+  readonly processes: Set<Life>
 }
 
 /** What goes when it is switched off. */
 export interface Life {
   readonly scope: Scope.Closeable
+  /** Completed when it is killed: what its programs still do is seen by nobody. */
+  readonly killed: Deferred.Deferred<void>
 }
+
+const makeLife = (): Life => ({ scope: Scope.makeUnsafe("sequential"), killed: Deferred.makeUnsafe() })
 
 /** A machine that is off. */
 export const makeMachine = (world: SimWorld, name: string, segment: Segment, access: Access): Machine => {
-  const skew = { skewMs: 0 }
+  const clock = new HostClock()
   return {
     world,
     name,
     host: world.network.addHost(name, segment, access),
     disk: new MemoryDisk.MemoryDisk(),
     crypto: SeededCrypto.make(`${world.seed} ${name}`),
-    skew,
-    services: world.services(name, skew),
+    clock,
+    services: world.services(name, clock),
     random: SeededRandom.make(SeededRandom.derive(world.seed, `${name} disk`)),
-    life: undefined
+    life: undefined,
+    processes: new Set()
   }
 }
 
@@ -145,7 +153,7 @@ export const start = <A, E, R>(
   boot: (life: Life) => Effect.Effect<A, E, R | Scope.Scope>
 ): Effect.Effect<A, E, Exclude<R, Scope.Scope>> =>
   Effect.suspend(() => {
-    const life: Life = { scope: Scope.makeUnsafe("sequential") }
+    const life = makeLife()
     machine.life = life
     machine.world.network.switchOn(machine.host)
     machine.world.trace.record(`${machine.name} starts`)
@@ -155,7 +163,7 @@ export const start = <A, E, R>(
     )
   })
 
-/** Stops a machine in good order: its programs end as on SIGTERM. */
+/** Stops a machine's node in good order: its programs end as on SIGTERM. */
 export const shutDown = (machine: Machine): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { life } = machine
@@ -163,35 +171,71 @@ export const shutDown = (machine: Machine): Effect.Effect<void> =>
     return Effect.andThen(
       Scope.close(life.scope, Exit.void),
       Effect.sync(() => {
-        if (machine.life === life) goDark(machine, false)
+        if (machine.life !== life) return
+        const { host, name, world } = machine
+        // Going dark closes them, so this is the last time to see what a node forgot.
+        if (host.sockets.size > 0) world.violated(`${name} has stopped and left ${host.sockets.size} sockets`)
+        const open = world.tcp.openOf(host)
+        if (open > 0) world.violated(`${name} has stopped and left ${open} connections`)
+        goDark(machine, false)
       })
     )
   })
 
-/** Kills a machine's programs (`kill -9`): their files stay, their TCP connections are reset by the kernel. */
+/** Kills a machine's node (`kill -9`): its files stay, its TCP connections are reset by the kernel. */
 export const kill = (machine: Machine): Effect.Effect<void> =>
-  end(machine, () => {
+  Effect.suspend(() => {
+    const { life } = machine
+    if (life === undefined) return Effect.void
     machine.disk.releaseLocks()
     machine.world.trace.record(`${machine.name} is killed`)
     goDark(machine, false)
+    return inTheDark(life)
   })
 
 /** Takes the power from a machine: nobody hears of it, and of what was not synced chance decides. */
 export const crash = (machine: Machine): Effect.Effect<void> =>
-  end(machine, () => {
+  Effect.suspend(() => {
+    const lives = [...(machine.life === undefined ? [] : [machine.life]), ...machine.processes]
+    if (lives.length === 0) return Effect.void
     machine.disk.crash(machine.random)
     machine.world.trace.record(`${machine.name} crashes`)
+    machine.processes.clear()
     goDark(machine, true)
+    return Effect.forEach(lives, inTheDark, { discard: true })
   })
 
-/** What is left of the programs is closed in the dark: it reaches neither network nor disk. */
-const end = (machine: Machine, stop: () => void): Effect.Effect<void> =>
+/** A process beside the node; whoever starts it runs it in the scope, and ends it. */
+export const startProcess = (machine: Machine): Life => {
+  const life = makeLife()
+  machine.processes.add(life)
+  return life
+}
+
+/** A process ends in good order. */
+export const stopProcess = (machine: Machine, process: Life): Effect.Effect<void> =>
+  Effect.andThen(
+    Scope.close(process.scope, Exit.void),
+    Effect.sync(() => void machine.processes.delete(process))
+  )
+
+/** All of them. */
+export const stopProcesses = (machine: Machine): Effect.Effect<void> =>
+  Effect.forEach([...machine.processes], (process) => stopProcess(machine, process), { discard: true })
+
+/** A process is killed (`kill -9`). */
+export const killProcess = (machine: Machine, process: Life): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { life } = machine
-    if (life === undefined) return Effect.void
-    stop()
-    return Effect.asVoid(Effect.forkDetach(Scope.close(life.scope, Exit.void), { startImmediately: true }))
+    machine.processes.delete(process)
+    return inTheDark(process)
   })
+
+/** What is left of a program is closed in the dark: it reaches neither network nor disk. */
+const inTheDark = ({ killed, scope }: Life): Effect.Effect<void> =>
+  Effect.andThen(
+    Deferred.succeed(killed, undefined),
+    Effect.asVoid(Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true }))
+  )
 
 const goDark = (machine: Machine, isSudden: boolean): void => {
   machine.life = undefined

@@ -4,12 +4,8 @@
  * bit. Fibers that live in it must not wait for the real world: no promises, no real sockets, no timers of Node.
  */
 import { type Clock, type Context, Duration, Effect, type Exit, type Fiber, type Metric, type Scheduler } from "effect"
+import type { HostClock } from "./HostClock.ts"
 import { TimerHeap } from "./TimerHeap.ts"
-
-/** How far ahead or behind a host's time of day is. */
-export interface Skew {
-  skewMs: number
-}
 
 /** Mutable; one for each simulated world. */
 export class VirtualTime implements Scheduler.Scheduler {
@@ -77,10 +73,11 @@ export class VirtualTime implements Scheduler.Scheduler {
     return () => this.#timers.cancel(timer)
   }
 
-  /** The clock of one host. Its time of day differs from the others' by its skew, its monotonic time does not. */
-  clock(skew: Skew): Clock.Clock {
-    const wallMs = () => EPOCH_MS + Math.floor(this.nowMs) + skew.skewMs
-    const monotonicNanos = () => BigInt(Math.round(this.nowMs * NANOS_PER_MS))
+  /** The clock of one host: its time of day and its sleeps follow what it shows. */
+  clock(host: HostClock): Clock.Clock {
+    const shownMs = () => host.shownMs(this.nowMs)
+    const wallMs = () => EPOCH_MS + Math.floor(shownMs()) + host.skewMs
+    const monotonicNanos = () => BigInt(Math.round(shownMs() * NANOS_PER_MS))
     return {
       currentTimeMillisUnsafe: wallMs,
       currentTimeMillis: Effect.sync(wallMs),
@@ -90,7 +87,9 @@ export class VirtualTime implements Scheduler.Scheduler {
       monotonicTimeNanos: Effect.sync(monotonicNanos),
       sleep: (duration) =>
         Effect.callback<void>((resume) =>
-          Effect.sync(this.at(this.nowMs + grained(Duration.toMillis(duration)), () => resume(Effect.void)))
+          Effect.sync(
+            this.at(this.nowMs + host.trueMs(grained(Duration.toMillis(duration))), () => resume(Effect.void))
+          )
         )
     }
   }

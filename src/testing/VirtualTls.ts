@@ -31,6 +31,12 @@ export class TcpTable {
     return this.#listeners.size + this.#ends.size
   }
 
+  /** Listeners and open ends of one host. */
+  openOf(host: Host): number {
+    this.#forgetClosed()
+    return [...this.#ends, ...this.#listeners.values()].filter((one) => one.host === host).length
+  }
+
   /** Stops everything of one host: with a reset to the other sides, or without a word. */
   stop(host: Host, isSudden: boolean): void {
     for (const end of this.#ends) {

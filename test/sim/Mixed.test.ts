@@ -12,8 +12,22 @@ const PATIENCE_MS = 120_000
 
 const minute = (seed: number) =>
   SimNet.run({ seed }, (net) =>
-    Effect.map(MixedScenario.play(net), (tallies) => ({ tallies, hash: net.hash(), checkedBytes: net.checkedBytes() }))
+    Effect.map(MixedScenario.play(net), (played) => ({ ...played, hash: net.hash(), checkedBytes: net.checkedBytes() }))
   )
+
+/** Each call has a result, or a reason that says whether it may be repeated; a power cut takes its call along. */
+const assertCalls = ({ end, outcomes }: MixedScenario.Calls) => {
+  const failed = [...outcomes.values()].filter((outcome) => outcome._tag === "Failed")
+  for (const { code, delivered, retryable } of failed) {
+    assert.deepInclude([UNREACHABLE, OUTCOME_UNKNOWN], { code, delivered, retryable })
+  }
+  for (const [id, outcome] of outcomes) if (outcome._tag === "Result") assert.strictEqual(outcome.text, `call ${id}`)
+  if (end === "crash") assert.isAbove(failed.length, 0)
+  assert.isAbove(outcomes.size - failed.length, failed.length)
+}
+
+const UNREACHABLE = { code: -31001, delivered: false, retryable: true }
+const OUTCOME_UNKNOWN = { code: -31002, delivered: true, retryable: false }
 
 describe("a minute of seven nodes behind translators, with losses, a crash and a rendezvous that goes away", () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
@@ -21,11 +35,12 @@ describe("a minute of seven nodes behind translators, with losses, a crash and a
       `seed ${seed}: streams deliver what was written, every pair recovers, nothing is in clear, nothing is left`,
       () =>
         Effect.gen(function* () {
-          const { checkedBytes, tallies } = yield* minute(seed)
+          const { calls, checkedBytes, tallies } = yield* minute(seed)
 
           for (const { exchanged, pair } of tallies) assert.isAbove(exchanged, 3, pair)
           assert.strictEqual(tallies.find(({ pair }) => pair === "carol > dave")?.path, "relay")
           assert.isAbove(checkedBytes, 1_000_000)
+          assertCalls(calls)
         }),
       PATIENCE_MS
     )

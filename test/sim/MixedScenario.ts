@@ -1,6 +1,7 @@
 /**
  * A minute in the life of seven nodes behind all kinds of translators: they come to trust each other, exchange bytes in
- * pairs, lose cables, addresses, power and their rendezvous, and go on. The seed decides links, sizes, times and victims.
+ * pairs, call an MCP server, lose cables, addresses, power and their rendezvous, and go on. The seed decides links, sizes,
+ * times and victims.
  */
 import { Effect } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
@@ -8,6 +9,7 @@ import * as SeededRandom from "../../src/testing/SeededRandom.ts"
 import type { SimLink } from "../../src/testing/SimLink.ts"
 import type { SimNet } from "../../src/testing/SimNet.ts"
 import type { SimNode } from "../../src/testing/SimNode.ts"
+import { answer, ask, initialize, type Outcome, server } from "./McpPrograms.ts"
 import { echo, payload, push, serveEcho, serveSink } from "./Programs.ts"
 
 /** What one pair has done. */
@@ -16,6 +18,12 @@ export interface Tally {
   readonly exchanged: number
   readonly failed: number
   readonly path: Pilot.Ping["path"]
+}
+
+/** What one MCP client has seen: the outcome of each call, by its number; and what the host of the server went through. */
+export interface Calls {
+  readonly end: "crash" | "kill"
+  readonly outcomes: ReadonlyMap<number, Outcome>
 }
 
 /** Plays the minute; afterwards every pair must be able to talk, or this fails. */
@@ -27,14 +35,20 @@ export const play = Effect.fnUntraced(function* (net: SimNet) {
     concurrency: "unbounded",
     discard: true
   })
-  yield* disturb(net, random, nodes)
-  return yield* Effect.forEach(
+  const { caller, end, victim } = yield* disturb(net, random, nodes)
+  yield* net.expose(victim, { name: SERVICE, command: "say", allow: [caller] })
+  const conversations = Effect.forEach(
     pairs,
     (pair, index) => converse(net, pair, SeededRandom.derive(net.seed, `pair ${index}`)),
     {
       concurrency: "unbounded"
     }
   )
+  const [tallies, outcomes] = yield* Effect.all([conversations, callServer(net, caller, victim)], {
+    concurrency: "unbounded"
+  })
+  const calls: Calls = { end, outcomes }
+  return { tallies, calls }
 })
 
 type Name = "hub" | "alice" | "bob" | "carol" | "dave" | "erin" | "frank"
@@ -58,9 +72,9 @@ const startAll = Effect.fnUntraced(function* (net: SimNet, random: SeededRandom.
     hub: {},
     alice: { nat: "fullCone" },
     bob: { nat: "portRestrictedCone", link: { ...link(), bitsPerSecond: 20_000_000, queueBytes: 64_000 } },
-    carol: { nat: "symmetric" },
-    dave: { nat: "symmetric", link: { ...link(), bursts } },
-    erin: { nat: ["restrictedCone", "portRestrictedCone"], skew: "20 seconds" },
+    carol: { nat: "symmetric", drift: -200 },
+    dave: { nat: "symmetric", link: { ...link(), bursts }, programs: { say: server } },
+    erin: { nat: ["restrictedCone", "portRestrictedCone"], skew: "20 seconds", drift: 200, programs: { say: server } },
     frank: { link: { ...link(), bursts } }
   } as const
   const start = <N extends Name>(name: N) => net.node(name, { link: link(), main, ...placements[name] })
@@ -87,10 +101,11 @@ const disturb = Effect.fnUntraced(function* (
   const { alice, bob, carol, dave, erin, frank, hub } = nodes
   const seconds = (from: number) =>
     `${(from + SeededRandom.below(random, 3)).toFixed(3)} seconds` as `${number} seconds`
-  const victim = SeededRandom.chance(random, 0.5) ? dave : erin
+  const [victim, caller] = SeededRandom.chance(random, 0.5) ? [dave, bob] : [erin, frank]
+  const end = SeededRandom.chance(random, 0.5) ? "crash" : "kill"
   yield* net.at(seconds(8), net.cut(frank))
   yield* net.at(seconds(12), net.heal(frank))
-  yield* net.at(seconds(16), SeededRandom.chance(random, 0.5) ? net.crash(victim) : net.kill(victim))
+  yield* net.at(seconds(16), net[end](victim))
   yield* net.at(seconds(20), Effect.orDie(net.restart(victim)))
   yield* net.at(seconds(25), net.crashRendezvous)
   yield* net.at(seconds(29), net.restartRendezvous)
@@ -98,7 +113,33 @@ const disturb = Effect.fnUntraced(function* (
   yield* net.at(seconds(36), net.partition([hub, carol], [alice, bob, dave]))
   yield* net.at(seconds(42), net.heal())
   yield* net.at(seconds(45), net.skew(bob, "-1 minute"))
+  return { caller, end, victim } as const
 })
+
+/**
+ * Calls the server of the victim until the minute is over, so that a call is always under way, and once more after that,
+ * which must work. No call may stay without an answer or get two.
+ */
+const callServer = Effect.fnUntraced(function* (net: SimNet, caller: SimNode, host: SimNode) {
+  const random = SeededRandom.make(SeededRandom.derive(net.seed, "calls"))
+  const client = yield* net.connect(caller, host.name, SERVICE)
+  const outcomes = new Map<number, Outcome>()
+  yield* initialize(client)
+  const call = Effect.fnUntraced(function* (id: number, ms: number) {
+    yield* ask(client, id, `call ${id}`, ms)
+    const [answered, outcome] = yield* answer(client)
+    if (answered !== id) return yield* Effect.die(new Error(`call ${answered} is answered while ${id} waits`))
+    outcomes.set(id, outcome)
+    return outcome
+  })
+  let id = 1
+  while (net.nowMs() < MINUTE_MS) yield* call(id++, SeededRandom.below(random, 5000))
+  for (let tries = 0; tries < RETRIES; tries++) {
+    if ((yield* call(id++, 0))._tag === "Result") return outcomes
+    yield* Effect.sleep("1 second")
+  }
+  return yield* Effect.die(new Error("the MCP server is not reached again"))
+}, Effect.scoped)
 
 /** Exchanges bytes until the minute is over, and once more after that, which must work. */
 const converse = Effect.fnUntraced(function* (net: SimNet, pair: Pair, seed: number) {
@@ -145,6 +186,7 @@ const PAIRS: ReadonlyArray<readonly [Name, Name]> = [
   ["alice", "frank"],
   ["dave", "bob"]
 ]
+const SERVICE = "say"
 const ECHO = 4000
 const SINK = 4001
 const MINUTE_MS = 60_000

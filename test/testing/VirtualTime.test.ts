@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Fiber, Metric, Queue, Scheduler, Schema } from "effect"
+import { HostClock } from "../../src/testing/HostClock.ts"
 import { TimerHeap } from "../../src/testing/TimerHeap.ts"
 import * as VirtualTime from "../../src/testing/VirtualTime.ts"
 
@@ -7,7 +8,9 @@ const Delays = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maxi
 
 const inside = <A, E>(time: VirtualTime.VirtualTime, effect: Effect.Effect<A, E>, skewMs = 0) =>
   Effect.runForkWith(
-    Context.make(Clock.Clock, time.clock({ skewMs })).pipe(Context.add(Metric.FiberRuntimeMetrics, time.census))
+    Context.make(Clock.Clock, time.clock(new HostClock(skewMs))).pipe(
+      Context.add(Metric.FiberRuntimeMetrics, time.census)
+    )
   )(effect, { scheduler: time })
 
 describe("TimerHeap", () => {
@@ -76,7 +79,7 @@ describe("VirtualTime", () => {
 
   it("hosts differ in the time of day, not in how time passes", () => {
     const time = new VirtualTime.VirtualTime()
-    const [right, wrong] = [time.clock({ skewMs: 0 }), time.clock({ skewMs: -60_000 })]
+    const [right, wrong] = [time.clock(new HostClock()), time.clock(new HostClock(-60_000))]
     time.run(1234)
 
     assert.strictEqual(right.currentTimeMillisUnsafe(), VirtualTime.EPOCH_MS + 1234)
