@@ -6,6 +6,7 @@ import { Duration, Effect, FileSystem, Option } from "effect"
 import * as Json from "../core/data/Json.ts"
 import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
+import * as LogFile from "./LogFile.ts"
 import { type Background, Processes } from "./Processes.ts"
 import * as Terminal from "./Terminal.ts"
 
@@ -29,8 +30,10 @@ export const livePid = Effect.fnUntraced(function* ({ pidPath }: Kind) {
   return undefined
 })
 
-/** This process is the one of the pid file until the scope ends. */
-export const claimPid = Effect.fnUntraced(function* ({ pidPath }: Kind) {
+/** This process is the one of the pid file until the scope ends, and keeps its log in bounds. */
+export const own = (kind: Kind) => Effect.andThen(claimPid(kind), Effect.forkScoped(LogFile.bound(kind.logPath)))
+
+const claimPid = Effect.fnUntraced(function* ({ pidPath }: Kind) {
   const files = yield* FileSystem.FileSystem
   const { ownPid } = yield* Processes
   const write = files.writeFileString(pidPath, String(ownPid), { mode: 0o600 })

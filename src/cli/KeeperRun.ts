@@ -17,6 +17,7 @@ import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
+import * as LogFile from "./LogFile.ts"
 import { Processes } from "./Processes.ts"
 import * as SocketLines from "./SocketLines.ts"
 
@@ -38,6 +39,7 @@ export const run = Effect.fn("KeeperRun.run")(
     yield* endsOnSignal
     const office = yield* makeOffice(places)
     if (options.initial !== undefined) yield* office.expose(options.initial)
+    yield* Effect.forkScoped(LogFile.bound(places.log))
     yield* Effect.forkScoped(office.serveNode)
     yield* Effect.forkScoped(server.run((socket) => converse(socket, office)))
     yield* options.ready

@@ -121,8 +121,14 @@ const runHere = (input: Input): Effect.Effect<Output, CliError.CliError, Environ
     const processes = yield* Processes
     const { runDaemon } = yield* Effect.promise(() => import("./daemonRun.ts"))
     yield* processes.endsOnSignal
-    return yield* runDaemon(config, version, Background.claimPid(kind))
+    return yield* runDaemon(config, version, Effect.andThen(Background.own(kind), Effect.forkScoped(exposed)))
   })
+
+/** What was exposed is exposed again after a reboot: the keeper runs wherever its node does. */
+const exposed = Effect.flatMap(
+  Effect.promise(() => import("./KeeperClient.ts")),
+  ({ status }) => Effect.catch(status, ({ message }) => Effect.logWarning(`mcp services: ${message}`))
+)
 
 const configOf = (input: Input) =>
   Effect.flatMap(

@@ -128,7 +128,7 @@ const runHere = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<Out
   const { runRendezvous } = yield* Effect.promise(() => import("./rendezvousRun.ts"))
   const config = yield* configOf(input)
   yield* Effect.flatMap(Processes, (processes) => processes.endsOnSignal)
-  return yield* runRendezvous(config, Background.claimPid(yield* rendezvousKind))
+  return yield* runRendezvous(config, Background.own(yield* rendezvousKind))
 })
 
 const configOf = Effect.fnUntraced(function* (input: Input) {

@@ -181,5 +181,19 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
         assert.include(yield* Fiber.join(call), "completed")
       })
     )
+
+    it.effect("after a restart of the host, what was exposed is there again without a command", () =>
+      Effect.gen(function* () {
+        const { agent, host, network } = yield* Stage
+        yield* Pilotctl.run(host, "mcp", "stop")
+        yield* Pilotctl.run(host, "daemon", "stop")
+        yield* PilotNetwork.startDaemon(network, "mcp-host")
+
+        const recalled = Effect.flatMap(McpOverPilot.sdk1(agent, "mcp-host/fixture"), (client) =>
+          client.call("recall", {})
+        )
+        yield* PilotProcesses.until(Effect.isSuccess(Effect.scoped(recalled)))
+      })
+    )
   })
 })
