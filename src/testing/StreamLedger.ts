@@ -61,9 +61,16 @@ export class StreamLedger {
       ...connection,
       write: (bytes) => this.#write(connection, outgoing, bytes),
       read: this.#read(connection, incoming),
+      end: Effect.andThen(
+        Effect.sync(() => {
+          outgoing.isEnded = true
+        }),
+        connection.end
+      ),
       close: Effect.andThen(
         Effect.sync(() => {
           outgoing.isEnded = true
+          incoming.isAbandoned = true
         }),
         connection.close
       ),
@@ -153,7 +160,8 @@ export class StreamLedger {
   }
 
   #ended(direction: Direction): void {
-    if (direction.isUnsure || !direction.isEnded || direction.read === direction.written) return
+    if (direction.isUnsure || direction.isAbandoned || !direction.isEnded || direction.read === direction.written)
+      return
     this.#violated(direction, "the end comes before the last byte")
   }
 
@@ -179,6 +187,8 @@ interface Direction {
   read: number
   /** The writer has said that this is all. */
   isEnded: boolean
+  /** The reader has closed the stream, and reads to the end of what it had. */
+  isAbandoned: boolean
   /** A write failed, or the stream was reset: what follows cannot be told. */
   isUnsure: boolean
 }
@@ -190,5 +200,6 @@ const makeDirection = (name: string): Direction => ({
   written: 0,
   read: 0,
   isEnded: false,
+  isAbandoned: false,
   isUnsure: false
 })

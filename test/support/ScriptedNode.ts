@@ -32,6 +32,8 @@ export interface Far {
   isReset: boolean
   /** Writes of the near end wait while this is set. */
   stalled: Deferred.Deferred<void> | undefined
+  /** The near end writes no more. */
+  isEnded: boolean
   isClosed: boolean
 }
 
@@ -59,6 +61,7 @@ export class ScriptedNode {
       written,
       isReset: false,
       stalled: undefined,
+      isEnded: false,
       isClosed: false,
       say: (segment) => void Queue.offerUnsafe(arrived, segment),
       finish: () => void Queue.endUnsafe(arrived),
@@ -74,6 +77,9 @@ export class ScriptedNode {
             if (far.isReset) return yield* new ConnectionReset({ reason: "PeerReset" })
             written.push(bytes.slice())
           }),
+        end: Effect.sync(() => {
+          far.isEnded = true
+        }),
         close: Effect.sync(() => {
           far.isClosed = true
           Queue.endUnsafe(arrived)

@@ -194,7 +194,7 @@ export class Station {
     const packet = Result.getOrUndefined(Packet.decode(bytes))
     if (packet === undefined) return
     if (packet.protocol === Packet.Protocol.Datagram) this.delivered.push(Bytes.toUtf8(packet.payload) ?? "")
-    if (packet.protocol !== Packet.Protocol.Control || this.tunnel.controlReceived(packet)) return
+    if (packet.protocol !== Packet.Protocol.Control || this.tunnel.controlReceived(packet, nowMs)) return
     const pong = this.options.isSilent ? undefined : ControlMessage.pong(packet, Address.make(0, this.options.node))
     if (pong !== undefined) this.tunnel.send(Packet.encode(pong), nowMs)
   }

@@ -19,7 +19,7 @@ const rig = (carry: (chunks: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Ar
     const ledger = new StreamLedger({ violated: (detail) => void violations.push(detail), written: () => {} })
     const written: Array<Uint8Array> = []
     const arriving = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-    const ends = { id: 1, reset: Effect.void, closed: Effect.never }
+    const ends = { id: 1, end: Effect.void, reset: Effect.void, closed: Effect.never }
     const near: Connection = {
       ...ends,
       ...{ localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) },

@@ -15,6 +15,7 @@ import * as ConnectionState from "../../protocol/stream/ConnectionState.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
 import type { Segment } from "../../protocol/wire/Packet.ts"
 import { type Connection, ConnectionReset, type ConnectionStatus } from "./Node.ts"
+import * as StreamErrors from "./StreamErrors.ts"
 
 /** What a connection may be told. */
 export type Message = Data.TaggedEnum<{
@@ -22,14 +23,19 @@ export type Message = Data.TaggedEnum<{
   Segments: { readonly segments: ReadonlyArray<Segment> }
   /** Its user wrote or read: there may be something to send. */
   Touched: {}
+  /** Nothing more will be written. */
+  End: {}
+  /** Nor read. */
   Close: {}
   Reset: { readonly reason: ConnectionReset["reason"] }
+  /** The peer has begun a new life: it knows nothing of this stream, and is told nothing. */
+  PeerRestarted: {}
 }>
 /** Constructors of `Message`. */
 export const Message = Data.taggedEnum<Message>()
 
 /** Why an opening connection never opened. */
-export type OpenFailure = "Refused" | "Timeout" | "Reset"
+export type OpenFailure = "Refused" | "NoListener" | "NotTrusted" | "Overloaded" | "Timeout" | "Reset"
 
 /** A running connection, as its `TunnelActor` and its user see it. */
 export interface Running {
@@ -40,6 +46,8 @@ export interface Running {
   readonly status: () => ConnectionStatus
   /** It ended otherwise than by its end. */
   readonly failed: () => boolean
+  /** A SYN on its ports that begins another stream, because the peer has forgotten this one. */
+  readonly isSupersededBy: (syn: Segment) => boolean
 }
 
 /** Where a connection belongs and whom it tells. */
@@ -79,7 +87,8 @@ export const spawn = Effect.fnUntraced(function* (options: Options): Effect.fn.R
     handle: live.handle(ref),
     established: Deferred.await(live.established),
     status: () => live.status(),
-    failed: () => options.connection.error !== undefined
+    failed: () => options.connection.error !== undefined,
+    isSupersededBy: (syn) => options.connection.isSupersededBy(syn, MonotonicTime.nowMsUnsafe(clock))
   }
 })
 
@@ -92,7 +101,8 @@ class Live {
   readonly #options: Options
   readonly #nowMs: () => number
   #touched = false
-  /** Set before the actor hears of it, so that nothing is written after a close. */
+  /** Set before the actor hears of it, so that nothing is written after the end, nor read after the close. */
+  #isEnding = false
   #isClosing = false
   #opened = false
   #rests = false
@@ -114,12 +124,18 @@ class Live {
         return
       case "Touched":
         return
+      case "End":
+        connection.end(nowMs)
+        return
       case "Close":
         connection.close(nowMs)
         return
       case "Reset":
         this.#resetReason ??= message.reason
-        connection.reset()
+        connection.reset(StreamErrors.resetReason(message.reason))
+        return
+      case "PeerRestarted":
+        connection.peerRestarted()
     }
   }
 
@@ -152,7 +168,8 @@ class Live {
   stopped(): void {
     if (!this.#rests) this.#options.resting()
     this.#gone = true
-    this.#resetReason ??= "NodeStopped"
+    const { error, isClosed } = this.#options.connection
+    if (error === undefined && !isClosed) this.#resetReason ??= "NodeStopped"
     Deferred.doneUnsafe(this.established, Effect.fail("Reset" as const))
     this.#readable.openUnsafe()
     this.#writable.openUnsafe()
@@ -168,8 +185,14 @@ class Live {
       remotePort,
       read: this.#read,
       write: (bytes) => this.#write(bytes),
+      end: Effect.sync(() => {
+        this.#isEnding = true
+        ref.tellUnsafe(Message.End())
+      }),
       close: Effect.sync(() => {
+        this.#isEnding = true
         this.#isClosing = true
+        this.#readable.openUnsafe()
         ref.tellUnsafe(Message.Close())
       }),
       reset: Effect.sync(() => void ref.tellUnsafe(Message.Reset({ reason: "LocalAbort" }))),
@@ -190,7 +213,7 @@ class Live {
       return Effect.succeed(chunk)
     }
     // A clean end stays an end, whatever became of the connection afterwards.
-    if (connection.isReadEnded) return Cause.done()
+    if (connection.isReadEnded || this.#isClosing) return Cause.done()
     if (this.#isOver()) return this.#failure()
     this.#readable.closeUnsafe()
     return Effect.andThen(this.#readable.await, this.#read)
@@ -218,7 +241,7 @@ class Live {
     const { connection } = this.#options
     if (connection.error !== undefined) {
       this.#opened = true
-      Deferred.doneUnsafe(this.established, Effect.fail(openFailure(connection.error)))
+      Deferred.doneUnsafe(this.established, Effect.fail(openFailure(connection)))
     } else if (connection.state !== "synSent") {
       this.#opened = true
       Deferred.doneUnsafe(this.established, Effect.void)
@@ -226,7 +249,7 @@ class Live {
   }
 
   #canWrite(): boolean {
-    return !this.#isClosing && ConnectionState.canWrite(this.#options.connection.state)
+    return !this.#isEnding && ConnectionState.canWrite(this.#options.connection.state)
   }
 
   #isOver(): boolean {
@@ -234,14 +257,16 @@ class Live {
   }
 
   #failure(): Effect.Effect<never, ConnectionReset> {
-    const error = this.#options.connection.error
-    const reason =
-      this.#resetReason ?? (error === undefined ? "Closed" : error === "Timeout" ? "Unreachable" : "PeerReset")
-    return Effect.fail(new ConnectionReset({ reason }))
+    const { error, peerReason } = this.#options.connection
+    return Effect.fail(new ConnectionReset({ reason: this.#resetReason ?? StreamErrors.resetCause(error, peerReason) }))
   }
 }
 
-const openFailure = (error: string): OpenFailure => (error === "Refused" || error === "Timeout" ? error : "Reset")
+const openFailure = ({ error, peerReason }: StreamConnection): OpenFailure => {
+  if (error !== "Refused") return error === "Timeout" ? "Timeout" : "Reset"
+  if (peerReason === "ResourceLimit") return "Overloaded"
+  return peerReason === "NoListener" || peerReason === "NotTrusted" ? peerReason : "Refused"
+}
 
 /** Batches of segments; a batch is what one loop turn brought. */
 const MAILBOX_CAPACITY = 1024

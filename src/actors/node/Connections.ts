@@ -5,10 +5,14 @@
 import { Deferred, Effect, Scope } from "effect"
 import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import * as TokenBucket from "../../core/data/TokenBucket.ts"
 import * as Stream from "../../protocol/stream/Connection.ts"
+import * as Segments from "../../protocol/stream/Segments.ts"
+import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import type * as Address from "../../protocol/wire/Address.ts"
 import type { NodeId, Port } from "../../protocol/wire/Address.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
+import type { ResetReason } from "../../protocol/wire/ResetReason.ts"
 import * as ConnectionActor from "./ConnectionActor.ts"
 import type { ConnectionStatus } from "./Node.ts"
 import * as NodeContext from "./NodeContext.ts"
@@ -21,7 +25,7 @@ export interface Link {
   /** Hands whole packets to the tunnel; a full mailbox loses them, as the network would. */
   readonly transmit: (packets: ReadonlyArray<Uint8Array>) => void
   /** Tells the owner that a connection has nothing left to do. */
-  readonly gone: (key: number) => void
+  readonly gone: (key: number, id: number) => void
   readonly nowMs: () => number
 }
 
@@ -29,16 +33,28 @@ export interface Link {
 export class Connections {
   readonly #link: Link
   readonly #running = new Map<number, ConnectionActor.Running>()
+  /** By id: those whose ports belong to another stream already, or to none, until their actors have ended. */
+  readonly #displaced = new Map<number, ConnectionActor.Running>()
+  /** One for all connections of this peer, because what it announces holds for all of them. */
+  readonly #config: StreamConfig.StreamConfig
+  readonly #disowned: TokenBucket.TokenBucket
   /** What this batch brought, per connection. */
   #arrived = new Map<number, Array<Packet.Segment>>()
 
   constructor(link: Link) {
     this.#link = link
+    this.#config = { ...link.context.stream }
+    this.#disowned = new TokenBucket.TokenBucket({ capacity: DISOWNED_MAX, perSecond: DISOWNED_MAX }, link.nowMs())
+  }
+
+  /** The peer has announced what it can do (wire §17): of that, what this node announces too is used. */
+  announced(capabilities: number): void {
+    Object.assign(this.#config, StreamConfig.announced(capabilities & this.#link.context.tunnel.capabilities))
   }
 
   /** Open or closing connections. */
   get size(): number {
-    return this.#running.size
+    return this.#running.size + this.#displaced.size
   }
 
   /** One row per connection. */
@@ -55,13 +71,20 @@ export class Connections {
   /** Sorts one packet to its connection. True when it is a SYN that nobody knows yet: `accept` decides. */
   receive(packet: Packet.Packet): boolean {
     const key = keyOf(packet.destinationPort, packet.source.network, packet.sourcePort)
-    if (this.#running.has(key)) {
-      const batch = this.#arrived.get(key)
-      if (batch === undefined) this.#arrived.set(key, [packet])
-      else batch.push(packet)
-      return false
+    const isSyn = (packet.flags & (Packet.Flag.Syn | Packet.Flag.Ack)) === Packet.Flag.Syn
+    const running = this.#running.get(key)
+    if (running === undefined) {
+      if (!isSyn) this.#disown(packet)
+      return isSyn
     }
-    return (packet.flags & (Packet.Flag.Syn | Packet.Flag.Ack)) === Packet.Flag.Syn
+    if (isSyn && running.isSupersededBy(packet)) {
+      this.#displace(key, running)
+      return true
+    }
+    const batch = this.#arrived.get(key)
+    if (batch === undefined) this.#arrived.set(key, [packet])
+    else batch.push(packet)
+    return false
   }
 
   /** Gives each connection its packets of this batch as one message. */
@@ -79,10 +102,7 @@ export class Connections {
     const { context, peer } = this.#link
     const port = syn.destinationPort
     const key = keyOf(port, syn.source.network, syn.sourcePort)
-    if (this.#running.has(key)) {
-      this.receive(syn)
-      return Effect.void
-    }
+    if (this.#running.has(key) && !this.receive(syn)) return Effect.void
     if (!NodeContext.admits(context, peer, port)) {
       context.report({ _tag: "PacketDropped", reason: "Untrusted", peer })
       return Effect.void
@@ -94,15 +114,15 @@ export class Connections {
     }
     const remote = { address: syn.source, port: syn.sourcePort }
     if (!context.listeners.hasRoom(port) || !context.ports.open(port, remote)) {
-      this.#refuse(syn)
+      this.#reset(syn, context.ports.isBound(port) ? "ResourceLimit" : "NoListener")
       return Effect.void
     }
-    const connection = Stream.Connection.listening(context.stream, this.#initialSequence())
+    const connection = Stream.Connection.listening(this.#config, this.#initialSequence())
     connection.receive(syn, this.#link.nowMs())
     return Effect.map(this.#spawn(key, connection, port, remote, "accepted"), (running) => {
       running.ref.tellUnsafe(ConnectionActor.Message.Touched())
       if (!context.listeners.offer(port, running.handle)) {
-        running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason: "LocalAbort" }))
+        running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason: "PeerOverloaded" }))
       }
     })
   }
@@ -116,7 +136,7 @@ export class Connections {
           Effect.flatMap((running) => Deferred.succeed(message.reply, running))
         )
       case "ConnectionGone":
-        return this.forget(message.key)
+        return this.forget(message.key, message.id)
       case "ResetConnections":
         return this.resetAll(message.reason)
       case "CloseConnections":
@@ -128,8 +148,7 @@ export class Connections {
 
   /** Opens a connection from a port the caller has allocated and opened in the port table; its SYN leaves at the end of the turn. */
   dial(localPort: Port, remote: Address.SocketAddress): Effect.Effect<ConnectionActor.Running, never, Scope.Scope> {
-    const { context, nowMs } = this.#link
-    const connection = Stream.Connection.dialing(context.stream, this.#initialSequence(), nowMs())
+    const connection = Stream.Connection.dialing(this.#config, this.#initialSequence(), this.#link.nowMs())
     const key = keyOf(localPort, remote.address.network, remote.port)
     return Effect.tap(this.#spawn(key, connection, localPort, remote, "dialled"), (running) =>
       Effect.sync(() => running.ref.tellUnsafe(ConnectionActor.Message.Touched()))
@@ -137,12 +156,11 @@ export class Connections {
   }
 
   /** Ends the bookkeeping of a connection that reported itself gone, and stops its actor. */
-  forget(key: number): Effect.Effect<void> {
-    const running = this.#running.get(key)
+  forget(key: number, id: number): Effect.Effect<void> {
+    const running = this.#isCurrent(key, id) ? this.#running.get(key) : this.#displaced.get(id)
     if (running === undefined) return Effect.void
-    this.#running.delete(key)
-    const { localPort, remote, remotePort } = running.handle
-    this.#link.context.ports.close(localPort, { address: remote, port: remotePort }, this.#link.nowMs())
+    if (!this.#displaced.delete(id)) this.#release(key, running)
+    const { remote } = running.handle
     this.#link.context.report({
       _tag: "ConnectionClosed",
       connection: running.handle.id,
@@ -160,15 +178,15 @@ export class Connections {
   }
 
   /**
-   * The peer has begun a new life and knows none of these connections: they end, except those it has not heard of yet. The
-   * packet that showed it has opened but not been handed over; what arrived before it belongs to the old life.
+   * The peer has begun a new life and knows none of these connections: they end without a word, except those it has not
+   * heard of yet, and their ports are free at once. The packet that showed it has opened but not been handed over; what
+   * arrived before it belongs to the old life. What the new one can do, it has yet to announce.
    */
   peerRestarted(): void {
-    this.deliver()
-    for (const running of this.#running.values()) {
-      if (running.status().state === "SYN_SENT") continue
-      running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason: "PeerRestarted" }))
+    for (const [key, running] of [...this.#running]) {
+      if (running.status().state !== "SYN_SENT") this.#displace(key, running)
     }
+    Object.assign(this.#config, this.#link.context.stream)
   }
 
   /** Resets every connection, for the reason given. */
@@ -193,15 +211,51 @@ export class Connections {
       remote: remote.address,
       remotePort: remote.port,
       connection,
-      transmit: (segments) => transmit(this.#packets(segments, localPort, remote)),
-      resting: () => context.ports.close(localPort, remote, this.#link.nowMs()),
-      gone: () => gone(key)
+      transmit: (segments) => {
+        if (!this.#displaced.has(id)) transmit(this.#packets(segments, localPort, remote))
+      },
+      resting: () => {
+        if (this.#isCurrent(key, id)) context.ports.close(localPort, remote, this.#link.nowMs())
+      },
+      gone: () => gone(key, id)
     }).pipe(Effect.tap((running) => Effect.sync(() => this.#running.set(key, running))))
   }
 
-  #refuse(syn: Packet.Packet): void {
-    const rst = { flags: Packet.Flag.Rst, sequence: 0, acknowledgement: 0, window: 0, payload: EMPTY }
-    this.#link.transmit(this.#packets([rst], syn.destinationPort, { address: syn.source, port: syn.sourcePort }))
+  /** The stream under these ports is not the peer's any more: its actor ends, and the ports are free for another. */
+  #displace(key: number, running: ConnectionActor.Running): void {
+    const segments = this.#arrived.get(key)
+    this.#arrived.delete(key)
+    if (segments !== undefined) running.ref.tellUnsafe(ConnectionActor.Message.Segments({ segments }))
+    running.ref.tellUnsafe(ConnectionActor.Message.PeerRestarted())
+    this.#release(key, running)
+    this.#displaced.set(running.handle.id, running)
+  }
+
+  #release(key: number, { handle }: ConnectionActor.Running): void {
+    this.#running.delete(key)
+    const remote = { address: handle.remote, port: handle.remotePort }
+    this.#link.context.ports.close(handle.localPort, remote, this.#link.nowMs())
+  }
+
+  #isCurrent(key: number, id: number): boolean {
+    return this.#running.get(key)?.handle.id === id
+  }
+
+  /**
+   * A packet of a stream that is not known here, because this node has restarted or has given the stream up. A peer that
+   * announced reasons is told (RFC 9293 §3.10.7.1); to any other an RST would mean too much (wire §9.4). Strangers hear
+   * nothing (security rule 3).
+   */
+  #disown(packet: Packet.Packet): void {
+    const isAnswer = (packet.flags & Packet.Flag.Rst) !== 0 || (packet.flags & FIN_ACK) === FIN_ACK
+    const { context, nowMs, peer } = this.#link
+    if (isAnswer || !this.#config.hasResetReasons || !NodeContext.admits(context, peer, packet.destinationPort)) return
+    if (this.#disowned.take(nowMs())) this.#reset(packet, "NoConnection")
+  }
+
+  #reset({ destinationPort, source, sourcePort }: Packet.Packet, reason: ResetReason): void {
+    const rst = this.#config.hasResetReasons ? Segments.resetFor(reason) : Segments.reset
+    this.#link.transmit(this.#packets([rst], destinationPort, { address: source, port: sourcePort }))
   }
 
   /** All in one array, because one per packet would cost more than writing them. */
@@ -242,4 +296,6 @@ export class Connections {
 const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): number =>
   network * 0x1_0000_0000 + localPort * 0x1_0000 + remotePort
 
-const EMPTY = new Uint8Array(0)
+const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack
+/** Packets of unknown streams that are answered, per second and at once; one is enough to end such a stream. */
+const DISOWNED_MAX = 32

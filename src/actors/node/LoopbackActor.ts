@@ -29,9 +29,11 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
         context: trusting,
         peer: node,
         transmit: (packets) => void tell(Message.Send({ packets })),
-        gone: (key) => void tell(Message.ConnectionGone({ key })),
+        gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
         nowMs: () => MonotonicTime.nowMsUnsafe(clock)
       })
+      // Whatever this node can do, the node at the other end can.
+      connections.announced(context.tunnel.capabilities)
       self.connections = connections
       return { receive: (message) => receive(trusting, connections, scope, message) }
     }),

@@ -2,49 +2,13 @@
  * The face of a node towards its services (trust, IPC, echo, API): open streams, listen, send datagrams, ping, look.
  * `NodeSupervisor` implements it.
  */
-import { type Cause, Context, type Effect, type Queue, Schema, type Scope } from "effect"
+import { type Cause, Context, type Effect, type Queue, type Scope } from "effect"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { ConnectionReset, DialError, PingTimeout, PortInUse } from "./StreamErrors.ts"
 
-/** Why a stream ended before its end, or takes no more: `Closed` is a write after either side's FIN. */
-export class ConnectionReset extends Schema.TaggedError<ConnectionReset>()("ConnectionReset", {
-  reason: Schema.Literals([
-    "Closed",
-    "PeerReset",
-    "PeerRestarted",
-    "LocalAbort",
-    "Unreachable",
-    "NodeStopped",
-    "TrustRevoked"
-  ])
-}) {}
-
-/** Why a dial failed. */
-export class DialError extends Schema.TaggedError<DialError>()("DialError", {
-  reason: Schema.Literals([
-    "NotFound",
-    "Untrusted",
-    "Refused",
-    "Timeout",
-    "NoPath",
-    "KeyChanged",
-    "NameMoved",
-    "PortsExhausted",
-    "RegistryUnavailable",
-    "NodeStopped",
-    "TooManyConnections"
-  ]),
-  /** What the user dialled. */
-  target: Schema.String,
-  detail: Schema.String
-}) {}
-
-/** The port has its one listener already. */
-export class PortInUse extends Schema.TaggedError<PortInUse>()("PortInUse", { port: Schema.Finite }) {}
-
-/** No answer to a ping in time. */
-export class PingTimeout extends Schema.TaggedError<PingTimeout>()("PingTimeout", { target: Schema.String }) {}
+export { ConnectionReset, DialError, PingTimeout, PortInUse, type ResetCause, resetCauses } from "./StreamErrors.ts"
 
 /** An open stream. Whoever dialled or accepted it owns it: it must be closed or reset. */
 export interface Connection {
@@ -57,7 +21,15 @@ export interface Connection {
   readonly read: Effect.Effect<Uint8Array, ConnectionReset | Cause.Done>
   /** Waits while the send buffer is full. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, ConnectionReset>
-  /** Everything written is delivered first, then FIN; resolves at once. Idempotent. */
+  /**
+   * No more writes: everything written is delivered, then the peer reads its end; resolves at once. Reading goes on until
+   * the peer's own end, which a peer without half-close (wire §17) sends in answer. Idempotent.
+   */
+  readonly end: Effect.Effect<void>
+  /**
+   * `end`, and no more reads: what still arrives is dropped, and a peer that goes on sending is told that nobody reads.
+   * Resolves at once. Idempotent.
+   */
   readonly close: Effect.Effect<void>
   /** RST now; unsent data is lost. Idempotent. */
   readonly reset: Effect.Effect<void>

@@ -173,7 +173,12 @@ const unopened = (
   port: Port,
   reason: ConnectionActor.OpenFailure
 ): Effect.Effect<never, DialError> => {
-  if (reason === "Refused") return failure(target, "Refused", `nothing listens on port ${port}`)
+  if (reason === "NoListener") return failure(target, "Refused", `nothing listens on port ${port}`)
+  // Peers of the reference do not say why.
+  if (reason === "Refused") return failure(target, "Refused", `the peer refuses port ${port}; nothing may listen there`)
+  if (reason === "NotTrusted") return failure(target, "Untrusted", "the peer does not trust this node")
+  if (reason === "Overloaded")
+    return failure(target, "TooManyConnections", `the peer takes no more connections on port ${port} now`)
   if (reason === "Reset") return failure(target, "NodeStopped", "the connection ended before it opened")
   if (!isUp(peer)) return failure(target, "Timeout", "the peer does not answer; it may be offline")
   return options.context().isTrusted(target.node)

@@ -32,7 +32,7 @@ export type Message = Data.TaggedEnum<{
   Ping: { readonly target: SocketAddress["address"]; readonly reply: Deferred.Deferred<number> }
   /** The key this peer must show became known, for the frame that asked. */
   KeyKnown: { readonly inbound: Inbound; readonly key: Uint8Array | undefined }
-  ConnectionGone: { readonly key: number }
+  ConnectionGone: { readonly key: number; readonly id: number }
   ResetConnections: { readonly reason: "TrustRevoked" | "NodeStopped" }
   /** FIN on all of them, or on the one with this id. */
   CloseConnections: {}

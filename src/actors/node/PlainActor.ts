@@ -92,7 +92,7 @@ class PlainPeer {
       context,
       peer: node,
       transmit: (packets) => tell(Message.Send({ packets })),
-      gone: (key) => tell(Message.ConnectionGone({ key })),
+      gone: (key, id) => tell(Message.ConnectionGone({ key, id })),
       nowMs
     })
   }

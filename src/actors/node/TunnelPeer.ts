@@ -73,7 +73,7 @@ export class TunnelPeer {
       context,
       peer: node,
       transmit: (packets) => void tell(Message.Send({ packets })),
-      gone: (key) => void tell(Message.ConnectionGone({ key })),
+      gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
       nowMs
     })
   }
@@ -188,7 +188,10 @@ export class TunnelPeer {
       this.#pings.answered(packet.destinationPort, nowMs)
       return
     }
-    if (this.#tunnel.controlReceived(packet)) return
+    if (this.#tunnel.controlReceived(packet, nowMs)) {
+      this.connections.announced(this.#tunnel.announcement?.capabilities ?? 0)
+      return
+    }
     if (!this.#context.isTrusted(this.#node) && !this.#context.isPublic()) return
     const pong = ControlMessage.pong(packet, this.#context.address)
     if (pong !== undefined) this.#send(Packet.encode(pong))

@@ -169,7 +169,7 @@ export class Connection {
 
   /** The peer has forgotten the stream: it fails at once, without a word to a peer that would not understand it. */
   peerRestarted(): void {
-    if (this.#lifecycle.isSynchronized) this.#closing.supersede()
+    if (this.#lifecycle.isSynchronized || this.#lifecycle.state === "timeWait") this.#closing.supersede()
   }
 
   /** The next delivered segment's bytes, unsplit and unmerged; `undefined` if none waits. Opens the window. */

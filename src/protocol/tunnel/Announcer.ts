@@ -1,8 +1,12 @@
 /**
  * When to announce what we can do (wire §17): as soon as the first frame has opened under new keys, then with each of
- * the next three packets of ours, until the peer's own announcement is seen.
+ * the next three packets of ours, until the peer's own announcement is seen. A peer that repeats its own has not seen ours,
+ * or not yet: it is answered once more, with a field that says that no answer is wanted, or a lost one would stay lost.
  */
-import type { Announcement } from "../wire/Announcement.ts"
+import type { Announcement, Field } from "../wire/Announcement.ts"
+
+/** The field of an announcement that answers one: type 1, without a value. */
+export const SEEN: Field = { type: 1, value: new Uint8Array(0) }
 
 /** Mutable, owned by one tunnel. */
 export class Announcer {
@@ -27,10 +31,12 @@ export class Announcer {
     return true
   }
 
-  /** The peer's announcement, out of a frame that opened. */
-  seen(announcement: Announcement): void {
+  /** The peer's announcement, out of a frame that opened; true if ours shall answer it. */
+  seen(announcement: Announcement): boolean {
+    const isRepeated = this.#peer !== undefined && !announcement.fields.some(({ type }) => type === SEEN.type)
     this.#peer = announcement
     this.#repeats = 0
+    return isRepeated
   }
 }
 

@@ -13,7 +13,7 @@ import type { Announcement } from "../wire/Announcement.ts"
 import * as ControlMessage from "../wire/ControlMessage.ts"
 import * as Packet from "../wire/Packet.ts"
 import type * as TunnelFrame from "../wire/TunnelFrame.ts"
-import { Announcer } from "./Announcer.ts"
+import { Announcer, SEEN } from "./Announcer.ts"
 import type { Scheme } from "./KeyDerivation.ts"
 import { KeyExchange } from "./KeyExchange.ts"
 import { KeyRing } from "./KeyRing.ts"
@@ -39,7 +39,7 @@ export class Tunnel {
   readonly #suspicion = new Suspicion()
   readonly #exchange = new KeyExchange()
   readonly #probe: Uint8Array
-  readonly #announcement: Uint8Array
+  readonly #announcements: { readonly first: Uint8Array; readonly answer: Uint8Array }
   #establishedAtMs = Number.NEGATIVE_INFINITY
   #renewAtMs = Number.POSITIVE_INFINITY
   #isRenewalAsked = false
@@ -62,8 +62,10 @@ export class Tunnel {
     this.#pending = new PendingPackets(options.config.pendingPacketsMax, options.config.pendingBytesMax)
     const [own, other] = [Address.make(0, options.self), Address.make(0, options.peer)]
     this.#probe = Packet.encode(ControlMessage.pathProbe(own, other))
-    const announced = { capabilities: options.config.capabilities, fields: [] }
-    this.#announcement = Packet.encode(ControlMessage.announcement(own, other, announced))
+    const { capabilities } = options.config
+    const announcement = (fields: Announcement["fields"]) =>
+      Packet.encode(ControlMessage.announcement(own, other, { capabilities, fields }))
+    this.#announcements = { first: announcement([]), answer: announcement([SEEN]) }
   }
 
   /** True when packets can be sealed now. */
@@ -117,7 +119,7 @@ export class Tunnel {
   /** Seals a packet into the outputs, or keeps it until there are keys; false if there is no room for it. */
   send(packet: Uint8Array, nowMs: number): boolean {
     if (this.#transmit(packet, nowMs)) {
-      if (this.#announcer.shouldRepeat()) this.#transmit(this.#announcement, nowMs)
+      if (this.#announcer.shouldRepeat()) this.#transmit(this.#announcements.first, nowMs)
       if (this.#suspicion.sent(nowMs)) this.#askAgain()
       return true
     }
@@ -196,10 +198,10 @@ export class Tunnel {
   }
 
   /** Takes a control packet that opened; true if it was the peer's announcement and is dealt with. */
-  controlReceived(packet: Packet.Packet): boolean {
+  controlReceived(packet: Packet.Packet, nowMs: number): boolean {
     const message = ControlMessage.classify(packet)
     if (message._tag !== "Announced") return false
-    this.#announcer.seen(message.announcement)
+    if (this.#announcer.seen(message.announcement)) this.#transmit(this.#announcements.answer, nowMs)
     return true
   }
 
@@ -281,7 +283,7 @@ export class Tunnel {
     if (promotion === "restart") this.#outputs.push({ _tag: "PeerRestarted" })
     this.#outputs.push({ _tag: "Established", scheme, path })
     this.#flush(nowMs)
-    this.#transmit(this.#announcement, nowMs)
+    this.#transmit(this.#announcements.first, nowMs)
   }
 
   /** A frame opened under no keys: the peer has lost ours, or we have lost its, or somebody forges (wire §6.4 c). */

@@ -1,4 +1,5 @@
 /** What a node chooses for all its tunnels. */
+import { Capability } from "../wire/Announcement.ts"
 import { HEADER_BYTES } from "../wire/Packet.ts"
 import type { Scheme } from "./KeyDerivation.ts"
 
@@ -22,5 +23,5 @@ export const defaultConfig: TunnelConfig = {
   pendingBytesMax: 64 * (4096 + HEADER_BYTES),
   keyLifetimeFrames: 2 ** 32,
   keyLifetimeMs: 86_400_000,
-  capabilities: 0
+  capabilities: Capability.HalfClose | Capability.ResetReason | Capability.Recut
 }
