@@ -17,6 +17,8 @@ export interface Link {
   readonly reordering: number
   readonly reorderMs: number
   /** Segments per millisecond, and how many wait before the newest is dropped; unlimited if absent. */
+  /** Larger payloads vanish. */
+  readonly segmentBytesMax?: number
   readonly bottleneck?: { readonly segmentsPerMs: number; readonly queueSegments: number }
 }
 
@@ -94,10 +96,13 @@ export class StreamPair {
   readonly #events = new EventQueue<Event>()
   readonly #check: (end: End, nowMs: number, isTimer: boolean) => void
   readonly #isRecording: boolean
+  /** What both ends read at each use: a test may change it. */
+  readonly config: { -readonly [key in keyof StreamConfig.StreamConfig]: StreamConfig.StreamConfig[key] }
   readonly #timers = { a: Number.POSITIVE_INFINITY, b: Number.POSITIVE_INFINITY }
 
   constructor(options: Options) {
     const config = StreamConfig.make(options.config ?? {})
+    this.config = config
     const [sequenceA, sequenceB] = options.initialSequences ?? [0, 0]
     this.link = options.link
     this.#random = seeded(options.seed)
@@ -191,6 +196,7 @@ export class StreamPair {
     this.segmentsSent += 1
     if (this.#isRecording) this.sent.push({ atMs: this.nowMs, from: from.name, segment })
     const { duplication, loss } = this.link
+    if (segment.payload.length > (this.link.segmentBytesMax ?? Number.POSITIVE_INFINITY)) return
     const copies = duplication > 0 && this.#random() < duplication ? 2 : 1
     for (let copy = 0; copy < copies; copy++) {
       if (loss > 0 && this.#random() < loss) continue

@@ -43,6 +43,15 @@ export class Deque<A> {
     this.#length += 1
   }
 
+  /** Puts one at an index up to the length; those from there on move back by one, which costs as many steps. */
+  insert(index: number, item: A): void {
+    this.push(item)
+    const mask = this.#items.length - 1
+    for (let at = this.#length - 1; at > index; at--)
+      this.#items[(this.#head + at) & mask] = this.#items[(this.#head + at - 1) & mask]
+    this.#items[(this.#head + index) & mask] = item
+  }
+
   /** Removes and returns the first. */
   shift(): A | undefined {
     if (this.#length === 0) return undefined

@@ -59,7 +59,7 @@ export interface CongestionController {
 
 /** What every controller is made from. */
 export interface CongestionSizes {
-  /** The sender's largest segment. */
+  /** The sender's largest segment: follows the path. Those who count in segments may take the first for their unit. */
   readonly segmentBytes: number
   readonly initialWindowBytes: number
   /** 32 bits that differ between streams, for those controllers that must not act in step. */

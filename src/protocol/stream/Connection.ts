@@ -103,6 +103,11 @@ export class Connection {
     )
   }
 
+  /** Takes the size of segments found to vanish on the path while smaller ones arrive, payload bytes; 0 if none do. */
+  takeVanished(): number {
+    return this.#sender.size.takeVanished()
+  }
+
   /** Everything a status shows. */
   get stats(): ConnectionStats.ConnectionStats {
     return ConnectionStats.make(this.#lifecycle.state, this.#sender, this.#receiver)

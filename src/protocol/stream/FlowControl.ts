@@ -2,7 +2,7 @@
  * The two windows of a stream (wire §10.3). A window counts segments: a slot is one segment whatever its size. Both
  * classes are mutable inside the sender or receiver that owns them.
  */
-import type { StreamConfig } from "./StreamConfig.ts"
+import { SEGMENT_BYTES_BASE, type StreamConfig } from "./StreamConfig.ts"
 
 /** What a passed probe deadline asks for: an empty ACK, or one segment beyond the window. */
 export type Probe = "None" | "Empty" | "Data"
@@ -14,6 +14,8 @@ export type SendWindowConfig = Pick<StreamConfig, "peerSlotBytes" | "isZeroWindo
 export class SendWindow {
   readonly #config: SendWindowConfig
   #segments = 1
+  /** What the peer takes a slot to hold: it divides its room by the largest segment it has seen. */
+  #slotBytes = 0
   /** Sequence position of the segment that gave the window, against older ones (RFC 9293 §3.10.7.4 SND.WL1). */
   #setBySequence = Number.NEGATIVE_INFINITY
   #probeAtMs = Number.POSITIVE_INFINITY
@@ -44,9 +46,20 @@ export class SendWindow {
     this.#segments = segments
   }
 
-  /** One more segment fits beside what is unacknowledged, in slots and in bytes (sacked segments take slots, too). */
+  /** The peer has shown that it received a segment of this size. */
+  measured(bytes: number): void {
+    if (bytes > this.#slotBytes) this.#slotBytes = bytes
+  }
+
+  /**
+   * One more segment fits beside what is unacknowledged, in slots and in bytes (sacked segments take slots, too). A peer
+   * whose slots hold what only ours send has room for as many ordinary segments as these bytes make.
+   */
   canSend(unackedSegments: number, unackedBytes: number, bytes: number): boolean {
-    return unackedSegments < this.#segments && unackedBytes + bytes <= this.#segments * this.#config.peerSlotBytes
+    const windowBytes = this.#segments * Math.max(this.#slotBytes, this.#config.peerSlotBytes)
+    const isJumbo = this.#slotBytes > this.#config.peerSlotBytes
+    const slots = isJumbo ? Math.max(this.#segments, windowBytes / SEGMENT_BYTES_BASE) : this.#segments
+    return unackedSegments < slots && unackedBytes + bytes <= windowBytes
   }
 
   /** The window, and nothing else, holds data back (or the peer holds it and does not acknowledge it). */

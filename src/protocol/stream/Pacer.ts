@@ -4,7 +4,7 @@
  * a busy process is not more exact than that, nor less than `BURST_SEGMENTS_MIN`.
  */
 export class Pacer {
-  readonly #segmentBytes: number
+  #segmentBytes: number
   #tokens: number
   #refilledAtMs = Number.NEGATIVE_INFINITY
   #bytesPerMs = Number.POSITIVE_INFINITY
@@ -12,8 +12,13 @@ export class Pacer {
 
   constructor(segmentBytes: number) {
     this.#segmentBytes = segmentBytes
-    this.#capacity = BURST_SEGMENTS_MIN * segmentBytes
+    this.#capacity = this.#bytes(BURST_SEGMENTS_MIN, BURST_BYTES_MIN)
     this.#tokens = this.#capacity
+  }
+
+  /** The largest segment has another size from now on. */
+  resize(segmentBytes: number): void {
+    this.#segmentBytes = segmentBytes
   }
 
   /** Sets the rate, and fills the bucket for the time that went by. */
@@ -22,8 +27,8 @@ export class Pacer {
     // Whoever waited for the pacer is owed what a late timer kept from it; whoever had nothing to send is owed one burst.
     const burst = bytesPerMs * (this.#tokens > 0 ? BURST_MS : LATE_MS)
     this.#capacity = Math.min(
-      BURST_SEGMENTS_MAX * this.#segmentBytes,
-      Math.max(BURST_SEGMENTS_MIN * this.#segmentBytes, burst)
+      this.#bytes(BURST_SEGMENTS_MAX, BURST_BYTES_MAX),
+      Math.max(this.#bytes(BURST_SEGMENTS_MIN, BURST_BYTES_MIN), burst)
     )
     const elapsedMs = nowMs - this.#refilledAtMs
     this.#tokens = Math.min(this.#capacity, elapsedMs > 0 ? this.#tokens + elapsedMs * this.#bytesPerMs : this.#tokens)
@@ -46,14 +51,21 @@ export class Pacer {
     const wanted = Math.min(this.#capacity / 2, WAKE_SEGMENTS * this.#segmentBytes) - this.#tokens
     return this.#refilledAtMs + wanted / this.#bytesPerMs
   }
+
+  /** So many segments of usual size; of very large ones as few as make that many bytes, but two (RFC 9002 §7.2). */
+  #bytes(segments: number, bytes: number): number {
+    return Math.max(2 * this.#segmentBytes, Math.min(segments * this.#segmentBytes, bytes))
+  }
 }
 
 /** Sending resumes with a few segments at a time: one timer per segment would cost more than the burst harms. */
 const WAKE_SEGMENTS = 2
 /** RFC 9002 §7.7 allows the initial window at once; ten segments are what TCP sends (RFC 6928). */
 const BURST_SEGMENTS_MIN = 10
+const BURST_BYTES_MIN = 15_000
 /** Keeps one turn of the event loop short and socket buffers from overflowing. */
 const BURST_SEGMENTS_MAX = 256
+const BURST_BYTES_MAX = 512 * 1024
 /** Twice what a timer of an event loop resolves. */
 const BURST_MS = 2
 /** How late a timer of a busy event loop may be without costing throughput. */

@@ -9,7 +9,7 @@ import { advertisable, ReceiveWindow } from "./FlowControl.ts"
 import { toWire } from "./Position.ts"
 import { ReceiveBuffer } from "./ReceiveBuffer.ts"
 import * as Segments from "./Segments.ts"
-import type { StreamConfig } from "./StreamConfig.ts"
+import { SEGMENT_BYTES_BASE, type StreamConfig } from "./StreamConfig.ts"
 
 /** Mutable inside the connection that owns it. */
 export class Receiver {
@@ -32,7 +32,7 @@ export class Receiver {
       bytesMax: config.receiveBytesMax,
       segmentsMax: config.receiveSegmentsMax,
       segmentBytesAssumed: config.peerSlotBytes,
-      segmentBytesMin: config.segmentBytesMax
+      segmentBytesMin: Math.min(config.segmentBytesMax, SEGMENT_BYTES_BASE)
     })
     this.#delayedAck = new DelayedAck(config.ackDelayMs)
     this.#config = config

@@ -29,6 +29,7 @@ export class Recovery {
   readonly #board: SackScoreboard
   readonly #loss: LossDetector
   readonly #sampler = new RateSampler()
+  readonly #sizes: { segmentBytes: number; readonly initialWindowBytes: number; readonly seed: number }
   readonly #acknowledgement
   #rtt: RttEstimator.RttEstimator
   /** Why the window must not grow, and the position whose acknowledgement ends it. */
@@ -45,9 +46,9 @@ export class Recovery {
   /** `seed` differs between streams. */
   constructor(config: StreamConfig, board: SackScoreboard, seed: number) {
     const segmentBytes = config.segmentBytesMax
-    const sizes = { segmentBytes, initialWindowBytes: config.initialWindowSegments * segmentBytes, seed }
+    this.#sizes = { segmentBytes, initialWindowBytes: initialWindowBytes(config), seed }
     const limits = { minMs: config.retransmitMinMs, maxMs: config.retransmitMaxMs }
-    this.congestion = makeController(config.congestionControl, sizes)
+    this.congestion = makeController(config.congestionControl, this.#sizes)
     this.#acknowledgement = {
       bytes: 0,
       bytesInFlight: 0,
@@ -75,6 +76,16 @@ export class Recovery {
   /** The window doubles per round trip. */
   get isSlowStart(): boolean {
     return this.congestion.congestionWindow < this.congestion.slowStartThreshold
+  }
+
+  /** Retransmission timeouts in a row, without any progress in between. */
+  get timeouts(): number {
+    return this.#loss.expiries
+  }
+
+  /** Segments are as large as this from now on. */
+  resize(segmentBytes: number): void {
+    this.#sizes.segmentBytes = segmentBytes
   }
 
   /** Recoveries that began without a timeout. */
@@ -246,11 +257,16 @@ export class Recovery {
   }
 }
 
+/** Larger segments than Ethernet's do not make the first burst larger, unless by being two (RFC 9002 §7.2). */
+const initialWindowBytes = ({ initialWindowSegments, segmentBytesMax }: StreamConfig): number =>
+  Math.max(2 * segmentBytesMax, initialWindowSegments * Math.min(segmentBytesMax, ETHERNET_BYTES))
+
 const makeController = (name: StreamConfig["congestionControl"], sizes: CongestionSizes): CongestionController => {
   if (name === "Bbr") return new Bbr(sizes)
   return name === "Cubic" ? new Cubic(sizes) : new NewReno(sizes)
 }
 
+const ETHERNET_BYTES = 1500
 /** A clock that has not moved is no reason for an estimate of nothing. */
 const RTT_MS_MIN = 0.001
 /** A queue makes round trips longer than the path's by more than this, and by more than timers are inexact. */

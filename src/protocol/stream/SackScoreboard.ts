@@ -7,11 +7,15 @@
  * visit shortens, because each SACK repeats what the last one said. Mutable inside the sender that owns it.
  */
 import { Deque } from "../../core/data/Deque.ts"
+import { SegmentSize } from "./SegmentSize.ts"
 import { SegmentList, SentSegment } from "./SentSegment.ts"
+import { defaults } from "./StreamConfig.ts"
 
 /** What one acknowledgement newly delivered. `clear` starts the next one. */
 export class Delivery {
   bytes = 0
+  /** Payload of the largest segment delivered. */
+  largestBytes = 0
   /** Position behind the highest segment delivered. */
   highestEnd = Number.NEGATIVE_INFINITY
   /** The delivered segment that was sent last. */
@@ -30,6 +34,7 @@ export class Delivery {
   /** Adds one segment whose fate is still the one before this acknowledgement. */
   add(segment: SentSegment): void {
     this.bytes += segment.payload.length
+    if (segment.payload.length > this.largestBytes) this.largestBytes = segment.payload.length
     if (segment.fate === "Lost" || (segment.transmissions > 1 && segment.sentAtMs > this.repairedAfterMs))
       this.refuted += 1
     if (segment.end > this.highestEnd) this.highestEnd = segment.end
@@ -45,6 +50,7 @@ export class Delivery {
     this.refuted = 0
     this.repairedAfterMs = repairedAfterMs
     this.bytes = 0
+    this.largestBytes = 0
     this.highestEnd = Number.NEGATIVE_INFINITY
     this.newest = undefined
     this.newestOnce = undefined
@@ -65,6 +71,12 @@ export class SackScoreboard {
   #sacked = 0
   /** Result of the acknowledgements since its last `clear`. */
   readonly delivery = new Delivery()
+  readonly #size: SegmentSize
+
+  /** `size` is told what becomes of each transmission. */
+  constructor(size: SegmentSize = new SegmentSize(defaults)) {
+    this.#size = size
+  }
 
   /** Segments not yet cumulatively acknowledged, sacked ones included: what takes up the peer's window. */
   get segments(): number {
@@ -120,6 +132,12 @@ export class SackScoreboard {
     return undefined
   }
 
+  /** The oldest transmission under way was larger than this. What was sent before a loss has arrived, or is lost, too. */
+  hasInTransit(bytes: number): boolean {
+    const { first } = this.#inTransit
+    return first !== undefined && first.sentBytes > bytes
+  }
+
   /** Records the first transmission of the segment behind all others. */
   sent(start: number, payload: Uint8Array, nowMs: number): SentSegment {
     const segment = new SentSegment(start, payload, nowMs)
@@ -142,7 +160,25 @@ export class SackScoreboard {
       segment.fate = "InTransit"
     }
     segment.sentAtMs = nowMs
+    segment.sentBytes = segment.payload.length
     segment.transmissions += 1
+  }
+
+  /**
+   * Cuts a segment that the peer is not known to hold behind its first `bytes`, and returns the rest: for one that has
+   * become too large for the path.
+   */
+  cut(segment: SentSegment, bytes: number): SentSegment {
+    const rest = segment.cut(bytes)
+    const index = this.#indexFrom(segment.start) + 1
+    this.#segments.insert(index, rest)
+    if (rest.fate === "Lost") this.#lost.insertBehind(segment, rest)
+    else this.#inTransit.insertBehind(segment, rest)
+    for (let after = index + 1; this.#sacked > 0 && after < this.#segments.length; after++) {
+      const moved = this.#segments.at(after)
+      if (moved?.fate === "Sacked") moved.runEndIndex += 1
+    }
+    return rest
   }
 
   /** Cumulative acknowledgement: removes the segments that lie wholly before the position. */
@@ -184,6 +220,7 @@ export class SackScoreboard {
     this.#lost.insert(segment)
     segment.fate = "Lost"
     this.#bytesInFlight -= segment.payload.length
+    this.#size.lost(segment.sentBytes)
   }
 
   /** Marks everything in transit as lost: the retransmission timer ran out (RFC 6298 §5.4, RFC 8985 §6.3). */
@@ -217,6 +254,7 @@ export class SackScoreboard {
 
   #deliver(segment: SentSegment): void {
     this.delivery.add(segment)
+    this.#size.delivered(segment.sentBytes)
     if (segment.fate === "Lost") this.#lost.remove(segment)
     else {
       this.#inTransit.remove(segment)

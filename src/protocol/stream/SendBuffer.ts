@@ -10,13 +10,18 @@ import * as SackBlocks from "../wire/SackBlocks.ts"
 
 /** Unsent bytes of one stream. Its bound is the caller's: `append` takes what it is given. */
 export class SendBuffer {
-  readonly #segmentBytesMax: number
+  #segmentBytesMax: number
   readonly #chunks = new Deque<Chunk>()
   #length = 0
 
   constructor(segmentBytesMax: number) {
     // A segment must be able to carry the four bytes that break up a look-alike of SACK.
-    this.#segmentBytesMax = Math.max(SACK_MAGIC_BYTES, segmentBytesMax)
+    this.#segmentBytesMax = Math.max(SackBlocks.MAGIC_BYTES, segmentBytesMax)
+  }
+
+  /** Segments cut from now on are as large as this. */
+  resize(segmentBytesMax: number): void {
+    this.#segmentBytesMax = Math.max(SackBlocks.MAGIC_BYTES, segmentBytesMax)
   }
 
   /** Bytes waiting. */
@@ -56,14 +61,14 @@ export class SendBuffer {
     return length === this.#segmentBytesMax || length < this.#length
   }
 
-  /** Cuts off the next segment; `undefined` if nothing waits. The bytes stay as they are from then on. */
-  take(): Uint8Array | undefined {
-    const length = this.nextLength
+  /** Cuts off the next segment, or less of it; `undefined` if nothing waits. The bytes stay as they are from then on. */
+  take(bytesMax = Number.POSITIVE_INFINITY): Uint8Array | undefined {
+    const length = Math.min(this.nextLength, bytesMax)
     if (length === 0) return undefined
     const payload = this.#copyOut(length)
     // A data segment that reads as SACK is swallowed by the peer (wire §10.1), so its first four bytes travel alone.
     if (!SackBlocks.looksLikeSack(payload)) return this.#consume(payload)
-    return this.#consume(payload.subarray(0, SACK_MAGIC_BYTES))
+    return this.#consume(payload.subarray(0, SackBlocks.MAGIC_BYTES))
   }
 
   /** Drops everything. */
@@ -120,12 +125,14 @@ interface Chunk {
   readonly writtenAtMs: number
 }
 
-/** Adds to a chunk, moving it to an array of a segment's size the first time, so that byte-wise writing stays linear. */
-const join = (chunk: Chunk, bytes: Uint8Array, capacity: number): void => {
+/** Adds to a chunk, moving it to a larger array where it has no room, so that byte-wise writing stays linear. */
+const join = (chunk: Chunk, bytes: Uint8Array, segmentBytesMax: number): void => {
+  const length = chunk.end - chunk.start
   if (chunk.bytes.length - chunk.end < bytes.length) {
-    const joined = new Uint8Array(capacity)
+    // Doubled, because a segment may be as large as the loopback takes and what is in it as small as a word.
+    const joined = new Uint8Array(Math.min(segmentBytesMax, Math.max(CHUNK_BYTES_MIN, 2 * (length + bytes.length))))
     joined.set(chunk.bytes.subarray(chunk.start, chunk.end))
-    chunk.end -= chunk.start
+    chunk.end = length
     chunk.start = 0
     chunk.bytes = joined
   }
@@ -133,5 +140,4 @@ const join = (chunk: Chunk, bytes: Uint8Array, capacity: number): void => {
   chunk.end += bytes.length
 }
 
-/** `SACK`. */
-const SACK_MAGIC_BYTES = 4
+const CHUNK_BYTES_MIN = 1024

@@ -10,11 +10,13 @@ import type { Expiry } from "./LossDetector.ts"
 import { Pacer } from "./Pacer.ts"
 import { fromWire } from "./Position.ts"
 import { type Progress, Recovery } from "./Recovery.ts"
+import * as Recut from "./Recut.ts"
 import { SackScoreboard } from "./SackScoreboard.ts"
+import { SegmentSize } from "./SegmentSize.ts"
 import * as Segments from "./Segments.ts"
 import { SendBuffer } from "./SendBuffer.ts"
 import type { SentSegment } from "./SentSegment.ts"
-import type { StreamConfig } from "./StreamConfig.ts"
+import { SEGMENT_BYTES_BASE, type StreamConfig } from "./StreamConfig.ts"
 
 /** Advanced: data was acknowledged. Invalid: it acknowledges what was never sent. */
 export type AckOutcome = "Advanced" | "Unchanged" | "Invalid"
@@ -24,7 +26,8 @@ export class Sender {
   readonly window: SendWindow
   readonly #config: StreamConfig
   readonly #buffer: SendBuffer
-  readonly #board = new SackScoreboard()
+  readonly size: SegmentSize
+  readonly #board: SackScoreboard
   readonly recovery: Recovery
   readonly #pacer: Pacer
   readonly #start: number
@@ -41,6 +44,8 @@ export class Sender {
 
   constructor(config: StreamConfig, initialSequence: number) {
     this.#config = config
+    this.size = new SegmentSize(config)
+    this.#board = new SackScoreboard(this.size)
     this.#buffer = new SendBuffer(config.segmentBytesMax)
     this.recovery = new Recovery(config, this.#board, initialSequence)
     this.#pacer = new Pacer(config.segmentBytesMax)
@@ -124,9 +129,11 @@ export class Sender {
     if (blocks.length > 0) this.#sack(blocks)
     if (position >= this.#unacked) this.window.update(segment.window, at, isAdvance)
     if (position === this.#unacked && !isAdvance) this.#countDuplicate(segment, blocks, windowBefore, nowMs)
+    this.window.measured(this.#board.delivery.largestBytes)
     if (isAdvance || this.#board.delivery.bytes > 0) {
       this.#progressAtMs = nowMs
       this.recovery.progress(this.#progress(bytesInFlightBefore, blocks.length === SackBlocks.BLOCKS_MAX), nowMs)
+      this.size.judge(this.#board.hasInTransit(this.size.fallbackBytes))
     }
     return isAdvance ? "Advanced" : "Unchanged"
   }
@@ -158,6 +165,8 @@ export class Sender {
       return false
     }
     const { congestion, rtt } = this.recovery
+    // The path may have changed.
+    for (const part of [this.#buffer, this.#pacer, this.recovery]) part.resize(this.size.bytesMax)
     this.recovery.resuming(nowMs)
     this.#pacer.refill(congestion.pacingBytesPerMs(rtt.smoothedRttMs), nowMs)
     const before = out.length
@@ -239,14 +248,14 @@ export class Sender {
 
   /** The next segment to leave now, already recorded as sent. */
   #nextSegment(isLast: boolean, nowMs: number): SentSegment | undefined {
-    if (this.#probe === "Tail" || this.#probe === "Data") {
-      const isTail = this.#probe === "Tail"
+    const probe = this.#probe
+    if (probe === "Tail" || probe === "Data") {
       this.#probe = "None"
-      return isTail ? this.#tailProbe(isLast, nowMs) : this.#windowProbe(nowMs)
+      return probe === "Tail" ? this.#tailProbe(isLast, nowMs) : this.#windowProbe(nowMs)
     }
     const lost = this.#board.firstLost
     if (lost !== undefined) {
-      const mayLeave = this.recovery.takeRepair() || this.#mayFly(lost.payload.length)
+      const mayLeave = this.recovery.takeRepair() || this.#mayFly(Math.min(lost.payload.length, this.#repairBytes))
       return mayLeave ? this.#resend(lost, nowMs) : undefined
     }
     const length = this.#buffer.nextLength
@@ -274,8 +283,8 @@ export class Sender {
     return false
   }
 
-  #sendNew(nowMs: number): SentSegment | undefined {
-    const payload = this.#buffer.take()
+  #sendNew(nowMs: number, bytesMax = Number.POSITIVE_INFINITY): SentSegment | undefined {
+    const payload = this.#buffer.take(bytesMax)
     if (payload === undefined) return undefined
     if (this.#board.segments === 0) this.#progressAtMs = nowMs
     const segment = this.#board.sent(this.#next, payload, nowMs)
@@ -285,10 +294,16 @@ export class Sender {
   }
 
   #resend(segment: SentSegment, nowMs: number): SentSegment {
+    if (this.#config.isRecut) Recut.fit(this.#board, segment, this.#repairBytes)
     this.#board.resent(segment, nowMs)
     this.stats.retransmits += 1
     this.#count(segment, nowMs)
     return segment
+  }
+
+  /** The most of a segment that is sent again at once; old peers need all of it. */
+  get #repairBytes(): number {
+    return this.#config.isRecut ? this.size.repairBytes(this.recovery.timeouts) : Number.POSITIVE_INFINITY
   }
 
   #count(segment: SentSegment, nowMs: number): void {
@@ -298,12 +313,16 @@ export class Sender {
     this.stats.segments += 1
   }
 
-  /** RFC 8985 §7.3: new data if the peer has room for it, else the last segment again. */
+  /**
+   * RFC 8985 §7.3: new data if the peer has room for it, else the last segment again; where that may be cut, no more of it
+   * than every path carries, because the size may be what is wrong.
+   */
   #tailProbe(isLast: boolean, nowMs: number): SentSegment | undefined {
-    const length = this.#buffer.nextLength
+    const bytesMax = this.#config.isRecut ? SEGMENT_BYTES_BASE : Number.POSITIVE_INFINITY
+    const length = Math.min(this.#buffer.nextLength, bytesMax)
     const canSend = length > 0 && this.window.canSend(this.#board.segments, this.#board.bytes, length)
-    if (canSend && this.#isWorthSending(isLast, nowMs)) return this.#sendNew(nowMs)
-    const last = this.#board.highestMissing
+    if (canSend && this.#isWorthSending(isLast, nowMs)) return this.#sendNew(nowMs, bytesMax)
+    const last = this.#config.isRecut ? Recut.tail(this.#board, SEGMENT_BYTES_BASE) : this.#board.highestMissing
     return last === undefined ? undefined : this.#resend(last, nowMs)
   }
 

@@ -24,11 +24,13 @@ export interface SendRecord {
 /** Of a segment whose sending nobody recorded. */
 export const unsent: SendRecord = { delivered: 0, deliveredAtMs: 0, firstSentAtMs: 0, lost: 0, isAppLimited: false }
 
-/** One segment; its boundaries never change (wire §10.2: old peers match by exact start). */
+/** One segment. Only `cut` changes its boundaries, for peers that do not match by exact start (wire §10.2, §17). */
 export class SentSegment {
   readonly start: number
-  readonly end: number
-  readonly payload: Uint8Array
+  end: number
+  payload: Uint8Array
+  /** Bytes of its last transmission, which it may since have been cut from. */
+  sentBytes: number
   sentAtMs: number
   transmissions = 1
   fate: Fate = "InTransit"
@@ -44,7 +46,21 @@ export class SentSegment {
     this.start = start
     this.end = start + payload.length
     this.payload = payload
+    this.sentBytes = payload.length
     this.sentAtMs = nowMs
+  }
+
+  /** Keeps the first `bytes` and gives the rest, of which the same is known. */
+  cut(bytes: number): SentSegment {
+    const rest = new SentSegment(this.start + bytes, this.payload.subarray(bytes), this.sentAtMs)
+    rest.sentBytes = this.sentBytes
+    rest.transmissions = this.transmissions
+    rest.fate = this.fate
+    rest.record = this.record
+    rest.inFlightAtSend = this.inFlightAtSend
+    this.payload = this.payload.subarray(0, bytes)
+    this.end = rest.start
+    return rest
   }
 }
 
@@ -85,6 +101,11 @@ export class SegmentList {
     if (this.#first !== undefined && this.#isAfter(this.#first, segment)) return this.#insertAfter(undefined, segment)
     let before = this.#last
     while (before !== undefined && this.#isAfter(before, segment)) before = before.previous
+    this.#insertAfter(before, segment)
+  }
+
+  /** Adds right behind another, where the order must allow it. */
+  insertBehind(before: SentSegment, segment: SentSegment): void {
     this.#insertAfter(before, segment)
   }
 

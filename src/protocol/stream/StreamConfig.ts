@@ -9,7 +9,7 @@ import { Capability } from "../wire/Announcement.ts"
  * while a stream lives, and is read at each use.
  */
 export interface StreamConfig {
-  /** Payload of the largest segment sent. */
+  /** Payload of the largest segment sent: follows the path, so it may change while a stream lives. */
   readonly segmentBytesMax: number
   /** Bytes written but not yet acknowledged; `write` accepts no more than fits. */
   readonly sendBufferBytesMax: number
@@ -72,14 +72,16 @@ export interface StreamConfig {
   readonly isPeerSequenceRandom: boolean
 }
 
-/** UDP payload that a sealed and relayed segment must fit (architecture, decision 7). */
-const DATAGRAM_BYTES = 1200
 /** Relay wrapping 9, PILS 36, packet header 34 (wire §3, §4). */
 const OVERHEAD_BYTES = 9 + 36 + 34
+/** Fits a UDP payload of 1200 bytes, sealed and relayed: what every path carries (architecture, decision 7). */
+export const SEGMENT_BYTES_BASE = 1200 - OVERHEAD_BYTES
+/** Fits one of 548 bytes, which every host accepts, for the path on which even the base vanishes. */
+export const SEGMENT_BYTES_FLOOR = 548 - OVERHEAD_BYTES
 
 /** What a stream uses unless told otherwise. */
 export const defaults: StreamConfig = {
-  segmentBytesMax: DATAGRAM_BYTES - OVERHEAD_BYTES,
+  segmentBytesMax: SEGMENT_BYTES_BASE,
   sendBufferBytesMax: 4 * 1024 * 1024,
   receiveBytesMax: 4 * 1024 * 1024,
   receiveSegmentsMax: 4096,

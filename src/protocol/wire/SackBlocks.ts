@@ -20,6 +20,9 @@ export interface SackBlock {
 /** Blocks that one acknowledgement carries. */
 export const BLOCKS_MAX = 4
 
+/** Bytes of `SACK` alone, which no reader takes for an acknowledgement. */
+export const MAGIC_BYTES = 4
+
 /**
  * Whether a payload would be taken for an acknowledgement. A sender must cut such data in two, the first four bytes
  * alone, because the receiver would swallow it (wire §10.1).

@@ -6,7 +6,7 @@ import * as Arb from "../../support/Arbitraries.ts"
 describe("Deque", () => {
   it.prop(
     "behaves like an array, whichever end is used",
-    { steps: Arbitrary.array(Arb.element("push", "push", "unshift", "shift", "clear"), { maxLength: 200 }) },
+    { steps: Arbitrary.array(Arb.element("push", "push", "unshift", "shift", "insert", "clear"), { maxLength: 200 }) },
     ({ steps }) => {
       const deque = new Deque<number>()
       let model: Array<number> = []
@@ -17,6 +17,10 @@ describe("Deque", () => {
         } else if (step === "unshift") {
           deque.unshift(index)
           model.unshift(index)
+        } else if (step === "insert") {
+          const at = (index * 7) % (model.length + 1)
+          deque.insert(at, index)
+          model.splice(at, 0, index)
         } else if (step === "shift") assert.strictEqual(deque.shift(), model.shift())
         else if (index % 10 === 0) {
           deque.clear()

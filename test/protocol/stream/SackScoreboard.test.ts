@@ -11,6 +11,7 @@ type Step =
   | { readonly _tag: "Ack"; readonly to: number }
   | { readonly _tag: "Sack"; readonly left: number; readonly length: number }
   | { readonly _tag: "Lose"; readonly index: number }
+  | { readonly _tag: "Cut"; readonly index: number; readonly bytes: number }
   | { readonly _tag: "LoseAll" | "Restore" | "Resend" }
 
 const steps = Arbitrary.array(
@@ -23,6 +24,10 @@ const steps = Arbitrary.array(
       (range): Step => ({ _tag: "Sack", ...range })
     ),
     Arbitrary.map(Arb.integer(0, 30), (index): Step => ({ _tag: "Lose", index })),
+    Arbitrary.map(
+      Arbitrary.all({ index: Arb.integer(0, 30), bytes: Arb.integer(1, 9) }),
+      (at): Step => ({ _tag: "Cut", ...at })
+    ),
     Arb.element<Step>({ _tag: "LoseAll" }, { _tag: "Restore" }, { _tag: "Resend" })
   ),
   { maxLength: 120 }
@@ -31,6 +36,7 @@ const steps = Arbitrary.array(
 /** Positions of acknowledgements are relative to the lowest segment. The naive model: an array of segments, scanned whole each time. */
 interface Model {
   start: number
+  length: number
   fate: "InTransit" | "Lost" | "Sacked"
   transmissions: number
 }
@@ -47,14 +53,14 @@ const apply = (
     case "Send":
       for (let count = 0; count < step.count; count++) {
         board.sent(sent.count * SIZE, new Uint8Array(SIZE), nowMs)
-        model.push({ start: sent.count * SIZE, fate: "InTransit", transmissions: 1 })
+        model.push({ start: sent.count * SIZE, length: SIZE, fate: "InTransit", transmissions: 1 })
         sent.count += 1
       }
       return
     case "Ack": {
       const to = lowest + step.to
       board.acknowledge(to)
-      while (model[0] !== undefined && model[0].start + SIZE <= to) model.shift()
+      while (model[0] !== undefined && model[0].start + model[0].length <= to) model.shift()
       return
     }
     case "Sack": {
@@ -62,7 +68,7 @@ const apply = (
       const right = left + step.length
       board.sack(left, right)
       for (const segment of model) {
-        if (segment.start >= left && segment.start + SIZE <= right) segment.fate = "Sacked"
+        if (segment.start >= left && segment.start + segment.length <= right) segment.fate = "Sacked"
       }
       return
     }
@@ -72,6 +78,20 @@ const apply = (
       if (segment === undefined) return
       board.lose(segment)
       for (const other of model) if (other.start === segment.start) other.fate = "Lost"
+      return
+    }
+    case "Cut": {
+      let segment = step.index % 2 === 0 ? board.oldestInTransit : board.firstLost
+      for (let index = 0; index < step.index && segment?.next !== undefined; index++) segment = segment.next
+      if (segment === undefined || segment.payload.length <= step.bytes) return
+      const { start } = segment
+      const rest = board.cut(segment, step.bytes)
+      assert.deepStrictEqual([segment.end, rest.start, segment.next], [start + step.bytes, start + step.bytes, rest])
+      const index = model.findIndex((other) => other.start === start)
+      const whole = model[index]
+      if (whole === undefined) return
+      const after = { ...whole, start: start + step.bytes, length: whole.length - step.bytes }
+      model.splice(index, 1, { ...whole, length: step.bytes }, after)
       return
     }
     case "LoseAll":
@@ -100,6 +120,8 @@ const apply = (
 const count = (model: ReadonlyArray<Model>, fate: Model["fate"]) =>
   model.filter((segment) => segment.fate === fate).length
 
+const bytesOf = (model: ReadonlyArray<Model>) => model.reduce((sum, { length }) => sum + length, 0)
+
 describe("SackScoreboard", () => {
   it.prop(
     "agrees with a model that scans everything",
@@ -112,8 +134,8 @@ describe("SackScoreboard", () => {
         apply(board, model, step, sent, index)
 
         assert.strictEqual(board.segments, model.length)
-        assert.strictEqual(board.bytes, model.length * SIZE)
-        assert.strictEqual(board.bytesInFlight, count(model, "InTransit") * SIZE)
+        assert.strictEqual(board.bytes, bytesOf(model))
+        assert.strictEqual(board.bytesInFlight, bytesOf(model.filter(({ fate }) => fate === "InTransit")))
         assert.strictEqual(board.inTransitSegments, count(model, "InTransit"))
         assert.strictEqual(board.lostSegments, count(model, "Lost"))
         assert.strictEqual(board.sackedSegments, count(model, "Sacked"))
@@ -157,7 +179,7 @@ describe("SackScoreboard", () => {
         delivered += board.delivery.bytes
       })
 
-      assert.strictEqual(delivered, (sent.count - count(model, "InTransit") - count(model, "Lost")) * SIZE)
+      assert.strictEqual(delivered, sent.count * SIZE - bytesOf(model.filter(({ fate }) => fate !== "Sacked")))
     },
     runs
   )
