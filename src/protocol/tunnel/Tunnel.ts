@@ -24,7 +24,7 @@ import { SILENCE_MS, Suspicion } from "./Suspicion.ts"
 import type { TunnelConfig } from "./TunnelConfig.ts"
 import * as TunnelCounters from "./TunnelCounters.ts"
 import { TunnelKeys, type VerifiedExchange } from "./TunnelKeys.ts"
-import type { Output, Path } from "./TunnelOutput.ts"
+import { type Output, Outputs, type Path } from "./TunnelOutput.ts"
 
 /** See the module. */
 export class Tunnel {
@@ -37,7 +37,8 @@ export class Tunnel {
   readonly #announcer = new Announcer()
   readonly #schemes: SchemeChoice
   readonly #suspicion = new Suspicion()
-  readonly #exchange = new KeyExchange()
+  readonly #outputs = new Outputs()
+  readonly #exchange = new KeyExchange(this.#outputs)
   readonly #probe: Uint8Array
   readonly #announcements: { readonly first: Uint8Array; readonly answer: Uint8Array }
   #establishedAtMs = Number.NEGATIVE_INFINITY
@@ -46,7 +47,6 @@ export class Tunnel {
   #lives = 0
   /** Ours for this life, whatever the keys: by it the peer tells a renewal from a restart. */
   #prefixes: Uint8Array | undefined
-  #outputs: Array<Output> = []
 
   constructor(options: {
     readonly self: Address.NodeId
@@ -105,15 +105,12 @@ export class Tunnel {
 
   /** What is to be done, in order; empties the list. */
   drain(): ReadonlyArray<Output> {
-    if (this.#outputs.length === 0) return NOTHING
-    const outputs = this.#outputs
-    this.#outputs = []
-    return outputs
+    return this.#outputs.drain()
   }
 
   /** Asks the peer for a session, unless there is one that has proven itself. */
   connect(nowMs: number): void {
-    if (this.#ring.current === undefined) this.#ask(nowMs)
+    if (this.#ring.current === undefined) this.#exchange.ask(nowMs)
   }
 
   /** Seals a packet into the outputs, or keeps it until there are keys; false if there is no room for it. */
@@ -154,7 +151,7 @@ export class Tunnel {
 
   /** A PILK, which never installs keys since every node signs: a request for our PILA (wire §6.2). */
   keyRequestReceived(path: Path, nowMs: number): void {
-    this.#answer(path, nowMs)
+    if (!this.#exchange.reply(path, false, nowMs)) this.counters.limited += 1
   }
 
   /** A genuine key exchange: its keys become a candidate and are asked to prove themselves. */
@@ -166,9 +163,7 @@ export class Tunnel {
       this.counters.postponed += 1
       return this.#renew(nowMs)
     }
-    // Never withheld, but counted: a key request right behind it needs no second answer.
-    this.#exchange.mayAnswer(path, nowMs)
-    this.#outputs.push({ _tag: "SendKeyExchange", path, withKeyRequest: false })
+    this.#exchange.answerNew(path, nowMs)
     if (this.#ring.current === undefined) this.#flush(nowMs)
     this.#challenge(keys, path, nowMs)
   }
@@ -210,16 +205,14 @@ export class Tunnel {
     this.#ring.renewed()
     this.#isRenewalAsked = false
     this.#exchange.stop()
-    if (this.#ring.sending !== undefined || this.#pending.count > 0) this.#ask(nowMs)
+    if (this.#ring.sending !== undefined || this.#pending.count > 0) this.#exchange.ask(nowMs)
   }
 
   /** Performs what is due; harmless before the deadline. */
   timeout(nowMs: number): void {
     this.#ring.expire(nowMs)
     if (nowMs >= this.#renewAtMs) this.#renew(nowMs)
-    const due = this.#exchange.due(nowMs)
-    if (due === "giveUp") this.counters.expired += this.#pending.clear()
-    if (due === "repeat") this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: true })
+    if (this.#exchange.timeout(nowMs)) this.counters.expired += this.#pending.clear()
   }
 
   #makeKeys(exchange: VerifiedExchange): TunnelKeys {
@@ -288,7 +281,7 @@ export class Tunnel {
 
   /** A frame opened under no keys: the peer has lost ours, or we have lost its, or somebody forges (wire §6.4 c). */
   #unopened(path: Path, nowMs: number): undefined {
-    if (this.#ring.current === undefined) this.#answer(path, nowMs)
+    if (this.#ring.current === undefined) this.#askBack(path, nowMs)
     else if (this.#suspicion.badTag(this.#establishedAtMs, nowMs)) this.#askAgain()
     return this.#drop(this.#ring.inUse.length === 0 ? "noKeys" : "badTag")
   }
@@ -296,33 +289,26 @@ export class Tunnel {
   /** A key exchange for keys in use: answered only if the peer may have missed our first answer (wire §6.3). */
   #repeated(keys: TunnelKeys, path: Path, nowMs: number): void {
     this.counters.repeated += 1
-    if (nowMs - keys.lastOpenedAtMs <= SILENCE_MS || !this.#answer(path, nowMs)) return
+    if (nowMs - keys.lastOpenedAtMs <= SILENCE_MS) return
+    if (!this.#exchange.answerRepeated(path, nowMs)) this.counters.limited += 1
     // It may also have missed our challenge, and it has no other reason to use keys that it does not need yet.
-    if (this.#ring.isCandidate(keys)) this.#challenge(keys, path, nowMs)
+    else if (this.#ring.isCandidate(keys)) this.#challenge(keys, path, nowMs)
   }
 
-  #answer(path: Path, nowMs: number): boolean {
-    const isAllowed = this.#exchange.mayAnswer(path, nowMs)
-    if (isAllowed) this.#outputs.push({ _tag: "SendKeyExchange", path, withKeyRequest: false })
-    else this.counters.limited += 1
-    return isAllowed
+  #askBack(path: Path, nowMs: number): void {
+    if (!this.#exchange.reply(path, true, nowMs)) this.counters.limited += 1
   }
 
   /** Asks a peer that seems to have lost our keys, which stay in use until it has proven new ones. */
   #askAgain(): void {
     if (this.#ring.current !== undefined) this.#outputs.push({ _tag: "Desynchronised" })
-    this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: this.#suspicion.raised > 1 })
-  }
-
-  #ask(nowMs: number): void {
-    if (this.#exchange.ask(nowMs))
-      this.#outputs.push({ _tag: "SendKeyExchange", path: undefined, withKeyRequest: false })
+    this.#exchange.askOnce()
   }
 
   /** There are no keys to seal with, or they are exhausted. */
   #wantKeys(nowMs: number): void {
     const { sending } = this.#ring
-    if (sending === undefined || this.#ring.isOutdated(sending)) this.#ask(nowMs)
+    if (sending === undefined || this.#ring.isOutdated(sending)) this.#exchange.ask(nowMs)
     else this.#renew(nowMs)
   }
 
@@ -331,7 +317,7 @@ export class Tunnel {
     if (this.#ring.current !== undefined) this.#renewAtMs = nowMs + RENEWAL_RETRY_MS
     if (this.#isRenewalAsked) return
     const { sending } = this.#ring
-    if (sending !== undefined && this.#ring.isOutdated(sending)) return this.#ask(nowMs)
+    if (sending !== undefined && this.#ring.isOutdated(sending)) return this.#exchange.ask(nowMs)
     this.#isRenewalAsked = true
     this.#outputs.push({ _tag: "RenewAgreementKey" })
   }
@@ -342,7 +328,6 @@ export class Tunnel {
   }
 }
 
-const NOTHING: ReadonlyArray<Output> = []
 const PREFIX_BYTES = 4
 /** A renewal that met no answer is tried again after this, while the old keys go on. */
 const RENEWAL_RETRY_MS = 600_000

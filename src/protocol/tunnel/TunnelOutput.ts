@@ -8,6 +8,23 @@ export interface Path {
   readonly relayed: boolean
 }
 
+/** Collects what the owner must do; emptied after each call. */
+export class Outputs {
+  #list: Array<Output> = []
+
+  push(output: Output): void {
+    this.#list.push(output)
+  }
+
+  /** In order; empties the list. */
+  drain(): ReadonlyArray<Output> {
+    if (this.#list.length === 0) return NOTHING
+    const list = this.#list
+    this.#list = []
+    return list
+  }
+}
+
 /** What the owner must do, in this order. A `path` of `undefined` means the best one it knows. */
 export type Output =
   | { readonly _tag: "Transmit"; readonly frame: Uint8Array; readonly path: Path | undefined }
@@ -21,3 +38,5 @@ export type Output =
   | { readonly _tag: "PeerRestarted" }
   /** The peer seems to have lost our keys; they stay in use until it has proven new ones. */
   | { readonly _tag: "Desynchronised" }
+
+const NOTHING: ReadonlyArray<Output> = []

@@ -36,11 +36,11 @@ const run = (
 
 describe("Tunnel", () => {
   describe("asking for a session", () => {
-    it("repeats every 4 s, 5 times, with a key request from the second on, then stops (wire §6.4 a, b)", () => {
+    it("repeats every 4 s, 5 times, each time with a key request, then stops (wire §6.4 a, b)", () => {
       const a = new Station({ node: 1, peer: 2 })
       a.tunnel.connect(0)
       a.flush(0)
-      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange"])
+      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyRequest"])
 
       const repeats = [4000, 8000, 12_000, 16_000, 20_000].map((atMs) => [atMs, ["KeyExchange", "KeyRequest"]] as const)
       assert.deepStrictEqual(run(a, 100_000), [...repeats, [25_000, []]])
@@ -67,7 +67,7 @@ describe("Tunnel", () => {
         ["1", "2", "3", "4"].map((text) => a.send(text, 0)),
         [true, true, true, false]
       )
-      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange"])
+      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyRequest"])
       assert.strictEqual(a.tunnel.counters.refused, 1)
       run(a, 30_000)
       assert.strictEqual(a.tunnel.counters.expired, 3)
@@ -488,7 +488,7 @@ describe("Tunnel", () => {
       b.restart()
       a.receive(b.keyExchange(), pathOf(b), 10_000)
       assert.deepStrictEqual(kinds(a.take()).slice(0, 1), ["KeyExchange"])
-      assert.deepStrictEqual(answers(10_000), [], "it came with a key exchange, which has been answered")
+      assert.deepStrictEqual(answers(10_000), ["KeyExchange"], "one of the two answers may be lost")
       const stranger = new Station({ node: 3, peer: 2 })
       stranger.receive(b.keyRequest(), pathOf(b), 0)
       assert.isFalse(stranger.tunnel.isReady, "it never installs keys")
