@@ -120,7 +120,8 @@ export class Station {
       if (output._tag === "Transmit") this.outbox.push({ bytes: output.frame, path: output.path })
       else this.events.push(output._tag)
       if (output._tag === "SendKeyExchange") {
-        this.outbox.push({ bytes: this.keyExchange(), path: output.path })
+        for (let copy = 0; copy < (output.isTwice ? 2 : 1); copy++)
+          this.outbox.push({ bytes: this.keyExchange(), path: output.path })
         if (output.withKeyRequest) this.outbox.push({ bytes: this.keyRequest(), path: output.path })
       } else if (output._tag === "RenewAgreementKey") this.renew(nowMs)
     }
@@ -185,7 +186,8 @@ export class Station {
     const randomPrefixes = crypto.sha256(Bytes.concat(shared, this.agreement.publicKey)).subarray(0, 8)
     const legacy = this.#aead("legacy", keys.legacy)
     const later = this.#aead("later", keys.later)
-    this.tunnel.keyExchangeVerified({ agreementKey, legacy, later, randomPrefixes }, path, nowMs)
+    const { laterOnly = false } = this.options
+    this.tunnel.keyExchangeVerified({ agreementKey, legacy, later, randomPrefixes, laterOnly }, path, nowMs)
   }
 
   #open(frame: TunnelFrame.Sealed, path: Path, nowMs: number): void {
@@ -194,7 +196,8 @@ export class Station {
     const packet = Result.getOrUndefined(Packet.decode(bytes))
     if (packet === undefined) return
     if (packet.protocol === Packet.Protocol.Datagram) this.delivered.push(Bytes.toUtf8(packet.payload) ?? "")
-    if (packet.protocol !== Packet.Protocol.Control || this.tunnel.controlReceived(packet, nowMs)) return
+    if (packet.protocol !== Packet.Protocol.Control) return
+    if (this.options.only === undefined && this.tunnel.controlReceived(packet, nowMs)) return
     const pong = this.options.isSilent ? undefined : ControlMessage.pong(packet, Address.make(0, this.options.node))
     if (pong !== undefined) this.tunnel.send(Packet.encode(pong), nowMs)
   }
@@ -209,9 +212,19 @@ export class Station {
         const use = `${Bytes.toHex(key)} ${Bytes.toHex(nonce)}`
         if (this.#nonces.has(use)) throw new Error(`nonce used twice: ${use}`)
         this.#nonces.add(use)
-        return aead.sealAfter(header, nonce, packet, data)
+        return aead.sealAfter(header, nonce, this.#asSpoken(packet), data)
       }
     }
+  }
+
+  /** A reference knows no announcement (wire §17); it says something else that wants no answer. */
+  #asSpoken(packet: Uint8Array): Uint8Array {
+    const decoded = Result.getOrUndefined(Packet.decode(packet))
+    const isAnnouncement = decoded !== undefined && ControlMessage.classify(decoded)._tag === "Announced"
+    const isReference = this.options.only !== undefined
+    return isReference && isAnnouncement
+      ? Packet.encode(ControlMessage.keepalive(Address.make(0, this.options.node)))
+      : packet
   }
 
   #newKey(): AgreementKey {
@@ -220,12 +233,11 @@ export class Station {
   }
 
   #newTunnel(): Tunnel {
-    const { node, peer, config, laterOnly, only } = this.options
+    const { node, peer, config, only } = this.options
     return new Tunnel({
       self: Address.NodeId(node),
       peer: Address.NodeId(peer),
-      config: { ...defaultConfig, ...(only === undefined ? {} : { preferredScheme: only }), ...config },
-      laterOnly: laterOnly ?? false
+      config: { ...defaultConfig, ...(only === undefined ? {} : { preferredScheme: only }), ...config }
     })
   }
 }

@@ -52,7 +52,8 @@ export class KeyAgreement {
       agreementKey: frame.agreementKey.slice(),
       legacy: crypto.aes256Gcm(keys.legacy),
       later: crypto.aes256Gcm(keys.later),
-      randomPrefixes: crypto.randomBytes(8)
+      randomPrefixes: crypto.randomBytes(8),
+      laterOnly: this.#context.isLaterOnly(expectedKey)
     }
   }
 

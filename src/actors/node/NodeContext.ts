@@ -22,9 +22,9 @@ export interface NodeContext {
   readonly encrypt: boolean
   readonly keys: KeyDirectory
   readonly isTrusted: (node: NodeId) => boolean
-  /** The later key scheme has once opened for this identity, so the earlier one is refused (security rule 5). */
-  readonly isLaterOnly: (node: NodeId) => boolean
-  readonly laterOpened: (node: NodeId) => void
+  /** The later key scheme has once opened for this Ed25519 key, so the earlier one is refused (security rule 5). */
+  readonly isLaterOnly: (publicKey: Uint8Array) => boolean
+  readonly laterOpened: (publicKey: Uint8Array) => void
   readonly isPublic: () => boolean
   readonly socket: UdpSocket
   /** The beacon in use: relays our frames, and the only source of beacon messages we heed. */

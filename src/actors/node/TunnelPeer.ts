@@ -4,6 +4,7 @@
  */
 import { type Deferred, Effect, Result, Scope } from "effect"
 import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
@@ -45,6 +46,7 @@ export class TunnelPeer {
   readonly #paths: PeerPaths
   readonly #keys: KeyAgreement
   readonly #tunnel: Tunnel
+  /** Of the first key exchange that was genuine; this life belongs to it. */
   #identityKey: Uint8Array | undefined
   readonly #pings = new Pings()
   #lookupRunning = false
@@ -66,8 +68,7 @@ export class TunnelPeer {
     this.#tunnel = new Tunnel({
       self: context.address.node,
       peer: node,
-      config: context.tunnel,
-      laterOnly: context.isLaterOnly(node)
+      config: context.tunnel
     })
     this.connections = new Connections({
       context,
@@ -230,7 +231,9 @@ export class TunnelPeer {
   #verify(inbound: Inbound, expectedKey: Uint8Array): void {
     const { frame, path } = inbound
     if (frame._tag !== "KeyExchange") return
-    const exchange = this.#keys.verify(frame, expectedKey)
+    // Without a pin the registry may come to name another key; whoever holds it takes over no tunnel and no stream.
+    const isOther = this.#identityKey !== undefined && !Bytes.equals(this.#identityKey, expectedKey)
+    const exchange = isOther ? "RegistryMismatch" : this.#keys.verify(frame, expectedKey)
     if (typeof exchange === "string") {
       this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: exchange })
       return
@@ -244,7 +247,8 @@ export class TunnelPeer {
       case "Transmit":
         return this.#paths.transmit(output.frame, output.path, nowMs)
       case "SendKeyExchange":
-        this.#paths.challenge(this.#keys.exchange, output.path)
+        for (let copy = 0; copy < (output.isTwice ? 2 : 1); copy++)
+          this.#paths.challenge(this.#keys.exchange, output.path)
         if (output.withKeyRequest) this.#paths.challenge(this.#keys.request, output.path)
         return
       case "RenewAgreementKey":
@@ -252,11 +256,14 @@ export class TunnelPeer {
         this.#tunnel.agreementKeyRenewed(nowMs)
         return
       case "Established":
-        if (this.#tunnel.laterOnly) this.#context.laterOpened(this.#node)
+        if (this.#tunnel.laterOnly && this.#identityKey !== undefined) this.#context.laterOpened(this.#identityKey)
         this.#reportEstablished(output)
         return
       case "PeerRestarted":
         this.#context.report({ _tag: "PeerRestarted", peer: this.#node })
+        return
+      case "Downgraded":
+        this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: "Downgrade" })
         return
       case "Desynchronised":
         return

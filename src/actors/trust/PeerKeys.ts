@@ -35,10 +35,10 @@ export class PeerKeys extends Context.Service<
      * decision was about one that has moved.
      */
     readonly acceptKey: (node: NodeId, publicKey: Uint8Array, name?: string) => Effect.Effect<void>
-    /** The later key scheme has opened for this pinned identity, now or in an earlier run (security rule 5). */
-    readonly isLaterOnly: (node: NodeId) => boolean
-    /** Remembers that, on disk soon; nothing for a node that is not pinned. Called on the packet path. */
-    readonly laterOpened: (node: NodeId) => void
+    /** The later key scheme has opened for this identity, now or in an earlier run (security rule 5). */
+    readonly isLaterOnly: (publicKey: Uint8Array) => boolean
+    /** Remembers that, on disk soon, for strangers too. Called on the packet path. */
+    readonly laterOpened: (publicKey: Uint8Array) => void
     /** `TrustActor` only: the trusted nodes with the keys they are trusted under. */
     readonly setTrusted: (trusted: ReadonlyMap<NodeId, Uint8Array>) => void
   }

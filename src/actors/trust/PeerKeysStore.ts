@@ -23,10 +23,12 @@ export class PinsUnreadable extends Schema.TaggedError<PinsUnreadable>()("PinsUn
 export interface Limits {
   readonly nodesMax: number
   readonly namesMax: number
+  /** Identities remembered to have left the earlier key scheme. */
+  readonly laterMax: number
 }
 
-/** Pins kept unless configured otherwise: a file of some 800 KB, written at each first use. */
-export const DEFAULT_LIMITS: Limits = { nodesMax: 4096, namesMax: 4096 }
+/** Pins kept unless configured otherwise: a file of some 1.6 MB at most, written at each first use. */
+export const DEFAULT_LIMITS: Limits = { nodesMax: 4096, namesMax: 4096, laterMax: 16_384 }
 
 /** Where pins outlive the process. */
 export interface PinStore {
@@ -119,9 +121,9 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
         table = name === undefined ? accepted : PinTable.acceptName(accepted, name, key)
         return persist
       }),
-    isLaterOnly: (node) => table.laterOnly.has(node),
-    laterOpened: (node) => {
-      const noted = PinTable.laterOpened(table, node)
+    isLaterOnly: (publicKey) => table.laterOnly.has(Bytes.toHex(publicKey)),
+    laterOpened: (publicKey) => {
+      const noted = PinTable.laterOpened(table, publicKey, bounds)
       if (noted === table) return
       table = noted
       Effect.runForkWith(services)(persist)

@@ -2,11 +2,12 @@
  * The text of `pins.json`, ours alone:
  *
  * ```
- * {"nodes": [{"node_id": 1, "public_key": "<base64>", "later_only": true}],
- *  "names": [{"name": "alpha", "public_key": "<base64>"}]}
+ * {"nodes": [{"node_id": 1, "public_key": "<base64>"}],
+ *  "names": [{"name": "alpha", "public_key": "<base64>"}],
+ *  "later_only": [{"public_key": "<base64>"}]}
  * ```
  *
- * `later_only` is left out when false.
+ * `later_only` may be missing: it is younger than the rest.
  */
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as GoJson from "../../core/data/GoJson.ts"
@@ -23,9 +24,10 @@ export const decode = (text: string): PinTable.PinTable | undefined => {
   const file = Json.parseObject(text)
   const nodes = file && pinsOf(file, "nodes", nodeOf)
   const names = file && pinsOf(file, "names", nameOf)
-  const laterOnly = file && Json.objects(file, "nodes").filter((row) => Json.boolean(row, "later_only"))
+  const laterOnly =
+    file && pinsOf({ later_only: [], ...file }, "later_only", (row) => Json.string(row, "public_key") || undefined)
   return (
-    nodes && names && laterOnly && { nodes, names, laterOnly: new Set(laterOnly.flatMap((row) => nodeOf(row) ?? [])) }
+    nodes && names && laterOnly && { nodes, names, laterOnly: new Set(Array.from(laterOnly.values(), Bytes.toHex)) }
   )
 }
 
@@ -34,10 +36,10 @@ export const encode = (table: PinTable.PinTable): string =>
   GoJson.encodeOrderedIndented({
     nodes: [...table.nodes].map(([node, key]) => ({
       node_id: node,
-      public_key: Bytes.toBase64(key),
-      later_only: table.laterOnly.has(node) || undefined
+      public_key: Bytes.toBase64(key)
     })),
-    names: [...table.names].map(([name, key]) => ({ name, public_key: Bytes.toBase64(key) }))
+    names: [...table.names].map(([name, key]) => ({ name, public_key: Bytes.toBase64(key) })),
+    later_only: [...table.laterOnly].map((key) => ({ public_key: Bytes.toBase64(Bytes.fromHex(key) ?? Bytes.empty) }))
   })
 
 /** The pins of a list, `undefined` when any is not as written. */

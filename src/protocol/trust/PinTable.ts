@@ -12,14 +12,18 @@ import type { NodeId } from "../wire/Address.ts"
 export interface PinTable {
   readonly nodes: ReadonlyMap<NodeId, Uint8Array>
   readonly names: ReadonlyMap<string, Uint8Array>
-  /** Pinned nodes whose key has opened the later key scheme; they are never heard in the earlier again (rule 5). */
-  readonly laterOnly: ReadonlySet<NodeId>
+  /**
+   * Ed25519 keys, in hexadecimal, that have opened the later key scheme, oldest first: they are never heard in the earlier
+   * one again (security rule 5). Strangers' too, since the rule holds for whoever has a tunnel.
+   */
+  readonly laterOnly: ReadonlySet<string>
 }
 
-/** Room for pins; those under protected (trusted) keys are never dropped and do not count. */
+/** Room for pins and for `laterOnly`; protected (trusted) keys are never dropped and do not count. */
 export interface Bounds {
   readonly nodesMax: number
   readonly namesMax: number
+  readonly laterMax: number
   readonly isProtected: (publicKey: Uint8Array) => boolean
 }
 
@@ -39,7 +43,7 @@ export const pinNode = (
   bounds: Bounds
 ): Result.Result<PinTable, OtherKeyPinned> =>
   Result.map(pin(self.nodes, node, publicKey, bounds.nodesMax, bounds.isProtected), (nodes) =>
-    nodes === self.nodes ? self : { ...self, nodes, laterOnly: only(self.laterOnly, (known) => nodes.has(known)) }
+    nodes === self.nodes ? self : { ...self, nodes }
   )
 
 /** The same for a name; names differ by more than case. */
@@ -54,8 +58,7 @@ export const pinName = (
   )
 
 /**
- * A person's decision: the new key of an address, and of every name that led to its old key. The new key has shown
- * nothing yet, so it may begin with either key scheme.
+ * A person's decision: the new key of an address, and of every name that led to its old key.
  */
 export const acceptKey = (self: PinTable, node: NodeId, publicKey: Uint8Array): PinTable => {
   const old = self.nodes.get(node)
@@ -63,7 +66,7 @@ export const acceptKey = (self: PinTable, node: NodeId, publicKey: Uint8Array): 
   const nodes = new Map(self.nodes).set(node, publicKey)
   const names = new Map(self.names)
   for (const [name, key] of self.names) if (old !== undefined && Bytes.equals(key, old)) names.set(name, publicKey)
-  return { nodes, names, laterOnly: only(self.laterOnly, (known) => known !== node) }
+  return { ...self, nodes, names }
 }
 
 /** A person's decision: the key behind a pinned name that has moved. A name that is not pinned needs no decision. */
@@ -72,12 +75,22 @@ export const acceptName = (self: PinTable, name: string, publicKey: Uint8Array):
   return self.names.has(pinned) ? { ...self, names: new Map(self.names).set(pinned, publicKey) } : self
 }
 
-/** Remembers that the pinned key of a node has opened the later key scheme; the same table when there is no news. */
-export const laterOpened = (self: PinTable, node: NodeId): PinTable =>
-  !self.nodes.has(node) || self.laterOnly.has(node) ? self : { ...self, laterOnly: new Set(self.laterOnly).add(node) }
-
-const only = (nodes: ReadonlySet<NodeId>, keep: (node: NodeId) => boolean): ReadonlySet<NodeId> =>
-  new Set([...nodes].filter(keep))
+/**
+ * Remembers that a key has opened the later key scheme; the same table when there is no news. Beyond the bound the oldest
+ * key that is neither protected nor pinned makes room, then the oldest unprotected one.
+ */
+export const laterOpened = (self: PinTable, publicKey: Uint8Array, bounds: Bounds): PinTable => {
+  const name = Bytes.toHex(publicKey)
+  if (self.laterOnly.has(name)) return self
+  const laterOnly = new Set(self.laterOnly).add(name)
+  if (laterOnly.size > bounds.laterMax) {
+    const pinned = new Set(Array.from(self.nodes.values(), Bytes.toHex))
+    const droppable = [...laterOnly].slice(0, -1).filter((key) => !bounds.isProtected(Bytes.fromHex(key)!))
+    const oldest = droppable.find((key) => !pinned.has(key)) ?? droppable[0]
+    if (oldest !== undefined) laterOnly.delete(oldest)
+  }
+  return { ...self, laterOnly }
+}
 
 const pin = <K>(
   pins: ReadonlyMap<K, Uint8Array>,

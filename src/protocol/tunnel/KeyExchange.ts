@@ -2,7 +2,7 @@
  * When our PILA goes out (wire §6.3, §6.4): asked for on a schedule, in answer to the peer, and when the peer seems to
  * have lost our keys; and how many of the peer's are looked at. All that a stranger can cause is limited per source.
  *
- * Whoever asks sends a PILK too: the other answers both, so that the loss of any one frame costs no time-out.
+ * Whoever asks first sends the PILA twice: both are answered, so that the loss of any one frame costs no time-out.
  */
 import * as ExchangeSchedule from "./ExchangeSchedule.ts"
 import { SourceLimiter } from "./SourceLimiter.ts"
@@ -29,13 +29,13 @@ export class KeyExchange {
   ask(nowMs: number): void {
     if (this.#schedule === undefined) {
       this.#schedule = ExchangeSchedule.begin(nowMs)
-      this.askOnce()
+      this.#send(undefined, { isTwice: true })
     } else this.#schedule = ExchangeSchedule.wantAgain(this.#schedule)
   }
 
-  /** Asks the peer by every path, without repeating it. */
-  askOnce(): void {
-    this.#send(undefined, true)
+  /** Asks a peer that seems to have lost our keys. One that stays silent knows them, but may have lost its own frames. */
+  askAgain(isFirst: boolean): void {
+    this.#send(undefined, isFirst ? { isTwice: true } : { withKeyRequest: true })
   }
 
   /** Repeats what is due; true if nobody answers and it is given up. */
@@ -44,7 +44,7 @@ export class KeyExchange {
     const due = ExchangeSchedule.due(this.#schedule, nowMs)
     if (due._tag === "Wait") return false
     this.#schedule = due._tag === "Repeat" ? due.schedule : undefined
-    if (due._tag === "Repeat") this.askOnce()
+    if (due._tag === "Repeat") this.#send(undefined, { withKeyRequest: true })
     return due._tag === "GiveUp"
   }
 
@@ -58,28 +58,35 @@ export class KeyExchange {
     return this.#verifications.take(sourceOf(path), nowMs)
   }
 
-  /** Answers a key exchange that brought a new key: never withheld, but counted. */
-  answerNew(path: Path, nowMs: number): void {
-    this.#answers.take(sourceOf(path), nowMs)
-    this.#send(path, false)
+  /** Answers a key exchange that brought a new key: never withheld. It is sent twice, so a second answer may follow. */
+  answerNew(path: Path): void {
+    this.#send(path, {})
   }
 
   /** Answers a key exchange that said nothing new; false if this source has had its answer. */
   answerRepeated(path: Path, nowMs: number): boolean {
     const isAllowed = this.#answers.take(sourceOf(path), nowMs)
-    if (isAllowed) this.#send(path, false)
+    if (isAllowed) this.#send(path, {})
     return isAllowed
   }
 
-  /** Answers a key request, or asks back where a frame came from that nobody here can open; false if limited. */
-  reply(path: Path, withKeyRequest: boolean, nowMs: number): boolean {
+  /** Answers a key request; false if this source has had its answer. */
+  answerRequest(path: Path, nowMs: number): boolean {
     const isAllowed = this.#replies.take(sourceOf(path), nowMs)
-    if (isAllowed) this.#send(path, withKeyRequest)
+    if (isAllowed) this.#send(path, {})
     return isAllowed
   }
 
-  #send(path: Path | undefined, withKeyRequest: boolean): void {
-    this.#outputs.push({ _tag: "SendKeyExchange", path, withKeyRequest })
+  /** Asks where a frame came from for which there are no keys; false if that was just done. */
+  askBack(path: Path, nowMs: number): boolean {
+    const isAllowed = this.#replies.take(sourceOf(path), nowMs)
+    if (isAllowed) this.#send(path, { isTwice: true })
+    return isAllowed
+  }
+
+  #send(path: Path | undefined, how: { readonly isTwice?: boolean; readonly withKeyRequest?: boolean }): void {
+    const { isTwice = false, withKeyRequest = false } = how
+    this.#outputs.push({ _tag: "SendKeyExchange", path, isTwice, withKeyRequest })
   }
 }
 

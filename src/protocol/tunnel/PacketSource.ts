@@ -4,6 +4,7 @@
  */
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { NodeId } from "../wire/Address.ts"
+import { PATH_PROBE } from "../wire/ControlMessage.ts"
 import { HEADER_BYTES, Protocol } from "../wire/Packet.ts"
 
 /** Whether a decrypted packet may come from `peer`. False also for what is too short to be a packet. */
@@ -18,6 +19,10 @@ const isKeepalive = (packet: Uint8Array): boolean =>
   packet[PROTOCOL] === Protocol.Control &&
   Bytes.readU16(packet, PAYLOAD_LENGTH) === 0 &&
   Bytes.readU16(packet, DESTINATION_PORT) === 0
+
+/** Whether a decrypted packet is the ping by which keys are asked to prove themselves. */
+export const isChallenge = (packet: Uint8Array): boolean =>
+  packet[PROTOCOL] === Protocol.Control && Bytes.equals(packet.subarray(HEADER_BYTES), PATH_PROBE)
 
 /** Offsets into the header (wire §3). */
 const PROTOCOL = 1

@@ -9,11 +9,18 @@ export class Suspicion {
   #badTagsInARow = 0
   #unansweredSinceMs = Number.POSITIVE_INFINITY
   #raisedAtMs = Number.NEGATIVE_INFINITY
+  #raised = 0
+
+  /** How often it was raised since a frame last opened. */
+  get raised(): number {
+    return this.#raised
+  }
 
   /** A frame of the peer has opened: all is well. */
   opened(): void {
     this.#badTagsInARow = 0
     this.#unansweredSinceMs = Number.POSITIVE_INFINITY
+    this.#raised = 0
   }
 
   /** A frame did not open; true if it is time to act. */
@@ -32,6 +39,7 @@ export class Suspicion {
   #raise(intervalMs: number, nowMs: number): boolean {
     if (nowMs - this.#raisedAtMs < intervalMs) return false
     this.#raisedAtMs = nowMs
+    this.#raised += 1
     return true
   }
 }

@@ -44,6 +44,7 @@ export class Tunnel {
   #establishedAtMs = Number.NEGATIVE_INFINITY
   #renewAtMs = Number.POSITIVE_INFINITY
   #isRenewalAsked = false
+  #challengedAtMs = Number.NEGATIVE_INFINITY
   #lives = 0
   /** Ours for this life, whatever the keys: by it the peer tells a renewal from a restart. */
   #prefixes: Uint8Array | undefined
@@ -52,13 +53,11 @@ export class Tunnel {
     readonly self: Address.NodeId
     readonly peer: Address.NodeId
     readonly config: TunnelConfig
-    /** True if the later generation has ever opened for this identity: the earlier one is then never accepted again. */
-    readonly laterOnly?: boolean
   }) {
     this.#self = options.self
     this.#peer = options.peer
     this.#config = options.config
-    this.#schemes = new SchemeChoice(options.config.preferredScheme, options.laterOnly ?? false)
+    this.#schemes = new SchemeChoice(options.config.preferredScheme)
     this.#pending = new PendingPackets(options.config.pendingPacketsMax, options.config.pendingBytesMax)
     const [own, other] = [Address.make(0, options.self), Address.make(0, options.peer)]
     this.#probe = Packet.encode(ControlMessage.pathProbe(own, other))
@@ -68,9 +67,9 @@ export class Tunnel {
     this.#announcements = { first: announcement([]), answer: announcement([SEEN]) }
   }
 
-  /** True when packets can be sealed now. */
+  /** True when packets can be sealed now, under keys that the peer has proven. */
   get isReady(): boolean {
-    return this.#ring.sending?.isExhausted === false
+    return this.#ring.current?.isExhausted === false
   }
 
   /** True once a frame of the peer has opened. */
@@ -113,7 +112,10 @@ export class Tunnel {
     if (this.#ring.current === undefined) this.#exchange.ask(nowMs)
   }
 
-  /** Seals a packet into the outputs, or keeps it until there are keys; false if there is no room for it. */
+  /**
+   * Seals a packet into the outputs, or keeps it until the peer has proven keys, since what answered so far may be a replay
+   * from an address that is not the peer's; false if there is no room for it.
+   */
   send(packet: Uint8Array, nowMs: number): boolean {
     if (this.#transmit(packet, nowMs)) {
       if (this.#announcer.shouldRepeat()) this.#transmit(this.#announcements.first, nowMs)
@@ -123,13 +125,15 @@ export class Tunnel {
     const hasRoom = this.#pending.push(packet)
     if (!hasRoom) this.counters.refused += 1
     this.#wantKeys(nowMs)
+    this.#challengeAgain(nowMs)
     return hasRoom
   }
 
   /** A frame for the owner to send by a path of its choice; `undefined` without keys. */
   seal(packet: Uint8Array, nowMs: number): Uint8Array | undefined {
-    const keys = this.#ring.sending
-    return keys === undefined ? undefined : this.#sealUnder(keys, this.#schemes.toSeal(keys), packet, nowMs)
+    const keys = this.#ring.current
+    if (keys === undefined) return undefined
+    return this.#sealUnder(keys, this.#schemes.toSeal(keys, this.#announcer.peer !== undefined), packet, nowMs)
   }
 
   /**
@@ -151,20 +155,20 @@ export class Tunnel {
 
   /** A PILK, which never installs keys since every node signs: a request for our PILA (wire §6.2). */
   keyRequestReceived(path: Path, nowMs: number): void {
-    if (!this.#exchange.reply(path, false, nowMs)) this.counters.limited += 1
+    if (!this.#exchange.answerRequest(path, nowMs)) this.counters.limited += 1
   }
 
   /** A genuine key exchange: its keys become a candidate and are asked to prove themselves. */
   keyExchangeVerified(exchange: VerifiedExchange, path: Path, nowMs: number): void {
     const known = this.#ring.find(exchange.agreementKey)
     if (known !== undefined && this.#ring.isLive(known)) return this.#repeated(known, path, nowMs)
+    if (exchange.laterOnly) this.#schemes.neverBack()
     const keys = known ?? this.#makeKeys(exchange)
     if (!this.#ring.offer(keys)) {
       this.counters.postponed += 1
       return this.#renew(nowMs)
     }
-    this.#exchange.answerNew(path, nowMs)
-    if (this.#ring.current === undefined) this.#flush(nowMs)
+    this.#exchange.answerNew(path)
     this.#challenge(keys, path, nowMs)
   }
 
@@ -189,7 +193,7 @@ export class Tunnel {
         return packet
       }
     }
-    return this.#unopened(path, nowMs)
+    return this.#unopened(frame, path, nowMs)
   }
 
   /** Takes a control packet that opened; true if it was the peer's announcement and is dealt with. */
@@ -250,10 +254,18 @@ export class Tunnel {
 
   /** Asks the peer to prove keys by answering a ping, in every generation it may speak. */
   #challenge(keys: TunnelKeys, path: Path | undefined, nowMs: number): void {
+    this.#challengedAtMs = nowMs
     for (const scheme of this.#schemes.toChallenge(keys)) {
       const frame = this.#sealUnder(keys, scheme, this.#probe, nowMs)
       if (frame !== undefined) this.#outputs.push({ _tag: "Transmit", frame, path })
     }
+  }
+
+  /** Somebody waits, and the challenge or its answer may be lost. */
+  #challengeAgain(nowMs: number): void {
+    const keys = this.#ring.newestCandidate
+    if (this.#ring.current !== undefined || keys === undefined) return
+    if (nowMs - this.#challengedAtMs >= CHALLENGE_INTERVAL_MS) this.#challenge(keys, undefined, nowMs)
   }
 
   #opened(keys: TunnelKeys, scheme: Scheme, prefix: number, path: Path, nowMs: number): void {
@@ -280,9 +292,16 @@ export class Tunnel {
   }
 
   /** A frame opened under no keys: the peer has lost ours, or we have lost its, or somebody forges (wire §6.4 c). */
-  #unopened(path: Path, nowMs: number): undefined {
-    if (this.#ring.current === undefined) this.#askBack(path, nowMs)
-    else if (this.#suspicion.badTag(this.#establishedAtMs, nowMs)) this.#askAgain()
+  #unopened(frame: TunnelFrame.Sealed, path: Path, nowMs: number): undefined {
+    if (this.#ring.current === undefined) {
+      if (!this.#exchange.askBack(path, nowMs)) this.counters.limited += 1
+    } else if (this.#suspicion.badTag(this.#establishedAtMs, nowMs)) this.#askAgain()
+    const packet = this.#schemes.downgraded(this.#ring.inUse, frame, nowMs)
+    // A peer that has forgotten us may challenge in both generations: that is no attempt to go back.
+    if (packet !== undefined && !PacketSource.isChallenge(packet)) {
+      this.#outputs.push({ _tag: "Downgraded" })
+      return this.#drop("downgraded")
+    }
     return this.#drop(this.#ring.inUse.length === 0 ? "noKeys" : "badTag")
   }
 
@@ -295,20 +314,16 @@ export class Tunnel {
     else if (this.#ring.isCandidate(keys)) this.#challenge(keys, path, nowMs)
   }
 
-  #askBack(path: Path, nowMs: number): void {
-    if (!this.#exchange.reply(path, true, nowMs)) this.counters.limited += 1
-  }
-
   /** Asks a peer that seems to have lost our keys, which stay in use until it has proven new ones. */
   #askAgain(): void {
     if (this.#ring.current !== undefined) this.#outputs.push({ _tag: "Desynchronised" })
-    this.#exchange.askOnce()
+    this.#exchange.askAgain(this.#suspicion.raised === 1)
   }
 
   /** There are no keys to seal with, or they are exhausted. */
   #wantKeys(nowMs: number): void {
-    const { sending } = this.#ring
-    if (sending === undefined || this.#ring.isOutdated(sending)) this.#exchange.ask(nowMs)
+    const { current } = this.#ring
+    if (current === undefined || this.#ring.isOutdated(current)) this.#exchange.ask(nowMs)
     else this.#renew(nowMs)
   }
 
@@ -329,5 +344,7 @@ export class Tunnel {
 }
 
 const PREFIX_BYTES = 4
+/** Between challenges for which a packet waits: as often as a SYN is repeated (wire §15.3). */
+const CHALLENGE_INTERVAL_MS = 250
 /** A renewal that met no answer is tried again after this, while the old keys go on. */
 const RENEWAL_RETRY_MS = 600_000

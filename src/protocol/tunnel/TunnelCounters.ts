@@ -10,6 +10,8 @@ export interface TunnelCounters {
   badCounter: number
   /** Opened under no key in use. */
   badTag: number
+  /** Opened only in the earlier generation, which the peer has left for ever; looked for once a second. */
+  downgraded: number
   /** Our own frame, sent back at us. */
   reflected: number
   /** Seen before, or too old to tell. */
@@ -35,6 +37,7 @@ export const make = (): TunnelCounters => ({
   noKeys: 0,
   badCounter: 0,
   badTag: 0,
+  downgraded: 0,
   reflected: 0,
   replayed: 0,
   foreignSource: 0,

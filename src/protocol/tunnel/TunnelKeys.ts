@@ -30,10 +30,12 @@ export interface VerifiedExchange {
   readonly later: Aead
   /** 8 random bytes: a nonce prefix for `legacy`, then one for `later`. */
   readonly randomPrefixes: Uint8Array
+  /** The later generation has opened for this identity before, in whatever life of ours (security rule 5). */
+  readonly laterOnly: boolean
 }
 
 /** One agreement, and how it may be used. */
-export interface Agreement extends VerifiedExchange {
+export interface Agreement extends Omit<VerifiedExchange, "laterOnly"> {
   readonly self: NodeId
   readonly peer: NodeId
   /** Frames that may be sealed under these keys. */

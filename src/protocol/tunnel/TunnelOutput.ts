@@ -28,14 +28,24 @@ export class Outputs {
 /** What the owner must do, in this order. A `path` of `undefined` means the best one it knows. */
 export type Output =
   | { readonly _tag: "Transmit"; readonly frame: Uint8Array; readonly path: Path | undefined }
-  /** Send our PILA and, if asked for, a PILK right after it, as a request for the peer's (wire §6.4, better b). */
-  | { readonly _tag: "SendKeyExchange"; readonly path: Path | undefined; readonly withKeyRequest: boolean }
+  /**
+   * Send our PILA: twice where the loss of one would cost a time-out, since the peer answers both; and, if asked for, a
+   * PILK right after it, as a request for the peer's (wire §6.4, better b).
+   */
+  | {
+      readonly _tag: "SendKeyExchange"
+      readonly path: Path | undefined
+      readonly isTwice: boolean
+      readonly withKeyRequest: boolean
+    }
   /** Make a new X25519 key for this tunnel, then call `agreementKeyRenewed`. */
   | { readonly _tag: "RenewAgreementKey" }
   /** A frame has opened under new keys, or for the first time in this generation; remember `laterOnly`. */
   | { readonly _tag: "Established"; readonly scheme: Scheme; readonly path: Path }
   /** The packet that opened just now is the first of a new life of the peer: it has nothing of the old one any more. */
   | { readonly _tag: "PeerRestarted" }
+  /** A frame of the earlier generation opened, which this identity has left for ever (security rule 5); it was dropped. */
+  | { readonly _tag: "Downgraded" }
   /** The peer seems to have lost our keys; they stay in use until it has proven new ones. */
   | { readonly _tag: "Desynchronised" }
 

@@ -126,4 +126,5 @@ const isKeepalive = (packet: Packet): boolean =>
   packet.sourcePort === 0 && packet.payload.length === 0 && Address.isUnspecified(packet.destination)
 
 const PING_PORT = Address.Port(0)
-const PATH_PROBE = Bytes.fromUtf8("pathprobe.v1")
+/** Payload of a path probe (wire §15.2). */
+export const PATH_PROBE = Bytes.fromUtf8("pathprobe.v1")

@@ -4,6 +4,7 @@ import { Context, Deferred, Effect, Exit, Fiber, FileSystem, Layer, Scope } from
 import { KeyChanged, NameMoved, PeerKeys } from "../../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../../src/actors/trust/PeerKeysStore.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
+import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Fingerprint from "../../../src/protocol/trust/Fingerprint.ts"
 import * as PinTable from "../../../src/protocol/trust/PinTable.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
@@ -12,7 +13,9 @@ const [A, B] = [NodeId(1), NodeId(2)]
 const key = (fill: number) => new Uint8Array(32).fill(fill)
 const fingerprintOf = (publicKey: Uint8Array) => Fingerprint.format(NativeCrypto.crypto.sha256(publicKey))
 
-const memory = PeerKeysStore.layerMemory({ nodesMax: 2, namesMax: 2 }).pipe(Layer.provide(NativeCrypto.layer))
+const memory = PeerKeysStore.layerMemory({ nodesMax: 2, namesMax: 2, laterMax: 2 }).pipe(
+  Layer.provide(NativeCrypto.layer)
+)
 const over = (store: PeerKeysStore.PinStore) =>
   PeerKeysStore.make(store, PeerKeysStore.DEFAULT_LIMITS).pipe(Effect.provide(NativeCrypto.layer))
 
@@ -98,14 +101,15 @@ describe("PeerKeysStore", () => {
         const keys = yield* life
         yield* keys.pinNode(A, key(1))
         yield* keys.pinName("alpha", key(1))
-        keys.laterOpened(A)
+        keys.laterOpened(key(1))
+        keys.laterOpened(key(3))
         yield* keys.acceptKey(B, key(2))
         const again = yield* life
 
         assert.strictEqual((yield* files.stat(path)).mode & 0o777, 0o600)
         assert.deepStrictEqual([again.pinned(A), again.pinned(B)], [key(1), key(2)])
         assert.strictEqual((yield* Effect.flip(again.pinName("alpha", key(2))))._tag, "NameMoved")
-        assert.deepStrictEqual([again.isLaterOnly(A), again.isLaterOnly(B)], [true, false])
+        assert.deepStrictEqual([key(1), key(2), key(3)].map(again.isLaterOnly), [true, false, true], "strangers too")
       })
     )
   )
@@ -116,14 +120,13 @@ describe("PeerKeysStore", () => {
       const scope = yield* Scope.make()
       const keys = yield* over(store).pipe(Scope.provide(scope))
       yield* keys.pinNode(A, key(1))
-      keys.laterOpened(A)
-      keys.laterOpened(A)
-      keys.laterOpened(B)
+      keys.laterOpened(key(1))
+      keys.laterOpened(key(1))
       yield* Scope.close(scope, Exit.void)
 
       assert.deepStrictEqual(
         store.saved.map((table) => [...table.laterOnly]),
-        [[], [A]]
+        [[], [Bytes.toHex(key(1))]]
       )
     })
   )

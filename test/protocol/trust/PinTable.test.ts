@@ -5,7 +5,12 @@ import * as PinTable from "../../../src/protocol/trust/PinTable.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
 
 const key = (fill: number) => new Uint8Array(32).fill(fill)
-const bounds: PinTable.Bounds = { nodesMax: 3, namesMax: 2, isProtected: (publicKey) => publicKey[0] === 9 }
+const bounds: PinTable.Bounds = {
+  nodesMax: 3,
+  namesMax: 2,
+  laterMax: 3,
+  isProtected: (publicKey) => publicKey[0] === 9
+}
 
 const pinAll = (pins: ReadonlyArray<readonly [number, number]>) =>
   pins.reduce(
@@ -92,5 +97,48 @@ describe("PinTable", () => {
 
     assert.deepStrictEqual([...accepted.names], [["bravo", key(7)]])
     assert.deepStrictEqual(accepted.nodes, named.nodes)
+  })
+
+  describe("who has left the earlier key scheme (security rule 5)", () => {
+    const opened = (table: PinTable.PinTable, ...fills: ReadonlyArray<number>) =>
+      fills.reduce((known, fill) => PinTable.laterOpened(known, key(fill), bounds), table)
+    const fills = (table: PinTable.PinTable) =>
+      [...table.laterOnly].map((text) => Number.parseInt(text.slice(0, 2), 16))
+
+    it("is remembered of strangers too, and once", () => {
+      const table = opened(PinTable.empty, 1, 2)
+
+      assert.deepStrictEqual(fills(table), [1, 2])
+      assert.strictEqual(opened(table, 1), table)
+    })
+
+    it("is forgotten of the oldest stranger first, then of the oldest pinned key, never of a trusted one", () => {
+      const pinned = pinAll([[1, 1]])
+
+      assert.deepStrictEqual(fills(opened(pinned, 1, 9, 2, 3)), [1, 9, 3])
+      assert.deepStrictEqual(fills(opened(pinned, 9, 1, 9, 4, 5, 6)), [9, 1, 6])
+      assert.deepStrictEqual(
+        fills(
+          opened(
+            pinAll([
+              [1, 1],
+              [2, 2],
+              [3, 3]
+            ]),
+            1,
+            2,
+            3,
+            9
+          )
+        ),
+        [2, 3, 9]
+      )
+    })
+
+    it("outlives the pin of its node, and says nothing of another key there", () => {
+      const table = PinTable.acceptKey(opened(pinAll([[1, 1]]), 1), NodeId(1), key(2))
+
+      assert.deepStrictEqual(fills(table), [1])
+    })
   })
 })

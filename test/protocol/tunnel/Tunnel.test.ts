@@ -3,6 +3,7 @@ import * as Bytes from "../../../src/core/data/Bytes.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
 import { Capability } from "../../../src/protocol/wire/Announcement.ts"
 import * as TunnelFrame from "../../../src/protocol/wire/TunnelFrame.ts"
+import { TunnelLine } from "../../support/TunnelLine.ts"
 import { established, pathOf, relay, type Sent, Station, settle } from "../../support/TunnelStation.ts"
 import { success } from "../../support/Vectors.ts"
 
@@ -36,11 +37,11 @@ const run = (
 
 describe("Tunnel", () => {
   describe("asking for a session", () => {
-    it("repeats every 4 s, 5 times, each time with a key request, then stops (wire §6.4 a, b)", () => {
+    it("asks twice, repeats every 4 s, 5 times, with a key request, then stops (wire §6.4 a, b)", () => {
       const a = new Station({ node: 1, peer: 2 })
       a.tunnel.connect(0)
       a.flush(0)
-      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyRequest"])
+      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyExchange"])
 
       const repeats = [4000, 8000, 12_000, 16_000, 20_000].map((atMs) => [atMs, ["KeyExchange", "KeyRequest"]] as const)
       assert.deepStrictEqual(run(a, 100_000), [...repeats, [25_000, []]])
@@ -67,7 +68,7 @@ describe("Tunnel", () => {
         ["1", "2", "3", "4"].map((text) => a.send(text, 0)),
         [true, true, true, false]
       )
-      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyRequest"])
+      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "KeyExchange"])
       assert.strictEqual(a.tunnel.counters.refused, 1)
       run(a, 30_000)
       assert.strictEqual(a.tunnel.counters.expired, 3)
@@ -99,13 +100,33 @@ describe("Tunnel", () => {
       }
     })
 
-    it("is usable but unproven until a frame of the peer has opened (security rule 5)", () => {
+    it("carries no packet until a frame of the peer has opened, for the address may not be its own (rules 5, 7)", () => {
       const a = new Station({ node: 1, peer: 2 })
       const b = new Station({ node: 2, peer: 1 })
+      a.send("waits", 0)
+      a.take()
       a.receive(b.keyExchange(), pathOf(b), 0)
+      a.send("waits too", 1)
 
-      assert.deepStrictEqual([a.tunnel.isReady, a.tunnel.hasOpened], [true, false])
-      assert.deepStrictEqual(a.takeEvents(), ["SendKeyExchange"])
+      assert.deepStrictEqual([a.tunnel.isReady, a.tunnel.hasOpened], [false, false])
+      assert.deepStrictEqual(kinds(a.take()), ["KeyExchange", "Sealed", "Sealed"], "an answer and two challenges")
+    })
+
+    it("asks for the proof again with what is sent, every 250 ms, when the first one is lost", () => {
+      const a = new Station({ node: 1, peer: 2 })
+      const b = new Station({ node: 2, peer: 1 }, new Set())
+      a.send("one", 0)
+      for (const { bytes } of a.take()) b.receive(bytes, pathOf(a), 0)
+      const [exchange] = b.take()
+      a.receive(exchange!.bytes, pathOf(b), 10)
+      a.take()
+      for (const nowMs of [100, 259]) a.send("two", nowMs)
+      assert.deepStrictEqual(kinds(a.take()), [])
+
+      a.send("three", 260)
+      settle(a, b, 260)
+
+      assert.deepStrictEqual(b.delivered, ["one", "two", "two", "three"])
     })
 
     it("answers a key exchange first and challenges its keys in both generations, by the path it came", () => {
@@ -155,6 +176,38 @@ describe("Tunnel", () => {
 
         assert.deepStrictEqual([a.tunnel.scheme, b.tunnel.scheme], ["legacy", "legacy"])
         assert.deepStrictEqual([a.delivered, b.delivered], [["from b"], ["from a"]])
+      }
+    })
+
+    it("sends an unknown peer of either one nothing that it cannot open, and waits for no time-out (wire §15.1)", () => {
+      for (const only of ["legacy", "later"] as const) {
+        const a = new Station({ node: 1, peer: 2 })
+        const b = new Station({ node: 2, peer: 1, only })
+        a.send("first", 0)
+        settle(a, b, 0)
+        a.send("second", 0)
+        settle(a, b, 0)
+
+        assert.deepStrictEqual([b.delivered, a.tunnel.scheme], [["first", "second"], only])
+        assert.isAtMost(b.tunnel.counters.badTag, 1, "the challenge in the other one")
+      }
+    })
+
+    it("moves to the later one when the peer announces itself, though a lost frame made the earlier one open", () => {
+      for (let lost = 0; lost < 12; lost++) {
+        const a = new Station({ node: 1, peer: 2 })
+        const b = new Station({ node: 2, peer: 1 })
+        const line = new TunnelLine({ stations: [a, b], roundTripMs: 10, nowMs: 0, isLost: (index) => index === lost })
+        a.send("first", 0)
+        line.run(20)
+        for (let turn = 0; turn < 3; turn++) {
+          a.send("a", line.nowMs)
+          b.send("b", line.nowMs)
+          line.run(20)
+        }
+
+        assert.deepStrictEqual([a.tunnel.scheme, b.tunnel.scheme], ["later", "later"], `frame ${lost} lost`)
+        assert.deepStrictEqual([a.tunnel.laterOnly, b.tunnel.laterOnly], [true, true])
       }
     })
 

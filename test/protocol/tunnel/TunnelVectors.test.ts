@@ -22,7 +22,8 @@ const tunnelOf = (self: number, peer: typeof a): Tunnel => {
     agreementKey: hex(peer.x25519_public),
     legacy: crypto.aes256Gcm(keys.legacy),
     later: crypto.aes256Gcm(keys.later),
-    randomPrefixes: new Uint8Array(8)
+    randomPrefixes: new Uint8Array(8),
+    laterOnly: false
   }
   tunnel.keyExchangeVerified(exchange, PATH, 0)
   return tunnel
