@@ -1,3 +1,4 @@
 /** effect-pilot: the network half of an agent, as Effects. */
+export { StreamObserver } from "../actors/node/StreamObserver.ts"
 export type { Connection } from "./Connection.ts"
 export * as Pilot from "./Pilot.ts"

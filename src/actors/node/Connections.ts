@@ -204,7 +204,9 @@ export class Connections {
     const { context, transmit, gone } = this.#link
     const id = context.nextConnectionId()
     const port = direction === "dialled" ? remote.port : localPort
-    context.report({ _tag: "ConnectionOpened", connection: id, peer: remote.address, port, direction })
+    const opened = { _tag: "ConnectionOpened", connection: id, peer: remote.address, port, direction } as const
+    context.report(opened)
+    connection.observe(context.observer(opened))
     return ConnectionActor.spawn({
       id,
       localPort,

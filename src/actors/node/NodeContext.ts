@@ -6,11 +6,13 @@ import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
+import type { Observer } from "../../protocol/stream/StreamSample.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { DatagramReceived } from "./Node.ts"
+import type { Opened } from "./StreamObserver.ts"
 
 /** Shared by reference; the functions answer for this moment. */
 export interface NodeContext {
@@ -32,6 +34,8 @@ export interface NodeContext {
   readonly listeners: Listeners
   readonly ports: PortTable
   readonly stream: StreamConfig
+  /** Who takes samples of a stream that opens. */
+  readonly observer: (opened: Opened) => Observer | undefined
   readonly tunnel: TunnelConfig
   readonly nextConnectionId: () => number
   readonly datagramReceived: (datagram: DatagramReceived) => void

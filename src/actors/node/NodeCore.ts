@@ -25,6 +25,7 @@ import type { NodeEvent } from "./NodeEvent.ts"
 import * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
 import { SocketRouter } from "./SocketRouter.ts"
+import { StreamObserver } from "./StreamObserver.ts"
 
 /** What a node is made of. */
 export interface Options {
@@ -67,6 +68,7 @@ export const make = Effect.fnUntraced(function* (
     trust: yield* PeerKeys,
     keys: yield* KeyDirectory.make,
     events: yield* PubSub.sliding<NodeEvent>(EVENTS_MAX),
+    observer: yield* StreamObserver,
     socket,
     mapping: new Mapping(socket, options.beacon),
     sinks
@@ -82,6 +84,7 @@ interface Parts {
   readonly trust: PeerKeys["Service"]
   readonly keys: KeyDirectory.KeyDirectory
   readonly events: PubSub.PubSub<NodeEvent>
+  readonly observer: NodeContext["observer"]
   readonly socket: UdpSocket
   readonly mapping: Mapping
   readonly sinks: Sinks
@@ -175,6 +178,7 @@ export class NodeCore {
       listeners: this.listeners,
       ports: options.ports,
       stream: options.stream,
+      observer: parts.observer,
       tunnel: options.tunnel,
       nextConnectionId: () => ++this.#connectionId,
       datagramReceived: (datagram) => {

@@ -19,6 +19,7 @@ import { Receiver } from "./Receiver.ts"
 import * as Segments from "./Segments.ts"
 import { Sender } from "./Sender.ts"
 import type { StreamConfig } from "./StreamConfig.ts"
+import * as StreamSample from "./StreamSample.ts"
 
 /** A stream of our own choosing (`dialing`) or a peer's (`listening`). */
 export class Connection {
@@ -29,6 +30,7 @@ export class Connection {
   readonly #liveness: Liveness
   readonly #handshake: Handshake
   readonly #closing: Closing
+  #observer: StreamSample.Observer | undefined = undefined
 
   private constructor(config: StreamConfig, initialSequence: number, nowMs: number) {
     this.#config = config
@@ -118,6 +120,11 @@ export class Connection {
     return this.#handshake.isSupersededBy(syn, nowMs)
   }
 
+  /** Gives samples of the sender to the observer from now on; `undefined` ends that. */
+  observe(observer: StreamSample.Observer | undefined): void {
+    this.#observer = observer
+  }
+
   /** One segment of this stream arrived. Its payload is kept, not copied. What a state does not expect is ignored. */
   receive(segment: Segment, nowMs: number): void {
     const { flags } = segment
@@ -189,6 +196,8 @@ export class Connection {
     if (this.#lifecycle.isSynchronized) this.#drainData(out, nowMs)
     this.#closing.drain(out, nowMs)
     if (out.length > 0) this.#liveness.sent(nowMs)
+    if (this.#observer !== undefined && this.#lifecycle.isSynchronized)
+      this.#observer(StreamSample.make(this.#sender, nowMs))
     return out
   }
 

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Scope } from "effect"
 import { type ConnectionReset, DialError } from "../../../src/actors/node/Node.ts"
+import { type Opened, StreamObserver } from "../../../src/actors/node/StreamObserver.ts"
+import type { StreamSample } from "../../../src/protocol/stream/StreamSample.ts"
 import { Port } from "../../../src/protocol/wire/Address.ts"
 import * as NodeNet from "../../support/NodeNet.ts"
 
@@ -49,6 +51,27 @@ describe("streams between nodes", () => {
       })
     )
   )
+
+  it.effect("are watched by whoever provides an observer to the node", () => {
+    const samples: Array<StreamSample & { readonly connection: number }> = []
+    const watched = Effect.gen(function* () {
+      const { a, b } = yield* pair({ link: { delayMs: 10 } })
+      const listener = yield* b.node.listen(PORT)
+      const dialled = yield* a.node.dial(b.address, PORT)
+      yield* dialled.write(new Uint8Array(10_000))
+      const accepted = yield* listener.accept
+      yield* accepted.read
+      return { dialled, accepted }
+    })
+    const observer = ({ connection, direction }: Opened) =>
+      direction === "dialled" ? (sample: StreamSample) => samples.push({ ...sample, connection }) : undefined
+    return Effect.gen(function* () {
+      const { dialled } = yield* NodeNet.run(watched).pipe(Effect.provideService(StreamObserver, observer))
+
+      assert.isTrue(samples.length > 0 && samples.every(({ connection }) => connection === dialled.id))
+      assert.strictEqual(samples.at(-1)?.bytesSent, 10_000)
+    })
+  })
 
   it.effect("deliver everything, in order, over a link that loses, repeats and reorders", () =>
     NodeNet.run(
