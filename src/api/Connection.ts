@@ -15,29 +15,34 @@ export interface Connection {
   readonly write: (data: Uint8Array | string) => Effect.Effect<void, ConnectionReset>
   /** What the peer sends, in order, until it closes. One reader at a time. */
   readonly readable: Stream.Stream<Uint8Array, ConnectionReset>
-  /** Everything written is delivered first. Idempotent; also done when the scope ends. */
+  /**
+   * No more writes: everything written is delivered, then the peer's `readable` ends. Ours goes on until the peer's end,
+   * which an implementation that knows no half-closed streams sends at once. Idempotent.
+   */
+  readonly end: Effect.Effect<void>
+  /** No more writes, and no more reads: a peer that goes on sending is told. Idempotent; also done when the scope ends. */
   readonly close: Effect.Effect<void>
   /** The same stream for Effect's rpc, http and socket modules. */
   readonly socket: Socket.Socket
-  /** The same stream in chunks as they arrive. */
+  /** The same stream in chunks as they arrive; its `end` is that of the connection. */
   readonly duplex: Duplex<ConnectionReset>
 }
 
-/** A connection over any duplex that fails with `ConnectionReset`. */
+/** A connection over any duplex that fails with `ConnectionReset`, and what closes both its directions. */
 export const fromDuplex = (
   duplex: Duplex<ConnectionReset>,
-  ends: Pick<Connection, "remote" | "remotePort" | "localPort">
+  ends: Pick<Connection, "remote" | "remotePort" | "localPort" | "close">
 ): Connection => ({
   ...ends,
   duplex,
   write: (data) => duplex.write(bytesOf(data)),
   readable: Stream.fromPull(Effect.succeed(Effect.map(duplex.read, (chunk) => [chunk] as const))),
-  close: duplex.end,
-  socket: toSocket(duplex)
+  end: duplex.end,
+  socket: toSocket(duplex, ends.close)
 })
 
 /** A clean end is close code 1000, as Effect's sockets have it. */
-const toSocket = (duplex: Duplex<ConnectionReset>): Socket.Socket =>
+const toSocket = (duplex: Duplex<ConnectionReset>, close: Effect.Effect<void>): Socket.Socket =>
   Socket.make({
     reader: Effect.gen(function* () {
       // Closing the reader's scope must fail a pull that waits (see `Socket.make`).
@@ -51,7 +56,7 @@ const toSocket = (duplex: Duplex<ConnectionReset>): Socket.Socket =>
       return { pull, upgrade: () => new Socket.SocketError({ reason: new Socket.SocketUpgradeError({}) }) }
     }),
     writer: Effect.succeed({
-      write: (chunk) => (Socket.isCloseEvent(chunk) ? duplex.end : send(duplex, bytesOf(chunk))),
+      write: (chunk) => (Socket.isCloseEvent(chunk) ? close : send(duplex, bytesOf(chunk))),
       writeAll: (chunks) => Effect.forEach(chunks, (chunk) => send(duplex, bytesOf(chunk)), { discard: true })
     })
   })

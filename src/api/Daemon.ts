@@ -6,7 +6,7 @@ import * as IpcError from "../actors/ipc/IpcError.ts"
 import { UNAVAILABLE } from "../actors/ipc/IpcErrorText.ts"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
-import { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import { ConnectionReset, DialError, PingTimeout, PortInUse, resetCauses } from "../actors/node/Node.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Address from "../protocol/wire/Address.ts"
@@ -53,6 +53,7 @@ export const make = Effect.fnUntraced(function* (
       })),
     dial: Effect.fn("Pilot.dial")(function* (target, port, settings) {
       const client = yield* open
+      yield* Effect.mapError(client.knowEnds, pilotError)
       const { node_id } = yield* locateBy(target)(client)
       const dialled = yield* client.dial(Address.make(0, node_id), Address.Port(port)).pipe(
         Effect.mapError((error) => dialError(error, target)),
@@ -115,6 +116,7 @@ const candidates = Effect.fnUntraced(function* (options: Options) {
 
 /** Everything the daemon pushes for one bound port; what is still open when the stream ends is closed. */
 const accepting = Effect.fnUntraced(function* (client: IpcClient.IpcClient, port: number) {
+  yield* Effect.mapError(client.knowEnds, pilotError)
   const listener = yield* Effect.mapError(client.bind(Address.Port(port)), (error) =>
     error.reason === "Daemon" ? new PortInUse({ port }) : pilotError(error)
   )
@@ -126,17 +128,24 @@ const accepting = Effect.fnUntraced(function* (client: IpcClient.IpcClient, port
 })
 
 const fromIpc = (connection: IpcClient.IpcConnection): Connection.Connection => {
-  const reset = () => new ConnectionReset({ reason: "PeerReset" })
   const duplex: Duplex<ConnectionReset> = {
-    read: Effect.mapError(connection.read, (error) => (Cause.isDone(error) ? error : reset())),
-    write: (bytes) => Effect.mapError(connection.write(bytes), reset),
-    end: connection.end
+    read: Effect.mapError(connection.read, (error) => (Cause.isDone(error) ? error : connectionReset(error))),
+    write: (bytes) => Effect.mapError(connection.write(bytes), connectionReset),
+    end: connection.endWriting
   }
   return Connection.fromDuplex(duplex, {
+    close: connection.end,
     remote: Address.format(connection.remote),
     remotePort: connection.remotePort,
     localPort: connection.localPort
   })
+}
+
+/** A lost daemon has taken its streams along. */
+const connectionReset = ({ detail, reason }: IpcError.IpcError): ConnectionReset => {
+  if (reason === "Closed") return new ConnectionReset({ reason: "Closed" })
+  if (reason !== "Reset") return new ConnectionReset({ reason: "NodeStopped" })
+  return new ConnectionReset({ reason: resetCauses.find((cause) => cause === detail) ?? "PeerReset" })
 }
 
 const decoded = <A, I>(schema: Schema.Codec<A, I>, reply: unknown): Effect.Effect<A, PilotError> =>

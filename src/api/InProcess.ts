@@ -134,8 +134,9 @@ const closeWith = Effect.fnUntraced(function* (scope: Scope.Scope, connection: N
 
 const fromNode = (connection: NodeConnection): Connection.Connection =>
   Connection.fromDuplex(
-    { read: connection.read, write: connection.write, end: connection.close },
+    { read: connection.read, write: connection.write, end: connection.end },
     {
+      close: connection.close,
       remote: Address.format(connection.remote),
       remotePort: connection.remotePort,
       localPort: connection.localPort

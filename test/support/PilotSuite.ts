@@ -133,6 +133,37 @@ export const run = (variant: Variant): void =>
       }).pipe(Effect.scoped)
     )
 
+    it.effect("an end is one direction's: the other side answers after it, and both end cleanly (wire §17)", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4006)
+        const [question, answer] = [randomBytes(100_000), randomBytes(200_000)]
+
+        yield* dialled.write(question)
+        yield* dialled.end
+        assert.strictEqual(yield* hashOf(accepted, Number.POSITIVE_INFINITY), sha256(question))
+        assert.deepInclude(yield* Effect.flip(dialled.write("late")), { _tag: "ConnectionReset", reason: "Closed" })
+        yield* accepted.write(answer)
+        yield* accepted.end
+
+        assert.strictEqual(yield* hashOf(dialled, Number.POSITIVE_INFINITY), sha256(answer))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("who goes on writing to a closed stream is told that nobody reads, with a sentence", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4007)
+        yield* dialled.close
+        yield* Stream.runDrain(accepted.readable)
+
+        const failure = yield* Effect.flip(Effect.forever(accepted.write(randomBytes(1000)).pipe(Effect.delay(5))))
+
+        assert.deepInclude(failure, { _tag: "ConnectionReset", reason: "PeerClosed" })
+        assert.strictEqual(failure.message, "the peer does not read this stream any more")
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("a connection ends with the scope it was dialled in", () =>
       Effect.gen(function* () {
         const { alice, bob } = yield* Stage

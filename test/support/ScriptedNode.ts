@@ -2,7 +2,7 @@
  * The services behind the IPC socket, each scripted: what a node with two peers would answer, and switches for what a
  * test needs. Connections are queues whose other end the test holds.
  */
-import { type Cause, Deferred, Effect, Layer, Queue, type Scope } from "effect"
+import { Cause, Deferred, Effect, Layer, Queue, type Scope } from "effect"
 import {
   type Connection,
   ConnectionReset,
@@ -28,6 +28,8 @@ export interface Far {
   readonly say: (segment: Uint8Array) => void
   /** Ends the stream towards the near end. */
   readonly finish: () => void
+  /** Resets it towards the near end. */
+  readonly fail: (reason: ConnectionReset["reason"]) => void
   /** Writes of the near end fail from now on. */
   isReset: boolean
   /** Writes of the near end wait while this is set. */
@@ -65,6 +67,7 @@ export class ScriptedNode {
       isClosed: false,
       say: (segment) => void Queue.offerUnsafe(arrived, segment),
       finish: () => void Queue.endUnsafe(arrived),
+      fail: (reason) => void Queue.failCauseUnsafe(arrived, Cause.fail(new ConnectionReset({ reason }))),
       connection: {
         id,
         localPort: Address.Port(localPort),

@@ -18,8 +18,10 @@ import type { DatagramReceived } from "../node/Node.ts"
 import { IpcError } from "./IpcError.ts"
 import { type Accepted, IpcSession } from "./IpcSession.ts"
 
-/** One overlay stream. `end` closes it as a whole: IPC knows no half-closed streams (node §1.5). */
+/** One overlay stream. `end` closes it as a whole: the IPC of the reference knows no half-closed streams (node §1.5). */
 export interface IpcConnection extends Duplex<IpcError> {
+  /** Ends writing only, after `knowEnds`; with a daemon of the reference nothing is read after it either. Idempotent. */
+  readonly endWriting: Effect.Effect<void>
   readonly id: number
   readonly remote: Address
   readonly remotePort: Port
@@ -55,6 +57,8 @@ export interface IpcClient {
   readonly awaitTrust: (node: NodeId, timeoutMs: number) => Effect.Effect<JsonObject, IpcError>
   /** Our own operations; a daemon of the reference answers `unknown command: 0x71`. */
   readonly extension: (op: string, value: JsonObject) => Effect.Effect<JsonObject, IpcError>
+  /** Asks the daemon to keep streams open after the peer's end, and to say why one was reset; false if it cannot. */
+  readonly knowEnds: Effect.Effect<boolean, IpcError>
   /** Closing the scope closes the connection. */
   readonly dial: (address: Address, port: Port) => Effect.Effect<IpcConnection, IpcError, Scope.Scope>
   /** The port stays bound until the client ends; streams that come after the scope are closed at once. */
@@ -76,6 +80,7 @@ export const make = Effect.fnUntraced(function* (
   const wire: Wire = {
     session,
     oneAtATime: yield* Semaphore.make(1),
+    knowsEnds: false,
     send: (request, operation) =>
       Effect.mapError(writer.write(IpcRequest.encode(request)), () => disconnected(operation))
   }
@@ -86,6 +91,7 @@ export const make = Effect.fnUntraced(function* (
 interface Wire {
   readonly session: IpcSession
   readonly oneAtATime: Semaphore.Semaphore
+  knowsEnds: boolean
   readonly send: (request: IpcRequest.IpcRequest, operation: string) => Effect.Effect<void, IpcError>
 }
 
@@ -170,6 +176,14 @@ const clientOf = (wire: Wire): IpcClient => ({
   trusted: askJson(wire, "trusted", "Handshake", { _tag: "HandshakeTrusted" }),
   awaitTrust: (node, timeoutMs) => askJson(wire, "wait", "Handshake", { _tag: "HandshakeWait", node, timeoutMs }),
   extension: (op, value) => askJson(wire, op, "Extension", { _tag: "Extension", op, value }),
+  knowEnds: askJson(wire, "streams", "Extension", { _tag: "Extension", op: "streams", value: { ends: true } }).pipe(
+    Effect.map(() => true),
+    Effect.catchIf(
+      ({ reason }) => reason === "Daemon",
+      () => Effect.succeed(false)
+    ),
+    Effect.tap((known) => Effect.sync(() => void (wire.knowsEnds = known)))
+  ),
   dial: (address, port) => dial(wire, address, port),
   bind: (port) => bind(wire, port),
   sendTo: (address, port, data) => wire.send({ _tag: "SendTo", address, port, data }, "sendto"),
@@ -219,16 +233,25 @@ const connectionOf = (wire: Wire, id: number, remote: Address, remotePort: Port,
     wire.session.forget(id)
     return Effect.ignore(wire.send({ _tag: "Close", connection: id }, "close"))
   })
+  let isEnded = false
+  const endWriting = Effect.suspend(() => {
+    if (isEnded || wire.session.stream(id) !== stream) return Effect.void
+    isEnded = true
+    const value = { connection: id }
+    if (!wire.knowsEnds) return end
+    return Effect.ignore(askJson(wire, "stream.end", "Extension", { _tag: "Extension", op: "stream.end", value }))
+  })
   const write = (bytes: Uint8Array): Effect.Effect<void, IpcError> =>
-    Effect.suspend(() =>
-      wire.session.stream(id) === stream
+    Effect.suspend(() => {
+      if (stream?.failure !== undefined) return Effect.fail(stream.failure)
+      return wire.session.stream(id) === stream && !isEnded
         ? Effect.forEach(pieces(bytes), (data) => wire.send({ _tag: "Send", connection: id, data }, "send"), {
             discard: true
           })
         : Effect.fail(new IpcError({ reason: "Closed", operation: "send", detail: "the stream is closed" }))
-    )
+    })
   const read = stream?.read ?? Effect.fail(disconnected("recv"))
-  return { id, remote, remotePort, localPort, read, write, end }
+  return { id, remote, remotePort, localPort, read, write, end, endWriting }
 }
 
 const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {

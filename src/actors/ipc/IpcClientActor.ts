@@ -116,6 +116,14 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
       return Effect.asVoid(Queue.offer(client.datagrams, request))
     case "Dial":
       return IpcStreams.dial(client.streams, request.address, request.port, client.replies.reserve())
+    case "Extension": {
+      const done = IpcStreams.perform(client.streams, request.op, request.value)
+      const slot = client.replies.reserve()
+      if (done === undefined) return Effect.asVoid(Queue.offer(client.questions, { slot, request }))
+      return Effect.sync(() =>
+        client.replies.fill(slot, IpcReply.encode({ _tag: "Answer", to: "Extension", value: done }))
+      )
+    }
     case "HandshakeWait":
       return Effect.asVoid(Effect.forkIn(answer(client, { slot: client.replies.reserve(), request }), client.scope))
     default:

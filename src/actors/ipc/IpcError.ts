@@ -16,6 +16,8 @@ export class IpcError extends Schema.TaggedError<IpcError>()("IpcError", {
     "BadReply",
     /** The stream was closed on this side. */
     "Closed",
+    /** The stream was reset; `detail` is the reason that a `ConnectionReset` has. */
+    "Reset",
     "SocketPathTooLong",
     "PermissionDenied",
     /** The socket belongs to another user. */

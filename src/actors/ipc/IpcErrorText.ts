@@ -2,3 +2,6 @@
 
 /** A registry that could not be asked, after `registry: `; one that refuses says so without it. */
 export const UNAVAILABLE = "unavailable: "
+
+/** The event that a client which knows ends is told of a stream that was reset, before its CloseOK. */
+export const RESET_EVENT = "stream.reset"

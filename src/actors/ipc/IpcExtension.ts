@@ -10,6 +10,11 @@
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
  * | `pin.accept` | `node` or `name`, `fingerprint` | `node_id fingerprint` |
  * | `trust.keys` | | `trusted` |
+ * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
+ * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
+ *
+ * The last two belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
+ * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
 import { Effect, Result } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"

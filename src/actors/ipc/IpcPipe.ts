@@ -4,7 +4,7 @@
  * that. Mutable, owned by one `IpcClientActor`.
  */
 import { Effect, Latch } from "effect"
-import type { Connection } from "../node/Node.ts"
+import type { Connection, ConnectionReset } from "../node/Node.ts"
 
 /** What a client has sent on one connection and the stream has not taken yet. */
 export class IpcPipe {
@@ -13,19 +13,24 @@ export class IpcPipe {
   hasEnded = false
   #pending: Array<Uint8Array> = []
   #sizeBytes = 0
+  #isEnding = false
   #isClosing = false
   #isBroken = false
   readonly #changed = Latch.makeUnsafe(false)
   readonly #hasRoom = Latch.makeUnsafe(true)
 
-  constructor(connection: Connection) {
+  readonly #broken: (reason: ConnectionReset["reason"]) => void
+
+  /** `broken` is told, once, why the stream takes no more of what the client sends. */
+  constructor(connection: Connection, broken: (reason: ConnectionReset["reason"]) => void) {
     this.connection = connection
+    this.#broken = broken
   }
 
-  /** Takes what the client sent, waiting while too much of it is unsent. Dropped after a close or a reset. */
+  /** Takes what the client sent, waiting while too much of it is unsent. Dropped after an end, a close or a reset. */
   send(data: Uint8Array): Effect.Effect<void> {
     return Effect.suspend(() => {
-      if (this.#isClosing || this.#isBroken || data.length === 0) return Effect.void
+      if (this.#isEnding || this.#isBroken || data.length === 0) return Effect.void
       if (this.#sizeBytes >= ROOM_BYTES) return Effect.andThen(this.#hasRoom.await, this.send(data))
       this.#pending.push(data)
       this.#sizeBytes += data.length
@@ -35,8 +40,16 @@ export class IpcPipe {
     })
   }
 
+  /** Everything taken goes out first, then writing ends; reading goes on (wire §17). */
+  end(): void {
+    this.#isEnding = true
+    this.#hasRoom.openUnsafe()
+    this.#changed.openUnsafe()
+  }
+
   /** Everything taken goes out first, then the stream is closed. */
   close(): void {
+    this.#isEnding = true
     this.#isClosing = true
     this.#hasRoom.openUnsafe()
     this.#changed.openUnsafe()
@@ -49,22 +62,24 @@ export class IpcPipe {
       this.#sizeBytes -= next.length
       if (this.#sizeBytes < ROOM_BYTES) this.#hasRoom.openUnsafe()
       return Effect.andThen(
-        Effect.catch(this.connection.write(next), () => this.#break),
+        Effect.catch(this.connection.write(next), ({ reason }) => Effect.sync(() => this.#break(reason))),
         this.run
       )
     }
     if (this.#isClosing) return this.connection.close
     this.#changed.closeUnsafe()
-    return Effect.andThen(this.#changed.await, this.run)
+    const woken = Effect.andThen(this.#changed.await, this.run)
+    return this.#isEnding ? Effect.andThen(this.connection.end, woken) : woken
   })
 
   /** The stream is dead: nothing more can be sent, and whoever waits for room need not. */
-  readonly #break = Effect.sync(() => {
+  #break(reason: ConnectionReset["reason"]): void {
     this.#isBroken = true
     this.#pending = []
     this.#sizeBytes = 0
     this.#hasRoom.openUnsafe()
-  })
+    this.#broken(reason)
+  }
 }
 
 /** Bytes of one connection that wait for its send buffer before the client's socket is no longer read. */

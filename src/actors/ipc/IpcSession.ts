@@ -3,10 +3,12 @@
  * Takes the daemon's frames in order and never waits (node §1.3). Mutable, owned by one `IpcClient`.
  */
 import { Cause, Deferred, Exit, Queue } from "effect"
+import * as Json from "../../core/data/Json.ts"
 import type { Port } from "../../protocol/wire/Address.ts"
 import type { IpcReply } from "../../protocol/wire/IpcReply.ts"
 import type { DatagramReceived } from "../node/Node.ts"
 import { IpcError } from "./IpcError.ts"
+import { RESET_EVENT } from "./IpcErrorText.ts"
 import { IpcExchange } from "./IpcExchange.ts"
 import { IpcBudget, IpcStream } from "./IpcStream.ts"
 
@@ -41,6 +43,10 @@ export class IpcSession {
         return this.#accept(reply)
       case "RecvFrom":
         this.#datagram(reply)
+        return undefined
+      case "Answer":
+        if (reply.to === "Extension" && Json.string(reply.value, "event") === RESET_EVENT) this.#reset(reply.value)
+        else this.exchange.settle(reply)
         return undefined
       case "DialOk":
         // Opened here and not by the waiting fiber, because data may follow in the same chunk.
@@ -117,6 +123,12 @@ export class IpcSession {
     if (chunks !== undefined) {
       if (chunks.length < EARLY_CHUNKS_MAX) chunks.push(data)
     } else if (this.#early.size < EARLY_MAX) this.#early.set(id, [data])
+  }
+
+  #reset(value: Json.JsonObject): void {
+    const detail = Json.string(value, "reason")
+    const error = new IpcError({ reason: "Reset", operation: "recv", detail })
+    this.#streams.get(Json.unsigned(value, "connection", 32))?.reset(error)
   }
 
   #closed(id: number): void {

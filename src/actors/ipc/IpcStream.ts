@@ -32,6 +32,7 @@ export class IpcStream {
   readonly #changed = Latch.makeUnsafe(false)
   #chunks: Array<Uint8Array> = []
   #end: IpcError | Cause.Done | undefined
+  #failure: IpcError | undefined
 
   constructor(budget: IpcBudget) {
     this.#budget = budget
@@ -52,6 +53,17 @@ export class IpcStream {
   /** No more will come. */
   get hasEnded(): boolean {
     return this.#end !== undefined
+  }
+
+  /** Why nothing can be written any more. */
+  get failure(): IpcError | undefined {
+    return this.#failure
+  }
+
+  /** It was reset; what arrived, an end included, can still be read. */
+  reset(error: IpcError): void {
+    this.#failure ??= error
+    this.finish(error)
   }
 
   /** One `Recv`. */

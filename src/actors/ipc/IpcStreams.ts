@@ -3,11 +3,13 @@
  * moves received segments to the client and lives as long as the client; one moves the client's bytes to the stream and
  * lives until they are delivered.
  */
-import { Duration, Effect, Exit, type Fiber, Latch, Scope } from "effect"
+import { Cause, Duration, Effect, Exit, type Fiber, Latch, Scope } from "effect"
+import * as Json from "../../core/data/Json.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
-import type { Connection, Listener, Node } from "../node/Node.ts"
+import type { Connection, ConnectionReset, Listener, Node } from "../node/Node.ts"
 import * as DialErrorText from "./DialErrorText.ts"
+import { RESET_EVENT } from "./IpcErrorText.ts"
 import { IpcPipe } from "./IpcPipe.ts"
 import type { Outbox } from "./Outbox.ts"
 import type { ReplyOrder, Slot } from "./ReplyOrder.ts"
@@ -27,6 +29,8 @@ export interface Options {
 export interface IpcStreams extends Options {
   readonly entries: Map<number, Entry>
   dialling: number
+  /** The client knows that a stream has two ends, and wants to hear why one was reset; clients of the reference do not. */
+  knowsEnds: boolean
 }
 
 interface Entry {
@@ -35,7 +39,12 @@ interface Entry {
 }
 
 /** No streams yet. */
-export const make = (options: Options): IpcStreams => ({ ...options, entries: new Map(), dialling: 0 })
+export const make = (options: Options): IpcStreams => ({
+  ...options,
+  entries: new Map(),
+  dialling: 0,
+  knowsEnds: false
+})
 
 /** Dials beside the socket; the reply keeps its place. */
 export const dial = (self: IpcStreams, address: Address, port: Port, slot: Slot): Effect.Effect<void> =>
@@ -52,6 +61,18 @@ export const dial = (self: IpcStreams, address: Address, port: Port, slot: Slot)
 /** Takes bytes for a stream of this client; for any other they are dropped (node §1.5). */
 export const send = (self: IpcStreams, id: number, data: Uint8Array): Effect.Effect<void> =>
   self.entries.get(id)?.pipe.send(data) ?? Effect.void
+
+/** Our operations on streams (`IpcExtension`), in the order of the client's frames; undefined for any other. */
+export const perform = (self: IpcStreams, op: string, value: Json.JsonObject): Json.JsonObject | undefined => {
+  if (op === "streams") {
+    self.knowsEnds = Json.boolean(value, "ends")
+    return { ends: self.knowsEnds }
+  }
+  if (op !== "stream.end") return undefined
+  const connection = Json.unsigned(value, "connection", 32)
+  self.entries.get(connection)?.pipe.end()
+  return { connection }
+}
 
 /** Closes a stream of this client, or any of the daemon; unknown ones are no error (node §1.5). */
 export const close = (self: IpcStreams, id: number, slot: Slot): Effect.Effect<void> =>
@@ -132,7 +153,9 @@ const open = Effect.fnUntraced(function* (
   own: Scope.Closeable,
   announced: Latch.Latch
 ) {
-  const pipe = new IpcPipe(connection)
+  const pipe = new IpcPipe(connection, (reason) => {
+    if (self.knowsEnds) self.outbox.push(resetEvent(connection.id, reason))
+  })
   yield* Effect.forkIn(Effect.ensuring(pipe.run, Scope.close(own, Exit.void)), self.lingering)
   const receiving = yield* Effect.forkIn(
     Effect.andThen(announced.await, receive(self, pipe)).pipe(Effect.interruptible),
@@ -146,13 +169,19 @@ const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
   const next = Effect.flatMap(read, (segment) =>
     Effect.forEach(frames(id, segment), (frame) => self.outbox.send(frame), { discard: true })
   )
-  const ended = Effect.sync(() => {
+  // The protocol has one word for every end; a client that asked for it hears of a reset before that.
+  const ended = (error: ConnectionReset | Cause.Done) => {
     pipe.hasEnded = true
+    if (self.knowsEnds && !Cause.isDone(error)) self.outbox.push(resetEvent(id, error.reason))
     self.outbox.push(IpcReply.encode({ _tag: "CloseOk", connection: id }))
-  })
-  // How the stream ended makes no difference to the client: the protocol has one word for it.
-  return Effect.andThen(Effect.ignore(Effect.forever(next)), ended)
+    // For any other client the whole stream is over now (node §1.5).
+    if (!self.knowsEnds) pipe.close()
+  }
+  return Effect.catch(Effect.forever(next), (error) => Effect.sync(() => ended(error)))
 }
+
+const resetEvent = (connection: number, reason: string): Uint8Array =>
+  IpcReply.encode({ _tag: "Answer", to: "Extension", value: { event: RESET_EVENT, connection, reason } })
 
 /** One frame per segment; only what our own nodes send beyond the reference's segments is split (node §1.5). */
 const frames = (connection: number, segment: Uint8Array): ReadonlyArray<Uint8Array> =>

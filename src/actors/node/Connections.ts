@@ -186,7 +186,7 @@ export class Connections {
     for (const [key, running] of [...this.#running]) {
       if (running.status().state !== "SYN_SENT") this.#displace(key, running)
     }
-    Object.assign(this.#config, this.#link.context.stream)
+    Object.assign(this.#config, StreamConfig.unannounced(this.#link.context.stream))
   }
 
   /** Resets every connection, for the reason given. */

@@ -119,6 +119,8 @@ export class Closing {
   receiveReset(segment: Segment): void {
     const { state } = this.#lifecycle
     if (state === "closed" || state === "listen") return
+    // Both directions have ended as they were meant to (wire §9.3: any reset removes the entry).
+    if (state === "timeWait") return this.#leave(undefined)
     const reason = this.#config.hasResetReasons ? ResetReason.decode(segment.payload) : undefined
     // It answers something older on the same ports: nothing of this stream but its SYN has left.
     if (state === "synSent" && reason === "NoConnection") return

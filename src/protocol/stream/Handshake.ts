@@ -123,7 +123,8 @@ export class Handshake {
 
   /** The first acknowledgement of our SYN-ACK. False for any other segment, which means nothing yet. */
   receiveAck(segment: Segment, nowMs: number): boolean {
-    if (fromWire(segment.acknowledgement, this.#sender.start) <= this.#sender.start) return false
+    const position = fromWire(segment.acknowledgement, this.#sender.start)
+    if (position <= this.#sender.start || position > this.#sender.next) return false
     this.#lifecycle.step("AckReceived")
     this.#openedAtMs = nowMs
     this.#complete(nowMs)

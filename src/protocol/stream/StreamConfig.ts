@@ -130,3 +130,13 @@ export const announced = (capabilities: number): Partial<StreamConfig> => ({
   isZeroWindowClosed: true,
   duplicateAcksPerHole: 0
 })
+
+/** What holds again when the peer has yet to announce anything: what `own` says of those fields. */
+export const unannounced = (own: StreamConfig): Partial<StreamConfig> => ({
+  isHalfClose: own.isHalfClose,
+  hasResetReasons: own.hasResetReasons,
+  isRecut: own.isRecut,
+  isPeerSequenceRandom: own.isPeerSequenceRandom,
+  isZeroWindowClosed: own.isZeroWindowClosed,
+  duplicateAcksPerHole: own.duplicateAcksPerHole
+})

@@ -233,6 +233,44 @@ describe("IpcServerActor streams", () => {
     })
   )
 
+  it.effect("keeps a stream open after the peer's end for a client that knows ends, and closes it for any other", () =>
+    Effect.gen(function* () {
+      const { client, far } = yield* dialled
+      yield* client.send({ _tag: "Extension", op: "streams", value: { ends: true } })
+      assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value: { ends: true } })
+      far.finish()
+      assert.deepStrictEqual(yield* client.next, { _tag: "CloseOk", connection: 1 })
+      yield* client.send(send(1, "after the end"), { _tag: "Extension", op: "stream.end", value: { connection: 1 } })
+      assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value: { connection: 1 } })
+      yield* client.send(send(1, "too late"))
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(far.written.map(Bytes.toUtf8Lossy), ["after the end"])
+      assert.deepStrictEqual([far.isEnded, far.isClosed], [true, false])
+
+      const other = yield* dialled
+      other.far.finish()
+      assert.deepStrictEqual(yield* other.client.next, { _tag: "CloseOk", connection: 1 })
+      yield* TestClock.adjust(1)
+      assert.isTrue(other.far.isClosed)
+    })
+  )
+
+  it.effect("says why a stream was reset, to a client that knows ends only", () =>
+    Effect.gen(function* () {
+      const { client, far } = yield* dialled
+      yield* client.send({ _tag: "Extension", op: "streams", value: { ends: true } })
+      yield* client.next
+      far.fail("PeerRestarted")
+      const value = { event: "stream.reset", connection: 1, reason: "PeerRestarted" }
+      assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value })
+      assert.deepStrictEqual(yield* client.next, { _tag: "CloseOk", connection: 1 })
+
+      const other = yield* dialled
+      other.far.fail("PeerRestarted")
+      assert.deepStrictEqual(yield* other.client.next, { _tag: "CloseOk", connection: 1 })
+    })
+  )
+
   it.effect("segments whole up to 4096 bytes, longer ones in pieces (node §1.5)", () =>
     Effect.gen(function* () {
       const { client, far } = yield* dialled
