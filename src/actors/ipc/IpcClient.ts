@@ -182,7 +182,11 @@ const clientOf = (wire: Wire): IpcClient => ({
       ({ reason }) => reason === "Daemon",
       () => Effect.succeed(false)
     ),
-    Effect.tap((known) => Effect.sync(() => void (wire.knowsEnds = known)))
+    Effect.tap((known) =>
+      Effect.sync(() => {
+        wire.knowsEnds = known
+      })
+    )
   ),
   dial: (address, port) => dial(wire, address, port),
   bind: (port) => bind(wire, port),
