@@ -4,8 +4,8 @@
  * bit. Fibers that live in it must not wait for the real world: no promises, no real sockets, no timers of Node.
  */
 import { type Clock, type Context, Duration, Effect, type Exit, type Fiber, type Metric, type Scheduler } from "effect"
+import { TimerHeap } from "../core/data/TimerHeap.ts"
 import type { HostClock } from "./HostClock.ts"
-import { TimerHeap } from "./TimerHeap.ts"
 
 /** Mutable; one for each simulated world. */
 export class VirtualTime implements Scheduler.Scheduler {

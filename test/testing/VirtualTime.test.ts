@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Effect, Fiber, Metric, Queue, Scheduler, Schema } from "effect"
+import { TimerHeap } from "../../src/core/data/TimerHeap.ts"
 import { HostClock } from "../../src/testing/HostClock.ts"
-import { TimerHeap } from "../../src/testing/TimerHeap.ts"
 import * as VirtualTime from "../../src/testing/VirtualTime.ts"
 
 const Delays = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 50 })))

@@ -5,6 +5,7 @@
 import { Clock, Effect, Latch, Result, type Scope } from "effect"
 import { DeadlineTimer } from "../../core/actor/DeadlineTimer.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Timers } from "../../core/actor/Timers.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Bye, Limits } from "../../protocol/relay/RelayControl.ts"
 import { encode, Frame } from "../../protocol/relay/RelayFrame.ts"
@@ -45,7 +46,7 @@ export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Retu
   const room = Latch.makeUnsafe(false)
   const now = () => MonotonicTime.nowMsUnsafe(clock)
   let goodbye: Bye | undefined
-  const timer = new DeadlineTimer(clock, yield* Effect.context<never>(), () => {
+  const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
     timer.takeFired()
     session.timeout(now())
     changed()

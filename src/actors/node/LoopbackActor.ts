@@ -54,7 +54,8 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
     }),
     connections: () => self.connections?.status() ?? [],
     hasOpened: () => true,
-    isAway: () => false
+    isAway: () => false,
+    isRelayed: () => false
   }
 })
 

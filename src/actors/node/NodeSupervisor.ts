@@ -51,7 +51,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   core.address = yield* RegistrationActor.register(core.registration)
   yield* RegistrationActor.restore(core.registration)
   const ref = yield* spawnActor(core)
-  tell = ref.tellUnsafe
+  tell = (message) => ref.tellUnsafe(message)
   const services = yield* Effect.context<RegistryClient>()
   yield* RegistrationActor.spawn({
     ...core.registration,

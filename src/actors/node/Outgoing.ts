@@ -69,7 +69,7 @@ const reach = Effect.fnUntraced(function* (options: Options, target: Address) {
   if (target.node === context.address.node) return yield* ensured(options, target)
   const known = options.find(target.node)
   if (known?.hasOpened() === true) {
-    if (known.status().path === "relay") yield* Effect.forkIn(seekDirect(options, known, target), options.scope)
+    if (known.isRelayed()) yield* Effect.forkIn(seekDirect(options, known, target), options.scope)
     return known
   }
   const [, endpoint] = yield* Effect.all([confirm(options, target), locate(options, target)], { concurrency: 2 })

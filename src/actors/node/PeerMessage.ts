@@ -56,4 +56,6 @@ export interface Running {
   readonly hasOpened: () => boolean
   /** True while nothing comes back from the peer. */
   readonly isAway: () => boolean
+  /** By relay, for want of something better; cheap, unlike `status`, which looks at every connection. */
+  readonly isRelayed: () => boolean
 }

@@ -59,7 +59,8 @@ export const spawn = Effect.fnUntraced(function* (options: {
     }),
     connections: () => self.peer?.connections.status() ?? [],
     hasOpened: () => self.peer?.hasHeard ?? false,
-    isAway: () => false
+    isAway: () => false,
+    isRelayed: () => self.peer?.path?.relayed === true
   }
 })
 

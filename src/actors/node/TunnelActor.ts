@@ -50,7 +50,8 @@ export const spawn = Effect.fnUntraced(function* (options: {
     status: () => self.peer?.status() ?? unknownPeer(options.node),
     connections: () => self.peer?.connections.status() ?? [],
     hasOpened: () => self.peer?.hasOpened ?? false,
-    isAway: () => self.peer?.isAway ?? false
+    isAway: () => self.peer?.isAway ?? false,
+    isRelayed: () => self.peer?.isRelayed ?? false
   }
 })
 

@@ -312,6 +312,10 @@ export class TunnelPeer {
     return this.#paths.selector.isAway(this.#nowMs())
   }
 
+  get isRelayed(): boolean {
+    return this.hasOpened && this.#paths.selector.current?.relayed === true
+  }
+
   get #idleLimitMs(): number {
     return this.hasOpened ? IDLE_MS : UNPROVEN_MS
   }

@@ -37,5 +37,5 @@ const spawnCell = Effect.fnUntraced(function* <M, E, R>(behaviour: Behaviour<M, 
   const cell = new ActorCell(behaviour, context, clock, scope)
   cell.run()
   yield* Scope.addFinalizer(scope, cell.stop)
-  return cell.ref
+  return cell
 })

@@ -1,5 +1,5 @@
 /** One running actor. Only `Actor` makes these; everyone else holds its `ActorRef`. */
-import { Cause, type Clock, type Context, Deferred, Duration, Effect, Exit, type Fiber, Scope } from "effect"
+import { Cause, type Clock, Context, Deferred, Duration, Effect, Exit, type Fiber, Scheduler, Scope } from "effect"
 import { ActorStopped, AskTimeout, MailboxFull } from "./ActorError.ts"
 import { ActorExit, type ActorRef, ASK_TIMEOUT_MS } from "./ActorRef.ts"
 import { BATCH_MAX, type Behaviour, type Handlers, TIMER_STREAK_MAX } from "./Behaviour.ts"
@@ -7,13 +7,16 @@ import { DeadlineTimer } from "./DeadlineTimer.ts"
 import { Mailbox, type Writer } from "./Mailbox.ts"
 import * as MonotonicTime from "./MonotonicTime.ts"
 import * as Restart from "./Restart.ts"
+import { Timers } from "./Timers.ts"
 
 /** The defect by which a handler ends its actor in peace. */
 export const STOP_SELF = Symbol.for("effect-pilot/core/actor/StopSelf")
 
-/** Mutable. Everything but `ref` and `stop` runs on the actor's own fiber. */
-export class ActorCell<M, E, R> {
-  readonly ref: ActorRef<M>
+/**
+ * Mutable. Turns run straight from the scheduler while all that handlers do is synchronous; what they return, and what
+ * they throw, is given to the actor's own fiber, which is suspended otherwise.
+ */
+export class ActorCell<M, E, R> implements ActorRef<M> {
   /** See `ActorRef.stop`. */
   readonly stop: Effect.Effect<void>
   readonly #behaviour: Behaviour<M, E, R>
@@ -22,16 +25,27 @@ export class ActorCell<M, E, R> {
   readonly #scope: Scope.Closeable
   readonly #mailbox: Mailbox<M>
   readonly #timer: DeadlineTimer
+  readonly #dispatcher: Scheduler.SchedulerDispatcher
   readonly #exit = Deferred.makeUnsafe<ActorExit>()
   /** Askers still without an answer, to be told of the end. */
   #askers: Set<() => void> | undefined
   /** Remembers the restarts; made at the first failure. */
   #decide: Restart.Decider | undefined
   #fiber: Fiber.Fiber<unknown, unknown> | undefined
-  /** Resumes the fiber while it waits for something to do. */
-  #parked: (() => void) | undefined
+  /** Those of this life; nothing between two lives. */
+  #handlers: Handlers<M, E, R> | undefined
+  /** Gives the fiber something to do, while it has nothing. */
+  #resume: ((work: Effect.Effect<void, E, R>) => void) | undefined
   #isWakeScheduled = false
   #isStopping = false
+  /** A turn runs outside of the fiber, which must not be interrupted before it is over. */
+  #isTurning = false
+  /** What this turn does next. */
+  #stage: "Begin" | "Messages" | "Timer" | "Flush" | "Arm" = "Begin"
+  /** Of this turn. */
+  #handled = 0
+  /** Turns in a row that began with a deadline already due. */
+  #streak = 0
 
   /** `scope` holds `stop` as its finalizer; the cell closes it when the actor ended by itself. */
   constructor(
@@ -45,45 +59,54 @@ export class ActorCell<M, E, R> {
     this.#context = context
     this.#clock = clock
     this.#mailbox = new Mailbox(behaviour.mailbox, this.#scheduleWake)
-    this.#timer = new DeadlineTimer(clock, context, this.#scheduleWake)
-    const exit = Deferred.await(this.#exit)
+    this.#timer = new DeadlineTimer(Timers.of(clock), context, this.#scheduleWake)
+    this.#dispatcher = dispatcherOf(Context.get(context, Scheduler.Scheduler))
     this.stop = Effect.withFiber((caller) => {
       this.#isStopping = true
-      this.#fiber?.interruptUnsafe(caller.id)
-      return caller === this.#fiber ? Effect.void : Effect.asVoid(exit)
+      if (!this.#isTurning) this.#fiber?.interruptUnsafe(caller.id)
+      return caller === this.#fiber ? Effect.void : Effect.asVoid(this.exit)
     })
-    this.ref = {
-      name: behaviour.name,
-      tell: (message) => Effect.suspend(() => this.#tell(message)),
-      tellUnsafe: (message) => this.#mailbox.offer(message),
-      ask: (message, timeoutMs = ASK_TIMEOUT_MS) => this.#ask(message, timeoutMs),
-      stop: this.stop,
-      exit,
-      dropped: () => this.#mailbox.dropped
-    }
+  }
+
+  get name(): string {
+    return this.#behaviour.name
+  }
+
+  get exit(): Effect.Effect<ActorExit> {
+    return Deferred.await(this.#exit)
   }
 
   /** Forks the fiber, once. */
   run(): void {
     const lives = Effect.withFiber((fiber) => {
       this.#fiber = fiber
-      return Effect.map(this.#live(0), this.#finish)
+      return Effect.map(this.#live(0), (exit) => this.#finish(exit))
     })
     Effect.runForkWith(this.#context)(lives, { uninterruptible: true })
   }
 
-  // The mailbox's side -----------------------------------------------------------------------------------------------
+  // The senders' side -----------------------------------------------------------------------------------------------
 
-  #tell(message: M): Effect.Effect<void, ActorStopped | MailboxFull> {
-    const { overflow } = this.#mailbox
-    const isDropTold = overflow === "backpressure" || overflow === "fail"
-    const delivered = this.#deliver(message)
-    return isDropTold || this.#mailbox.isClosed ? delivered : Effect.ignore(delivered)
+  tell(message: M): Effect.Effect<void, ActorStopped | MailboxFull> {
+    return Effect.suspend(() => {
+      const { overflow } = this.#mailbox
+      const isDropTold = overflow === "backpressure" || overflow === "fail"
+      const delivered = this.#deliver(message)
+      return isDropTold || this.#mailbox.isClosed ? delivered : Effect.ignore(delivered)
+    })
   }
 
-  #ask<A, E2>(
+  tellUnsafe(message: M): boolean {
+    return this.#mailbox.offer(message)
+  }
+
+  dropped(): number {
+    return this.#mailbox.dropped
+  }
+
+  ask<A, E2 = never>(
     message: (reply: Deferred.Deferred<A, E2>) => M,
-    timeoutMs: number
+    timeoutMs = ASK_TIMEOUT_MS
   ): Effect.Effect<A, E2 | ActorStopped | MailboxFull | AskTimeout> {
     return Effect.suspend(() => {
       const reply = Deferred.makeUnsafe<A, E2>()
@@ -93,7 +116,7 @@ export class ActorCell<M, E, R> {
       return mustWait
         ? Effect.timeoutOrElse(asked, {
             duration: timeoutMs,
-            orElse: () => Effect.fail(new AskTimeout({ actor: this.ref.name, timeoutMs }))
+            orElse: () => Effect.fail(new AskTimeout({ actor: this.name, timeoutMs }))
           })
         : asked
     })
@@ -104,7 +127,7 @@ export class ActorCell<M, E, R> {
     if (mailbox.mustWait) return this.#waitForRoom(message)
     if (mailbox.offer(message)) return Effect.void
     if (mailbox.isClosed) return Effect.fail(this.#stopped())
-    return Effect.fail(new MailboxFull({ actor: this.ref.name, capacity: mailbox.capacity }))
+    return Effect.fail(new MailboxFull({ actor: this.name, capacity: mailbox.capacity }))
   }
 
   #waitForRoom(message: M): Effect.Effect<void, ActorStopped> {
@@ -145,25 +168,26 @@ export class ActorCell<M, E, R> {
       this.#askers.add(ended)
       const forgetReply = waiting.addObserver(settle)
       const forgetTimeout = sleeping.addObserver(() =>
-        settle(Effect.fail(new AskTimeout({ actor: this.ref.name, timeoutMs })))
+        settle(Effect.fail(new AskTimeout({ actor: this.name, timeoutMs })))
       )
       return Effect.sync(clear)
     })
   }
 
   #stopped(): ActorStopped {
-    return new ActorStopped({ actor: this.ref.name })
+    return new ActorStopped({ actor: this.name })
   }
 
-  // The fiber's side -------------------------------------------------------------------------------------------------
+  // The receiver's side -------------------------------------------------------------------------------------------------
 
   /** One life and, while the policy allows it, the next; the mailbox stays. */
   #live(restarts: number): Effect.Effect<ActorExit, never, R> {
     const { start } = this.#behaviour
     const startedAtMs = MonotonicTime.nowMsUnsafe(this.#clock)
-    const begin = Effect.isEffect(start) ? start : Effect.suspend(() => start(this.ref))
-    const life = Effect.scoped(Effect.flatMap(begin, (handlers) => ActorCell.#loop(this, handlers)))
-    return Effect.flatMap(Effect.flip(Effect.sandbox(Effect.interruptible(life))), (cause) => {
+    const begin = Effect.isEffect(start) ? start : Effect.suspend(() => start(this))
+    const life = Effect.scoped(Effect.flatMap(begin, (handlers) => this.#work(handlers)))
+    return Effect.catchCause(Effect.interruptible(life), (cause) => {
+      this.#handlers = undefined
       this.#timer.cancel()
       if (this.#isStopping || isStopSelf(cause)) return Effect.succeed(ActorExit.Stopped())
       return this.#afterFailure(cause, restarts, MonotonicTime.nowMsUnsafe(this.#clock) - startedAtMs)
@@ -176,70 +200,110 @@ export class ActorCell<M, E, R> {
     return Effect.flatMap(decided, (again) => {
       if (this.#isStopping) return Effect.succeed(ActorExit.Stopped())
       if (Exit.isFailure(again) || !again.value) return Effect.succeed(ActorExit.Failed({ cause, restarts }))
-      const warn = Effect.logWarning(`${this.ref.name} restarts after a failure`, cause)
+      const warn = Effect.logWarning(`${this.name} restarts after a failure`, cause)
       return Effect.flatMap(warn, () => this.#live(restarts + 1))
     })
   }
 
-  /**
-   * Messages, then the timer, then the flush; then the next turn, or sleep. Made once for all actors: a generator
-   * function of its own would cost each of them half a kilobyte.
-   */
-  static readonly #loop = Effect.fnUntraced(function* <M, E, R>(
-    self: ActorCell<M, E, R>,
-    handlers: Handlers<M, E, R>
-  ): Effect.fn.Return<never, E, R> {
-    const mailbox = self.#mailbox
-    const timer = self.#timer
-    let streak = 0
-    while (true) {
-      let handled = 0
-      while (handled < BATCH_MAX && mailbox.size > 0) {
-        handled++
-        const received = handlers.receive(mailbox.take())
-        if (received !== undefined) yield* received
-      }
-      if (timer.takeFired() && self.#isDue(handlers)) {
-        handled++
-        streak++
-        const fired = handlers.timerFired?.()
-        if (fired !== undefined) yield* fired
-      } else {
-        streak = 0
-      }
-      if (handled > 0) {
-        const flushed = handlers.afterBatch?.()
-        if (flushed !== undefined) yield* flushed
-      }
-      const deadlineMs = handlers.deadlineMs?.()
-      if (deadlineMs !== undefined) timer.arm(deadlineMs, streak < TIMER_STREAK_MAX)
-      yield* mailbox.size > 0 || timer.hasFired ? Effect.yieldNow : self.#park
+  /** Turn after turn; here run the first one, and whatever is left of a turn after work. */
+  #work(handlers: Handlers<M, E, R>): Effect.Effect<never, E, R> {
+    this.#handlers = handlers
+    this.#stage = "Begin"
+    return Effect.forever(
+      Effect.suspend(() => this.#advance(handlers) ?? this.#park),
+      { disableYield: true }
+    )
+  }
+
+  /** Messages, then the timer, then the flush. Stops at work for the fiber, after which it is called again. */
+  #advance(handlers: Handlers<M, E, R>): Effect.Effect<void, E, R> | undefined {
+    if (this.#stage === "Begin") {
+      this.#stage = "Messages"
+      this.#handled = 0
     }
-  })
+    if (this.#stage === "Messages") {
+      const mailbox = this.#mailbox
+      while (this.#handled < BATCH_MAX && mailbox.size > 0) {
+        this.#handled++
+        const received = handlers.receive(mailbox.take())
+        if (received !== undefined) return received
+      }
+      this.#stage = "Timer"
+    }
+    if (this.#stage === "Timer") {
+      this.#stage = "Flush"
+      const fired = this.#takeTimer(handlers)
+      if (fired !== undefined) return fired
+    }
+    if (this.#stage === "Flush") {
+      this.#stage = "Arm"
+      const flushed = this.#handled > 0 ? handlers.afterBatch?.() : undefined
+      if (flushed !== undefined) return flushed
+    }
+    this.#stage = "Begin"
+    const deadlineMs = handlers.deadlineMs?.()
+    if (deadlineMs !== undefined) this.#timer.arm(deadlineMs, this.#streak < TIMER_STREAK_MAX)
+    return undefined
+  }
+
+  #takeTimer(handlers: Handlers<M, E, R>): Effect.Effect<void, E, R> | void {
+    if (!this.#timer.takeFired() || !this.#isDue(handlers)) {
+      this.#streak = 0
+      return
+    }
+    this.#handled++
+    this.#streak++
+    return handlers.timerFired?.()
+  }
 
   #isDue(handlers: Handlers<M, E, R>): boolean {
     const deadlineMs = handlers.deadlineMs?.()
     return deadlineMs !== undefined && deadlineMs <= MonotonicTime.nowMsUnsafe(this.#clock)
   }
 
-  readonly #park = Effect.callback<void>((resume) => {
-    this.#parked = () => resume(Effect.void)
+  readonly #park = Effect.callback<void, E, R>((resume) => {
+    this.#resume = resume
+    if (this.#hasMore) this.#scheduleWake()
   })
 
-  #scheduleWake = (): void => {
-    if (this.#parked === undefined || this.#isWakeScheduled) return
-    this.#isWakeScheduled = true
-    this.#fiber?.currentDispatcher.scheduleTask(this.#wake, 0)
+  get #hasMore(): boolean {
+    return this.#mailbox.size > 0 || this.#timer.hasFired
   }
 
+  #scheduleWake = (): void => {
+    if (this.#resume === undefined || this.#isWakeScheduled) return
+    this.#isWakeScheduled = true
+    this.#dispatcher.scheduleTask(this.#wake, 0)
+  }
+
+  /** A whole turn, as far as it is synchronous. */
   #wake = (): void => {
     this.#isWakeScheduled = false
-    const resume = this.#parked
-    this.#parked = undefined
-    resume?.()
+    const resume = this.#resume
+    const handlers = this.#handlers
+    if (resume === undefined || handlers === undefined || this.#isStopping) return
+    this.#isTurning = true
+    const work = this.#attempt(handlers)
+    this.#isTurning = false
+    if (this.#isStopping) {
+      this.#fiber?.interruptUnsafe()
+    } else if (work !== undefined) {
+      this.#resume = undefined
+      resume(work)
+    } else if (this.#hasMore) {
+      this.#scheduleWake()
+    }
   }
 
-  #finish = (exit: ActorExit): void => {
+  #attempt(handlers: Handlers<M, E, R>): Effect.Effect<void, E, R> | undefined {
+    try {
+      return this.#advance(handlers)
+    } catch (defect) {
+      return Effect.die(defect)
+    }
+  }
+
+  #finish(exit: ActorExit): void {
     this.#mailbox.close()
     const { onExit } = this.#behaviour
     if (onExit !== undefined) Effect.runForkWith(this.#context)(onExit(exit))
@@ -252,3 +316,14 @@ export class ActorCell<M, E, R> {
 
 const isStopSelf = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === STOP_SELF)
+
+/** One for all actors of a scheduler, so that those woken in one turn of the event loop cost it one callback. */
+const dispatcherOf = (scheduler: Scheduler.Scheduler): Scheduler.SchedulerDispatcher => {
+  const known = DISPATCHERS.get(scheduler)
+  if (known !== undefined) return known
+  const made = scheduler.makeDispatcher()
+  DISPATCHERS.set(scheduler, made)
+  return made
+}
+
+const DISPATCHERS = new WeakMap<Scheduler.Scheduler, Scheduler.SchedulerDispatcher>()

@@ -13,7 +13,7 @@ export type ActorExit = Data.TaggedEnum<{
 /** Constructors and matchers of `ActorExit`. */
 export const ActorExit = Data.taggedEnum<ActorExit>()
 
-/** Messages of one sender arrive in order, each at most once. The functions may be passed around on their own. */
+/** Messages of one sender arrive in order, each at most once. */
 export interface ActorRef<in M> {
   readonly name: string
   /**

@@ -2,22 +2,23 @@
  * One timer of one actor. It is moved only to an earlier deadline: a later one is left to fire and be asked again, so
  * that pushing a deadline ahead with every packet costs a comparison and nothing else.
  */
-import { type Clock, type Context, Duration, Effect, type Fiber } from "effect"
-import * as MonotonicTime from "./MonotonicTime.ts"
+import type { Context } from "effect"
+import { GRAIN_MS, type Timer, type Timers } from "./Timers.ts"
 
-/** Mutable, owned by one actor. While nothing is armed it holds no fiber and no timer. */
+/** Mutable, owned by one actor. While nothing is armed it is not among the timers of its clock. */
 export class DeadlineTimer {
   /** When it will fire; `Infinity` while nothing is armed. */
   armedAtMs = Number.POSITIVE_INFINITY
   /** It has fired since `takeFired`. */
   #hasFired = false
-  #sleeping: Fiber.Fiber<void> | undefined
-  readonly #clock: Clock.Clock
+  #armed: Timer | undefined
+  readonly #timers: Timers
   readonly #context: Context.Context<never>
   readonly #onFired: () => void
 
-  constructor(clock: Clock.Clock, context: Context.Context<never>, onFired: () => void) {
-    this.#clock = clock
+  /** `onFired` must not throw. */
+  constructor(timers: Timers, context: Context.Context<never>, onFired: () => void) {
+    this.#timers = timers
     this.#context = context
     this.#onFired = onFired
   }
@@ -40,37 +41,31 @@ export class DeadlineTimer {
    */
   arm(deadlineMs: number, mayFireNow: boolean): void {
     if (this.#hasFired || deadlineMs >= this.armedAtMs) return
-    this.cancel()
-    const nowMs = MonotonicTime.nowMsUnsafe(this.#clock)
+    const { nowMs } = this.#timers
     if (mayFireNow && deadlineMs <= nowMs) {
+      this.cancel()
       this.#hasFired = true
       return
     }
-    const waitMs = Math.max(GRAIN_MS, Math.ceil(deadlineMs - nowMs))
-    this.armedAtMs = nowMs + waitMs
-    const sleeping = Effect.runForkWith(this.#context)(this.#clock.sleep(Duration.millis(waitMs)))
-    this.#sleeping = sleeping
-    sleeping.addObserver(() => {
-      // A cancelled sleep is no longer ours.
-      if (this.#sleeping === sleeping) this.#fire()
-    })
+    const before = this.#armed
+    this.armedAtMs = nowMs + Math.max(GRAIN_MS, Math.ceil(deadlineMs - nowMs))
+    this.#armed = this.#timers.arm(this.armedAtMs, () => this.#fire(), this.#context)
+    if (before !== undefined) this.#timers.cancel(before)
   }
 
   /** Forgets the armed deadline and an untaken firing. */
   cancel(): void {
-    const sleeping = this.#sleeping
-    this.#sleeping = undefined
+    const armed = this.#armed
+    this.#armed = undefined
     this.armedAtMs = Number.POSITIVE_INFINITY
     this.#hasFired = false
-    sleeping?.interruptUnsafe()
+    if (armed !== undefined) this.#timers.cancel(armed)
   }
 
   #fire(): void {
-    this.#sleeping = undefined
+    this.#armed = undefined
     this.armedAtMs = Number.POSITIVE_INFINITY
     this.#hasFired = true
     this.#onFired()
   }
 }
-
-const GRAIN_MS = 1

@@ -377,6 +377,35 @@ describe("Actor", () => {
       })
     )
 
+    it.effect("by whoever a message wakes, the turn is finished first, then the finalizers run", () =>
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const woken = yield* Deferred.make<void>()
+        const ref = yield* Actor.spawn<string, never, never>({
+          ...defaults,
+          start: Effect.as(
+            Effect.addFinalizer(() => Effect.sync(() => void log.push("finalizer"))),
+            {
+              receive: (message) => {
+                log.push(message)
+                // Runs the waiting fiber at once, and it stops this actor.
+                Deferred.doneUnsafe(woken, Effect.void)
+              },
+              afterBatch: () => void log.push("flush")
+            }
+          )
+        })
+        const stopping = yield* Effect.forkChild(Effect.andThen(Deferred.await(woken), ref.stop))
+        yield* settle
+        ref.tellUnsafe("a")
+        ref.tellUnsafe("b")
+        yield* Fiber.join(stopping)
+
+        assert.deepStrictEqual(log, ["a", "b", "flush", "finalizer"])
+        assert.isFalse(ref.tellUnsafe("c"))
+      })
+    )
+
     it.effect("with the surrounding scope, children before parents, last before first", () =>
       Effect.gen(function* () {
         const log: Array<string> = []

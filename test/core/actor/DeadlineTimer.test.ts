@@ -9,6 +9,7 @@ import * as MonotonicTime from "../../../src/core/actor/MonotonicTime.ts"
 const countingClock = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const sleepsMs: Array<number> = []
+  let sleeping = 0
   const counting: Clock.Clock = {
     currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
     currentTimeMillis: clock.currentTimeMillis,
@@ -18,17 +19,21 @@ const countingClock = Effect.gen(function* () {
     monotonicTimeNanos: clock.monotonicTimeNanos,
     sleep: (duration) => {
       sleepsMs.push(Number(duration.valueOf()))
-      return clock.sleep(duration)
+      sleeping++
+      return Effect.ensuring(
+        clock.sleep(duration),
+        Effect.sync(() => void sleeping--)
+      )
     }
   }
-  return { counting, sleepsMs }
+  const firedAtMs: Array<number> = []
+  return { counting, sleepsMs, sleeping: () => sleeping, firedAtMs }
 })
 
 /** Messages set the deadline; firings are noted with their time. `next` gives the deadline after a firing. */
 const alarm = (next: (nowMs: number) => number | undefined = () => undefined) =>
   Effect.gen(function* () {
-    const { counting, sleepsMs } = yield* countingClock
-    const firedAtMs: Array<number> = []
+    const { counting, firedAtMs, sleepsMs } = yield* countingClock
     const start = Effect.clockWith((clock) => {
       let deadlineMs: number | undefined
       return Effect.succeed({
@@ -96,6 +101,41 @@ describe("DeadlineTimer", () => {
       yield* TestClock.adjust(1000)
 
       assert.deepStrictEqual(firedAtMs, [])
+    })
+  )
+
+  it.effect("a hundred actors on one clock keep one sleep, and none once they have stopped", () =>
+    Effect.gen(function* () {
+      const { counting, firedAtMs, sleeping } = yield* countingClock
+      const actors = yield* Effect.forEach(Array.from({ length: 100 }), (_, index) =>
+        Actor.spawn<never, never, never>({
+          name: `alarm ${index}`,
+          mailbox: { capacity: 1, overflow: "fail" },
+          restart: "never",
+          start: Effect.sync(() => {
+            let deadlineMs: number | undefined = 1000 + index
+            return {
+              receive: () => {},
+              deadlineMs: () => deadlineMs,
+              timerFired: () => {
+                deadlineMs = undefined
+                firedAtMs.push(1000 + index)
+              }
+            }
+          })
+        }).pipe(Effect.provideService(Clock.Clock, counting))
+      )
+      assert.strictEqual(sleeping(), 1)
+      yield* TestClock.adjust(1049)
+      assert.deepStrictEqual(
+        firedAtMs,
+        Array.from({ length: 50 }, (_, index) => 1000 + index)
+      )
+      assert.strictEqual(sleeping(), 1)
+      yield* Effect.forEach(actors, ({ stop }) => stop)
+      yield* Effect.yieldNow
+
+      assert.strictEqual(sleeping(), 0)
     })
   )
 
