@@ -116,13 +116,21 @@ const dismiss = (core: NodeCore.NodeCore, node: NodeId): Effect.Effect<void> => 
     .pipe(Effect.ignore, Effect.andThen(Effect.sleep(RESET_GRACE_MS)), Effect.andThen(core.peers.remove(node)))
 }
 
-/** Ends every stream with FIN, waits a moment for what was written, and leaves the registry (rendezvous §9.4). */
+/**
+ * Ends every stream with FIN, waits a moment for what was written, and leaves the registry (rendezvous §9.4). Peers that
+ * keep their direction open are told that nobody is there any more.
+ */
 const farewell = Effect.fnUntraced(function* (core: NodeCore.NodeCore): Effect.fn.Return<void, never, RegistryClient> {
   const registry = yield* RegistryClient
   const peers = core.peers.all()
   for (const peer of peers) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.CloseConnections()))
   const isQuiet = () => peers.every((peer) => peer.connections().every((row) => row.state === "TIME_WAIT"))
   for (let polls = 0; polls < FAREWELL_POLLS && !isQuiet(); polls++) yield* Effect.sleep(FAREWELL_POLL_MS)
+  if (!isQuiet()) {
+    const stopping = PeerMessage.Message.ResetConnections({ reason: "NodeStopped" })
+    for (const peer of peers) yield* Effect.ignore(peer.ref.tell(stopping))
+    yield* Effect.sleep(FAREWELL_POLL_MS)
+  }
   yield* Effect.ignore(registry.deregister)
   core.options.report({ _tag: "NodeDeregistered", address: core.address })
 })

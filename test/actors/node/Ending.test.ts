@@ -175,6 +175,21 @@ describe("ends of streams between nodes", () => {
       )
     )
 
+  it.effect("a node that stops ends its streams, and says so to who goes on writing", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b, life } = yield* pair()
+        const { accepted, dialled } = yield* connected(a, b, life)
+        yield* accepted.write(bytes("last words"))
+        yield* Scope.close(life, Exit.void)
+
+        assert.deepStrictEqual(yield* collect(dialled), ["last words", "end"])
+        yield* dialled.closed
+        assert.strictEqual((yield* Effect.flip(dialled.write(bytes("x")))).reason, "PeerStopped")
+      })
+    )
+  )
+
   it.effect("a restarted peer dials from the ports of a stream of before, at once", () =>
     NodeNet.run(
       Effect.gen(function* () {

@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import { NodeId } from "../../../src/protocol/wire/Address.ts"
+import * as Address from "../../../src/protocol/wire/Address.ts"
 import { Capability } from "../../../src/protocol/wire/Announcement.ts"
+import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
+import * as Packet from "../../../src/protocol/wire/Packet.ts"
 import * as TunnelFrame from "../../../src/protocol/wire/TunnelFrame.ts"
 import { TunnelLine } from "../../support/TunnelLine.ts"
 import { established, pathOf, relay, type Sent, Station, settle } from "../../support/TunnelStation.ts"
@@ -559,6 +561,42 @@ describe("Tunnel", () => {
       assert.strictEqual(b.tunnel.announcement?.capabilities, Capability.HalfClose)
     })
 
+    it("reaches both, whichever single frame is lost, as soon as both have sent a few packets", () => {
+      for (let lost = 0; lost < 16; lost++) {
+        const a = new Station({ node: 1, peer: 2 })
+        const b = new Station({ node: 2, peer: 1 })
+        const line = new TunnelLine({ stations: [a, b], roundTripMs: 10, nowMs: 0, isLost: (index) => index === lost })
+        a.send("first", 0)
+        line.run(20)
+        for (let turn = 0; turn < 3; turn++) {
+          a.send("a", line.nowMs)
+          b.send("b", line.nowMs)
+          line.run(20)
+        }
+
+        assert.isDefined(a.tunnel.announcement, `frame ${lost} lost`)
+        assert.isDefined(b.tunnel.announcement, `frame ${lost} lost`)
+      }
+    })
+
+    it("is not answered for ever", () => {
+      const [a, b] = established()
+      const announcement = ControlMessage.announcement(Address.make(0, 2), Address.make(0, 1), {
+        capabilities: 1,
+        fields: []
+      })
+      b.tunnel.send(Packet.encode(announcement), 1)
+      b.flush(1)
+      let frames = 0
+      for (let turn = 0; turn < 10; turn++) {
+        const [fromB, fromA] = [b.take(), a.take()]
+        frames += fromA.length + fromB.length
+        for (const { bytes } of fromB) a.receive(bytes, pathOf(b), 1)
+        for (const { bytes } of fromA) b.receive(bytes, pathOf(a), 1)
+      }
+      assert.strictEqual(frames, 2)
+    })
+
     it("goes with each of the next three packets until the peer's is seen", () => {
       const [a, b] = established({}, {}, 0)
       assert.isDefined(a.tunnel.announcement)
@@ -583,7 +621,7 @@ describe("Tunnel", () => {
 
   it("drops a frame that another node sent", () => {
     const [a, b] = established()
-    const stranger = { ...sealedOf(sendAndTake(b, 1)), sender: NodeId(9) }
+    const stranger = { ...sealedOf(sendAndTake(b, 1)), sender: Address.NodeId(9) }
 
     assert.isUndefined(a.tunnel.open(stranger, pathOf(b), 1))
     assert.strictEqual(a.tunnel.counters.foreignSource, 1)
