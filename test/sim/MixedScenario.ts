@@ -3,11 +3,12 @@
  * pairs, call an MCP server, lose cables, addresses, power and their rendezvous, and go on. The seed decides links, sizes,
  * times and victims.
  */
+import assert from "node:assert/strict"
 import { Effect } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
 import * as SeededRandom from "../../src/testing/SeededRandom.ts"
 import type { SimLink } from "../../src/testing/SimLink.ts"
-import type { SimNet } from "../../src/testing/SimNet.ts"
+import * as SimNet from "../../src/testing/SimNet.ts"
 import type { SimNode } from "../../src/testing/SimNode.ts"
 import { answer, ask, initialize, type Outcome, server } from "./McpPrograms.ts"
 import { echo, payload, push, serveEcho, serveSink } from "./Programs.ts"
@@ -26,8 +27,41 @@ export interface Calls {
   readonly outcomes: ReadonlyMap<number, Outcome>
 }
 
+/** Plays the minute from a seed, in a world of its own, and looks at what came of it; a defect if it is not as it must be. */
+export const minute = (seed: number) =>
+  SimNet.run({ seed }, (net) =>
+    Effect.map(play(net), (played) => {
+      const minute = { ...played, hash: net.hash(), checkedBytes: net.checkedBytes() }
+      check(minute)
+      return minute
+    })
+  )
+
+const check = ({
+  calls,
+  checkedBytes,
+  tallies
+}: Effect.Success<ReturnType<typeof play>> & { readonly checkedBytes: number }) => {
+  for (const { exchanged, pair } of tallies) assert.ok(exchanged > 3, `${pair} exchanged ${exchanged} times`)
+  assert.equal(tallies.find(({ pair }) => pair === "carol > dave")?.path, "relay")
+  assert.ok(checkedBytes > 1_000_000, `${checkedBytes} bytes arrived`)
+  checkCalls(calls)
+}
+
+/** Each call has a result, or a reason that says whether it may be repeated; a power cut takes its call along. */
+const checkCalls = ({ end, outcomes }: Calls) => {
+  const failed = [...outcomes.values()].filter((outcome) => outcome._tag === "Failed")
+  for (const { code, delivered, retryable } of failed) {
+    const isTyped = code === OUTCOME_UNKNOWN ? delivered === true && retryable === false : delivered === false
+    assert.ok(isTyped && CODES.has(code), `a call ended with ${code}, delivered ${delivered}, retryable ${retryable}`)
+  }
+  for (const [id, outcome] of outcomes) if (outcome._tag === "Result") assert.equal(outcome.text, `call ${id}`)
+  if (end === "crash") assert.ok(failed.length > 0, "a power cut took no call along")
+  assert.ok(outcomes.size > 2 * failed.length, `${failed.length} of ${outcomes.size} calls failed`)
+}
+
 /** Plays the minute; afterwards every pair must be able to talk, or this fails. */
-export const play = Effect.fnUntraced(function* (net: SimNet) {
+const play = Effect.fnUntraced(function* (net: SimNet.SimNet) {
   const random = SeededRandom.make(SeededRandom.derive(net.seed, "scenario"))
   const nodes = yield* startAll(net, random)
   const pairs = PAIRS.map(([asking, asked]) => ({ asking: nodes[asking], asked: nodes[asked] }))
@@ -58,7 +92,7 @@ interface Pair {
   readonly asked: SimNode
 }
 
-const startAll = Effect.fnUntraced(function* (net: SimNet, random: SeededRandom.SeededRandom) {
+const startAll = Effect.fnUntraced(function* (net: SimNet.SimNet, random: SeededRandom.SeededRandom) {
   const link = (): SimLink => ({
     rttMs: 5 + SeededRandom.below(random, 80),
     jitterMs: SeededRandom.below(random, 10),
@@ -94,7 +128,7 @@ const startAll = Effect.fnUntraced(function* (net: SimNet, random: SeededRandom.
 
 /** One of everything that goes wrong, each for a few seconds and over before the minute ends. */
 const disturb = Effect.fnUntraced(function* (
-  net: SimNet,
+  net: SimNet.SimNet,
   random: SeededRandom.SeededRandom,
   nodes: Readonly<Record<Name, SimNode>>
 ) {
@@ -120,7 +154,7 @@ const disturb = Effect.fnUntraced(function* (
  * Calls the server of the victim until the minute is over, so that a call is always under way, and once more after that,
  * which must work. No call may stay without an answer or get two.
  */
-const callServer = Effect.fnUntraced(function* (net: SimNet, caller: SimNode, host: SimNode) {
+const callServer = Effect.fnUntraced(function* (net: SimNet.SimNet, caller: SimNode, host: SimNode) {
   const random = SeededRandom.make(SeededRandom.derive(net.seed, "calls"))
   const client = yield* net.connect(caller, host.name, SERVICE)
   const outcomes = new Map<number, Outcome>()
@@ -142,7 +176,7 @@ const callServer = Effect.fnUntraced(function* (net: SimNet, caller: SimNode, ho
 }, Effect.scoped)
 
 /** Exchanges bytes until the minute is over, and once more after that, which must work. */
-const converse = Effect.fnUntraced(function* (net: SimNet, pair: Pair, seed: number) {
+const converse = Effect.fnUntraced(function* (net: SimNet.SimNet, pair: Pair, seed: number) {
   const random = SeededRandom.make(seed)
   let exchanged = 0
   let failed = 0
@@ -186,6 +220,9 @@ const PAIRS: ReadonlyArray<readonly [Name, Name]> = [
   ["alice", "frank"],
   ["dave", "bob"]
 ]
+const UNREACHABLE = -31001
+const OUTCOME_UNKNOWN = -31002
+const CODES: ReadonlySet<number> = new Set([UNREACHABLE, OUTCOME_UNKNOWN])
 const SERVICE = "say"
 const ECHO = 4000
 const SINK = 4001

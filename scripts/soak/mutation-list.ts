@@ -1,0 +1,190 @@
+/**
+ * One line each that makes the product worse in one mechanism. A test checks that every text is still found exactly once,
+ * and that `docs/simulation.md` lists every name.
+ */
+
+/** `file` is below `src`; `from` is found in it exactly once, and `to` takes its place. */
+export interface Mutation {
+  readonly name: string
+  readonly file: string
+  readonly from: string
+  readonly to: string
+}
+
+/** All of them. */
+export const MUTATIONS: ReadonlyArray<Mutation> = [
+  {
+    name: "deliver-out-of-order",
+    file: "protocol/stream/ReceiveBuffer.ts",
+    from: "if (start <= this.#next && this.#ranges.length === 0 && this.freeSegments > 0) {",
+    to: "if (this.#ranges.length === 0 && this.freeSegments > 0) {"
+  },
+  {
+    name: "merged-ranges-end-too-early",
+    file: "protocol/stream/ReceiveBuffer.ts",
+    from: "    before.end = after.end\n",
+    to: "    before.end = after.start\n"
+  },
+  {
+    name: "acknowledge-what-is-missing",
+    file: "protocol/stream/SackScoreboard.ts",
+    from: "for (let segment = this.#segments.first; segment !== undefined && segment.end <= position; ) {",
+    to: "for (let segment = this.#segments.first; segment !== undefined && segment.start <= position; ) {"
+  },
+  {
+    name: "sack-one-segment-too-many",
+    file: "protocol/stream/SackScoreboard.ts",
+    from: "for (let segment = this.#segments.at(index); segment !== undefined && segment.end <= right; ) {",
+    to: "for (let segment = this.#segments.at(index); segment !== undefined && segment.start <= right; ) {"
+  },
+  {
+    name: "never-time-out",
+    file: "protocol/stream/Recovery.ts",
+    from: 'if (expiry === "Timeout") this.#timedOut(progress, nowMs)',
+    to: 'if (expiry === "Timeout") return expiry'
+  },
+  {
+    name: "never-reopen-the-window",
+    file: "protocol/stream/FlowControl.ts",
+    from: "    this.#segments = segments\n",
+    to: "    this.#segments = Math.min(this.#segments, segments)\n"
+  },
+  {
+    name: "never-probe-a-closed-window",
+    file: "protocol/stream/FlowControl.ts",
+    from: "if (this.#probeAtMs === Number.POSITIVE_INFINITY) this.#probeAtMs = nowMs + this.#intervalMs()",
+    to: "if (this.#probeAtMs === 0) this.#probeAtMs = nowMs + this.#intervalMs()"
+  },
+  {
+    name: "fin-does-not-wait-for-data",
+    file: "protocol/stream/FinExchange.ts",
+    from: "this.#holdUntilMs = nowMs + (this.#isOneSided ? this.#config.giveUpMs : this.#config.finHoldMs)",
+    to: "this.#holdUntilMs = nowMs"
+  },
+  {
+    name: "close-drops-what-is-unsent",
+    file: "protocol/stream/Closing.ts",
+    from: "if (nowMs < this.#lingerUntilMs) return",
+    to: "if (nowMs < this.#closeAtMs) return"
+  },
+  {
+    name: "reuse-nonces",
+    file: "protocol/tunnel/TunnelKeys.ts",
+    from: "this.#sealedFrames += 1",
+    to: "this.#sealedFrames = 1"
+  },
+  {
+    name: "accept-replays",
+    file: "protocol/tunnel/Tunnel.ts",
+    from: "if (!keys.accept(scheme, prefix, counter)) return",
+    to: "if (!keys.accept(scheme, prefix, counter) && counter < 0) return"
+  },
+  {
+    name: "seal-with-unproven-keys",
+    file: "protocol/tunnel/KeyRing.ts",
+    from: "return this.#current ?? this.newestCandidate",
+    to: "return this.newestCandidate ?? this.#current"
+  },
+  {
+    name: "send-in-clear",
+    file: "actors/layers/NodeLayer.ts",
+    from: "encrypt: config.encrypt,",
+    to: "encrypt: false,"
+  },
+  {
+    name: "public-nodes-let-anybody-in",
+    file: "actors/node/NodeContext.ts",
+    from: "(port === ECHO_PORT && self.isPublic())",
+    to: "self.isPublic()"
+  },
+  {
+    name: "stay-on-a-dead-path",
+    file: "nat/PathSelector.ts",
+    from: "candidate.unanswered >= UNANSWERED_MIN &&",
+    to: "candidate.unanswered < 0 &&"
+  },
+  {
+    name: "never-look-for-a-direct-path",
+    file: "nat/PathSelector.ts",
+    from: "nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs",
+    to: "nowMs - candidate.probedAtMs < 0"
+  },
+  {
+    name: "let-the-mapping-expire",
+    file: "actors/node/RegistrationActor.ts",
+    from: "const mapped = yield* options.mapping.announce(options.node())",
+    to: "const mapped = options.mapping.endpoint"
+  },
+  {
+    name: "beacon-relays-to-nobody",
+    file: "nat/BeaconDirectory.ts",
+    from: "return BeaconEntry.addresses(target, nowMs).map(",
+    to: "return BeaconEntry.addresses(target, nowMs).slice(1).map("
+  },
+  {
+    name: "registry-forgets",
+    file: "actors/registry/SqlRegistryStore.ts",
+    from: "Effect.forEach(changes, (change) =>",
+    to: "Effect.forEach(changes.slice(1), (change) =>"
+  },
+  {
+    name: "keep-a-lost-registry-connection",
+    file: "actors/registry/RegistryConnection.ts",
+    from: "    this.#open = undefined\n",
+    to: "\n"
+  },
+  {
+    name: "forget-trust-on-disk",
+    file: "actors/trust/TrustStoreFile.ts",
+    from: "AtomicFile.write(path, TrustFile.encode(content),",
+    to: "AtomicFile.write(path, TrustFile.encode(TrustFile.empty),"
+  },
+  {
+    name: "new-identity-at-each-start",
+    file: "core/crypto/IdentityFile.ts",
+    from: "if (text === undefined) return {",
+    to: "if (text !== null) return {"
+  },
+  {
+    name: "do-not-sync-files",
+    file: "core/storage/AtomicFile.ts",
+    from: "yield* file.sync",
+    to: "yield* Effect.void"
+  },
+  {
+    name: "heartbeat-outlives-its-node",
+    file: "actors/node/RegistrationActor.ts",
+    from: "Effect.forkScoped({ startImmediately: true }),",
+    to: "Effect.forkDetach({ startImmediately: true }),"
+  },
+  {
+    name: "dials-cannot-be-given-up",
+    file: "actors/node/Outgoing.ts",
+    from: "    restore,\n    Effect.as(",
+    to: "    Effect.as("
+  },
+  {
+    name: "relay-refuses-what-it-knows",
+    file: "protocol/relay/RelayInbox.ts",
+    from: "if (frame.seq <= this.#receivedSeq) return Result.void",
+    to: "if (frame.seq < this.#receivedSeq) return Result.void"
+  },
+  {
+    name: "resume-without-sending-again",
+    file: "protocol/relay/RelayOutbox.ts",
+    from: "    this.#sentCount = 0\n    this.#outstandingBytes = 0\n",
+    to: ""
+  },
+  {
+    name: "take-a-new-session-for-the-old-one",
+    file: "actors/mcp/ShimSession.ts",
+    from: "if (welcome.resumed || !state.wasCarried) {",
+    to: "if (welcome.resumed || state.wasCarried) {"
+  },
+  {
+    name: "services-for-everybody-trusted",
+    file: "actors/mcp/ServiceTable.ts",
+    from: "publicKey !== undefined && service.allowed.some(",
+    to: "publicKey !== undefined || service.allowed.some("
+  }
+]
