@@ -19,6 +19,7 @@
  */
 import { Duration, Effect, Exit, Scope } from "effect"
 import type { NodeOptions } from "../api/Pilot.ts"
+import type { Endpoint } from "../core/data/Endpoint.ts"
 import { defaults as streamDefaults } from "../protocol/stream/StreamConfig.ts"
 import * as SimDisturbances from "./SimDisturbances.ts"
 import * as SimKeeper from "./SimKeeper.ts"
@@ -29,7 +30,7 @@ import * as SimRendezvous from "./SimRendezvous.ts"
 import * as SimShim from "./SimShim.ts"
 import * as SimTrust from "./SimTrust.ts"
 import * as SimWorld from "./SimWorld.ts"
-import type { Loss } from "./VirtualNetwork.ts"
+import type { Loss, Passage } from "./VirtualNetwork.ts"
 import type { PipeEnd } from "./VirtualPipe.ts"
 import type { Program } from "./VirtualSpawner.ts"
 
@@ -72,6 +73,13 @@ export interface SimNet extends SimDisturbances.Disturbances {
   readonly losses: () => ReadonlyMap<Loss, number>
   /** Bytes read from streams and found to be those written. */
   readonly checkedBytes: () => number
+  /**
+   * Shows every datagram when a host sends it, also those that will be lost. The addresses are those of its own network:
+   * translators change them on the way.
+   */
+  readonly tap: (observe: (passage: Passage) => void) => Effect.Effect<void>
+  /** A datagram with a forged sender's address appears on the public network now. */
+  readonly inject: (from: Endpoint, to: Endpoint, bytes: Uint8Array) => Effect.Effect<void>
   /** Starts a node: it is registered when this returns. */
   readonly node: (name: string, placement?: Placement) => Effect.Effect<SimNode.SimNode, SimNode.StartError>
   /** A translator on the public network, or inside another one. */
@@ -138,6 +146,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     hash: () => world.trace.hash,
     losses: () => world.network.losses,
     checkedBytes: () => world.ledger.checkedBytes,
+    tap: (observe) => Effect.sync(() => world.network.tap(observe)),
+    inject: (from, to, bytes) => Effect.sync(() => world.network.inject(from, to, bytes)),
     nat: (kind, outside) => SimNat.make(world.network, kind, outside?.inside),
     node: (name, placement = {}) =>
       Effect.suspend(() => {

@@ -4,7 +4,7 @@ import { AddressResolver, Dns } from "effect/net"
 import * as NodeConfig from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
-import { Node } from "../actors/node/Node.ts"
+import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
 import * as InProcess from "../api/InProcess.ts"
 import type { NodeOptions } from "../api/Pilot.ts"
@@ -66,7 +66,7 @@ export const make = (
   const node: SimNode = { name: machine.name, machine, isUp: () => current() !== undefined, run }
   world.addCheck(() => {
     const up = current()
-    return up === undefined ? undefined : overLimit(up.services, machine)
+    return up === undefined ? undefined : overLimit(machine.name, Effect.runSync(Context.get(up.services, Node).status))
   })
   const start = SimWorld.start(machine, (life) =>
     Effect.gen(function* () {
@@ -120,9 +120,11 @@ const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine,
   )
 })
 
-/** What a node holds must stay within its own limits, whatever the network does. */
-const overLimit = (services: Context.Context<Services>, { name }: SimWorld.Machine): string | undefined => {
-  const { connections, peers } = Effect.runSync(Context.get(services, Node).status)
+/** A checker: what a node holds must stay within its own limits, whatever the network does. */
+export const overLimit = (
+  name: string,
+  { connections, peers }: Pick<NodeStatus, "connections" | "peers">
+): string | undefined => {
   if (connections.length > defaultLimits.connectionsMax) return `${name} has ${connections.length} connections`
   return peers.length > PEERS_MAX ? `${name} has ${peers.length} peers` : undefined
 }

@@ -24,6 +24,7 @@ export type Loss = Link.LossReason | "Cut" | "Filtered" | "NoRoute" | "NoSocket"
 /** One datagram as it left its sender, for observers. */
 export interface Passage {
   readonly sender: Host
+  readonly port: number
   readonly to: Endpoint
   readonly bytes: Uint8Array
 }
@@ -82,6 +83,8 @@ export class VirtualNetwork {
   readonly #taps: Array<(passage: Passage) => void> = []
   readonly #hosts: Array<Host> = []
   readonly #partitions = new Set<string>()
+  /** Only there once something was forged. */
+  #attacker: Host | undefined
   #segments = 0
   #flights = 0
 
@@ -186,7 +189,7 @@ export class VirtualNetwork {
 
   /** Sends one datagram from a host's port. */
   send(host: Host, port: number, to: Endpoint, bytes: Uint8Array): void {
-    for (const observe of this.#taps) observe({ sender: host, to, bytes })
+    for (const observe of this.#taps) observe({ sender: host, port, to, bytes })
     this.trace.record(`${host.name}:${port} > ${EndpointText.format(to)} ${bytes.length}`, bytes)
     if (isLoopback(to.host) || to.host === host.address) {
       const from = { host: to.host, port }
@@ -196,6 +199,13 @@ export class VirtualNetwork {
     const packet: Packet = { sender: host, segment: host.segment, from: { host: host.address, port }, to, bytes }
     if (host.isCut) return this.#lose(packet, "Cut")
     this.#through(host.access.up, host.queues.up, packet, () => this.#route(packet))
+  }
+
+  /** A datagram with any sender's address appears on the public network, as from somebody who can forge addresses. */
+  inject(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
+    this.#attacker ??= this.addHost("attacker", this.public, { up: Link.PERFECT, down: Link.PERFECT })
+    this.trace.record(`forged ${EndpointText.format(from)} > ${EndpointText.format(to)} ${bytes.length}`, bytes)
+    this.#route({ sender: this.#attacker, segment: this.public, from, to, bytes })
   }
 
   #through(link: Link.Link, queue: Link.LinkState, packet: Packet, arrive: () => void): void {

@@ -1,12 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Queue, Stream } from "effect"
+import { Cause, Effect, Queue, Scope, Stream } from "effect"
 import type { Connection, Node } from "../../src/actors/node/Node.ts"
+import { PEERS_MAX } from "../../src/actors/node/Peers.ts"
 import * as Pilot from "../../src/api/Pilot.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
 import { ClearText } from "../../src/testing/ClearText.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import * as SimNode from "../../src/testing/SimNode.ts"
 import { StreamLedger } from "../../src/testing/StreamLedger.ts"
+import * as VirtualTls from "../../src/testing/VirtualTls.ts"
+import * as VirtualUdp from "../../src/testing/VirtualUdp.ts"
 
 const HERE = Address.make(0, 1)
 const THERE = Address.make(0, 2)
@@ -109,6 +113,16 @@ describe("ClearText", () => {
   })
 })
 
+/** What a simulation of one node, called a, dies of. */
+const deathOf = (
+  seed: number,
+  story: (net: SimNet.SimNet, a: SimNode.SimNode) => Effect.Effect<unknown, unknown, Scope.Scope>
+) =>
+  SimNet.run({ seed, limit: "30 minutes" }, (net) => Effect.flatMap(net.node("a"), (a) => story(net, a))).pipe(
+    Effect.exit,
+    Effect.map((exit) => (exit._tag === "Failure" ? Cause.pretty(exit.cause) : "it does not fail"))
+  )
+
 describe("a simulation that fails", () => {
   it.effect("says its seed and what happened last when nothing more can happen", () =>
     Effect.gen(function* () {
@@ -119,36 +133,164 @@ describe("a simulation that fails", () => {
     })
   )
 
-  it.effect("ends with the first plain frame on the wire", () =>
+  it.effect("prints its seed, and fails again from it at the same instant after the same bytes", () =>
     Effect.gen(function* () {
-      const program = SimNet.run({ seed: 78 }, (net) =>
+      const printed: Array<unknown> = []
+      const print = console.error
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          console.error = (line) => void printed.push(line)
+        }),
+        () =>
+          Effect.sync(() => {
+            console.error = print
+          })
+      )
+      const story = deathOf(81, (net, a) =>
         Effect.gen(function* () {
-          const config = { encrypt: false }
-          const a = yield* net.node("a", { config })
-          const b = yield* net.node("b", { config })
+          const b = yield* net.node("b", { link: { rttMs: 30, loss: 0.2 } })
           yield* net.trust(a, b)
+          yield* a.run(Pilot.ping("b"))
+          return yield* Effect.die(new Error("an assertion of a test"))
         })
       )
-      const exit = yield* Effect.exit(program)
+      const [first, second] = [yield* story, yield* story]
 
-      assert.strictEqual(exit._tag, "Failure")
-      if (exit._tag === "Failure")
-        assert.match(Cause.pretty(exit.cause), /seed 78, at .* ms: a plain frame on the wire/)
+      assert.strictEqual(first, second)
+      assert.match(String(printed[0]), /^simulation failed: seed 81, trace [0-9a-f]{16}$/)
+      assert.deepStrictEqual(printed, [printed[0], printed[0]])
     })
   )
 
-  it.effect("finds a program that outlives its node", () =>
-    Effect.gen(function* () {
-      const program = SimNet.run({ seed: 79 }, (net) =>
-        Effect.flatMap(net.node("a"), (a) =>
-          a.run(Effect.forkDetach(Stream.runDrain(Stream.mapEffect(Pilot.listen(9), () => Effect.never))))
-        )
-      )
-      const exit = yield* Effect.exit(program)
+  const failures: ReadonlyArray<readonly [string, Parameters<typeof deathOf>[1], RegExp]> = [
+    [
+      "ends when a stream gives bytes that nobody wrote",
+      (net, a) =>
+        Effect.gen(function* () {
+          const read = Effect.succeed(text("from nowhere"))
+          const ends = { id: 1, reset: Effect.void, close: Effect.void, closed: Effect.never, write: () => Effect.void }
+          const ports = { localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) }
+          const watched = a.machine.world.ledger.watch(stub(HERE, { ...ends, ...ports, read }))
+          const connection = yield* watched.dial(THERE, Address.Port(80))
+          yield* Effect.ignore(connection.read)
+          yield* net.sleep("1 second")
+        }),
+      /seed 82, .*: stream .*: more bytes than were written/
+    ],
+    [
+      "ends when a stream holds more than it may",
+      (net, a) =>
+        Effect.gen(function* () {
+          const ends = { id: 1, reset: Effect.void, close: Effect.void, closed: Effect.never, read: Effect.never }
+          const ports = { localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) }
+          const connection = { ...ends, ...ports, write: () => Effect.void }
+          const watched = yield* a.machine.world.ledger.watch(stub(HERE, connection)).dial(THERE, Address.Port(80))
+          const megabyte = new Uint8Array(1 << 20)
+          for (let count = 0; count < 256; count++) yield* watched.write(megabyte)
+          yield* net.sleep("2 minutes")
+        }),
+      /seed 83, .*: a stream holds 268435456 bytes/
+    ],
+    [
+      "ends when fibers pile up",
+      (net, a) =>
+        Effect.gen(function* () {
+          for (let count = 0; count < 8000; count++) yield* a.run(Effect.forkScoped(Effect.never))
+          yield* net.sleep("2 minutes")
+        }),
+      /seed 84, .*: 8\d\d\d fibers/
+    ],
+    [
+      "ends when timers pile up",
+      (net) =>
+        Effect.gen(function* () {
+          for (let count = 0; count < 8000; count++) yield* net.at("20 minutes", Effect.void)
+          yield* net.sleep("2 minutes")
+        }),
+      /seed 85, .*: 8\d\d\d timers/
+    ],
+    [
+      "ends with the first plain frame on the wire",
+      (net) =>
+        Effect.gen(function* () {
+          const b = yield* net.node("b", { config: { encrypt: false } })
+          const c = yield* net.node("c", { config: { encrypt: false } })
+          yield* net.trust(b, c)
+        }),
+      /seed 86, at .* ms: a plain frame on the wire/
+    ],
+    [
+      "finds a program that outlives its node",
+      (_net, a) => a.run(Effect.forkDetach(Stream.runDrain(Stream.mapEffect(Pilot.listen(9), () => Effect.never)))),
+      /seed 87, .*: 1 fibers are left after everything was stopped/
+    ],
+    [
+      "finds a server that outlives its keeper",
+      (net) =>
+        Effect.gen(function* () {
+          const b = yield* net.node("b", { programs: { stuck: () => Effect.forkDetach(Effect.never) } })
+          const c = yield* net.node("c")
+          yield* net.trust(c, b)
+          yield* net.expose(b, { name: "stuck", command: "stuck", allow: [c] })
+          const client = yield* net.connect(c, "b", "stuck")
+          yield* client.writeLine('{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+          yield* client.readLine
+        }),
+      /seed 88, .*: 1 fibers are left after everything was stopped/
+    ],
+    [
+      "finds a socket that a stopped node has left open",
+      ({ stop }, a) =>
+        Effect.gen(function* () {
+          const { host, world } = a.machine
+          yield* Effect.provideService(
+            VirtualUdp.make(world.network, host, () => true).bind(SOCKET),
+            Scope.Scope,
+            Scope.makeUnsafe()
+          )
+          yield* stop(a)
+        }),
+      /seed 89, .*: a has stopped and left 1 sockets/
+    ],
+    [
+      "finds a connection that a stopped node has left open",
+      ({ stop }, a) =>
+        Effect.gen(function* () {
+          const { host, world } = a.machine
+          const { listen } = VirtualTls.server(world.tcp, host, () => true)
+          yield* Effect.provideService(listen(LISTENER), Scope.Scope, Scope.makeUnsafe())
+          yield* stop(a)
+        }),
+      /seed 90, .*: a has stopped and left 1 connections/
+    ]
+  ]
+  for (const [index, [name, story, pattern]] of failures.entries()) {
+    it.effect(name, () =>
+      Effect.gen(function* () {
+        assert.match(yield* deathOf(82 + index, story), pattern)
+      })
+    )
+  }
 
-      assert.strictEqual(exit._tag, "Failure")
-      if (exit._tag === "Failure")
-        assert.match(Cause.pretty(exit.cause), /fibers are left after everything was stopped/)
-    })
-  )
+  it("a node with more connections or peers than it may have is over its limits", () => {
+    const many = <A>(count: number, one: A): ReadonlyArray<A> => new Array<A>(count).fill(one)
+    const peer = { node: THERE.node, endpoint: undefined, path: "relay", encrypted: true, authenticated: true } as const
+    const row = { ...peer, rttMs: undefined, publicKey: undefined }
+
+    assert.isUndefined(SimNode.overLimit("a", { connections: [], peers: many(PEERS_MAX, row) }))
+    assert.strictEqual(
+      SimNode.overLimit("a", { connections: [], peers: many(PEERS_MAX + 1, row) }),
+      `a has ${PEERS_MAX + 1} peers`
+    )
+  })
 })
+
+const SOCKET = { host: "0.0.0.0", port: 7777 }
+const LISTENER = {
+  host: "0.0.0.0",
+  port: 7777,
+  tls: { certificatePem: "", privateKeyPem: "" },
+  connectionsMax: 1,
+  connectionsPerSourceMax: 1,
+  openingTimeoutMs: 1000
+}

@@ -1,0 +1,68 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Pilot from "../../src/api/Pilot.ts"
+import type * as NatBox from "../../src/testing/NatBox.ts"
+import * as SimNet from "../../src/testing/SimNet.ts"
+import { echo, payload, serveEcho } from "./Programs.ts"
+
+const PORT = 4000
+const BYTES = payload(5000, 2)
+const main = serveEcho(PORT)
+
+const PLACES = ["open", "fullCone", "restrictedCone", "portRestrictedCone", "symmetric"] as const
+type Place = (typeof PLACES)[number]
+
+const placed = (place: Place): { readonly nat?: NatBox.Kind } => (place === "open" ? {} : { nat: place })
+
+/**
+ * A symmetric translator shows each peer another port: whoever filters by port must know it before, and whoever dials into
+ * it learns it only if the other side sends first, which it does not (`docs/nat-traversal.md`, "What to expect").
+ */
+const isDirect = (dialler: Place, dialled: Place) =>
+  dialled !== "symmetric" && !(dialler === "symmetric" && dialled === "portRestrictedCone")
+
+describe("paths, in the simulator", () => {
+  for (const [seed, here] of PLACES.entries()) {
+    it.effect(`from ${here} to every kind of place`, () =>
+      SimNet.run({ seed: 41 + seed }, (net) =>
+        Effect.gen(function* () {
+          for (const [index, there] of PLACES.entries()) {
+            const a = yield* net.node(`from-${index}`, placed(here))
+            const b = yield* net.node(`at-${index}`, { main, ...placed(there) })
+            yield* net.trust(a, b)
+            const exchange = a.run(echo(b.name, PORT, BYTES))
+            assert.strictEqual(Buffer.compare(yield* exchange, BYTES), 0)
+            yield* net.sleep("3 seconds")
+            yield* exchange
+            const { path } = yield* a.run(Pilot.ping(b.name))
+            assert.strictEqual(path, isDirect(here, there) ? "direct" : "relay", `${here} to ${there}`)
+          }
+        })
+      )
+    )
+  }
+
+  it.effect("a mapping of half a minute is kept open while nothing is said", () =>
+    SimNet.run({ seed: 46 }, (net) =>
+      Effect.gen(function* () {
+        const nat = {
+          mapping: "EndpointIndependent",
+          filtering: "AddressAndPortDependent",
+          ports: "random",
+          timeoutMs: 31_000,
+          isRefreshedInbound: false,
+          isHairpinning: false
+        } as const
+        const a = yield* net.node("a")
+        const b = yield* net.node("b", { main, nat })
+        yield* net.trust(a, b)
+        yield* a.run(echo("b", PORT, BYTES))
+        yield* net.sleep("10 minutes")
+        const startedAtMs = net.nowMs()
+
+        assert.strictEqual(Buffer.compare(yield* a.run(echo("b", PORT, BYTES)), BYTES), 0)
+        assert.isBelow(net.nowMs() - startedAtMs, 2000)
+      })
+    )
+  )
+})

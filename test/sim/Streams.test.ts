@@ -1,0 +1,89 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Ref, Stream } from "effect"
+import * as Pilot from "../../src/api/Pilot.ts"
+import * as SimNet from "../../src/testing/SimNet.ts"
+import { echo, payload, push, serveEcho } from "./Programs.ts"
+
+const PORT = 4000
+const SLOW = 4001
+const SMALL = payload(1000, 5)
+
+/** Reads one chunk, then sleeps, to the end; counts the bytes. */
+const readSlowly = (bytes: Ref.Ref<number>) =>
+  Stream.runForEach(Pilot.listen(SLOW), ({ readable }) =>
+    Effect.ignore(
+      Stream.runForEach(readable, (chunk) =>
+        Effect.andThen(
+          Ref.update(bytes, (count) => count + chunk.length),
+          Effect.sleep("20 millis")
+        )
+      )
+    )
+  )
+
+describe("streams, in the simulator", () => {
+  it.effect("a reader that sleeps stops its own stream for minutes, loses nothing of it, and stops no other", () =>
+    SimNet.run({ seed: 51 }, (net) =>
+      Effect.gen(function* () {
+        const bytes = yield* Ref.make(0)
+        const pages = payload(8_000_000, 4)
+        const link = { rttMs: 30, loss: 0.01 }
+        const a = yield* net.node("a", { link })
+        const b = yield* net.node("b", {
+          link,
+          main: Effect.all([serveEcho(PORT), readSlowly(bytes)], { concurrency: 2 })
+        })
+        yield* net.trust(a, b)
+        const writing = yield* Effect.forkScoped(a.run(push("b", SLOW, pages)))
+        yield* net.sleep("10 seconds")
+        assert.isBelow(yield* Ref.get(bytes), pages.length)
+        const startedAtMs = net.nowMs()
+        assert.strictEqual(Buffer.compare(yield* a.run(echo("b", PORT, SMALL)), SMALL), 0)
+        assert.isBelow(net.nowMs() - startedAtMs, 2000)
+        yield* Fiber.join(writing)
+        while ((yield* Ref.get(bytes)) < pages.length) yield* net.sleep("1 second")
+
+        assert.isAbove(net.nowMs(), 60_000)
+      })
+    )
+  )
+
+  it.effect("clocks that run a thousandth fast or slow, for an hour, are nothing to notice", () =>
+    SimNet.run({ seed: 52, limit: "2 hours" }, (net) =>
+      Effect.gen(function* () {
+        const a = yield* net.node("a", { drift: 1000, nat: "portRestrictedCone" })
+        const b = yield* net.node("b", { drift: -1000, nat: "portRestrictedCone", main: serveEcho(PORT) })
+        yield* net.trust(a, b)
+        for (let rounds = 0; rounds < 12; rounds++) {
+          assert.strictEqual(Buffer.compare(yield* a.run(echo("b", PORT, SMALL)), SMALL), 0)
+          yield* net.sleep("5 minutes")
+        }
+        const [fast, slow] = [yield* a.run(Pilot.info), yield* b.run(Pilot.info)]
+
+        assert.isAtLeast(fast.uptimeSeconds - slow.uptimeSeconds, 6)
+      })
+    )
+  )
+
+  it.effect("a rendezvous that loses its power knows everybody again, and who trusts whom", () =>
+    SimNet.run({ seed: 53 }, (net) =>
+      Effect.gen(function* () {
+        const a = yield* net.node("a")
+        const b = yield* net.node("b", { main: serveEcho(PORT) })
+        yield* net.trust(a, b)
+        const before = yield* a.run(Pilot.resolve("b"))
+        yield* net.crash(b)
+        yield* net.crashRendezvous
+        yield* net.sleep("2 seconds")
+        yield* net.restartRendezvous
+        yield* net.sleep("1 second")
+        const c = yield* net.node("c")
+        yield* net.restart(b)
+
+        assert.deepStrictEqual(yield* a.run(Pilot.resolve("b")), before)
+        assert.notStrictEqual((yield* c.run(Pilot.info)).address, before.address)
+        assert.strictEqual(Buffer.compare(yield* a.run(echo("b", PORT, SMALL)), SMALL), 0)
+      })
+    )
+  )
+})
