@@ -168,7 +168,14 @@ describe("a simulation that fails", () => {
       (net, a) =>
         Effect.gen(function* () {
           const read = Effect.succeed(text("from nowhere"))
-          const ends = { id: 1, reset: Effect.void, close: Effect.void, closed: Effect.never, write: () => Effect.void }
+          const ends = {
+            id: 1,
+            end: Effect.void,
+            reset: Effect.void,
+            close: Effect.void,
+            closed: Effect.never,
+            write: () => Effect.void
+          }
           const ports = { localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) }
           const watched = a.machine.world.ledger.watch(stub(HERE, { ...ends, ...ports, read }))
           const connection = yield* watched.dial(THERE, Address.Port(80))
@@ -181,7 +188,14 @@ describe("a simulation that fails", () => {
       "ends when a stream holds more than it may",
       (net, a) =>
         Effect.gen(function* () {
-          const ends = { id: 1, reset: Effect.void, close: Effect.void, closed: Effect.never, read: Effect.never }
+          const ends = {
+            id: 1,
+            end: Effect.void,
+            reset: Effect.void,
+            close: Effect.void,
+            closed: Effect.never,
+            read: Effect.never
+          }
           const ports = { localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) }
           const connection = { ...ends, ...ports, write: () => Effect.void }
           const watched = yield* a.machine.world.ledger.watch(stub(HERE, connection)).dial(THERE, Address.Port(80))
