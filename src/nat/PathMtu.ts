@@ -29,7 +29,10 @@ export interface State {
 
 /** What happened. */
 export type Input = Data.TaggedEnum<{
-  /** The path works, the peer answers probes, and this is the MTU of the interface that leads there, for IP packets. */
+  /**
+   * The path works, the peer answers probes, and this is the MTU of the interface that leads there, for IP packets. Said
+   * again, it changes nothing unless that MTU has changed.
+   */
   Started: { readonly mtuBytes: number; readonly isIpv6: boolean }
   /** The peer received a probe of this size. */
   ProbeAnswered: { readonly sizeBytes: number }
@@ -63,7 +66,7 @@ export const machine: StateMachine<State, Input, Output> = {
   step: (state, input, nowMs) => {
     switch (input._tag) {
       case "Started":
-        return state.phase === "Base" ? search({ ...state, sizes: sizesFor(input) }, nowMs) : stay(state)
+        return started(state, sizesFor(input), nowMs)
       case "ProbeAnswered":
         if (state.phase !== "Searching" || input.sizeBytes !== state.sizes[state.level + 1]) return stay(state)
         return search({ ...state, level: state.level + 1 }, nowMs)
@@ -81,6 +84,12 @@ const sizesFor = ({ isIpv6, mtuBytes }: Extract<Input, { _tag: "Started" }>): Re
   const largest = Math.min(mtuBytes, PACKET_BYTES_MAX) - headersBytes
   const common = COMMON_MTUS.map((mtu) => mtu - headersBytes).filter((size) => size < largest)
   return [...initial.sizes, ...[...common, largest].filter((size) => size > BASE_BYTES)]
+}
+
+/** What was found out by another interface holds no more. */
+const started = (state: State, sizes: ReadonlyArray<number>, nowMs: number): Step<State, Output> => {
+  const isKnown = state.phase !== "Base" && state.sizes.at(-1) === sizes.at(-1)
+  return isKnown || state.phase === "Error" ? stay(state) : search({ ...initial, sizes }, nowMs)
 }
 
 /** Probes the next size, if there is one. */

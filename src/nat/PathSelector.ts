@@ -48,6 +48,11 @@ export class PathSelector {
     return this.#current?.path
   }
 
+  /** The same if an authenticated frame has come by it. */
+  get proven(): Path.Path | undefined {
+    return this.#current !== undefined && isProven(this.#current) ? this.#current.path : undefined
+  }
+
   /** True once an authenticated frame has come by any path. */
   get hasProven(): boolean {
     return this.#candidates.some((candidate) => candidate.openedAtMs > Number.NEGATIVE_INFINITY)

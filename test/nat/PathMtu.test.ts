@@ -114,6 +114,14 @@ describe("PathMtu", () => {
     assert.deepStrictEqual(walk.probes, [])
   })
 
+  it("another interface means another path: the search begins anew", () => {
+    const walk = new Walk(70_000).start(9000)
+    assert.strictEqual(walk.sizeBytes, 8972)
+
+    assert.strictEqual(walk.start(1400).sizeBytes, 1372)
+    assert.strictEqual(walk.start(9000).sizeBytes, 8972)
+  })
+
   it("a late answer, another size, and an early wake-up change nothing", () => {
     const walk = new Walk(1252).start(1500)
     const searching = walk.state
@@ -121,7 +129,7 @@ describe("PathMtu", () => {
     walk.step(PathMtu.Input.ProbeAnswered({ sizeBytes: 1252 }))
     walk.step(PathMtu.Input.ProbeAnswered({ sizeBytes: 1472 }))
     walk.step(PathMtu.Input.TimerFired())
-    walk.step(PathMtu.Input.Started({ mtuBytes: 9000, isIpv6: false }))
+    walk.step(PathMtu.Input.Started({ mtuBytes: 1500, isIpv6: false }))
     assert.deepStrictEqual(walk.state, searching)
 
     const rested = walk.wake().state

@@ -53,9 +53,12 @@ export const make = Effect.fnUntraced(function* (
     readonly seed?: number
     readonly beacon?: boolean
     readonly link?: Parameters<MemoryNetwork.MemoryNetwork["setLink"]>[2]
+    /** Of every host's interface. */
+    readonly mtuBytes?: number
   } = {}
 ) {
-  const network = yield* MemoryNetwork.make({ seed: options.seed ?? 1, ...(options.link && { link: options.link }) })
+  const { link, mtuBytes, seed = 1 } = options
+  const network = yield* MemoryNetwork.make({ seed, ...(link && { link }), ...(mtuBytes && { mtuBytes }) })
   const records = new Map<Address.NodeId, Record>()
   const beacon = options.beacon === true ? yield* startBeacon(network) : undefined
   const node: NodeNet["node"] = Effect.fnUntraced(function* (ip, settings) {

@@ -59,6 +59,8 @@ export interface Options {
   readonly connection: StreamConnection
   /** Hands segments to the tunnel; called at most once per turn. */
   readonly transmit: (segments: ReadonlyArray<Segment>) => void
+  /** Segments of this size vanish on the way while smaller ones arrive. */
+  readonly vanished: (segmentBytes: number) => void
   /** It no longer counts towards limits: only TIME_WAIT is left, or nothing (wire §9.5). */
   readonly resting: () => void
   /** The state machine has nothing left to do; the owner stops the actor. */
@@ -150,6 +152,8 @@ class Live {
     this.#touched = false
     const segments = connection.drain(this.#nowMs())
     if (segments.length > 0) this.#options.transmit(segments)
+    const vanishedBytes = connection.takeVanished()
+    if (vanishedBytes > 0) this.#options.vanished(vanishedBytes)
     if (!this.#opened) this.#noticeOpening()
     if (connection.readableBytes > 0 || connection.isReadEnded || this.#isOver()) this.#readable.openUnsafe()
     if (connection.writableBytes > 0 || !this.#canWrite() || this.#isOver()) this.#writable.openUnsafe()

@@ -26,6 +26,8 @@ export interface Link {
   readonly transmit: (packets: ReadonlyArray<Uint8Array>) => void
   /** Tells the owner that a connection has nothing left to do. */
   readonly gone: (key: number, id: number) => void
+  /** Tells the owner that segments of this size vanish on the way. */
+  readonly vanished?: (segmentBytes: number) => void
   readonly nowMs: () => number
 }
 
@@ -36,7 +38,7 @@ export class Connections {
   /** By id: those whose ports belong to another stream already, or to none, until their actors have ended. */
   readonly #displaced = new Map<number, ConnectionActor.Running>()
   /** One for all connections of this peer, because what it announces holds for all of them. */
-  readonly #config: StreamConfig.StreamConfig
+  readonly #config: { -readonly [key in keyof StreamConfig.StreamConfig]: StreamConfig.StreamConfig[key] }
   readonly #disowned: TokenBucket.TokenBucket
   /** What this batch brought, per connection. */
   #arrived = new Map<number, Array<Packet.Segment>>()
@@ -50,6 +52,11 @@ export class Connections {
   /** The peer has announced what it can do (wire §17): of that, what this node announces too is used. */
   announced(capabilities: number): void {
     Object.assign(this.#config, StreamConfig.announced(capabilities & this.#link.context.tunnel.capabilities))
+  }
+
+  /** The path to the peer takes segments of this size. */
+  resize(segmentBytes: number): void {
+    this.#config.segmentBytesMax = segmentBytes
   }
 
   /** Open or closing connections. */
@@ -201,7 +208,7 @@ export class Connections {
     remote: Address.SocketAddress,
     direction: "dialled" | "accepted"
   ) {
-    const { context, transmit, gone } = this.#link
+    const { context, transmit, gone, vanished } = this.#link
     const id = context.nextConnectionId()
     const port = direction === "dialled" ? remote.port : localPort
     const opened = { _tag: "ConnectionOpened", connection: id, peer: remote.address, port, direction } as const
@@ -219,6 +226,7 @@ export class Connections {
       resting: () => {
         if (this.#isCurrent(key, id)) context.ports.close(localPort, remote, this.#link.nowMs())
       },
+      vanished: (segmentBytes) => vanished?.(segmentBytes),
       gone: () => gone(key, id)
     }).pipe(Effect.tap((running) => Effect.sync(() => this.#running.set(key, running))))
   }

@@ -75,6 +75,9 @@ const receive = (
       return Effect.asVoid(Deferred.succeed(message.reply, 0))
     case "Frames":
     case "LearnPath":
+    case "FindMtu":
+    case "MtuKnown":
+    case "SizeVanished":
     case "KeyKnown":
       return
     default:

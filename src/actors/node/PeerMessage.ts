@@ -32,6 +32,11 @@ export type Message = Data.TaggedEnum<{
   Ping: { readonly target: SocketAddress["address"]; readonly reply: Deferred.Deferred<number> }
   /** The key this peer must show became known, for the frame that asked. */
   KeyKnown: { readonly inbound: Inbound; readonly key: Uint8Array | undefined }
+  /** Asks for the MTU of the interface that leads to a path, and the answer in bytes of an IP packet. */
+  FindMtu: { readonly path: Path.Path }
+  MtuKnown: { readonly path: Path.Path; readonly mtuBytes: number }
+  /** Segments of this size vanish while smaller ones arrive. */
+  SizeVanished: { readonly segmentBytes: number }
   ConnectionGone: { readonly key: number; readonly id: number }
   ResetConnections: { readonly reason: "TrustRevoked" | "NodeStopped" }
   /** FIN on all of them, or on the one with this id. */
@@ -43,6 +48,8 @@ export type ConnectionMessage = Extract<
   Message,
   { readonly _tag: "Dial" | "ConnectionGone" | "ResetConnections" | "CloseConnections" | "CloseConnection" }
 >
+/** Those about the size of datagrams; of use only in a tunnel. */
+export type SizeMessage = Extract<Message, { readonly _tag: "FindMtu" | "MtuKnown" | "SizeVanished" }>
 /** Constructors of `Message`. */
 export const Message = Data.taggedEnum<Message>()
 

@@ -8,7 +8,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
-import type { NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
+import type { Address, NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
@@ -17,8 +17,10 @@ import { KeyAgreement } from "./KeyAgreement.ts"
 import type { PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
+import { PathSizes } from "./PathSizes.ts"
 import { type Inbound, Message } from "./PeerMessage.ts"
 import { PeerPaths } from "./PeerPaths.ts"
+import { PeerReports } from "./PeerReports.ts"
 import { Pings } from "./Pings.ts"
 
 /** What a life is made of. */
@@ -45,13 +47,13 @@ export class TunnelPeer {
   readonly #idle: Effect.Effect<void>
   readonly #paths: PeerPaths
   readonly #keys: KeyAgreement
+  readonly #sizes: PathSizes
+  readonly #reports: PeerReports
   readonly #tunnel: Tunnel
   /** Of the first key exchange that was genuine; this life belongs to it. */
   #identityKey: Uint8Array | undefined
   readonly #pings = new Pings()
   #lookupRunning = false
-  #isEstablished = false
-  #reportedPath: Path.Path | undefined
   #searchedAtMs = Number.NEGATIVE_INFINITY
   #activeAtMs: number
 
@@ -65,6 +67,12 @@ export class TunnelPeer {
     this.#activeAtMs = nowMs()
     this.#paths = new PeerPaths(context, node)
     this.#keys = new KeyAgreement(context)
+    this.#reports = new PeerReports(node, context.report)
+    this.#sizes = new PathSizes({
+      send: (message, path) => this.#write(ControlMessage.sizeProbe(context.address, this.#peer, message), path),
+      socket: context.socket,
+      tell
+    })
     this.#tunnel = new Tunnel({
       self: context.address.node,
       peer: node,
@@ -75,12 +83,13 @@ export class TunnelPeer {
       peer: node,
       transmit: (packets) => void tell(Message.Send({ packets })),
       gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
+      vanished: (segmentBytes) => void tell(Message.SizeVanished({ segmentBytes })),
       nowMs
     })
   }
 
   get deadlineMs(): number {
-    return Math.min(this.#tunnel.deadlineMs, this.#activeAtMs + this.#idleLimitMs)
+    return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs)
   }
 
   receive(message: Message): Effect.Effect<void> | void {
@@ -98,6 +107,10 @@ export class TunnelPeer {
         this.#lookupRunning = false
         if (message.key !== undefined) this.#verify(message.inbound, message.key)
         return
+      case "FindMtu":
+      case "MtuKnown":
+      case "SizeVanished":
+        return this.#sizes.perform(message, this.#scope, this.#nowMs())
       default:
         return this.connections.perform(message, this.#scope)
     }
@@ -106,6 +119,7 @@ export class TunnelPeer {
   timeout(): Effect.Effect<void> | void {
     const nowMs = this.#nowMs()
     this.#tunnel.timeout(nowMs)
+    this.#sizes.timeout(nowMs)
     this.flush()
     if (this.connections.size > 0) this.#activeAtMs = nowMs
     if (nowMs >= this.#activeAtMs + this.#idleLimitMs) return this.#idle
@@ -119,7 +133,9 @@ export class TunnelPeer {
       for (const output of due) this.#perform(output, nowMs)
     this.#paths.release(nowMs)
     if (this.hasOpened) this.#probe(nowMs)
-    this.#reportPath()
+    if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
+    this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
+    this.connections.resize(this.#sizes.segmentBytes)
     if (this.#paths.selector.isSilent(nowMs) && nowMs - this.#searchedAtMs >= SEARCH_INTERVAL_MS) this.#search(nowMs)
   }
 
@@ -177,14 +193,14 @@ export class TunnelPeer {
     }
     const packet = decoded.success
     if (packet.protocol === Packet.Protocol.Stream) return this.connections.receive(packet) ? packet : undefined
-    if (packet.protocol === Packet.Protocol.Control) this.#receiveControl(packet, nowMs)
+    if (packet.protocol === Packet.Protocol.Control) this.#receiveControl(packet, path, nowMs)
     else if (packet.protocol === Packet.Protocol.Datagram)
       PacketIntake.receiveDatagram(this.#context, this.#node, packet)
     return undefined
   }
 
   /** Answers pings of those who may know this node is here, and matches pongs (wire §12). */
-  #receiveControl(packet: Packet.Packet, nowMs: number): void {
+  #receiveControl(packet: Packet.Packet, path: Path.Path, nowMs: number): void {
     if ((packet.flags & Packet.Flag.Ack) !== 0) {
       this.#pings.answered(packet.destinationPort, nowMs)
       return
@@ -193,6 +209,8 @@ export class TunnelPeer {
       this.connections.announced(this.#tunnel.announcement?.capabilities ?? 0)
       return
     }
+    const message = ControlMessage.classify(packet)
+    if (message._tag === "SizeProbed") return this.#sizes.received(message.probe, path, nowMs)
     if (!this.#context.isTrusted(this.#node) && !this.#context.isPublic()) return
     const pong = ControlMessage.pong(packet, this.#context.address)
     if (pong !== undefined) this.#send(Packet.encode(pong))
@@ -257,7 +275,7 @@ export class TunnelPeer {
         return
       case "Established":
         if (this.#tunnel.laterOnly && this.#identityKey !== undefined) this.#context.laterOpened(this.#identityKey)
-        this.#reportEstablished(output)
+        this.#reports.established(output)
         return
       case "PeerRestarted":
         this.#context.report({ _tag: "PeerRestarted", peer: this.#node })
@@ -270,28 +288,10 @@ export class TunnelPeer {
     }
   }
 
-  #reportEstablished({ path, scheme }: Extract<Output, { _tag: "Established" }>): void {
-    const peer = this.#node
-    const kind = path.relayed ? "relay" : "direct"
-    if (this.#isEstablished) this.#context.report({ _tag: "PeerRekeyed", peer })
-    else this.#context.report({ _tag: "PeerEstablished", peer, path: kind, scheme: scheme === "later" ? "H" : "L" })
-    this.#isEstablished = true
-  }
-
-  #reportPath(): void {
-    const path = this.#paths.selector.current
-    if (path === undefined || !this.hasOpened || path === this.#reportedPath) return
-    this.#reportedPath = path
-    const kind = path.relayed ? "relay" : "direct"
-    this.#context.report({ _tag: "PathChanged", peer: this.#node, path: kind, endpoint: path.endpoint })
-  }
-
   /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
   #search(nowMs: number): void {
     this.#searchedAtMs = nowMs
-    const { address } = this.#context
-    const probe = ControlMessage.pathProbe(address, { network: address.network, node: this.#node })
-    const frame = this.#tunnel.seal(Packet.encode(probe), nowMs)
+    const frame = this.#tunnel.seal(Packet.encode(this.#pathProbe()), nowMs)
     if (frame !== undefined) this.#paths.challenge(frame, undefined)
     this.#paths.challenge(this.#keys.exchange, undefined)
     this.#paths.challenge(this.#keys.request, undefined)
@@ -300,11 +300,26 @@ export class TunnelPeer {
   /** While the relay carries data, now and then a sealed ping by a direct path only: does it open there? */
   #probe(nowMs: number): void {
     const path = this.#paths.selector.probe(nowMs)
-    if (path === undefined) return
-    const { address } = this.#context
-    const probe = ControlMessage.pathProbe(address, { network: address.network, node: this.#node })
-    const frame = this.#tunnel.seal(Packet.encode(probe), nowMs)
+    if (path !== undefined) this.#write(this.#pathProbe(), path)
+  }
+
+  #pathProbe(): Packet.Packet {
+    return ControlMessage.pathProbe(this.#context.address, this.#peer)
+  }
+
+  /** Seals a packet for one path only. */
+  #write(packet: Packet.Packet, path: Path.Path): void {
+    const frame = this.#tunnel.seal(Packet.encode(packet, NativeCrc32.update), this.#nowMs())
     if (frame !== undefined) this.#paths.write(frame, path)
+  }
+
+  /** What both ends have announced. */
+  get #capabilities(): number {
+    return (this.#tunnel.announcement?.capabilities ?? 0) & this.#context.tunnel.capabilities
+  }
+
+  get #peer(): Address {
+    return { network: this.#context.address.network, node: this.#node }
   }
 
   /** Nothing comes back from the peer. */

@@ -23,5 +23,5 @@ export const defaultConfig: TunnelConfig = {
   pendingBytesMax: 64 * (4096 + HEADER_BYTES),
   keyLifetimeFrames: 2 ** 32,
   keyLifetimeMs: 86_400_000,
-  capabilities: Capability.HalfClose | Capability.ResetReason | Capability.Recut
+  capabilities: Capability.HalfClose | Capability.ResetReason | Capability.Recut | Capability.PathProbe
 }

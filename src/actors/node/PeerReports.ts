@@ -1,0 +1,35 @@
+/** What a peer's actor tells observers of its tunnel and its path: each change once. Owned by that actor. */
+import type * as Path from "../../nat/Path.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+
+/** Mutable: remembers what was told last. */
+export class PeerReports {
+  readonly #peer: NodeId
+  readonly #report: (event: ProtocolEvent) => void
+  #isEstablished = false
+  #path: Path.Path | undefined
+
+  constructor(peer: NodeId, report: (event: ProtocolEvent) => void) {
+    this.#peer = peer
+    this.#report = report
+  }
+
+  /** Keys have proven themselves: the first of this life, or new ones. */
+  established({ path, scheme }: Extract<Output, { _tag: "Established" }>): void {
+    const peer = this.#peer
+    if (this.#isEstablished) this.#report({ _tag: "PeerRekeyed", peer })
+    else this.#report({ _tag: "PeerEstablished", peer, path: kindOf(path), scheme: scheme === "later" ? "H" : "L" })
+    this.#isEstablished = true
+  }
+
+  /** The path in use by a tunnel that is open. */
+  path(path: Path.Path | undefined): void {
+    if (path === undefined || path === this.#path) return
+    this.#path = path
+    this.#report({ _tag: "PathChanged", peer: this.#peer, path: kindOf(path), endpoint: path.endpoint })
+  }
+}
+
+const kindOf = (path: Pick<Path.Path, "relayed">): "relay" | "direct" => (path.relayed ? "relay" : "direct")
