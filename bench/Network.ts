@@ -1,4 +1,4 @@
-/** A rendezvous and two nodes that trust each other, under one temporary directory; `pilotctl` sets it up as a user would. */
+/** A rendezvous and nodes that trust each other, under one temporary directory; `pilotctl` sets it up as a user would. */
 import { Effect, FileSystem } from "effect"
 import { Pilot } from "effect-pilot"
 import * as Pilotctl from "../examples/demo/Pilotctl.ts"
@@ -7,6 +7,10 @@ import * as Pilotctl from "../examples/demo/Pilotctl.ts"
 export interface Network {
   readonly server: Home
   readonly client: Home
+  /** Another one, which only the server trusts. */
+  readonly rival: Home
+  /** The state directory of the rendezvous. */
+  readonly rendezvous: string
 }
 
 /** One node's state directory and how a node of it is started. */
@@ -28,10 +32,14 @@ export const make = Effect.fnUntraced(function* (serverName: string) {
   )
   const server = makeHome(`${directory}/server`, serverName, card)
   const client = makeHome(`${directory}/client`, "bench-client", card)
+  const rival = makeHome(`${directory}/rival`, "bench-rival", card)
   yield* Effect.scoped(
-    Effect.andThen(Effect.all([server.daemon, client.daemon]), establishTrust(server.path, client.path, serverName))
+    Effect.gen(function* () {
+      yield* Effect.all([server.daemon, client.daemon, rival.daemon])
+      for (const { path } of [client, rival]) yield* establishTrust(server.path, path, serverName)
+    })
   )
-  return { server, client } satisfies Network
+  return { server, client, rival, rendezvous } satisfies Network
 })
 
 const makeHome = (path: string, hostname: string, card: Pilotctl.Card): Home => {

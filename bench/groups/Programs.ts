@@ -2,19 +2,49 @@
 import { spawnSync } from "node:child_process"
 import { createRequire } from "node:module"
 import { Effect } from "effect"
-import * as McpClient from "../examples/demo/McpClient.ts"
-import * as Pilotctl from "../examples/demo/Pilotctl.ts"
-import type { Network } from "./Network.ts"
-import * as Statistics from "./Statistics.ts"
+import * as McpClient from "../../examples/demo/McpClient.ts"
+import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+import * as Network from "../Network.ts"
+import * as Statistics from "../Statistics.ts"
+import type { Group } from "./Group.ts"
 
-/** A figure of ours and of what it is compared with. */
-export interface Compared {
+const measure = Effect.gen(function* () {
+  const network = yield* Network.make(SERVER)
+  yield* Effect.all([network.server.daemon, network.client.daemon])
+  const tool = yield* toolCall(network, SERVER)
+  const info = start(network)
+  return [
+    {
+      name: "`pilotctl info`, start to exit, p50",
+      unit: "ms",
+      ours: info.ours.p50Ms,
+      ceiling: { value: info.ceiling.p50Ms, of: "`node -e 0`" },
+      bar: { kind: "atMost", value: 100 } as const
+    },
+    {
+      name: "MCP `tools/call echo` through the bridge, p50",
+      unit: "ms",
+      ours: tool.ours.p50Ms,
+      ceiling: { value: tool.ceiling.p50Ms, of: "same server over stdio" }
+    }
+  ]
+})
+
+/** What starts and ends, and what is bridged. */
+export const group: Group = {
+  name: "programs",
+  about: "`pilotctl info` and an MCP tool call through the bridge",
+  seconds: 20,
+  run: measure
+}
+
+interface Compared {
   readonly ours: Statistics.Latency
   readonly ceiling: Statistics.Latency
 }
 
 /** `pilotctl info` from start to exit, next to a bare Node that does nothing. Alternating, so that both see the same machine. */
-export const start = (network: Network): Compared => {
+const start = (network: Network.Network): Compared => {
   const environment = Pilotctl.environment(network.client.path)
   const ours: Array<number> = []
   const ceiling: Array<number> = []
@@ -33,7 +63,7 @@ const startMsOf = (args: ReadonlyArray<string>, environment: Record<string, stri
 }
 
 /** `tools/call echo` of an MCP server on the other node, next to the same server over stdio. */
-export const toolCall = Effect.fnUntraced(function* (network: Network, serverName: string) {
+const toolCall = Effect.fnUntraced(function* (network: Network.Network, serverName: string) {
   const { client, server } = network
   const program = createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/dist/index.js")
   yield* Effect.acquireRelease(
@@ -67,6 +97,7 @@ const call = (session: McpClient.Session): Effect.Effect<number, McpClient.McpFa
     return Effect.map(session.call("echo", { message: "benchmark" }), () => performance.now() - startMs)
   })
 
+const SERVER = "bench-server"
 const STARTS = 15
 const CALLS = 500
 const CALLS_WARM_UP = 100

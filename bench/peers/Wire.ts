@@ -1,0 +1,56 @@
+/** What every transport measured here offers: named servers, and byte streams to them. */
+import type { Duplex } from "node:stream"
+
+/** One open byte stream. */
+export interface Wire {
+  /** Resolves when the transport wants more. */
+  readonly write: (bytes: Uint8Array) => Promise<void>
+  /** The next bytes; `undefined` at the end. */
+  readonly read: () => Promise<Uint8Array | undefined>
+  readonly close: () => Promise<void>
+}
+
+/** One protocol. The contact is what a client has to know of a server: a name, a key, a port. */
+export interface Transport {
+  readonly serve: (serve: (wire: Wire) => void) => Promise<string>
+  /** Resolves when writing may begin. */
+  readonly dial: (contact: string) => Promise<Wire>
+  /** A client that has not met the server yet; dials through it need no state of earlier ones. */
+  readonly close: () => Promise<void>
+}
+
+/** A stream of Node, or one with the same face. */
+export const fromStream = (stream: Pick<Duplex, "on" | "write" | "pause" | "resume" | "destroy">): Wire => {
+  const chunks: Array<Uint8Array> = []
+  let isEnded = false
+  let readable = () => {}
+  let writable = () => {}
+  stream.on("data", (chunk: Uint8Array) => {
+    chunks.push(chunk)
+    if (chunks.length >= CHUNKS_MAX) stream.pause()
+    readable()
+  })
+  stream.on("drain", () => writable())
+  for (const event of ["end", "close", "error"]) {
+    stream.on(event, () => {
+      isEnded = true
+      readable()
+      writable()
+    })
+  }
+  return {
+    read: async () => {
+      while (chunks.length === 0 && !isEnded) await new Promise<void>((resolve) => (readable = resolve))
+      const chunk = chunks.shift()
+      if (chunks.length === 0) stream.resume()
+      return chunk
+    },
+    write: async (bytes) => {
+      if (isEnded || stream.write(bytes)) return
+      await new Promise<void>((resolve) => (writable = resolve))
+    },
+    close: async () => void stream.destroy()
+  }
+}
+
+const CHUNKS_MAX = 64

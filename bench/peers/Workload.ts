@@ -1,0 +1,176 @@
+/** What is measured over a `Wire`, the same for every transport; times in milliseconds, counted at the client. */
+import type { Transport, Wire } from "./Wire.ts"
+
+/** What a client is asked to do. */
+export type Workload =
+  /** From dialling to the answer to the last byte, `times` over; `isCold` forgets the server in between. */
+  | { readonly kind: "upload"; readonly bytes: number; readonly times: number; readonly isCold: boolean }
+  /** `parallel` requests at once, each on a stream that is open already, `rounds` over: each one's time. */
+  | { readonly kind: "requests"; readonly parallel: number; readonly rounds: number; readonly bytes: number }
+  /** From dialling to the first byte echoed, `times` over. */
+  | { readonly kind: "dial"; readonly times: number; readonly isCold: boolean }
+  /** Bytes per second that arrive, from `skipMs` after the first one, for `forMs`; it goes on for `skipMs` after. */
+  | { readonly kind: "flow"; readonly skipMs: number; readonly forMs: number }
+
+/** Does what each client asks for. */
+export const serve = async (wire: Wire): Promise<void> => {
+  const header = await exactly(wire, HEADER_BYTES)
+  if (header === undefined) return await wire.close()
+  const [first, second] = [header.bytes.readDoubleBE(1), header.bytes.readDoubleBE(9)]
+  await (SERVICES[header.bytes[0] ?? 0] ?? echo)(wire, header.rest, first, second)
+  await wire.close()
+}
+
+/** Connects and measures: milliseconds, or for a flow bytes per second. */
+export const measure = async (
+  connect: () => Promise<Transport>,
+  contact: string,
+  workload: Workload
+): Promise<ReadonlyArray<number>> => {
+  let transport = await connect()
+  const again = async <A>(isCold: boolean, times: number, measured: () => Promise<A>): Promise<ReadonlyArray<A>> => {
+    const results: Array<A> = []
+    for (let time = 0; time < times; time++) {
+      if (isCold && time > 0) {
+        await transport.close()
+        transport = await connect()
+      }
+      results.push(await measured())
+    }
+    return results
+  }
+  switch (workload.kind) {
+    case "upload":
+      return await again(workload.isCold, workload.times, () => upload(transport, contact, workload.bytes))
+    case "dial":
+      return await again(workload.isCold, workload.times, () => firstByte(transport, contact))
+    case "requests":
+      return await requests(transport, contact, workload)
+    case "flow":
+      return [await flow(transport, contact, workload)]
+  }
+}
+
+const upload = async (transport: Transport, contact: string, bytes: number): Promise<number> => {
+  const startMs = performance.now()
+  const wire = await transport.dial(contact)
+  await wire.write(header("upload", bytes))
+  for (let left = bytes; left > 0; left -= CHUNK.length) await wire.write(CHUNK.subarray(0, left))
+  await wire.read()
+  const lengthMs = performance.now() - startMs
+  await wire.close()
+  return lengthMs
+}
+
+const firstByte = async (transport: Transport, contact: string): Promise<number> => {
+  const startMs = performance.now()
+  const wire = await transport.dial(contact)
+  await wire.write(Buffer.concat([header("echo"), CHUNK.subarray(0, 1)]))
+  await wire.read()
+  const lengthMs = performance.now() - startMs
+  await wire.close()
+  return lengthMs
+}
+
+const requests = async (
+  transport: Transport,
+  contact: string,
+  { bytes, parallel, rounds }: Extract<Workload, { kind: "requests" }>
+): Promise<ReadonlyArray<number>> => {
+  const wires: Array<Wire> = []
+  while (wires.length < parallel) {
+    const wire = await transport.dial(contact)
+    await wire.write(header("echo"))
+    wires.push(wire)
+  }
+  const times: Array<number> = []
+  for (let round = 0; round < rounds; round++) {
+    times.push(...(await Promise.all(wires.map((wire) => request(wire, bytes)))))
+  }
+  return times
+}
+
+const request = async (wire: Wire, bytes: number): Promise<number> => {
+  const startMs = performance.now()
+  await wire.write(CHUNK.subarray(0, bytes))
+  await exactly(wire, bytes)
+  return performance.now() - startMs
+}
+
+const flow = async (
+  transport: Transport,
+  contact: string,
+  { forMs, skipMs }: Extract<Workload, { kind: "flow" }>
+): Promise<number> => {
+  const wire = await transport.dial(contact)
+  await wire.write(header("flow", skipMs, forMs))
+  let isOver = false
+  const write = async () => {
+    while (!isOver) await wire.write(CHUNK)
+  }
+  void write()
+  const answer = await exactly(wire, 8)
+  // A rival that began later is still counting.
+  await new Promise((resolve) => setTimeout(resolve, skipMs))
+  isOver = true
+  return answer?.bytes.readDoubleBE() ?? Number.NaN
+}
+
+type Service = (wire: Wire, first: Uint8Array, a: number, b: number) => Promise<void>
+
+const takeUpload: Service = async (wire, first, bytes) => {
+  let left = bytes - first.length
+  while (left > 0) {
+    const chunk = await wire.read()
+    if (chunk === undefined) return
+    left -= chunk.length
+  }
+  await wire.write(Uint8Array.of(1))
+  // Until the client has the answer, and closes.
+  await wire.read()
+}
+
+const echo: Service = async (wire, first) => {
+  for (let chunk: Uint8Array | undefined = first; chunk !== undefined; chunk = await wire.read()) {
+    if (chunk.length > 0) await wire.write(chunk)
+  }
+}
+
+const takeFlow: Service = async (wire, _first, skipMs, forMs) => {
+  const fromMs = performance.now() + skipMs
+  let bytes = 0
+  for (let nowMs = 0; nowMs < fromMs + forMs; nowMs = performance.now()) {
+    const chunk = await wire.read()
+    if (chunk === undefined) return
+    if (nowMs >= fromMs) bytes += chunk.length
+  }
+  const answer = Buffer.alloc(8)
+  answer.writeDoubleBE((bytes * 1000) / forMs)
+  await wire.write(answer)
+  while ((await wire.read()) !== undefined);
+}
+
+const SERVICES = [takeUpload, echo, takeFlow]
+const KINDS = ["upload", "echo", "flow"] as const
+
+const header = (kind: (typeof KINDS)[number], first = 0, second = 0): Buffer => {
+  const bytes = Buffer.alloc(HEADER_BYTES)
+  bytes[0] = KINDS.indexOf(kind)
+  bytes.writeDoubleBE(first, 1)
+  bytes.writeDoubleBE(second, 9)
+  return bytes
+}
+
+/** Reads until there are so many; `rest` came with them. */
+const exactly = async (wire: Wire, count: number) => {
+  let all = Buffer.alloc(0)
+  while (all.length < count) {
+    const chunk = await wire.read()
+    if (chunk === undefined) return undefined
+    all = Buffer.concat([all, chunk])
+  }
+  return { bytes: all.subarray(0, count), rest: all.subarray(count) }
+}
+
+const HEADER_BYTES = 17
+const CHUNK = Buffer.alloc(64 * 1024, 7)
