@@ -364,6 +364,20 @@ describe("Connection: data", () => {
     assert.strictEqual(connection.drain(2).length, 2)
   })
 
+  it("sends nothing new when the window shrinks, but repairs what was sent before (RFC 9293 §3.8.6)", () => {
+    const connection = open({ noDelay: true })
+    const data = (letter: string, seq: number): Written => ({ flags: "A", seq, ack: 1, payload: text(letter) })
+    const sack = SackBlocks.encode([{ left: 2, right: 4 }])
+    for (const [index, letter] of [..."abc"].entries())
+      play(connection, [{ atMs: 20, call: write(text(letter)), expect: [data(letter, 1 + index)] }])
+    play(connection, [
+      { atMs: 30, receive: [{ flags: "A", seq: 1, ack: 1, window: 1, payload: sack }], expect: [] },
+      { atMs: 31, call: write(text("d")), expect: [] },
+      { atMs: 40, expect: [data("a", 1)] },
+      { atMs: 50, receive: [{ flags: "A", seq: 1, ack: 4, window: 1 }], expect: [data("d", 4)] }
+    ])
+  })
+
   it("never advertises a window of 0, and tells when it reopens (wire §10.3)", () => {
     const connection = accept({ receiveBytesMax: 20, segmentBytesMax: 10, peerSlotBytes: 10 })
     const data = (index: number): Written => ({ flags: "A", seq: 1 + 10 * index, ack: 1, payload: new Uint8Array(10) })

@@ -161,6 +161,16 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
     ])
   })
 
+  it("is in TIME_WAIT for ten seconds from the first FIN, whatever is repeated (wire §9.4, RFC 9293 §3.6.1)", () => {
+    const connection = accept()
+    play(connection, [{ atMs: 20, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 1, ack: 2 }] }])
+    for (let nowMs = 1_000; nowMs < 10_020; nowMs += 1_000)
+      play(connection, [{ atMs: nowMs, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 1, ack: 2 }] }])
+    assert.strictEqual(connection.deadlineMs, 10_020)
+    connection.timeout(10_020)
+    assert.isTrue(connection.isClosed)
+  })
+
   it("takes a reader who has gone out of the way of a peer that goes on, after its own data arrived", () => {
     const connection = open(both)
     play(connection, [
