@@ -23,6 +23,10 @@ export const defaults: PathConfig = { silenceMs: 700, probeIntervalMs: 5_000 }
 /** What is known of one path. All instants are of the monotonic clock. */
 interface Candidate {
   readonly path: Path.Path
+  /** IP and UDP headers of each datagram on it. */
+  readonly headersBytes: number
+  /** Named by the registry or the beacon, not only by the source address of datagrams that anybody may have sent. */
+  isLearned: boolean
   receivedBytes: number
   sentBytes: number
   openedAtMs: number
@@ -58,14 +62,15 @@ export class PathSelector {
     return this.#candidates.some((candidate) => candidate.openedAtMs > Number.NEGATIVE_INFINITY)
   }
 
-  /** Adds a path worth trying: from the registry, from the beacon, or where a key exchange came from. */
+  /** Adds a path worth trying: from the registry or from the beacon. */
   learn(path: Path.Path): void {
-    this.#candidate(path)
+    this.#candidate(path).isLearned = true
   }
 
   /** Credits a datagram that came by the path, authenticated or not. */
   received(path: Path.Path, payloadBytes: number, nowMs: number): void {
-    this.#candidate(path).receivedBytes += payloadBytes + HEADERS_BYTES
+    const candidate = this.#candidate(path)
+    candidate.receivedBytes += payloadBytes + candidate.headersBytes
     this.#heardAtMs = nowMs
   }
 
@@ -102,19 +107,24 @@ export class PathSelector {
   /** Whether a frame of this size may go to the path now, and books it if so. */
   spend(path: Path.Path, payloadBytes: number, nowMs: number): boolean {
     const candidate = this.#candidate(path)
-    const sizeBytes = payloadBytes + HEADERS_BYTES
-    if (!isProven(candidate) && candidate.sentBytes + sizeBytes > AMPLIFICATION_MAX * candidate.receivedBytes) {
-      return false
-    }
-    candidate.sentBytes += sizeBytes
+    if (!book(candidate, payloadBytes)) return false
     if (candidate.unanswered === 0) candidate.unansweredSinceMs = nowMs
     candidate.unanswered += 1
     return true
   }
 
-  /** All paths a key exchange should take: it is the challenge itself and small, so it needs no budget. */
-  challenges(): ReadonlyArray<Path.Path> {
-    return this.#candidates.map((candidate) => candidate.path)
+  /** Whether an answer or a challenge may go to the path it concerns now; books it if so. Nobody answers for its sake. */
+  mayAnswer(path: Path.Path, payloadBytes: number): boolean {
+    return book(this.#candidate(path), payloadBytes)
+  }
+
+  /**
+   * The paths on which to ask the peer for keys: where it was said to be, since somebody has to speak first, and where
+   * something came from as far as its budget goes.
+   */
+  toAsk(payloadBytes: number): ReadonlyArray<Path.Path> {
+    const asked = this.#candidates.filter((candidate) => candidate.isLearned || book(candidate, payloadBytes))
+    return asked.map((candidate) => candidate.path)
   }
 
   /** True while the path in use leaves frames unanswered: the peer may be gone, elsewhere, or have lost its keys. */
@@ -122,15 +132,15 @@ export class PathSelector {
     return this.#current !== undefined && this.#isSilent(this.#current, nowMs)
   }
 
-  /** A direct path to try again now while another carries the data; at most one per interval. */
-  probe(nowMs: number): Path.Path | undefined {
+  /** A direct path to try again now while another carries the data, by a frame of this size; at most one per interval. */
+  probe(payloadBytes: number, nowMs: number): Path.Path | undefined {
     if (this.#current !== undefined && !this.#current.path.relayed) return undefined
     const due = this.#candidates.find(
       (candidate) => !candidate.path.relayed && nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs
     )
     if (due === undefined) return undefined
     due.probedAtMs = nowMs
-    return due.path
+    return due.isLearned || book(due, payloadBytes) ? due.path : undefined
   }
 
   #best(nowMs: number): Candidate | undefined {
@@ -148,13 +158,14 @@ export class PathSelector {
   }
 
   /**
-   * Proven and answering beats heard from beats silent beats merely known. Direct beats relay, but not among silent
-   * ones: there the path that opened last does, because frames that want no answer make a living path look silent.
+   * Proven and answering beats proven and silent, so that no forged source takes over what is sent; heard from beats merely
+   * known. Direct beats relay, but not among silent ones: there the path that opened last does, because frames that want no
+   * answer make a living path look silent.
    */
   #score(candidate: Candidate, nowMs: number): number {
     const preference = candidate.path.relayed ? 0 : 1
     if (isProven(candidate)) return this.#isSilent(candidate, nowMs) ? 10 : 30 + preference
-    if (candidate.receivedBytes > 0) return 20 + preference
+    if (candidate.receivedBytes > 0) return 5 + preference
     return candidate.path.relayed ? 1 : 0
   }
 
@@ -173,6 +184,8 @@ export class PathSelector {
     if (known !== undefined) return known
     const fresh: Candidate = {
       path,
+      headersBytes: isIpv6(path) ? UDP_BYTES + IPV6_BYTES : UDP_BYTES + IPV4_BYTES,
+      isLearned: false,
       receivedBytes: 0,
       sentBytes: 0,
       openedAtMs: Number.NEGATIVE_INFINITY,
@@ -195,8 +208,21 @@ export class PathSelector {
 
 const isProven = (candidate: Candidate): boolean => candidate.openedAtMs > Number.NEGATIVE_INFINITY
 
-/** IPv4 and UDP headers of a datagram. */
-const HEADERS_BYTES = 28
+/** Books a datagram if it may go: all it wants to a proven path, three times what came to another (RFC 9000 §8.1). */
+const book = (candidate: Candidate, payloadBytes: number): boolean => {
+  const sentBytes = candidate.sentBytes + payloadBytes + candidate.headersBytes
+  if (!isProven(candidate) && sentBytes > AMPLIFICATION_MAX * candidate.receivedBytes) return false
+  candidate.sentBytes = sentBytes
+  return true
+}
+
+/** An IPv4 address in the form of IPv6 still travels with the smaller header. */
+const isIpv6 = ({ endpoint }: Path.Path): boolean =>
+  endpoint?.host.includes(":") === true && !endpoint.host.toLowerCase().startsWith("::ffff:")
+
+const UDP_BYTES = 8
+const IPV4_BYTES = 20
+const IPV6_BYTES = 40
 /** RFC 9000 §8.1. */
 const AMPLIFICATION_MAX = 3
 /** Paths remembered per peer. */

@@ -51,6 +51,17 @@ describe("PathSelector", () => {
     assert.deepStrictEqual(selector.select(3 + defaults.silenceMs), Path.relay)
   })
 
+  it("does not leave a silent path for one that only claims to be the peer's (security rule 7)", () => {
+    const selector = knowing()
+    selector.opened(direct, 0)
+    send(selector, 3, 1)
+    for (let forged = 0; forged < 10; forged++) selector.received(moved, 1200, 2)
+
+    assert.deepStrictEqual(selector.select(10 + defaults.silenceMs), direct)
+    selector.opened(moved, 11 + defaults.silenceMs)
+    assert.deepStrictEqual(selector.select(12 + defaults.silenceMs), moved)
+  })
+
   it("stays on a silent path while nothing is sent on it", () => {
     const selector = knowing(direct, Path.relay)
     selector.opened(Path.relay, 0)
@@ -86,28 +97,47 @@ describe("PathSelector", () => {
     const selector = knowing(direct, Path.relay)
     selector.opened(Path.relay, 0)
 
-    assert.deepStrictEqual(selector.probe(0), direct)
-    assert.isUndefined(selector.probe(defaults.probeIntervalMs - 1))
-    assert.deepStrictEqual(selector.probe(defaults.probeIntervalMs), direct)
+    assert.deepStrictEqual(selector.probe(82, 0), direct)
+    assert.isUndefined(selector.probe(82, defaults.probeIntervalMs - 1))
+    assert.deepStrictEqual(selector.probe(82, defaults.probeIntervalMs), direct)
   })
 
-  it("sends nothing but key exchanges to a path that has sent nothing (security rule 7)", () => {
+  it("asks where the peer is said to be, and sends nothing else to a path that has sent nothing (security rule 7)", () => {
     const selector = knowing(direct)
 
-    assert.isFalse(selector.spend(direct, 1, 0))
-    assert.deepStrictEqual(selector.challenges(), [direct])
+    assert.deepStrictEqual([selector.spend(direct, 1, 0), selector.mayAnswer(direct, 1)], [false, false])
+    assert.deepStrictEqual(selector.toAsk(136), [direct])
+  })
+
+  it("asks and probes where something only came from as far as that went", () => {
+    const selector = knowing(Path.relay)
+    selector.opened(Path.relay, 0)
+    selector.received(moved, 36, 0)
+
+    assert.deepStrictEqual(selector.toAsk(136), [Path.relay, moved])
+    assert.deepStrictEqual(selector.toAsk(136), [Path.relay])
+    assert.isUndefined(selector.probe(82, 0))
+    selector.received(moved, 36, 0)
+    assert.deepStrictEqual(selector.probe(82, defaults.probeIntervalMs), moved)
   })
 
   const Sizes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1500 })))
   it.prop(
     "never sends more than three times what an unproven path sent, headers included (RFC 9000 §8.1)",
-    { received: Sizes, wanted: Sizes },
-    ({ received, wanted }) => {
-      const selector = knowing(direct)
-      for (const size of received) selector.received(direct, size, 0)
-      const sent = wanted.filter((size) => selector.spend(direct, size, 0))
+    { received: Sizes, wanted: Sizes, isIpv6: Schema.Boolean },
+    ({ isIpv6, received, wanted }) => {
+      const selector = new PathSelector()
+      const path = isIpv6 ? Path.direct({ host: "2001:db8::1", port: 4000 }) : direct
+      for (const size of received) selector.received(path, size, 0)
+      const sent = wanted.filter((size, index) =>
+        index % 3 === 0
+          ? selector.spend(path, size, 0)
+          : index % 3 === 1
+            ? selector.mayAnswer(path, size)
+            : selector.toAsk(size).length > 0
+      )
 
-      const total = (sizes: ReadonlyArray<number>) => sizes.reduce((sum, size) => sum + size + 28, 0)
+      const total = (sizes: ReadonlyArray<number>) => sizes.reduce((sum, size) => sum + size + (isIpv6 ? 48 : 28), 0)
       assert.isAtMost(total(sent), 3 * total(received))
     }
   )
@@ -128,9 +158,9 @@ describe("PathSelector", () => {
       selector.opened(direct, 0)
       for (const host of hosts) selector.received(Path.direct({ host: `203.0.113.${host}`, port: 9 }), 100, 0)
 
-      assert.isAtMost(selector.challenges().length, CANDIDATES_MAX)
+      assert.isAtMost(selector.toAsk(0).length, CANDIDATES_MAX)
       assert.deepStrictEqual(selector.select(1), direct)
-      assert.isTrue(selector.challenges().some((path) => path.relayed))
+      assert.isTrue(selector.toAsk(0).some((path) => path.relayed))
     }
   )
 })

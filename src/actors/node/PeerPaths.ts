@@ -21,9 +21,10 @@ export class PeerPaths {
     if (context.beacon !== undefined) this.selector.learn(Path.relay)
   }
 
-  /** Sends a sealed frame by the path given, or by the best one; held while that has no budget (security rule 7). */
+  /** Sends a sealed frame by the best path; held while that has no budget (security rule 7). A challenge goes by its own. */
   transmit(frame: Uint8Array, wanted: Path.Path | undefined, nowMs: number): void {
-    const path = wanted ?? this.selector.select(nowMs)
+    if (wanted !== undefined) return this.challenge(frame, wanted)
+    const path = this.selector.select(nowMs)
     if (path !== undefined && this.selector.spend(path, frame.length, nowMs)) this.write(frame, path)
     else if (this.#held.length < HELD_MAX) this.#held.push(frame)
     else this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
@@ -37,9 +38,13 @@ export class PeerPaths {
     for (const frame of held) this.transmit(frame, undefined, nowMs)
   }
 
-  /** Sends a key exchange: by one path, or by all, because it is small and finds out which of them work. */
+  /**
+   * Sends a key exchange or a challenge: by one path, to whoever is there, or by all, because it finds out which of them
+   * work. Lost where an unproven path has no budget (security rule 7).
+   */
   challenge(frame: Uint8Array, path: Path.Path | undefined): void {
-    for (const candidate of path === undefined ? this.selector.challenges() : [path]) this.write(frame, candidate)
+    if (path === undefined) for (const asked of this.selector.toAsk(frame.length)) this.write(frame, asked)
+    else if (this.selector.mayAnswer(path, frame.length)) this.write(frame, path)
   }
 
   /** Sends without asking for budget. */

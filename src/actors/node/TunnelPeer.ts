@@ -11,7 +11,7 @@ import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
 import type { Address, NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
-import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { Connections } from "./Connections.ts"
 import { KeyAgreement } from "./KeyAgreement.ts"
 import type { PeerStatus } from "./Node.ts"
@@ -299,7 +299,7 @@ export class TunnelPeer {
 
   /** While the relay carries data, now and then a sealed ping by a direct path only: does it open there? */
   #probe(nowMs: number): void {
-    const path = this.#paths.selector.probe(nowMs)
+    const path = this.#paths.selector.probe(PROBE_BYTES, nowMs)
     if (path !== undefined) this.#write(this.#pathProbe(), path)
   }
 
@@ -337,6 +337,8 @@ export class TunnelPeer {
 }
 
 const EMPTY = new Uint8Array(0)
+/** A sealed path probe. */
+const PROBE_BYTES = Packet.HEADER_BYTES + ControlMessage.PATH_PROBE.length + TunnelFrame.SEALED_OVERHEAD_BYTES
 /** Between two rounds of asking on every path: three small frames each. */
 const SEARCH_INTERVAL_MS = 1_000
 /** A silent peer's keys are forgotten after this long without connections. */

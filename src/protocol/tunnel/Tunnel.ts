@@ -20,6 +20,7 @@ import { KeyRing } from "./KeyRing.ts"
 import * as PacketSource from "./PacketSource.ts"
 import { PendingPackets } from "./PendingPackets.ts"
 import { SchemeChoice } from "./SchemeChoice.ts"
+import * as SealedOpening from "./SealedOpening.ts"
 import { SILENCE_MS, Suspicion } from "./Suspicion.ts"
 import type { TunnelConfig } from "./TunnelConfig.ts"
 import * as TunnelCounters from "./TunnelCounters.ts"
@@ -177,23 +178,11 @@ export class Tunnel {
    * own checks are left to the caller.
    */
   open(frame: TunnelFrame.Sealed, path: Path, nowMs: number): Uint8Array | undefined {
-    const prefix = Bytes.readU32(frame.nonce, 0)
-    const counter = Bytes.readU64(frame.nonce, PREFIX_BYTES) ?? 0
-    if (frame.sender !== this.#peer) return this.#drop("foreignSource")
-    if (counter === 0) return this.#drop("badCounter")
-    for (const keys of this.#ring.inUse) {
-      if (keys.hasPrefix(prefix)) return this.#drop("reflected")
-      for (const scheme of this.#schemes.toTry) {
-        const packet = keys.decrypt(scheme, frame)
-        if (packet === undefined) continue
-        // Judged only now: nothing that could have been forged may move a window or promote a candidate.
-        if (!PacketSource.isFrom(packet, this.#peer)) return this.#drop("foreignSource")
-        if (!keys.accept(scheme, prefix, counter)) return this.#drop("replayed")
-        this.#opened(keys, scheme, prefix, path, nowMs)
-        return packet
-      }
-    }
-    return this.#unopened(frame, path, nowMs)
+    const opened = SealedOpening.open(frame, this.#peer, this.#ring.inUse, this.#schemes.toTry)
+    if (opened === "badTag") return this.#unopened(frame, path, nowMs)
+    if (typeof opened === "string") return this.#drop(opened)
+    this.#opened(opened, path, nowMs)
+    return opened.packet
   }
 
   /** Takes a control packet that opened; true if it was the peer's announcement and is dealt with. */
@@ -268,7 +257,7 @@ export class Tunnel {
     if (nowMs - this.#challengedAtMs >= CHALLENGE_INTERVAL_MS) this.#challenge(keys, undefined, nowMs)
   }
 
-  #opened(keys: TunnelKeys, scheme: Scheme, prefix: number, path: Path, nowMs: number): void {
+  #opened({ keys, prefix, scheme }: SealedOpening.Opened, path: Path, nowMs: number): void {
     this.counters.opened += 1
     keys.lastOpenedAtMs = nowMs
     const isNewScheme = this.#schemes.opened(keys, scheme)
@@ -343,7 +332,6 @@ export class Tunnel {
   }
 }
 
-const PREFIX_BYTES = 4
 /** Between challenges for which a packet waits: as often as a SYN is repeated (wire §15.3). */
 const CHALLENGE_INTERVAL_MS = 250
 /** A renewal that met no answer is tried again after this, while the old keys go on. */

@@ -360,7 +360,8 @@ describe("rule 7: probing and relaying are not weapons", () => {
 
         const sent = frame.length + 28
         const answered = evil.received.reduce((sum, bytes) => sum + bytes.length + 28, 0)
-        assert.isAtMost(answered, 3 * sent + 5 * (136 + 40 + 56))
+        assert.isAbove(answered, 0)
+        assert.isAtMost(answered, 3 * sent)
       })
     )
   )
