@@ -307,4 +307,99 @@ describe("Tunnel under attack", () => {
     )
     assert.isFalse(a.tunnel.isReady)
   })
+
+  describe("every kind of unauthenticated datagram, thrown at a live tunnel", () => {
+    /** A frame as the network may carry it, by name. */
+    const datagrams = (a: Station, b: Station): ReadonlyArray<readonly [string, Uint8Array]> => {
+      const oldExchange = b.keyExchange()
+      b.send("old epoch", 1)
+      const [oldEpoch] = b.take()
+      a.receive(oldEpoch!.bytes, pathOf(b), 1)
+      b.restart()
+      b.tunnel.connect(20_000)
+      b.flush(20_000)
+      settle(a, b, 20_000)
+      a.send("own", 90_000)
+      b.send("replayed", 90_000)
+      const [own] = a.take()
+      const [genuine] = b.take()
+      a.receive(genuine!.bytes, pathOf(b), 90_000)
+      b.receive(own!.bytes, pathOf(a), 90_000)
+      b.send("never delivered", 90_000)
+      const [fresh] = b.take()
+      const stranger = new Station({ node: 3, peer: 1 })
+      const eve = crypto.signingKey()
+      const sender = Address.NodeId(2)
+      const agreementKey = crypto.agreementKey().publicKey
+      const signature = eve.sign(TunnelFrame.signedText(sender, agreementKey))
+      const forged = { sender, agreementKey, identityKey: eve.publicKey, signature }
+      const altered = Uint8Array.from(fresh!.bytes)
+      altered[altered.length - 1]! ^= 1
+      const huge = Uint8Array.from(fresh!.bytes)
+      huge.fill(0xff, 13, 20)
+      return [
+        ["a replayed frame", genuine!.bytes],
+        ["a frame of an old epoch", oldEpoch!.bytes],
+        ["a key exchange of an old epoch", oldExchange],
+        ["a frame of an old epoch after its key exchange", oldEpoch!.bytes],
+        ["the peer's key exchange again", b.keyExchange()],
+        ["its key request", b.keyRequest()],
+        ["our own frame", own!.bytes],
+        ["our own frame in the peer's name", asFrom(2, own!)],
+        ["our own key exchange", a.keyExchange()],
+        ["an altered frame", altered],
+        ["a frame with a huge counter", huge],
+        ["a truncated frame", fresh!.bytes.subarray(0, -1)],
+        ["a frame without content", fresh!.bytes.subarray(0, 36)],
+        ["less than a frame", fresh!.bytes.subarray(0, 12)],
+        ["another peer's frame in the peer's name", asFrom(2, { bytes: stranger.keyExchange(), path: undefined })],
+        ["another peer's key exchange", stranger.keyExchange()],
+        ["a forged key exchange", TunnelFrame.encodeKeyExchange(forged)],
+        ["one in the peer's name", TunnelFrame.encodeKeyExchange({ ...forged, identityKey: b.identity.publicKey })],
+        [
+          "one with a key of small order",
+          TunnelFrame.encodeKeyExchange({ ...forged, agreementKey: new Uint8Array(32) })
+        ],
+        ["a forged key request", TunnelFrame.encodeKeyRequest({ sender, agreementKey })],
+        ["a packet in clear", TunnelFrame.encode({ _tag: "Plain", packet: b.packet("clear") })],
+        ["nothing", new Uint8Array(0)],
+        ["noise", crypto.sha256(agreementKey)]
+      ]
+    }
+
+    /** All that the owner, the peer or a user could see of a tunnel, counters aside. */
+    const observe = (a: Station) => {
+      const { announcement, hasOpened, isReady, laterOnly, lives, scheme } = a.tunnel
+      a.take()
+      a.takeEvents()
+      a.send("observed", 90_000)
+      const [{ bytes, path }] = a.take() as [Sent]
+      // The key shows in what the frame seals, its place in the prefix; the counter goes on by one with each look.
+      const sealed = { prefix: Bytes.toHex(bytes.subarray(0, 12)), path }
+      return { announcement, hasOpened, isReady, laterOnly, lives, scheme, sealed, delivered: [...a.delivered] }
+    }
+
+    it("changes nothing that anybody can see, and the session works on under its keys (security rule 5)", () => {
+      const [a, b] = established()
+      const thrown = datagrams(a, b)
+      const before = observe(a)
+      const keysOf = (station: Station) => Bytes.toHex(station.agreement.publicKey)
+      const [keyA, keyB] = [keysOf(a), keysOf(b)]
+      for (const path of [EVE, relay, pathOf(b)])
+        for (const [what, bytes] of thrown) {
+          a.receive(bytes, path, 90_000)
+          const sent = a.take()
+          assert.isTrue(
+            sent.every(({ path: to }) => to === path || to === undefined),
+            `${what}: answered elsewhere`
+          )
+          assert.deepStrictEqual(observe(a), before, what)
+        }
+
+      assert.deepStrictEqual([keysOf(a), keysOf(b)], [keyA, keyB])
+      b.receive(new Uint8Array(0), pathOf(a), 90_000)
+      assertAlive(a, b, 90_001)
+      assert.deepStrictEqual(a.tunnel.lives, before.lives)
+    })
+  })
 })
