@@ -133,6 +133,9 @@ const acceptKey = Effect.fnUntraced(function* (node: Address.NodeId, name: strin
   if (!Fingerprint.matches(typed, shown))
     return yield* Effect.fail(`pin.accept: fingerprint mismatch: node ${found} offers ${shown}`)
   yield* keys.acceptKey(found, offered.publicKey, name === "" ? undefined : name)
+  // A tunnel that is open belongs to the key before.
+  const service = yield* Node
+  yield* service.dropPeer(found)
   return { node_id: found, fingerprint: shown }
 })
 

@@ -86,7 +86,7 @@ const receive = (core: NodeCore.NodeCore, message: Message): Effect.Effect<void>
         Effect.asVoid(Deferred.succeed(message.reply, peer))
       )
     case "Stranger":
-      if (!core.peers.hasRoom) return Effect.void
+      if (!core.peers.admits(message.node, core.parts.trust.pinned(message.node) !== undefined)) return Effect.void
       return Effect.map(core.peers.ensure(core.context(), message.node), (peer) => {
         peer.ref.tellUnsafe(PeerMessage.Message.Frames({ frames: message.frames }))
       })

@@ -19,6 +19,9 @@ interface Entry {
 /** The table. */
 export class Peers {
   readonly #entries = new Map<NodeId, Entry>()
+  /** Peers that began as strangers and had not opened anything when last looked at. */
+  readonly #strangers = new Set<NodeId>()
+  #sweepsSkipped = 0
   readonly #scope: Scope.Scope
   readonly #ended: (node: NodeId) => Effect.Effect<void>
 
@@ -38,9 +41,16 @@ export class Peers {
     return Array.from(this.#entries.values(), (entry) => entry.running)
   }
 
-  /** Whether a stranger may still become a peer. */
-  get hasRoom(): boolean {
-    return this.#entries.size < PEERS_MAX
+  /**
+   * Whether somebody who has only sent a datagram may become a peer. Those whose key is not pinned share a smaller room
+   * until a frame of theirs has opened, so that forged ones shut out nobody we know.
+   */
+  admits(node: NodeId, isPinned: boolean): boolean {
+    if (this.#entries.size >= PEERS_MAX) return false
+    if (isPinned || this.#entries.has(node)) return true
+    if (this.#strangers.size >= STRANGERS_MAX && !this.#sweep()) return false
+    this.#strangers.add(node)
+    return true
   }
 
   /** The peer, started if need be. Called by one actor only, so there is never a second one. */
@@ -51,10 +61,19 @@ export class Peers {
     })
   }
 
+  /** Those that have proven themselves are strangers no longer; looked for seldom, for it is a flood that asks. */
+  #sweep(): boolean {
+    this.#sweepsSkipped = (this.#sweepsSkipped + 1) % SWEEP_EVERY
+    if (this.#sweepsSkipped !== 1) return false
+    for (const node of this.#strangers) if (this.find(node)?.hasOpened() === true) this.#strangers.delete(node)
+    return this.#strangers.size < STRANGERS_MAX
+  }
+
   /** Ends a peer, its tunnel and its connections. */
   remove(node: NodeId): Effect.Effect<void> {
     return Effect.suspend(() => {
       const entry = this.#entries.get(node)
+      this.#strangers.delete(node)
       if (entry === undefined) return Effect.void
       this.#entries.delete(node)
       return Scope.close(entry.scope, Exit.void)
@@ -82,3 +101,7 @@ export class Peers {
 
 /** Peers with a tunnel at once (wire §15.2). */
 export const PEERS_MAX = 16_384
+/** Peers at once that only claim to be somebody. */
+export const STRANGERS_MAX = 4096
+/** Refusals between two looks at who is no stranger any more. */
+const SWEEP_EVERY = 256

@@ -185,6 +185,44 @@ describe("rule 5: nothing unauthenticated changes a session", () => {
     )
   )
 
+  it.effect("that the later key scheme has opened is kept for the key itself, a stranger's too", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* strangers()
+        yield* b.node.listen(HANDSHAKE)
+        yield* a.node.dial(b.address, HANDSHAKE)
+        const evil = NativeCrypto.crypto.signingKey().publicKey
+
+        assert.isUndefined(b.keys.pinned(a.address.node))
+        assert.deepStrictEqual([a.identity.publicKey, evil].map(b.keys.isLaterOnly), [true, false])
+      })
+    )
+  )
+
+  it.effect("a key that the registry names later takes over no tunnel of another, and that is reported", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b, net } = yield* strangers()
+        yield* b.node.listen(HANDSHAKE)
+        yield* a.node.dial(b.address, HANDSHAKE)
+        const record = net.records.get(a.address.node)!
+        const other = NativeCrypto.crypto.signingKey()
+        net.records.set(a.address.node, { ...record, publicKey: other.publicKey })
+        const evil = yield* NodeNet.attacker(net.network, EVIL)
+
+        for (let minute = 0; minute < 2; minute++) {
+          evil.send(keyExchange(a.address.node, other), B)
+          yield* Effect.sleep(61_000)
+        }
+
+        assert.deepInclude(b.events, { _tag: "KeyRefused", peer: a.address.node, reason: "RegistryMismatch" })
+        const [row] = (yield* b.node.status).peers
+        assert.deepStrictEqual(row?.publicKey, a.identity.publicKey)
+      }),
+      200_000
+    )
+  )
+
   it.effect("a restarted peer has new keys, and the stream to it can be opened again", () =>
     NodeNet.run(
       Effect.gen(function* () {
