@@ -51,14 +51,18 @@ export class StreamLedger {
   }
 
   #connection(connection: Connection, self: NodeId, side: Side): Connection {
-    const { remote, remotePort, localPort } = connection
+    const { closed, id, localPort, remote, remotePort } = connection
     const here = `${self}:${localPort}`
     const there = `${remote.node}:${remotePort}`
     const stream = this.#claim(side === "dialler" ? `${here} > ${there}` : `${there} > ${here}`, side)
     const [outgoing, incoming] =
       side === "dialler" ? [stream.toAcceptor, stream.toDialler] : [stream.toDialler, stream.toAcceptor]
     return {
-      ...connection,
+      id,
+      localPort,
+      remote,
+      remotePort,
+      closed,
       write: (bytes) => this.#write(connection, outgoing, bytes),
       read: this.#read(connection, incoming),
       end: Effect.andThen(

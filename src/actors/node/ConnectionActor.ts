@@ -6,14 +6,17 @@
  * send, one message per turn. Mailbox full: the newest segments are dropped, as a full queue in the network would.
  * Never restarted: half a stream is worth nothing, so a defect resets it.
  */
-import { Cause, Clock, Data, Deferred, Effect, Latch, type Scope } from "effect"
+import { Cause, Clock, Data, Deferred, Effect, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
+import type { Behaviour, Handlers } from "../../core/actor/Behaviour.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Signal } from "../../core/actor/Signal.ts"
 import type { Connection as StreamConnection } from "../../protocol/stream/Connection.ts"
 import * as ConnectionState from "../../protocol/stream/ConnectionState.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
 import type { Segment } from "../../protocol/wire/Packet.ts"
+import * as ConnectionHandle from "./ConnectionHandle.ts"
 import { type Connection, ConnectionReset, type ConnectionStatus } from "./Node.ts"
 import * as StreamErrors from "./StreamErrors.ts"
 
@@ -69,39 +72,29 @@ export interface Options {
 
 /** Starts the actor in the surrounding scope, which is the tunnel's: a user who goes away leaves it to linger. */
 export const spawn = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Running, never, Scope.Scope> {
-  const clock = yield* Clock.Clock
-  const live = new Live(options, () => MonotonicTime.nowMsUnsafe(clock))
-  const ref = yield* Actor.spawn<Message, never, never>({
-    name: `connection/${options.id}`,
-    mailbox: { capacity: MAILBOX_CAPACITY, overflow: "dropNewest" },
-    start: Effect.sync(() => ({
-      receive: (message) => live.receive(message),
-      afterBatch: () => live.flush(),
-      deadlineMs: () => options.connection.deadlineMs,
-      timerFired: () => live.timeout()
-    })),
-    restart: "never",
-    onExit: () => Effect.sync(() => live.stopped())
-  })
-  live.wake = () => void ref.tellUnsafe(Message.Touched())
-  return {
-    ref,
-    handle: live.handle(ref),
-    established: Deferred.await(live.established),
-    status: () => live.status(),
-    failed: () => options.connection.error !== undefined,
-    isSupersededBy: (syn) => options.connection.isSupersededBy(syn, MonotonicTime.nowMsUnsafe(clock))
-  }
+  const live = new Live(options, yield* Clock.Clock)
+  yield* Actor.spawn(live)
+  return live
 })
 
-/** The state shared by the actor and the handle it gave out; both run on one thread, between two turns of the loop. */
-class Live {
-  readonly established = Deferred.makeUnsafe<void, OpenFailure>()
-  readonly #readable = Latch.makeUnsafe(false)
-  readonly #writable = Latch.makeUnsafe(false)
-  readonly #closed = Latch.makeUnsafe(false)
+/**
+ * The state shared by the actor and the handle it gave out; both run on one thread, between two turns of the loop. One
+ * object is all of it, behaviour and handlers included, because a node may have ten thousand.
+ */
+class Live
+  implements Running, Behaviour<Message, never, never>, Handlers<Message, never, never>, ConnectionHandle.Stream
+{
+  readonly mailbox = MAILBOX
+  readonly restart = "never"
+  readonly handle: Connection
+  /** Known from the start of the actor on, which is before anybody else sees this. */
+  ref!: ActorRef<Message>
+  readonly #opening = Deferred.makeUnsafe<void, OpenFailure>()
+  readonly readable = new Signal()
+  readonly writable = new Signal()
+  readonly closed = new Signal()
   readonly #options: Options
-  readonly #nowMs: () => number
+  readonly #clock: Clock.Clock
   #touched = false
   /** Set before the actor hears of it, so that nothing is written after the end, nor read after the close. */
   #isEnding = false
@@ -110,11 +103,38 @@ class Live {
   #rests = false
   #gone = false
   #resetReason: ConnectionReset["reason"] | undefined
-  wake: () => void = () => {}
 
-  constructor(options: Options, nowMs: () => number) {
+  constructor(options: Options, clock: Clock.Clock) {
     this.#options = options
-    this.#nowMs = nowMs
+    this.#clock = clock
+    this.handle = new ConnectionHandle.ConnectionHandle(this, options)
+  }
+
+  // What the actor does ----------------------------------------------------------------------------------------------
+
+  get name(): string {
+    return `connection/${this.#options.id}`
+  }
+
+  start(self: ActorRef<Message>): Effect.Effect<Handlers<Message, never, never>> {
+    this.ref = self
+    return Effect.succeed(this)
+  }
+
+  onExit(): Effect.Effect<void> {
+    return Effect.sync(() => this.#stopped())
+  }
+
+  afterBatch(): void {
+    this.#flush()
+  }
+
+  deadlineMs(): number {
+    return this.#options.connection.deadlineMs
+  }
+
+  timerFired(): void {
+    this.#options.connection.timeout(this.#nowMs())
   }
 
   receive(message: Message): void {
@@ -141,13 +161,8 @@ class Live {
     }
   }
 
-  timeout(): void {
-    this.#options.connection.timeout(this.#nowMs())
-    this.flush()
-  }
-
   /** Sends what is due, then wakes whoever waits for what changed. */
-  flush(): void {
+  #flush(): void {
     const { connection } = this.#options
     this.#touched = false
     const segments = connection.drain(this.#nowMs())
@@ -155,53 +170,35 @@ class Live {
     const vanishedBytes = connection.takeVanished()
     if (vanishedBytes > 0) this.#options.vanished(vanishedBytes)
     if (!this.#opened) this.#noticeOpening()
-    if (connection.readableBytes > 0 || connection.isReadEnded || this.#isOver()) this.#readable.openUnsafe()
-    if (connection.writableBytes > 0 || !this.#canWrite() || this.#isOver()) this.#writable.openUnsafe()
     if (!this.#rests && (connection.state === "timeWait" || connection.isClosed)) {
       this.#rests = true
       this.#options.resting()
     }
     if (connection.isClosed && !this.#gone) {
       this.#gone = true
-      this.#closed.openUnsafe()
       this.#options.gone()
+      this.closed.raise()
     }
+    if (this.#isReadable) this.readable.raise()
+    if (connection.writableBytes > 0 || !this.canWrite) this.writable.raise()
   }
 
   /** The actor ended, in whatever way: nobody may wait for it any longer. */
-  stopped(): void {
+  #stopped(): void {
     if (!this.#rests) this.#options.resting()
     this.#gone = true
     const { error, isClosed } = this.#options.connection
     if (error === undefined && !isClosed) this.#resetReason ??= "NodeStopped"
-    Deferred.doneUnsafe(this.established, Effect.fail("Reset" as const))
-    this.#readable.openUnsafe()
-    this.#writable.openUnsafe()
-    this.#closed.openUnsafe()
+    Deferred.doneUnsafe(this.#opening, Effect.fail("Reset" as const))
+    this.closed.raise()
+    this.readable.raise()
+    this.writable.raise()
   }
 
-  handle(ref: ActorRef<Message>): Connection {
-    const { id, localPort, remote, remotePort } = this.#options
-    return {
-      id,
-      localPort,
-      remote,
-      remotePort,
-      read: this.#read,
-      write: (bytes) => this.#write(bytes),
-      end: Effect.sync(() => {
-        this.#isEnding = true
-        ref.tellUnsafe(Message.End())
-      }),
-      close: Effect.sync(() => {
-        this.#isEnding = true
-        this.#isClosing = true
-        this.#readable.openUnsafe()
-        ref.tellUnsafe(Message.Close())
-      }),
-      reset: Effect.sync(() => void ref.tellUnsafe(Message.Reset({ reason: "LocalAbort" }))),
-      closed: this.#closed.await
-    }
+  // What its owner sees ----------------------------------------------------------------------------------------------
+
+  get established(): Effect.Effect<void, OpenFailure> {
+    return Deferred.await(this.#opening)
   }
 
   status(): ConnectionStatus {
@@ -209,7 +206,17 @@ class Live {
     return { id, localPort, remote, remotePort, ...connection.stats }
   }
 
-  readonly #read: Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> = Effect.suspend(() => {
+  failed(): boolean {
+    return this.#options.connection.error !== undefined
+  }
+
+  isSupersededBy(syn: Segment): boolean {
+    return this.#options.connection.isSupersededBy(syn, this.#nowMs())
+  }
+
+  // What its user does -----------------------------------------------------------------------------------------------
+
+  read(): Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> | undefined {
     const { connection } = this.#options
     const chunk = connection.read()
     if (chunk !== undefined) {
@@ -218,51 +225,73 @@ class Live {
     }
     // A clean end stays an end, whatever became of the connection afterwards.
     if (connection.isReadEnded || this.#isClosing) return Cause.done()
-    if (this.#isOver()) return this.#failure()
-    this.#readable.closeUnsafe()
-    return Effect.andThen(this.#readable.await, this.#read)
-  })
+    return this.isOver ? this.failure() : undefined
+  }
 
-  #write(bytes: Uint8Array): Effect.Effect<void, ConnectionReset> {
-    return Effect.suspend(() => {
-      if (this.#isOver() || !this.#canWrite()) return this.#failure()
-      const accepted = this.#options.connection.write(bytes, this.#nowMs())
-      if (accepted > 0) this.#touch()
-      if (accepted === bytes.length) return Effect.void
-      this.#writable.closeUnsafe()
-      return Effect.andThen(this.#writable.await, this.#write(bytes.subarray(accepted)))
-    })
+  write(bytes: Uint8Array): number {
+    const accepted = this.#options.connection.write(bytes, this.#nowMs())
+    if (accepted > 0) this.#touch()
+    return accepted
+  }
+
+  end(): void {
+    this.#isEnding = true
+    this.ref.tellUnsafe(Message.End())
+  }
+
+  close(): void {
+    this.#isEnding = true
+    this.#isClosing = true
+    this.ref.tellUnsafe(Message.Close())
+    this.readable.raise()
+  }
+
+  reset(): void {
+    this.ref.tellUnsafe(Message.Reset({ reason: "LocalAbort" }))
+  }
+
+  get canWrite(): boolean {
+    return !this.#isEnding && !this.isOver && ConnectionState.canWrite(this.#options.connection.state)
+  }
+
+  get isGone(): boolean {
+    return this.#gone
+  }
+
+  get isOver(): boolean {
+    return this.#gone || this.failed() || this.#options.connection.isClosed
+  }
+
+  failure(): Effect.Effect<never, ConnectionReset> {
+    const { error, peerReason } = this.#options.connection
+    return Effect.fail(new ConnectionReset({ reason: this.#resetReason ?? StreamErrors.resetCause(error, peerReason) }))
+  }
+
+  get #isReadable(): boolean {
+    const { connection } = this.#options
+    return connection.readableBytes > 0 || connection.isReadEnded || this.isOver
   }
 
   /** One message per turn however often the user reads and writes in it, so that small writes travel together. */
   #touch(): void {
     if (this.#touched) return
     this.#touched = true
-    this.wake()
+    this.ref.tellUnsafe(TOUCHED)
   }
 
   #noticeOpening(): void {
     const { connection } = this.#options
     if (connection.error !== undefined) {
       this.#opened = true
-      Deferred.doneUnsafe(this.established, Effect.fail(openFailure(connection)))
+      Deferred.doneUnsafe(this.#opening, Effect.fail(openFailure(connection)))
     } else if (connection.state !== "synSent") {
       this.#opened = true
-      Deferred.doneUnsafe(this.established, Effect.void)
+      Deferred.doneUnsafe(this.#opening, Effect.void)
     }
   }
 
-  #canWrite(): boolean {
-    return !this.#isEnding && ConnectionState.canWrite(this.#options.connection.state)
-  }
-
-  #isOver(): boolean {
-    return this.#gone || this.#options.connection.error !== undefined || this.#options.connection.isClosed
-  }
-
-  #failure(): Effect.Effect<never, ConnectionReset> {
-    const { error, peerReason } = this.#options.connection
-    return Effect.fail(new ConnectionReset({ reason: this.#resetReason ?? StreamErrors.resetCause(error, peerReason) }))
+  #nowMs(): number {
+    return MonotonicTime.nowMsUnsafe(this.#clock)
   }
 }
 
@@ -274,3 +303,5 @@ const openFailure = ({ error, peerReason }: StreamConnection): OpenFailure => {
 
 /** Batches of segments; a batch is what one loop turn brought. */
 const MAILBOX_CAPACITY = 1024
+const MAILBOX = { capacity: MAILBOX_CAPACITY, overflow: "dropNewest" } as const
+const TOUCHED = Message.Touched()

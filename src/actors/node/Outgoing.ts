@@ -2,7 +2,7 @@
  * What a node starts: dials, datagrams, pings. Confirms whom it reaches for (security rule 1), finds where that peer is,
  * and says what went wrong in terms a user can act on.
  */
-import { type Context, Effect, Result, type Scope } from "effect"
+import { type Context, Effect, Result, Scope } from "effect"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import * as AddressText from "../../protocol/wire/Address.ts"
@@ -37,7 +37,8 @@ export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | 
     const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
     // Whoever gives up waiting must not wait for the rest of the time-out.
     return yield* Effect.uninterruptibleMask((restore) =>
-      Effect.acquireRelease(open(options, peer, target, port, timeoutMs, restore), (connection) => connection.close)
+      // `acquireRelease` would keep the whole context, span and all, as long as the connection lives.
+      Effect.tap(open(options, peer, target, port, timeoutMs, restore), closeWithScope)
     )
   }),
   ping: Effect.fn("Node.ping")(function* (target, timeoutMs) {
@@ -62,6 +63,9 @@ export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | 
     peer.ref.tellUnsafe(PeerMessage.Message.Send({ packets: [packet] }))
   })
 })
+
+const closeWithScope = (connection: Connection): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(Effect.scope, (scope) => Scope.addFinalizerExit(scope, () => connection.close))
 
 /** The peer with its key confirmed and its whereabouts known; immediate when its tunnel is open. */
 const reach = Effect.fnUntraced(function* (options: Options, target: Address) {

@@ -36,6 +36,6 @@ const spawnCell = Effect.fnUntraced(function* <M, E, R>(behaviour: Behaviour<M, 
   const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
   const cell = new ActorCell(behaviour, context, clock, scope)
   cell.run()
-  yield* Scope.addFinalizer(scope, cell.stop)
+  yield* Scope.addFinalizerExit(scope, () => cell.stop)
   return cell
 })

@@ -2,7 +2,7 @@
 import { Cause, type Clock, Context, Deferred, Duration, Effect, Exit, type Fiber, Scheduler, Scope } from "effect"
 import { ActorStopped, AskTimeout, MailboxFull } from "./ActorError.ts"
 import { ActorExit, type ActorRef, ASK_TIMEOUT_MS } from "./ActorRef.ts"
-import { BATCH_MAX, type Behaviour, type Handlers, TIMER_STREAK_MAX } from "./Behaviour.ts"
+import { BATCH_MAX, type Behaviour, type Handlers, type Start, TIMER_STREAK_MAX } from "./Behaviour.ts"
 import { DeadlineTimer } from "./DeadlineTimer.ts"
 import { Mailbox, type Writer } from "./Mailbox.ts"
 import * as MonotonicTime from "./MonotonicTime.ts"
@@ -17,8 +17,6 @@ export const STOP_SELF = Symbol.for("effect-pilot/core/actor/StopSelf")
  * they throw, is given to the actor's own fiber, which is suspended otherwise.
  */
 export class ActorCell<M, E, R> implements ActorRef<M> {
-  /** See `ActorRef.stop`. */
-  readonly stop: Effect.Effect<void>
   readonly #behaviour: Behaviour<M, E, R>
   readonly #context: Context.Context<R | Scope.Scope>
   readonly #clock: Clock.Clock
@@ -61,7 +59,10 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     this.#mailbox = new Mailbox(behaviour.mailbox, this.#scheduleWake)
     this.#timer = new DeadlineTimer(Timers.of(clock), context, this.#scheduleWake)
     this.#dispatcher = dispatcherOf(Context.get(context, Scheduler.Scheduler))
-    this.stop = Effect.withFiber((caller) => {
+  }
+
+  get stop(): Effect.Effect<void> {
+    return Effect.withFiber((caller) => {
       this.#isStopping = true
       if (!this.#isTurning) this.#fiber?.interruptUnsafe(caller.id)
       return caller === this.#fiber ? Effect.void : Effect.asVoid(this.exit)
@@ -80,7 +81,7 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
   run(): void {
     const lives = Effect.withFiber((fiber) => {
       this.#fiber = fiber
-      return Effect.map(this.#live(0), (exit) => this.#finish(exit))
+      return this.#live(0)
     })
     Effect.runForkWith(this.#context)(lives, { uninterruptible: true })
   }
@@ -180,29 +181,32 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
 
   // The receiver's side -------------------------------------------------------------------------------------------------
 
-  /** One life and, while the policy allows it, the next; the mailbox stays. */
-  #live(restarts: number): Effect.Effect<ActorExit, never, R> {
-    const { start } = this.#behaviour
+  /** One life and, while the policy allows it, the next; the mailbox stays. Then the end. */
+  #live(restarts: number): Effect.Effect<void, never, R> {
     const startedAtMs = MonotonicTime.nowMsUnsafe(this.#clock)
-    const begin = Effect.isEffect(start) ? start : Effect.suspend(() => start(this))
-    const life = Effect.scoped(Effect.flatMap(begin, (handlers) => this.#work(handlers)))
+    const life = Effect.scoped(Effect.flatMap(this.#start(), (handlers) => this.#work(handlers)))
     return Effect.catchCause(Effect.interruptible(life), (cause) => {
       this.#handlers = undefined
       this.#timer.cancel()
-      if (this.#isStopping || isStopSelf(cause)) return Effect.succeed(ActorExit.Stopped())
+      if (this.#isStopping || isStopSelf(cause)) return this.#finish(ActorExit.Stopped())
       return this.#afterFailure(cause, restarts, MonotonicTime.nowMsUnsafe(this.#clock) - startedAtMs)
     })
   }
 
-  #afterFailure(cause: Cause.Cause<E>, restarts: number, aliveMs: number): Effect.Effect<ActorExit, never, R> {
+  #afterFailure(cause: Cause.Cause<E>, restarts: number, aliveMs: number): Effect.Effect<void, never, R> {
     this.#decide ??= Restart.decider(this.#behaviour.restart)
     const decided = Effect.exit(Effect.interruptible(this.#decide(cause, aliveMs)))
     return Effect.flatMap(decided, (again) => {
-      if (this.#isStopping) return Effect.succeed(ActorExit.Stopped())
-      if (Exit.isFailure(again) || !again.value) return Effect.succeed(ActorExit.Failed({ cause, restarts }))
+      if (this.#isStopping) return this.#finish(ActorExit.Stopped())
+      if (Exit.isFailure(again) || !again.value) return this.#finish(ActorExit.Failed({ cause, restarts }))
       const warn = Effect.logWarning(`${this.name} restarts after a failure`, cause)
       return Effect.flatMap(warn, () => this.#live(restarts + 1))
     })
+  }
+
+  #start(): Start<M, E, R> {
+    const { start } = this.#behaviour
+    return Effect.isEffect(start) ? start : Effect.suspend(() => start.call(this.#behaviour, this))
   }
 
   /** Turn after turn; here run the first one, and whatever is left of a turn after work. */
@@ -303,14 +307,16 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     }
   }
 
-  #finish(exit: ActorExit): void {
-    this.#mailbox.close()
-    const { onExit } = this.#behaviour
-    if (onExit !== undefined) Effect.runForkWith(this.#context)(onExit(exit))
-    Deferred.doneUnsafe(this.#exit, Exit.succeed(exit))
-    for (const ended of this.#askers ?? []) ended()
-    // Its only finalizer is `stop`, which has nothing left to do.
-    Scope.closeUnsafe(this.#scope, Exit.void)
+  #finish(exit: ActorExit): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.#mailbox.close()
+      const told = this.#behaviour.onExit?.(exit)
+      if (told !== undefined) Effect.runForkWith(this.#context)(told)
+      Deferred.doneUnsafe(this.#exit, Exit.succeed(exit))
+      for (const ended of this.#askers ?? []) ended()
+      // Its only finalizer is `stop`, which has nothing left to do.
+      Scope.closeUnsafe(this.#scope, Exit.void)
+    })
   }
 }
 

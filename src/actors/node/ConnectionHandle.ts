@@ -1,0 +1,90 @@
+/** What the user of a connection holds: reading, writing and ending as effects over a stream that answers at once. */
+import { type Cause, Effect } from "effect"
+import type { Signal } from "../../core/actor/Signal.ts"
+import type { Address, Port } from "../../protocol/wire/Address.ts"
+import type { Connection, ConnectionReset } from "./Node.ts"
+
+/** Where a connection belongs. */
+export type Place = Pick<Connection, "id" | "localPort" | "remote" | "remotePort">
+
+/** A stream whose owner runs on this thread. */
+export interface Stream {
+  /** Raised when `read` may answer. */
+  readonly readable: Signal
+  /** Raised when `write` may take more, or nothing any more. */
+  readonly writable: Signal
+  /** Raised when the connection is gone. */
+  readonly closed: Signal
+  readonly isGone: boolean
+  readonly canWrite: boolean
+  /** The next bytes or the end; `undefined` if they have not come yet. */
+  readonly read: () => Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> | undefined
+  /** How many of the bytes were taken. */
+  readonly write: (bytes: Uint8Array) => number
+  readonly end: () => void
+  readonly close: () => void
+  readonly reset: () => void
+  /** Why it cannot be written. */
+  readonly failure: () => Effect.Effect<never, ConnectionReset>
+}
+
+/** One per connection. What its effects do is decided when they run. */
+export class ConnectionHandle implements Connection {
+  readonly #live: Stream
+  readonly #options: Place
+  #read: Connection["read"] | undefined
+
+  constructor(live: Stream, options: Place) {
+    this.#live = live
+    this.#options = options
+  }
+
+  get id(): number {
+    return this.#options.id
+  }
+
+  get localPort(): Port {
+    return this.#options.localPort
+  }
+
+  get remote(): Address {
+    return this.#options.remote
+  }
+
+  get remotePort(): Port {
+    return this.#options.remotePort
+  }
+
+  get read(): Connection["read"] {
+    const live = this.#live
+    this.#read ??= Effect.suspend(() => live.read() ?? Effect.andThen(live.readable.wait, this.read))
+    return this.#read
+  }
+
+  write(bytes: Uint8Array): Effect.Effect<void, ConnectionReset> {
+    const live = this.#live
+    return Effect.suspend(() => {
+      if (!live.canWrite) return live.failure()
+      const accepted = live.write(bytes)
+      if (accepted === bytes.length) return Effect.void
+      return Effect.andThen(live.writable.wait, this.write(bytes.subarray(accepted)))
+    })
+  }
+
+  get end(): Effect.Effect<void> {
+    return Effect.sync(() => this.#live.end())
+  }
+
+  get close(): Effect.Effect<void> {
+    return Effect.sync(() => this.#live.close())
+  }
+
+  get reset(): Effect.Effect<void> {
+    return Effect.sync(() => this.#live.reset())
+  }
+
+  get closed(): Effect.Effect<void> {
+    const live = this.#live
+    return Effect.suspend(() => (live.isGone ? Effect.void : live.closed.wait))
+  }
+}
