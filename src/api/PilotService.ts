@@ -7,7 +7,11 @@ import type { Connection } from "./Connection.ts"
 export class PilotError extends Schema.TaggedError<PilotError>()("PilotError", {
   reason: Schema.Literals(["NotRunning", "Disconnected", "Refused"]),
   detail: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
 
 /** What this node is. */
 export interface Info {

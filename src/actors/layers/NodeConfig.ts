@@ -115,7 +115,11 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   value: Schema.String,
   source: Schema.String,
   detail: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.flag}: ${this.detail} (${this.source})`
+  }
+}
 
 /** What one source says. Keys are flag names with `-` or `_`; unknown ones are ignored. */
 export interface Source {

@@ -28,4 +28,8 @@ export class NodeError extends Schema.TaggedError<NodeError>()("NodeError", {
   ]),
   detail: Schema.String,
   hint: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.detail}${this.hint === "" ? "" : ` (${this.hint})`}`
+  }
+}

@@ -8,7 +8,11 @@ export class RegistryError extends Schema.TaggedError<RegistryError>()("Registry
   reason: Schema.Literals(["Unavailable", "Refused", "NotFound", "PinMismatch", "NoTls", "BadReply", "Timeout"]),
   operation: Schema.String,
   detail: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `${this.operation}: ${this.detail === "" ? this.reason : this.detail}`
+  }
+}
 
 /** Reply to `lookup`. */
 export interface LookedUp {

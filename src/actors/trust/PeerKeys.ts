@@ -10,14 +10,22 @@ export class KeyChanged extends Schema.TaggedError<KeyChanged>()("KeyChanged", {
   node: Schema.Finite,
   pinnedFingerprint: Schema.String,
   offeredFingerprint: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `another key stands behind node ${this.node}: ${this.offeredFingerprint}, pinned ${this.pinnedFingerprint}`
+  }
+}
 
 /** A name leads to another key than the one pinned at first use. Only a person may accept it. */
 export class NameMoved extends Schema.TaggedError<NameMoved>()("NameMoved", {
   name: Schema.String,
   pinnedFingerprint: Schema.String,
   offeredFingerprint: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return `another key stands behind ${this.name}: ${this.offeredFingerprint}, pinned ${this.pinnedFingerprint}`
+  }
+}
 
 /** The pins and the trust list of this node. */
 export class PeerKeys extends Context.Service<

@@ -14,7 +14,11 @@ export class TrustError extends Schema.TaggedError<TrustError>()("TrustError", {
   ]),
   node: Schema.Finite,
   detail: Schema.String
-}) {}
+}) {
+  override get message(): string {
+    return this.detail === "" ? `${this.reason}: node ${this.node}` : this.detail
+  }
+}
 
 /** One trusted peer. */
 export interface TrustedPeer {

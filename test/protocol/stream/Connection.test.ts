@@ -320,6 +320,20 @@ describe("Connection: data", () => {
     )
   })
 
+  it("measures no round trip by what was sent twice (Karn; RFC 6298 §3)", () => {
+    const connection = open()
+    play(connection, [
+      { atMs: 20, call: write(text("a")), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("a") }] }
+    ])
+    const before = connection.stats.smoothedRttMs
+    const againAtMs = connection.deadlineMs
+    connection.timeout(againAtMs)
+    assert.lengthOf(connection.drain(againAtMs), 1)
+    play(connection, [{ atMs: againAtMs + 900, receive: [{ flags: "A", seq: 1, ack: 2 }], expect: [] }])
+
+    assert.strictEqual(connection.stats.smoothedRttMs, before)
+  })
+
   it("ignores an acknowledgement of what it never sent", () => {
     const connection = open()
     play(connection, [
