@@ -21,7 +21,8 @@ export const info = (status: Json.JsonObject): string => {
     ...(isSet("fingerprint") ? fact("Fingerprint", text("fingerprint")) : []),
     ...(isSet("owner") ? fact("Owner", text("owner")) : []),
     ...fact("Traffic", `${Render.size(n("bytes_sent"))} sent / ${Render.size(n("bytes_recv"))} recv`),
-    ...fact("Packets", `${n("pkts_sent")} sent / ${n("pkts_recv")} recv`)
+    ...fact("Packets", `${n("pkts_sent")} sent / ${n("pkts_recv")} recv`),
+    ...Json.objects(status, "refused_keys").flatMap((row) => fact("Refused key", refusal(row)))
   ]
   const rows = Json.objects(status, "conn_list")
   if (rows.length === 0) return lines.join("\n")
@@ -31,6 +32,10 @@ export const info = (status: Json.JsonObject): string => {
   )
   return [...lines, "", `Active connections: ${rows.length}`, table].join("\n")
 }
+
+/** Whose key was not believed, why, and how often. */
+const refusal = (row: Json.JsonObject): string =>
+  `node ${Json.integer(row, "node_id")}: ${Json.string(row, "reason")}, ${Json.integer(row, "count")} times`
 
 /** `pilotctl peers`. */
 export const peers = (rows: ReadonlyArray<Json.JsonObject>, query: string): string => {

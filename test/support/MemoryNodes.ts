@@ -174,6 +174,7 @@ const status = (node: MemoryNode): NodeStatus => ({
   sentDatagrams: 0,
   receivedDatagrams: 0,
   boundPorts: [],
+  refusedKeys: [],
   connections: [],
   peers: [...node.tunnels].map(
     ([peer, publicKey]): PeerStatus => ({

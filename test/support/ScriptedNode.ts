@@ -45,6 +45,7 @@ export class ScriptedNode {
   readonly listeners = new Map<number, Queue.Queue<Connection, Cause.Done>>()
   readonly datagrams = new Set<Queue.Queue<DatagramReceived>>()
   readonly sent: Array<{ readonly to: string; readonly port: number; readonly payload: Uint8Array }> = []
+  readonly dropped: Array<Address.NodeId> = []
   readonly closedById: Array<number> = []
   readonly accepted: Array<{ readonly node: number; readonly name: string | undefined }> = []
   readonly approvals: Array<{ readonly node: number; readonly fingerprint: string | undefined }> = []
@@ -122,7 +123,7 @@ export class ScriptedNode {
         this.closedById.push(id)
         return this.streams.get(id)?.connection.close ?? Effect.void
       }),
-    dropPeer: () => Effect.void,
+    dropPeer: (peer) => Effect.sync(() => void this.dropped.push(peer)),
     setHostname: () => Effect.void,
     setPublic: () => Effect.void
   }
@@ -221,6 +222,7 @@ export class ScriptedNode {
       sentDatagrams: 0,
       receivedDatagrams: 0,
       boundPorts: [Address.Port(7), Address.Port(444)],
+      refusedKeys: [{ node: Address.NodeId(9), reason: "KeyChanged", count: 3 }],
       peers: Array.from({ length: this.peersCount }, (_, index) => ({
         node: Address.NodeId(2 + index),
         endpoint: { host: "127.0.0.1", port: 58726 },

@@ -42,6 +42,7 @@ export const info = (status: NodeStatus, surroundings: Surroundings): JsonObject
   features: FEATURES,
   handshake_pending_count: surroundings.pendingHandshakes,
   relay_peer_count: relayed(status),
+  refused_keys: status.refusedKeys.map(({ count, node, reason }) => ({ node_id: node, reason, count })),
   peer_list: status.peers.map((peer) => peerRow(peer, surroundings)),
   conn_list: status.connections.map(connectionRow)
 })

@@ -6,6 +6,7 @@ import { type Cause, Context, type Effect, type Queue, type Scope } from "effect
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { RefusedKey } from "./KeyRefusals.ts"
 import type { ConnectionReset, DialError, PingTimeout, PortInUse } from "./StreamErrors.ts"
 
 export { ConnectionReset, DialError, PingTimeout, PortInUse, type ResetCause, resetCauses } from "./StreamErrors.ts"
@@ -89,6 +90,8 @@ export interface NodeStatus {
   readonly sentDatagrams: number
   readonly receivedDatagrams: number
   readonly boundPorts: ReadonlyArray<Port>
+  /** Key exchanges that were not believed, since the start; the most recent last. */
+  readonly refusedKeys: ReadonlyArray<RefusedKey>
   readonly peers: ReadonlyArray<PeerStatus>
   readonly connections: ReadonlyArray<ConnectionStatus>
 }

@@ -17,6 +17,7 @@ import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import * as KeyDirectory from "./KeyDirectory.ts"
+import { KeyRefusals } from "./KeyRefusals.ts"
 import { Listeners } from "./Listeners.ts"
 import { Mapping } from "./Mapping.ts"
 import type { DatagramReceived, NodeStatus } from "./Node.ts"
@@ -101,6 +102,7 @@ export class NodeCore {
   readonly peers: Peers
   readonly router: SocketRouter
   readonly listeners: Listeners
+  readonly #refusals = new KeyRefusals()
   readonly #subscribers = new Set<Queue.Queue<DatagramReceived>>()
   readonly #startedAtMs: number
   #connectionId = 0
@@ -184,7 +186,10 @@ export class NodeCore {
       datagramReceived: (datagram) => {
         for (const queue of this.#subscribers) Queue.offerUnsafe(queue, datagram)
       },
-      report: options.report
+      report: (event) => {
+        if (event._tag === "KeyRefused") this.#refusals.note(event.peer, event.reason)
+        options.report(event)
+      }
     }
   }
 
@@ -208,6 +213,7 @@ export class NodeCore {
       sentDatagrams: counters.sentDatagrams,
       receivedDatagrams: counters.receivedDatagrams,
       boundPorts: options.ports.bound,
+      refusedKeys: this.#refusals.rows,
       peers: remote.filter((peer) => peer.hasOpened()).map((peer) => peer.status()),
       connections: peers.all().flatMap((peer) => peer.connections())
     }

@@ -435,6 +435,7 @@ describe("IpcServerActor our own operations", () => {
       const shown = Json.string((yield* ask("peer", { target: "bravo" })).value, "fingerprint")
       const right = yield* ask("pin.accept", { name: "bravo", fingerprint: shown.toLowerCase() })
       assert.deepStrictEqual(right.node.accepted, [{ node: 2, name: "bravo" }])
+      assert.deepStrictEqual([wrong.node.dropped, right.node.dropped], [[], [2]], "its tunnel was the old key's")
     })
   )
 

@@ -216,6 +216,11 @@ describe("rule 5: nothing unauthenticated changes a session", () => {
         }
 
         assert.deepInclude(b.events, { _tag: "KeyRefused", peer: a.address.node, reason: "RegistryMismatch" })
+        assert.deepInclude((yield* b.node.status).refusedKeys, {
+          node: a.address.node,
+          reason: "RegistryMismatch",
+          count: 1
+        })
         const [row] = (yield* b.node.status).peers
         assert.deepStrictEqual(row?.publicKey, a.identity.publicKey)
       }),
