@@ -18,7 +18,6 @@
  * Standing checkers run all the time: see `StreamLedger`, `ClearText`, and `close` below for what must be gone at the end.
  */
 import { Duration, Effect, Exit, Scope } from "effect"
-import type { NodeOptions } from "../api/Pilot.ts"
 import type { Endpoint } from "../core/data/Endpoint.ts"
 import { defaults as streamDefaults } from "../protocol/stream/StreamConfig.ts"
 import * as SimDisturbances from "./SimDisturbances.ts"
@@ -46,18 +45,17 @@ export interface Options {
 }
 
 /** Where a node is and what it is told. */
-export interface Placement {
-  /** Nothing for a public address; one translator of its own, a chain of them (its own first), or a shared one. */
+export interface Placement extends SimNode.Settings {
+  /**
+   * Nothing for a public address; one translator of its own, a chain of them (its own first), or a shared one. They
+   * translate IPv4; every host has a public address of IPv6 besides.
+   */
   readonly nat?: SimNat.Location
   readonly link?: SimLink.SimLink
   /** How far its time of day is off. */
   readonly skew?: Duration.Input
   /** By how many parts per million its clock runs fast, or slow. */
   readonly drift?: number
-  /** As `Pilot.layer` takes them. */
-  readonly config?: NodeOptions
-  /** A program that each start of the node starts. */
-  readonly main?: Effect.Effect<unknown, unknown, SimNode.Services>
   /** What commands the machine has, for MCP servers that the node exposes. */
   readonly programs?: Readonly<Record<string, Program>>
 }
@@ -134,7 +132,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const host = SimWorld.makeMachine(world, name, segment, SimLink.access({ ...link, ...placement.link }))
     host.clock.skewMs = Duration.toMillis(placement.skew ?? 0)
     host.clock.drift(placement.drift ?? 0, world.time.nowMs)
-    const { node, start } = SimNode.make(host, rendezvous, placement.config ?? {}, placement.main)
+    const { node, start } = SimNode.make(host, rendezvous, placement)
     const keeper = SimKeeper.make(node, placement.programs ?? {})
     const made = { node, keeper, start: Effect.andThen(start, inWorld(keeper.boot)) }
     nodes.set(name, made)

@@ -46,13 +46,19 @@ export interface Parts {
   readonly start: Effect.Effect<void, StartError>
 }
 
-/** A node that is off. `main` runs at each start, in the background. */
-export const make = (
-  machine: SimWorld.Machine,
-  rendezvous: SimRendezvous,
-  options: NodeOptions,
-  main: Effect.Effect<unknown, unknown, Services> | undefined
-): Parts => {
+/** What a node is told. */
+export interface Settings {
+  /** As `Pilot.layer` takes them. */
+  readonly config?: NodeOptions
+  /** A program that each start of the node starts, in the background. */
+  readonly main?: Effect.Effect<unknown, unknown, Services>
+  /** Its socket is one of IPv6, and it reaches the rendezvous over IPv6; a node has one socket, of one family. */
+  readonly isV6?: boolean
+}
+
+/** A node that is off. */
+export const make = (machine: SimWorld.Machine, rendezvous: SimRendezvous, settings: Settings): Parts => {
+  const { main } = settings
   const { world } = machine
   /** Those of one life; while the next one starts there are none. */
   let booted: { readonly life: SimWorld.Life; readonly services: Context.Context<Services> } | undefined
@@ -70,7 +76,7 @@ export const make = (
   })
   const start = SimWorld.start(machine, (life) =>
     Effect.gen(function* () {
-      const config = yield* Effect.fromResult(configuration(machine.name, rendezvous, options))
+      const config = yield* Effect.fromResult(configuration(machine.name, rendezvous, settings))
       const services = yield* boot(machine, life, config)
       booted = { life, services }
       if (main !== undefined) yield* Effect.forkIn(Effect.provideContext(main, services), life.scope)
@@ -132,15 +138,15 @@ export const overLimit = (
 /** Simulated hosts are known by their addresses. */
 const resolverLayer = AddressResolver.layer().pipe(Layer.provide(Dns.layerStatic({})))
 
-const configuration = (name: string, rendezvous: SimRendezvous, options: NodeOptions) => {
+const configuration = (name: string, rendezvous: SimRendezvous, { config, isV6 = false }: Settings) => {
   const values = Object.fromEntries(
     Object.entries({
       hostname: name,
-      registry: rendezvous.registry,
+      registry: rendezvous.registry(isV6),
       registryFingerprint: rendezvous.fingerprint,
-      beacon: rendezvous.beacon,
-      listen: LISTEN,
-      ...options
+      beacon: rendezvous.beacon(isV6),
+      listen: isV6 ? LISTEN_V6 : LISTEN,
+      ...config
     }).map(([key, value]) => [Schema.is(Key)(key) ? NodeConfig.flagOf(key) : key, value])
   )
   return NodeConfig.resolve([{ name: "options", values }], { home: HOME, socket: `${HOME}/pilot.sock` })
@@ -151,3 +157,4 @@ const Key = Schema.Literals(Object.keys(NodeConfig.NodeConfig.fields) as Readonl
 /** The state directory of every simulated node. */
 export const HOME = "/var/lib/pilot"
 const LISTEN = ":4000"
+const LISTEN_V6 = "[::]:4000"

@@ -5,6 +5,7 @@ import * as RegistryServerActor from "../actors/registry/RegistryServerActor.ts"
 import type { RegistryStore } from "../actors/registry/RegistryStore.ts"
 import * as SqlRegistryStore from "../actors/registry/SqlRegistryStore.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
+import { format } from "../core/data/Endpoint.ts"
 import { TlsSniffServer } from "../core/net/TlsSniffServer.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
 import * as SqliteClient from "../core/storage/SqliteClient.ts"
@@ -18,9 +19,9 @@ import * as VirtualUdp from "./VirtualUdp.ts"
 /** A rendezvous in its place. */
 export interface SimRendezvous {
   readonly machine: SimWorld.Machine
-  /** `host:port`, for configurations. */
-  readonly registry: string
-  readonly beacon: string
+  /** `host:port` in either family, for configurations. */
+  readonly registry: (isV6: boolean) => string
+  readonly beacon: (isV6: boolean) => string
   readonly fingerprint: string
   readonly start: Effect.Effect<void>
 }
@@ -31,13 +32,14 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SimRendezvous, never, Scope.Scope> {
   const { host, world } = machine
   const store = yield* Effect.orDie(Layer.build(storeLayer))
+  const at = (port: number) => (isV6: boolean) => format({ host: isV6 ? host.address6 : host.address, port })
   const start = SimWorld.start(machine, (life) =>
-    serve(host.address).pipe(Effect.provide(surroundings(machine, life)), Effect.provide(store))
+    serve.pipe(Effect.provide(surroundings(machine, life)), Effect.provide(store))
   )
   return {
     machine,
-    registry: `${host.address}:${REGISTRY_PORT}`,
-    beacon: `${host.address}:${BEACON_PORT}`,
+    registry: at(REGISTRY_PORT),
+    beacon: at(BEACON_PORT),
     fingerprint: world.tcp.fingerprint(CERTIFICATE.certificatePem),
     start: Effect.orDie(start)
   }
@@ -57,16 +59,16 @@ const surroundings = (machine: SimWorld.Machine, life: SimWorld.Life) => {
   )
 }
 
-const serve = Effect.fnUntraced(function* (host: string) {
+const serve = Effect.gen(function* () {
   const registry = yield* RegistryServerActor.spawn({
-    host,
+    host: undefined,
     port: REGISTRY_PORT,
     tls: CERTIFICATE,
     policy: RegistryPolicy.defaults,
     limits: RegistryServerActor.defaultLimits
   })
   yield* BeaconServerActor.spawn({
-    host,
+    host: undefined,
     port: BEACON_PORT,
     registration: registry.registration,
     config: BeaconDirectory.defaults

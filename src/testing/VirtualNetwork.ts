@@ -10,6 +10,7 @@ import * as Link from "./Link.ts"
 import * as NatBox from "./NatBox.ts"
 import type * as SeededRandom from "./SeededRandom.ts"
 import type { Trace } from "./Trace.ts"
+import * as VirtualAddress from "./VirtualAddress.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
 /** Both directions of a host's access to the network. */
@@ -57,19 +58,21 @@ export interface BoundSocket {
   pending: Array<Datagram>
 }
 
-/** One machine. */
+/** One machine. It has both families; its segment is that of IPv4, since IPv6 has no translators. */
 export interface Host {
   readonly _tag: "Host"
   readonly name: string
   segment: Segment
   address: string
+  address6: string
   access: Access
   /** Changes when the address does, or the machine stops: what was open before is gone. */
   epoch: number
   isCut: boolean
   isOff: boolean
   readonly queues: { readonly up: Link.LinkState; readonly down: Link.LinkState }
-  readonly sockets: Map<number, BoundSocket>
+  /** By `socketKey`: the families have ports of their own. */
+  readonly sockets: Map<string, BoundSocket>
 }
 
 /** Mutable; one for each simulated world. */
@@ -78,6 +81,8 @@ export class VirtualNetwork {
   readonly random: SeededRandom.SeededRandom
   readonly trace: Trace
   readonly public: Segment = { prefix: "198.18", members: new Map(), gateway: undefined, next: 1 }
+  /** All hosts are on it, those behind translators of IPv4 too. */
+  readonly public6: Segment = { prefix: "2001:db8:", members: new Map(), gateway: undefined, next: 1 }
   /** Datagrams lost so far, by reason. */
   readonly losses = new Map<Loss, number>()
   readonly #taps: Array<(passage: Passage) => void> = []
@@ -107,10 +112,11 @@ export class VirtualNetwork {
   /** A host on a segment. */
   addHost(name: string, segment: Segment, access: Access): Host {
     const queues = { up: Link.idle(), down: Link.idle() }
-    const state = { address: "", epoch: 0, isCut: false, isOff: false }
+    const state = { address: "", address6: "", epoch: 0, isCut: false, isOff: false }
     const host: Host = { _tag: "Host", name, segment, access, ...state, queues, sockets: new Map() }
     this.#hosts.push(host)
     this.#join(host, segment)
+    this.#join6(host)
     return host
   }
 
@@ -127,9 +133,11 @@ export class VirtualNetwork {
   /** Gives a host a new address, on another segment or its own. */
   move(host: Host, segment: Segment): void {
     host.segment.members.delete(host.address)
+    this.public6.members.delete(host.address6)
     host.epoch++
     host.segment = segment
     this.#join(host, segment)
+    this.#join6(host)
   }
 
   /** Gives a translator a new outside address and forgets its mappings. */
@@ -175,9 +183,10 @@ export class VirtualNetwork {
 
   /** Which host a connection to an address reaches, and as whom the host sees the caller; none behind a translator. */
   reach(from: Host, address: string): { readonly host: Host; readonly as: string } | undefined {
-    if (isLoopback(address)) return { host: from, as: address }
-    let { segment } = from
-    let as = from.address
+    if (VirtualAddress.isLoopback(address)) return { host: from, as: address }
+    let { address: as, segment } = VirtualAddress.isV6(address)
+      ? { address: from.address6, segment: this.public6 }
+      : from
     while (true) {
       const member = segment.members.get(address)
       if (member !== undefined) return member._tag === "Host" ? { host: member, as } : undefined
@@ -191,12 +200,15 @@ export class VirtualNetwork {
   send(host: Host, port: number, to: Endpoint, bytes: Uint8Array): void {
     for (const observe of this.#taps) observe({ sender: host, port, to, bytes })
     this.trace.record(`${host.name}:${port} > ${EndpointText.format(to)} ${bytes.length}`, bytes)
-    if (isLoopback(to.host) || to.host === host.address) {
+    if (VirtualAddress.isLoopback(to.host) || to.host === host.address || to.host === host.address6) {
       const from = { host: to.host, port }
       this.time.defer(() => this.#deliver(host, host.epoch, to, { bytes, from }))
       return
     }
-    const packet: Packet = { sender: host, segment: host.segment, from: { host: host.address, port }, to, bytes }
+    const [segment, address] = VirtualAddress.isV6(to.host)
+      ? [this.public6, host.address6]
+      : [host.segment, host.address]
+    const packet: Packet = { sender: host, segment, from: { host: address, port }, to, bytes }
     if (host.isCut) return this.#lose(packet, "Cut")
     this.#through(host.access.up, host.queues.up, packet, () => this.#route(packet))
   }
@@ -205,11 +217,18 @@ export class VirtualNetwork {
   inject(from: Endpoint, to: Endpoint, bytes: Uint8Array): void {
     this.#attacker ??= this.addHost("attacker", this.public, { up: Link.PERFECT, down: Link.PERFECT })
     this.trace.record(`forged ${EndpointText.format(from)} > ${EndpointText.format(to)} ${bytes.length}`, bytes)
-    this.#route({ sender: this.#attacker, segment: this.public, from, to, bytes })
+    const segment = VirtualAddress.isV6(to.host) ? this.public6 : this.public
+    this.#route({ sender: this.#attacker, segment, from, to, bytes })
   }
 
   #through(link: Link.Link, queue: Link.LinkState, packet: Packet, arrive: () => void): void {
-    const fate = Link.transmit(link, queue, packet.bytes.length, this.time.nowMs, this.random)
+    const fate = Link.transmit(
+      link,
+      queue,
+      packet.bytes.length + VirtualAddress.extraBytes(packet.to.host),
+      this.time.nowMs,
+      this.random
+    )
     if (fate._tag === "Lost") return this.#lose(packet, fate.reason)
     for (const delayMs of fate.delaysMs) {
       if (this.#flights >= FLIGHTS_MAX) return this.#lose(packet, "QueueFull")
@@ -262,7 +281,7 @@ export class VirtualNetwork {
 
   /** What arrives in one turn reaches the socket as one batch. */
   #deliver(host: Host, epoch: number, to: Endpoint, datagram: Datagram): void {
-    const socket = host.sockets.get(to.port)
+    const socket = host.sockets.get(VirtualAddress.socketKey(to.host, to.port))
     if (host.epoch !== epoch || socket === undefined || !accepts(socket, to.host)) {
       return this.#count("NoSocket", host.name)
     }
@@ -272,7 +291,7 @@ export class VirtualNetwork {
     this.time.defer(() => {
       const batch = socket.pending
       socket.pending = []
-      if (host.sockets.get(socket.port) === socket) socket.receive(batch)
+      if (host.sockets.get(VirtualAddress.socketKey(socket.address, socket.port)) === socket) socket.receive(batch)
     })
   }
 
@@ -283,6 +302,11 @@ export class VirtualNetwork {
   #count(reason: Loss, what: string): void {
     this.losses.set(reason, (this.losses.get(reason) ?? 0) + 1)
     this.trace.record(`${what} lost: ${reason}`)
+  }
+
+  #join6(host: Host): void {
+    host.address6 = `${this.public6.prefix}:${(this.public6.next++).toString(16)}`
+    this.public6.members.set(host.address6, host)
   }
 
   #join(member: Host | Gateway, segment: Segment): void {
@@ -301,15 +325,11 @@ interface Packet {
   readonly bytes: Uint8Array
 }
 
-/** A loopback address reaches the own host only. */
-export const isLoopback = (host: string): boolean => host === "::1" || host.startsWith("127.")
-
 /** A socket bound to one address hears what came for it; one bound to all hears everything. */
 const accepts = (socket: BoundSocket, host: string): boolean =>
-  isWildcard(socket.address) || socket.address === host || (isLoopback(socket.address) && isLoopback(host))
-
-/** Every address of the host. */
-export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+  VirtualAddress.isWildcard(socket.address) ||
+  socket.address === host ||
+  (VirtualAddress.isLoopback(socket.address) && VirtualAddress.isLoopback(host))
 
 const pair = (a: Host, b: Host): string => `${a.name} ${b.name}`
 

@@ -1,7 +1,8 @@
 /** `UdpEndpoint` of one host of a `VirtualNetwork`. */
 import { Effect, type Scope } from "effect"
 import { BindError, type UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
-import * as VirtualNetwork from "./VirtualNetwork.ts"
+import * as VirtualAddress from "./VirtualAddress.ts"
+import type * as VirtualNetwork from "./VirtualNetwork.ts"
 
 /** UDP of a machine from its start to its stop; afterwards nothing can be bound or sent. */
 export const make = (
@@ -13,14 +14,16 @@ export const make = (
     const refuse = (reason: BindError["reason"]) =>
       new BindError({ ...where, reason, detail: `simulated host ${host.name}` })
     if (!isRunning() || !isOwn(host, where.host)) return yield* refuse("AddressNotAvailable")
-    const port = where.port === 0 ? freePort(host) : where.port
-    if (port === undefined || host.sockets.has(port)) return yield* refuse("PortInUse")
+    const port = where.port === 0 ? freePort(host, where.host) : where.port
+    if (port === undefined) return yield* refuse("PortInUse")
+    const key = VirtualAddress.socketKey(where.host, port)
+    if (host.sockets.has(key)) return yield* refuse("PortInUse")
     const socket = makeSocket(where.host, port)
     yield* Effect.acquireRelease(
-      Effect.sync(() => host.sockets.set(port, socket)),
+      Effect.sync(() => host.sockets.set(key, socket)),
       () =>
         Effect.sync(() => {
-          if (host.sockets.get(port) === socket) host.sockets.delete(port)
+          if (host.sockets.get(key) === socket) host.sockets.delete(key)
         })
     )
     return {
@@ -31,8 +34,8 @@ export const make = (
       },
       send: (bytes, to) => {
         const { counters } = socket
-        const isOpen = host.sockets.get(port) === socket
-        if (!isOpen || bytes.length > PAYLOAD_BYTES_MAX || !canReach(where.host, to.host)) {
+        const isOpen = host.sockets.get(key) === socket
+        if (!isOpen || bytes.length > payloadBytesMax(where.host) || !canReach(where.host, to.host)) {
           counters.sendErrors++
           return
         }
@@ -55,26 +58,32 @@ const makeSocket = (address: string, port: number): VirtualNetwork.BoundSocket =
 })
 
 const isOwn = (host: VirtualNetwork.Host, address: string): boolean =>
-  address === host.address || VirtualNetwork.isWildcard(address) || VirtualNetwork.isLoopback(address)
+  address === host.address ||
+  address === host.address6 ||
+  VirtualAddress.isWildcard(address) ||
+  VirtualAddress.isLoopback(address)
 
-/** A socket bound to the loopback reaches only its own host there; another one the world, or both. */
+/** A socket reaches its own family only. Bound to the loopback it reaches only its own host; another one the world, or both. */
 const canReach = (bound: string, to: string): boolean =>
-  !to.includes(":") &&
-  (VirtualNetwork.isWildcard(bound) || VirtualNetwork.isLoopback(bound) === VirtualNetwork.isLoopback(to))
+  VirtualAddress.isV6(to) === VirtualAddress.isV6(bound) &&
+  (VirtualAddress.isWildcard(bound) || VirtualAddress.isLoopback(bound) === VirtualAddress.isLoopback(to))
 
 /** A host knows its own access, not what lies beyond. */
 const mtuBytes = (host: VirtualNetwork.Host, to: string): number => {
-  if (VirtualNetwork.isLoopback(to) || to === host.address) return LOOPBACK_MTU_BYTES
+  if (VirtualAddress.isLoopback(to) || to === host.address || to === host.address6) return LOOPBACK_MTU_BYTES
   return Math.min(host.access.up.mtuBytes, LOOPBACK_MTU_BYTES)
 }
 
-const freePort = (host: VirtualNetwork.Host): number | undefined => {
-  for (let port = EPHEMERAL_PORT_MIN; port <= PORT_MAX; port++) if (!host.sockets.has(port)) return port
+const freePort = (host: VirtualNetwork.Host, address: string): number | undefined => {
+  for (let port = EPHEMERAL_PORT_MIN; port <= PORT_MAX; port++) {
+    if (!host.sockets.has(VirtualAddress.socketKey(address, port))) return port
+  }
   return undefined
 }
 
-/** The largest UDP payload over IPv4. */
-const PAYLOAD_BYTES_MAX = 65_507
+/** The largest UDP payload: an IPv4 packet counts its own header, an IPv6 packet does not. */
+const payloadBytesMax = (address: string): number => (VirtualAddress.isV6(address) ? 65_527 : 65_507)
+
 /** Of Linux. */
 const LOOPBACK_MTU_BYTES = 65_536
 const EPHEMERAL_PORT_MIN = 49_152

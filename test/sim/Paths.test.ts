@@ -42,6 +42,27 @@ describe("paths, in the simulator", () => {
     )
   }
 
+  it.effect("nodes of one family find each other whatever translates the other; nodes of two meet at the relay", () =>
+    SimNet.run({ seed: 47 }, (net) =>
+      Effect.gen(function* () {
+        const six = yield* net.node("six", { isV6: true, nat: "symmetric", main })
+        const sixth = yield* net.node("sixth", { isV6: true, nat: "symmetric", link: { rttMs: 50, loss: 0.01 } })
+        const four = yield* net.node("four", { nat: "fullCone" })
+        const paths: Array<string> = []
+        for (const from of [sixth, four]) {
+          yield* net.trust(from, six)
+          for (let rounds = 0; rounds < 2; rounds++) {
+            assert.strictEqual(Buffer.compare(yield* from.run(echo("six", PORT, BYTES)), BYTES), 0)
+            yield* net.sleep("3 seconds")
+          }
+          paths.push((yield* from.run(Pilot.ping("six"))).path)
+        }
+
+        assert.deepStrictEqual(paths, ["direct", "relay"])
+      })
+    )
+  )
+
   it.effect("a mapping of half a minute is kept open while nothing is said", () =>
     SimNet.run({ seed: 46 }, (net) =>
       Effect.gen(function* () {
