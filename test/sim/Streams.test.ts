@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Ref, Stream } from "effect"
+import { type Duration, Effect, Fiber, Ref, Stream } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
+import type * as SimLink from "../../src/testing/SimLink.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import { echo, payload, push, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
 const SLOW = 4001
+const SINK = 4002
 const SMALL = payload(1000, 5)
 
 /** Reads one chunk, then sleeps, to the end; counts the bytes. */
@@ -21,7 +23,47 @@ const readSlowly = (bytes: Ref.Ref<number>) =>
     )
   )
 
+/** Paths of 30 ms, what happens to them while 5 MB are on the way, and how many virtual milliseconds that may take at most. */
+const TRANSFERS: ReadonlyArray<readonly [string, SimLink.SimLink, number, Duration.Input?]> = [
+  ["of random losses", { loss: 0.02 }, 800],
+  ["of losses in bursts", { bursts: { beginRate: 0.002, endRate: 0.2, lossRate: 0.8 } }, 900],
+  ["that reorders", { reordering: 0.05, jitterMs: 5 }, 1000],
+  ["of 20 Mbit/s with a short queue", { bitsPerSecond: 20_000_000, queueBytes: 64_000 }, 3000],
+  ["that is cut for three seconds", { bitsPerSecond: 20_000_000, queueBytes: 64_000 }, 7000, "3 seconds"]
+]
+
 describe("streams, in the simulator", () => {
+  for (const [index, [name, link, limitMs, outage]] of TRANSFERS.entries()) {
+    it.effect(`a transfer over a path ${name} takes at most ${limitMs} ms`, () =>
+      SimNet.run({ seed: 54 + index, link: { rttMs: 0 } }, (net) =>
+        Effect.gen(function* () {
+          const received = yield* Ref.make(0)
+          const bytes = payload(5_000_000, 6)
+          const read = Stream.runForEach(Pilot.listen(SINK), ({ readable }) =>
+            Effect.ignore(Stream.runForEach(readable, (chunk) => Ref.update(received, (count) => count + chunk.length)))
+          )
+          const a = yield* net.node("a")
+          const b = yield* net.node("b", { main: Effect.all([serveEcho(PORT), read], { concurrency: 2 }) })
+          yield* net.trust(a, b)
+          yield* a.run(echo("b", PORT, SMALL))
+          yield* net.sleep("2 seconds")
+          yield* net.setLink(b, { rttMs: 30, ...link })
+          const startedAtMs = net.nowMs()
+          yield* Effect.forkScoped(a.run(push("b", SINK, bytes)))
+          if (outage !== undefined) {
+            yield* net.sleep("500 millis")
+            yield* net.cut(b)
+            yield* net.sleep(outage)
+            yield* net.heal(b)
+          }
+          while ((yield* Ref.get(received)) < bytes.length) yield* net.sleep("5 millis")
+
+          assert.isAtMost(net.nowMs() - startedAtMs, limitMs)
+        })
+      )
+    )
+  }
+
   it.effect("a reader that sleeps stops its own stream for minutes, loses nothing of it, and stops no other", () =>
     SimNet.run({ seed: 51 }, (net) =>
       Effect.gen(function* () {
