@@ -23,7 +23,7 @@ import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
 import * as MemoryNetwork from "../../src/testing/MemoryNetwork.ts"
 
 /** What the registry knows of one node. */
-interface Record {
+export interface Record {
   readonly address: Address.Address
   readonly publicKey: Uint8Array
   endpoint: Endpoint
@@ -123,7 +123,12 @@ export const run = <A, E, R>(
     )
   )
 
-const registryOf = (records: Map<Address.NodeId, Record>, ip: string, key: SigningKey): RegistryClient["Service"] => {
+/** A registry that is a table of its own: knows whom the table names. */
+export const registryOf = (
+  records: Map<Address.NodeId, Record>,
+  ip: string,
+  key: SigningKey
+): RegistryClient["Service"] => {
   const find = (node: Address.NodeId): Effect.Effect<Record, RegistryError> => {
     const record = records.get(node)
     return record === undefined
