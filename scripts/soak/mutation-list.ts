@@ -50,10 +50,10 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "    this.#segments = Math.min(this.#segments, segments)\n"
   },
   {
-    name: "never-probe-a-closed-window",
-    file: "protocol/stream/FlowControl.ts",
-    from: "if (this.#probeAtMs === Number.POSITIVE_INFINITY) this.#probeAtMs = nowMs + this.#intervalMs()",
-    to: "if (this.#probeAtMs === 0) this.#probeAtMs = nowMs + this.#intervalMs()"
+    name: "never-repeat-a-fin",
+    file: "protocol/stream/FinExchange.ts",
+    from: '    this.#isFinDue = true\n    return "SendFin"',
+    to: '    return "SendFin"'
   },
   {
     name: "fin-does-not-wait-for-data",
@@ -75,9 +75,9 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "accept-replays",
-    file: "protocol/tunnel/Tunnel.ts",
-    from: "if (!keys.accept(scheme, prefix, counter)) return",
-    to: "if (!keys.accept(scheme, prefix, counter) && counter < 0) return"
+    file: "protocol/tunnel/ReplayWindow.ts",
+    from: "if ((this.#blocks[index]! & bit) !== 0) return false",
+    to: "if ((this.#blocks[index]! & bit) !== 0) return true"
   },
   {
     name: "seal-with-unproven-keys",

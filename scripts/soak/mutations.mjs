@@ -52,18 +52,20 @@ const isCaught = (directory, seeds, { file, from, name: mutation, to }) => {
   return reason !== undefined
 }
 
-/** Why the simulations fail, `undefined` if they pass. */
+/** Why the simulations fail, `undefined` if they pass. A run that could not even begin is neither. */
 const failure = (directory, seeds) => {
   const vitest = join(root, "node_modules", "vitest", "vitest.mjs")
-  const { status, stdout, stderr } = spawnSync(process.execPath, [vitest, "run", "--bail=1", "test/sim"], {
+  const { signal, status, stdout, stderr } = spawnSync(process.execPath, [vitest, "run", "--bail=1", "test/sim"], {
     cwd: directory,
     encoding: "utf8",
     timeout: TIMEOUT_MS,
     env: { ...process.env, NO_COLOR: "1", SIM_SEEDS: String(seeds) }
   })
   if (status === 0) return undefined
+  if (signal !== null) return "it does not end"
+  if (!/^ *Tests .*failed/m.test(stdout)) throw new Error(`the tests did not run:\n${stdout}${stderr}`)
   const seed = /simulation failed: (seed \d+)/.exec(stderr)?.[1] ?? "a seed"
-  const error = /ERROR \(#\d+\): (.*)/.exec(stdout)?.[1] ?? /^ *(\w*Error: .*)$/m.exec(stdout)?.[1] ?? "it does not end"
+  const error = /ERROR \(#\d+\): (.*)/.exec(stdout)?.[1] ?? /^ *(\w*Error: .*)$/m.exec(stdout)?.[1] ?? "a test"
   return `${seed}, ${error.slice(0, LINE_MAX)}`
 }
 
