@@ -10,6 +10,7 @@ import { parseArgs } from "node:util"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, References } from "effect"
 import * as Figure from "./Figure.ts"
+import * as Cpu from "./groups/Cpu.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
@@ -18,7 +19,14 @@ import * as Requests from "./groups/Requests.ts"
 import * as Streams from "./groups/Streams.ts"
 import * as Report from "./Report.ts"
 
-const GROUPS: ReadonlyArray<Group> = [Streams.group, Programs.group, Loss.group, Requests.group, Fairness.group]
+const GROUPS: ReadonlyArray<Group> = [
+  Streams.group,
+  Programs.group,
+  Loss.group,
+  Requests.group,
+  Fairness.group,
+  Cpu.group
+]
 
 const bench = Effect.gen(function* () {
   const { positionals, values } = parseArgs({

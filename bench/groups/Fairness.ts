@@ -6,15 +6,14 @@ import * as Stations from "../path/Stations.ts"
 import type { Group } from "./Group.ts"
 
 const measure = Effect.gen(function* () {
-  const stations = yield* Stations.make
-  yield* stations.tcpCongestionControl("cubic")
+  const path = yield* Path.make
+  const stations = yield* Stations.make(path)
+  yield* path.tcpCongestionControl("cubic")
   const figures: Array<Figure> = []
   for (const mbitPerSecond of [20, 100]) {
     for (const queueProducts of [0.5, 1, 4]) {
       yield* Console.log(`${mbitPerSecond} Mbit/s, ${queueProducts} BDP …`)
-      yield* stations.shape(
-        Path.shapeOf({ rttMs: RTT_MS, lossRate: 0, bitsPerSecond: mbitPerSecond * 1e6, queueProducts })
-      )
+      yield* path.shape(Path.shapeOf({ rttMs: RTT_MS, lossRate: 0, bitsPerSecond: mbitPerSecond * 1e6, queueProducts }))
       const rates = Effect.fnUntraced(function* (senders: ReadonlyArray<Stations.Sender>) {
         const flow = { kind: "flow", skipMs: SKIP_MS, forMs: FOR_MS } as const
         const results = yield* Effect.forEach(senders, (sender) => stations.measure(sender, flow), {
@@ -22,10 +21,10 @@ const measure = Effect.gen(function* () {
         })
         return results.map(([bytesPerSecond = Number.NaN]) => (bytesPerSecond * 8) / 1e6)
       })
-      const path = `${mbitPerSecond} Mbit/s, ${queueProducts} BDP`
+      const where = `${mbitPerSecond} Mbit/s, ${queueProducts} BDP`
       const [ours, tcp] = [yield* rates(["ours", "rival"]), yield* rates(["ours", "tcp"])]
-      figures.push(...rows(`two of ours, ${path}`, ours, mbitPerSecond))
-      figures.push(...rows(`ours and TCP CUBIC, ${path}`, tcp, mbitPerSecond))
+      figures.push(...rows(`two of ours, ${where}`, ours, mbitPerSecond))
+      figures.push(...rows(`ours and TCP CUBIC, ${where}`, tcp, mbitPerSecond))
     }
   }
   return figures

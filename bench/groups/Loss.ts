@@ -7,10 +7,11 @@ import * as Statistics from "../Statistics.ts"
 import type { Group } from "./Group.ts"
 
 const measure = Effect.gen(function* () {
-  const stations = yield* Stations.make
+  const path = yield* Path.make
+  const stations = yield* Stations.make(path)
   const figures: Array<Figure> = []
   for (const { barS, lossRate, rttMs } of CASES) {
-    yield* stations.shape(Path.shapeOf({ rttMs, lossRate }))
+    yield* path.shape(Path.shapeOf({ rttMs, lossRate }))
     yield* Console.log(`${rttMs} ms, ${lossRate * 100} % …`)
     const seconds = Effect.fnUntraced(function* (sender: Stations.Sender, times: number, isCold: boolean) {
       const upload = { kind: "upload", bytes: BYTES, times, isCold } as const
@@ -21,9 +22,9 @@ const measure = Effect.gen(function* () {
     const up = yield* seconds("ours", TIMES, false)
     const down = yield* seconds("ours", TIMES, true)
     const hyperdht = yield* seconds("hyperdht", TIMES, true)
-    yield* stations.tcpCongestionControl("bbr")
+    yield* path.tcpCongestionControl("bbr")
     const bbr = yield* seconds("tcp", TIMES, true)
-    yield* stations.tcpCongestionControl("cubic")
+    yield* path.tcpCongestionControl("cubic")
     // Minutes each where it loses.
     const cubic = yield* seconds("tcp", lossRate === 0 ? TIMES : 1, true)
     const peers = { hyperdht, "TCP BBR": bbr, "TCP CUBIC": cubic }

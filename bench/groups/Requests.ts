@@ -7,9 +7,10 @@ import * as Statistics from "../Statistics.ts"
 import type { Group } from "./Group.ts"
 
 const measure = Effect.gen(function* () {
-  const stations = yield* Stations.make
-  yield* stations.shape(Path.shapeOf({ rttMs: RTT_MS, lossRate: LOSS_RATE }))
-  yield* stations.tcpCongestionControl("cubic")
+  const path = yield* Path.make
+  const stations = yield* Stations.make(path)
+  yield* path.shape(Path.shapeOf({ rttMs: RTT_MS, lossRate: LOSS_RATE }))
+  yield* path.tcpCongestionControl("cubic")
   const times = Effect.fnUntraced(function* (sender: Stations.Sender) {
     const workload = { kind: "requests", parallel: PARALLEL, rounds: ROUNDS, bytes: BYTES } as const
     return Statistics.latency(yield* stations.measure(sender, workload))

@@ -16,10 +16,14 @@ export interface Host {
   readonly route: string
 }
 
-/** Both hosts. */
-export interface Path {
+/** Who dials, and who is dialled. */
+export interface Hosts {
   readonly client: Host
   readonly server: Host
+}
+
+/** Both hosts, and what is between them. */
+export interface Path extends Hosts {
   /** Changes the path for all packets from now on; gives the counts (to the server, to the client) since the last change. */
   readonly shape: (shape: Shape, seed?: number) => Effect.Effect<ReadonlyArray<Counts>, ChildFailed>
   /** What TCP connections that begin from now on do about congestion. */
@@ -64,6 +68,16 @@ export const make: Effect.Effect<Path, ChildFailed, Scope.Scope> = Effect.gen(fu
   }
 })
 
+/** One host that is both, whose loopback carries IP packets up to this size. */
+export const loopback = Effect.fnUntraced(function* (mtuBytes: number) {
+  const holder = yield* start(["unshare", "--user", "--map-root-user", "--net", "--", process.execPath, "-e", HOLD])
+  yield* message(holder)
+  const inside = enter(holder)
+  yield* run([...inside, "ip", "link", "set", "lo", "mtu", String(mtuBytes), "up"])
+  const host = { address: "127.0.0.1", enter: inside, route: "local 127.0.0.0/8 dev lo" }
+  return { client: host, server: host } satisfies Hosts
+})
+
 /** Starts a Node program on a host, with a channel to it, until the scope ends. */
 export const fork = (host: Host, program: string, args: ReadonlyArray<string>) =>
   start([...host.enter, process.execPath, program, ...args])
@@ -104,6 +118,8 @@ const SHAPER = fileURLToPath(new URL("Shaper.ts", import.meta.url))
 const HOLD = "process.on('disconnect', () => process.exit()); process.send('ready')"
 const NETWORK = "10.99.0.0/24"
 const ADDRESSES = { client: "10.99.0.1", server: "10.99.0.2" }
+/** IPv4 and UDP headers. */
+export const HEADER_BYTES = 28
 const MTU_BYTES = 1500
 const DEVICE_QUEUE_PACKETS = 20_000
 /** Segments that TCP sends at first, as the bars of the architecture page have it; ours and hyperdht have their own. */

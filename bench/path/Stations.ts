@@ -1,5 +1,5 @@
-/** Everything that is measured over one `Path`: our nodes, hyperdht and TCP, their servers running all the time. */
-import { Effect, type FileSystem, Schema, type Scope } from "effect"
+/** Everything that is measured between two hosts: our nodes, hyperdht and TCP, their servers running all the time. */
+import { Effect, Schema } from "effect"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as Children from "../Children.ts"
 import * as Network from "../Network.ts"
@@ -10,8 +10,8 @@ import * as Path from "./Path.ts"
 /** Who sends. `rival` is another node of ours. */
 export type Sender = "ours" | "rival" | "tcp" | "hyperdht"
 
-/** The path and a way to measure over it. */
-export interface Stations extends Pick<Path.Path, "shape" | "tcpCongestionControl"> {
+/** Ways to measure. */
+export interface Stations {
   /** A client process of its own; gives its single results. */
   readonly measure: (
     sender: Sender,
@@ -20,49 +20,46 @@ export interface Stations extends Pick<Path.Path, "shape" | "tcpCongestionContro
 }
 
 /** The rendezvous and hyperdht's table are on the client's side, as if they were in its city. */
-export const make: Effect.Effect<
-  Stations,
-  Children.ChildFailed | Pilotctl.CommandFailed | Schema.SchemaError | Effect.Error<ReturnType<typeof Network.make>>,
-  Scope.Scope | FileSystem.FileSystem
-> = Effect.gen(function* () {
+export const make = Effect.fnUntraced(function* ({ client, server }: Path.Hosts, profiles?: Profiles) {
   const network = yield* Network.make(SERVER)
-  const path = yield* Path.make
-  yield* rendezvous(path.client, network.rendezvous)
-
+  const { beacon, registry } = yield* rendezvous(client, network.rendezvous)
   const node = ({ options }: Network.Home, { address }: Path.Host): Peer.Speaker => ({
     kind: "ours",
-    node: { ...options, registry: REGISTRY, beacon: BEACON, listen: `${address}:0` }
+    node: { ...options, registry, beacon, listen: `${address}:0` }
   })
-  const bootstrap = yield* serve(path.client, { kind: "bootstrap", address: path.client.address })
-  const speakers = (host: Path.Host) => ({
-    tcp: { kind: "tcp", address: host.address } as const,
-    hyperdht: { kind: "hyperdht", address: host.address, bootstrap } as const
+  const bootstrap = yield* serve(client, { speaker: { kind: "bootstrap", address: client.address } })
+  const others = ({ address }: Path.Host) => ({
+    tcp: { kind: "tcp", address } as const,
+    hyperdht: { kind: "hyperdht", address, bootstrap } as const
   })
-  const servers = { ours: node(network.server, path.server), ...speakers(path.server) }
+  const servers = { ours: node(network.server, server), ...others(server) }
   const contacts = yield* Effect.all({
-    ours: serve(path.server, servers.ours),
-    tcp: serve(path.server, servers.tcp),
-    hyperdht: serve(path.server, servers.hyperdht)
+    ours: serve(server, { speaker: servers.ours, ...profile(profiles?.server) }),
+    tcp: serve(server, { speaker: servers.tcp }),
+    hyperdht: serve(server, { speaker: servers.hyperdht })
   })
-  const clients = {
-    ours: node(network.client, path.client),
-    rival: node(network.rival, path.client),
-    ...speakers(path.client)
-  }
+  const clients = { ours: node(network.client, client), rival: node(network.rival, client), ...others(client) }
   return {
-    shape: path.shape,
-    tcpCongestionControl: path.tcpCongestionControl,
     measure: (sender, workload) =>
-      measured(path.client, {
+      measured(client, {
         speaker: clients[sender],
         contact: contacts[sender === "rival" ? "ours" : sender],
-        workload
+        workload,
+        ...profile(profiles?.client)
       })
-  }
+  } satisfies Stations
 })
 
-const serve = (host: Path.Host, speaker: Peer.Speaker) =>
-  Path.fork(host, Peer.PROGRAM, ["serve", JSON.stringify({ speaker } satisfies Peer.Options)]).pipe(
+/** Files to which our two ends write where their processors' time went. */
+export interface Profiles {
+  readonly client: string
+  readonly server: string
+}
+
+const profile = (path: string | undefined) => (path === undefined ? {} : { profile: path })
+
+const serve = (host: Path.Host, options: Peer.Options) =>
+  Path.fork(host, Peer.PROGRAM, ["serve", JSON.stringify(options)]).pipe(
     Effect.flatMap(Children.message),
     Effect.flatMap(Schema.decodeUnknownEffect(Schema.String))
   )
@@ -75,19 +72,20 @@ const measured = (host: Path.Host, options: Peer.Options) =>
   )
 
 /** The one that knows the nodes already, moved to a host of the path. */
-const rendezvous = (host: Path.Host, home: string) =>
-  Effect.acquireRelease(
-    Effect.suspend(() => {
-      Pilotctl.runSync(home, "rendezvous", "stop")
-      const flags = ["--registry-addr", REGISTRY, "--beacon-addr", BEACON]
-      return Children.run(
-        [...host.enter, process.execPath, Pilotctl.PROGRAM, "rendezvous", "start", ...flags],
-        Pilotctl.environment(home)
-      )
-    }),
-    () => Effect.sync(() => Pilotctl.runSync(home, "rendezvous", "stop"))
+const rendezvous = (host: Path.Host, home: string) => {
+  const [registry, beacon] = [`${host.address}:9000`, `${host.address}:9001`]
+  const start = Effect.suspend(() => {
+    Pilotctl.runSync(home, "rendezvous", "stop")
+    const flags = ["--registry-addr", registry, "--beacon-addr", beacon]
+    return Children.run(
+      [...host.enter, process.execPath, Pilotctl.PROGRAM, "rendezvous", "start", ...flags],
+      Pilotctl.environment(home)
+    )
+  })
+  return Effect.as(
+    Effect.acquireRelease(start, () => Effect.sync(() => Pilotctl.runSync(home, "rendezvous", "stop"))),
+    { registry, beacon }
   )
+}
 
 const SERVER = "bench-server"
-const REGISTRY = "10.99.0.1:9000"
-const BEACON = "10.99.0.1:9001"

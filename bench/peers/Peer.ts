@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from "node:url"
 import type { Pilot } from "effect-pilot"
+import * as Profile from "./Profile.ts"
 import type { Transport } from "./Wire.ts"
 import * as Workload from "./Workload.ts"
 
@@ -25,6 +26,8 @@ export interface Options {
   /** For `measure`. */
   readonly contact?: string
   readonly workload?: Workload.Workload
+  /** Where to write what the processor did: of the last connection served, or of the whole measurement. */
+  readonly profile?: string
 }
 
 const connect = async (speaker: Speaker): Promise<Transport> => {
@@ -42,13 +45,13 @@ const connect = async (speaker: Speaker): Promise<Transport> => {
 }
 
 const main = async () => {
-  const { contact = "", speaker, workload }: Options = JSON.parse(process.argv[3] ?? "{}")
+  const { contact = "", profile, speaker, workload }: Options = JSON.parse(process.argv[3] ?? "{}")
   process.on("disconnect", () => process.exit())
   if (process.argv[2] === "serve") {
     const transport = await connect(speaker)
-    process.send?.(await transport.serve((wire) => void Workload.serve(wire)))
+    process.send?.(await transport.serve((wire) => void Profile.during(profile, () => Workload.serve(wire))))
   } else if (workload !== undefined) {
-    const results = await Workload.measure(() => connect(speaker), contact, workload)
+    const results = await Profile.during(profile, () => Workload.measure(() => connect(speaker), contact, workload))
     process.send?.(results, undefined, undefined, () => process.exit())
   }
 }

@@ -39,16 +39,21 @@ export const measure = async (
     }
     return results
   }
-  switch (workload.kind) {
-    case "upload":
-      return await again(workload.isCold, workload.times, () => upload(transport, contact, workload.bytes))
-    case "dial":
-      return await again(workload.isCold, workload.times, () => firstByte(transport, contact))
-    case "requests":
-      return await requests(transport, contact, workload)
-    case "flow":
-      return [await flow(transport, contact, workload)]
+  const once = async (): Promise<ReadonlyArray<number>> => {
+    switch (workload.kind) {
+      case "upload":
+        return await again(workload.isCold, workload.times, () => upload(transport, contact, workload.bytes))
+      case "dial":
+        return await again(workload.isCold, workload.times, () => firstByte(transport, contact))
+      case "requests":
+        return await requests(transport, contact, workload)
+      case "flow":
+        return [await flow(transport, contact, workload)]
+    }
   }
+  const results = await once()
+  await transport.close()
+  return results
 }
 
 const upload = async (transport: Transport, contact: string, bytes: number): Promise<number> => {
@@ -108,11 +113,13 @@ const flow = async (
   const write = async () => {
     while (!isOver) await wire.write(CHUNK)
   }
-  void write()
+  const writing = write()
   const answer = await exactly(wire, 8)
   // A rival that began later is still counting.
   await new Promise((resolve) => setTimeout(resolve, skipMs))
   isOver = true
+  await writing
+  await wire.close()
   return answer?.bytes.readDoubleBE() ?? Number.NaN
 }
 
