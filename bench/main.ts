@@ -14,6 +14,7 @@ import * as Cpu from "./groups/Cpu.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
+import * as Ping from "./groups/Ping.ts"
 import * as Programs from "./groups/Programs.ts"
 import * as Requests from "./groups/Requests.ts"
 import * as Streams from "./groups/Streams.ts"
@@ -24,6 +25,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Programs.group,
   Loss.group,
   Requests.group,
+  Ping.group,
   Fairness.group,
   Cpu.group
 ]

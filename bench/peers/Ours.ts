@@ -25,6 +25,7 @@ export const make = async (options: Pilot.NodeOptions): Promise<Transport> => {
       return hostname
     },
     dial: async (contact) => wire(await run(Scope.provide(Pilot.dial(contact, PORT), scope))),
+    ping: async (contact) => (await run(Pilot.ping(contact))).rttMs,
     close: () => runtime.dispose()
   }
 }

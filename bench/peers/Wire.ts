@@ -15,6 +15,8 @@ export interface Transport {
   readonly serve: (serve: (wire: Wire) => void) => Promise<string>
   /** Resolves when writing may begin. */
   readonly dial: (contact: string) => Promise<Wire>
+  /** Milliseconds to the other end and back, apart from all streams; absent where there is no such thing. */
+  readonly ping?: (contact: string) => Promise<number>
   /** A client that has not met the server yet; dials through it need no state of earlier ones. */
   readonly close: () => Promise<void>
 }

@@ -11,6 +11,8 @@ export type Workload =
   | { readonly kind: "dial"; readonly times: number; readonly isCold: boolean }
   /** Bytes per second that arrive, from `skipMs` after the first one, for `forMs`; it goes on for `skipMs` after. */
   | { readonly kind: "flow"; readonly skipMs: number; readonly forMs: number }
+  /** Round trips beside an idle stream, then as many beside a busy one that began `skipMs` before; pings where there are. */
+  | { readonly kind: "beside"; readonly skipMs: number; readonly times: number }
 
 /** Does what each client asks for. */
 export const serve = async (wire: Wire): Promise<void> => {
@@ -49,10 +51,13 @@ export const measure = async (
         return await requests(transport, contact, workload)
       case "flow":
         return [await flow(transport, contact, workload)]
+      case "beside":
+        return await beside(transport, contact, workload)
     }
   }
   const results = await once()
-  await transport.close()
+  // Its streams still write, and the process is about to end.
+  if (workload.kind !== "beside") await transport.close()
   return results
 }
 
@@ -123,6 +128,36 @@ const flow = async (
   return answer?.bytes.readDoubleBE() ?? Number.NaN
 }
 
+const beside = async (
+  transport: Transport,
+  contact: string,
+  { skipMs, times }: Extract<Workload, { kind: "beside" }>
+): Promise<ReadonlyArray<number>> => {
+  const wire = await transport.dial(contact)
+  await wire.write(header("echo"))
+  const once = () => transport.ping?.(contact) ?? request(wire, PING_BYTES)
+  const several = async () => {
+    const results: Array<number> = []
+    while (results.length < times) {
+      results.push(await once())
+      await new Promise((resolve) => setTimeout(resolve, PING_EVERY_MS))
+    }
+    return results
+  }
+  // What is not a round trip yet: the compiler's, and a path still being found.
+  await several()
+  const idle = await several()
+  const busy = await transport.dial(contact)
+  await busy.write(header("flow", 0, Number.POSITIVE_INFINITY))
+  const write = async () => {
+    for (;;) await busy.write(CHUNK)
+  }
+  // The process ends while it writes.
+  write().catch(() => {})
+  await new Promise((resolve) => setTimeout(resolve, skipMs))
+  return [...idle, ...(await several())]
+}
+
 type Service = (wire: Wire, first: Uint8Array, a: number, b: number) => Promise<void>
 
 const takeUpload: Service = async (wire, first, bytes) => {
@@ -179,5 +214,7 @@ const exactly = async (wire: Wire, count: number) => {
   return { bytes: all.subarray(0, count), rest: all.subarray(count) }
 }
 
+const PING_BYTES = 64
+const PING_EVERY_MS = 20
 const HEADER_BYTES = 17
 const CHUNK = Buffer.alloc(64 * 1024, 7)

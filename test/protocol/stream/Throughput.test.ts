@@ -8,7 +8,6 @@ type Controller = StreamConfig["congestionControl"]
 const isFull = process.env["PILOT_FULL_TABLES"] === "1"
 
 const BYTES = 5_000_000
-const LOSSES = [0, 0.005, 0.02, 0.05]
 const SEEDS = [1, 2, 3]
 
 /** Seconds from dial to the last of 5 MB: the median of the seeds. */
@@ -24,18 +23,33 @@ const transferSeconds = (congestionControl: Controller, path: Omit<Bottleneck, "
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string =>
   rows.map((row) => row.map((cell, index) => (index === 0 ? cell.padEnd(24) : cell.padStart(18))).join("")).join("\n")
 
-const transferTable = (bitsPerSecond: number): string =>
-  table([
-    ["s for 5 MB", ...LOSSES.map((loss) => `${loss * 100} %`)],
-    ...[30, 214].flatMap((rttMs) =>
-      (["Bbr", "Cubic", "NewReno"] as const).map((controller) => [
-        `${controller} ${rttMs} ms`,
-        ...LOSSES.map((loss) =>
-          transferSeconds(controller, { bitsPerSecond, rttMs, queueProducts: 1, loss }).toFixed(2)
-        )
-      ])
-    )
-  ])
+/** Mbit/s of the first 5 MB or the first 30 s, whichever ends first, through 200 Mbit/s; Markdown, for docs/benchmarks.md. */
+const throughputTable = (): string => {
+  const losses = [0, 0.001, 0.005, 0.01, 0.02, 0.05]
+  const header = ["round trip, controller", ...losses.map((loss) => `${loss * 100} %`)]
+  const rows = [10, 30, 100, 214].flatMap((rttMs) =>
+    (["Bbr", "Cubic", "NewReno"] as const).map((congestionControl) => [
+      `${rttMs} ms, ${NAMES[congestionControl]}`,
+      ...losses.map((loss) => megabits(congestionControl, { bitsPerSecond: 200e6, rttMs, queueProducts: 1, loss }))
+    ])
+  )
+  const line = ([first = "", ...cells]: ReadonlyArray<string>) =>
+    `| ${first.padEnd(22)} | ${cells.map((cell) => cell.padStart(5)).join(" | ")} |`
+  return [line(header), line(["-".repeat(22), ...losses.map(() => "----:")]), ...rows.map(line)].join("\n")
+}
+
+/** The median of the seeds. */
+const megabits = (congestionControl: Controller, path: Omit<Bottleneck, "seed">): string => {
+  const rates = SEEDS.map((seed) => {
+    const [result] = run({ ...path, seed }, [{ congestionControl, startMs: 0, bytes: BYTES }], MEASURED_MS)
+    return ((result?.receivedBytes ?? 0) * 8) / Math.min(MEASURED_MS, result?.doneMs ?? MEASURED_MS) / 1000
+  })
+  const rate = rates.toSorted((a, b) => a - b)[1] ?? Number.NaN
+  return rate >= 10 ? rate.toFixed(0) : rate.toFixed(1)
+}
+
+const NAMES = { Bbr: "BBR", Cubic: "CUBIC", NewReno: "NewReno" }
+const MEASURED_MS = 30_000
 
 const SECONDS = 20
 const QUEUES = [0.5, 1, 4]
@@ -55,9 +69,9 @@ const show = (rates: ReadonlyArray<number>): string =>
   `${jain(rates).toFixed(2)} ${rates.map((rate) => rate.toFixed(1)).join("/")}`
 
 describe("Throughput", () => {
-  it("moves 5 MB through 200 Mbit/s whatever the link loses (architecture: bars)", () => {
-    expect(transferTable(200e6)).toMatchSnapshot()
-  }, 60_000)
+  it("keeps its rate whatever the link loses, as docs/benchmarks.md shows", () => {
+    expect(throughputTable()).toMatchSnapshot()
+  }, 120_000)
 
   it("moves 5 MB within the bars of the architecture page where only the path's delay and loss limit it", () => {
     const seconds = (rttMs: number) =>
