@@ -61,14 +61,17 @@ export class ConnectionHandle implements Connection {
     return this.#read
   }
 
-  write(bytes: Uint8Array): Effect.Effect<void, ConnectionReset> {
+  /** Also works apart from the handle, as its other effects do: whoever adapts a connection passes it on as it is. */
+  get write(): Connection["write"] {
     const live = this.#live
-    return Effect.suspend(() => {
-      if (!live.canWrite) return live.failure()
-      const accepted = live.write(bytes)
-      if (accepted === bytes.length) return Effect.void
-      return Effect.andThen(live.writable.wait, this.write(bytes.subarray(accepted)))
-    })
+    const write = (bytes: Uint8Array): Effect.Effect<void, ConnectionReset> =>
+      Effect.suspend(() => {
+        if (!live.canWrite) return live.failure()
+        const accepted = live.write(bytes)
+        if (accepted === bytes.length) return Effect.void
+        return Effect.andThen(live.writable.wait, write(bytes.subarray(accepted)))
+      })
+    return write
   }
 
   get end(): Effect.Effect<void> {

@@ -52,6 +52,21 @@ describe("streams between nodes", () => {
     )
   )
 
+  it.effect("are written apart from their connection, as adapters and services do", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* pair({ link: { delayMs: 10 } })
+        const listener = yield* b.node.listen(PORT)
+
+        const { write } = yield* a.node.dial(b.address, PORT)
+        yield* write(bytes("hello"))
+        const accepted = yield* listener.accept
+
+        assert.strictEqual(text(yield* accepted.read), "hello")
+      })
+    )
+  )
+
   it.effect("are watched by whoever provides an observer to the node", () => {
     const samples: Array<StreamSample & { readonly connection: number }> = []
     const watched = Effect.gen(function* () {
