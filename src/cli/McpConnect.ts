@@ -4,7 +4,8 @@ import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
-import { CannotReach, ofDialled, sentence, type Target } from "../actors/mcp/ShimFailure.ts"
+import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
+import * as Target from "../actors/mcp/Target.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
@@ -18,28 +19,22 @@ import * as ProcessStdio from "./ProcessStdio.ts"
 export const run = Effect.fnUntraced(function* (
   text: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const target = parse(text)
+  const target = Target.parse(text)
   if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
-  // Without the scope: each stream's daemon connection must end with the stream, not with the command.
-  const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
-  yield* Shim.run({ client, target, dial: Effect.provideContext(dial(target), environment) }).pipe(
+  yield* Shim.run({ client, target, dial: Effect.provideContext(dial(target), yield* environment) }).pipe(
     Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true)))
   )
   return silent()
 })
 
-/** The peer and the service in `PEER/NAME`. */
-export const parse = (text: string): Target | undefined => {
-  const slash = text.indexOf("/")
-  const [peer, service] = [text.slice(0, slash), text.slice(slash + 1)]
-  return slash > 0 && service !== "" && !service.includes("/") ? { peer, service } : undefined
-}
+/** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
+export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))
 
 /** One stream to the peer's MCP port; its daemon connection lives as long. */
-const dial = (target: Target): Effect.Effect<IpcConnection, CannotReach, Environment> =>
+export const dial = (target: Target.Target): Effect.Effect<IpcConnection, CannotReach, Environment> =>
   Effect.gen(function* () {
     const client = yield* Effect.mapError(DaemonClient.connect, unreachable)
     const self = yield* Effect.map(
@@ -59,7 +54,7 @@ const unreachable = (error: CliError.CliError): CannotReach =>
   })
 
 /** What the peer, or the way to it, said; with what a person can do about it. */
-export const dialFailure = (target: Target, self: string, error: IpcError.IpcError): CannotReach =>
+export const dialFailure = (target: Target.Target, self: string, error: IpcError.IpcError): CannotReach =>
   error.reason === "Daemon"
     ? ofDialled(target, self, DialErrorText.parse(error.detail, target.peer))
     : new CannotReach({

@@ -1,4 +1,5 @@
 /** MCP servers across the network: exposing them here, using those of other nodes (mcp §6). */
+import process from "node:process"
 import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
@@ -96,16 +97,84 @@ const stop: Command = {
     })
 }
 
-const connect: Command = {
-  name: "mcp connect",
+const mountRow = (name: string, summary: string): Command => ({
+  name,
   usage: "<peer/name>",
-  summary: "A stdio MCP server whose tools run on another node; put it into the configuration of any MCP client",
+  summary,
   returns: "nothing: standard output is the protocol",
   flags: [],
   run: Effect.fnUntraced(function* (input) {
-    const text = yield* Effect.fromResult(Values.positional(connect, input, 0))
+    const text = yield* Effect.fromResult(Values.positional(mount, input, 0))
     const McpConnect = yield* Effect.promise(() => import("./McpConnect.ts"))
     return yield* McpConnect.run(text)
+  })
+})
+
+const mount = mountRow(
+  "mcp mount",
+  "A stdio MCP server whose tools run on another node; put it into the configuration of any MCP client"
+)
+
+const connect = mountRow("mcp connect", "Another name of mcp mount")
+
+const install: Command = {
+  name: "mcp install",
+  usage: "<peer/name>",
+  summary: "The entry that makes an MCP client use a peer's server, printed or written into its configuration",
+  returns: "client, path, name, entry, written",
+  flags: [
+    {
+      name: "client",
+      value: "text",
+      placeholder: "claude|claude-code|cursor|gemini|vscode|windsurf",
+      summary: "whose configuration",
+      isRequired: true
+    },
+    { name: "name", value: "text", summary: "what the client calls the server (default: peer-name)" },
+    { name: "write", value: "boolean", summary: "write it, and show what changed" }
+  ],
+  run: Effect.fnUntraced(function* (input) {
+    const target = yield* Effect.fromResult(Values.positional(install, input, 0))
+    const McpInstall = yield* Effect.promise(() => import("./McpInstall.ts"))
+    const client = Values.text(input, "client")
+    if (client === undefined) {
+      return yield* CliError.invalidArgument("--client is missing", `one of ${McpInstall.NAMES.join(", ")}`)
+    }
+    return yield* McpInstall.run({
+      target,
+      client,
+      name: Values.text(input, "name"),
+      write: Values.boolean(input, "write") === true,
+      platform: process.platform,
+      directory: process.cwd()
+    })
+  })
+}
+
+const tools: Command = {
+  name: "mcp tools",
+  usage: "<peer/name>",
+  summary: "The tools of a peer's MCP server",
+  returns: "server, revision, tools [name, title, description, hidden_characters, input_schema]",
+  flags: [],
+  run: Effect.fnUntraced(function* (input) {
+    const text = yield* Effect.fromResult(Values.positional(tools, input, 0))
+    const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
+    return yield* McpUse.tools(text)
+  })
+}
+
+const call: Command = {
+  name: "mcp call",
+  usage: "<peer/name> <tool>",
+  summary: "Runs one tool of a peer's MCP server; its progress is shown on standard error",
+  returns: "content, structured, text",
+  flags: [{ name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" }],
+  run: Effect.fnUntraced(function* (input) {
+    const text = yield* Effect.fromResult(Values.positional(call, input, 0))
+    const tool = yield* Effect.fromResult(Values.positional(call, input, 1))
+    const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
+    return yield* McpUse.call(text, tool, Values.text(input, "args") ?? "{}", input)
   })
 }
 
@@ -125,7 +194,19 @@ const keeperRun: Command = {
 }
 
 /** The rows of this group. */
-export const commands: ReadonlyArray<Command> = [expose, unexpose, services, status, stop, connect, keeperRun]
+export const commands: ReadonlyArray<Command> = [
+  expose,
+  unexpose,
+  services,
+  status,
+  stop,
+  mount,
+  connect,
+  install,
+  tools,
+  call,
+  keeperRun
+]
 
 const keeper = Effect.promise(async () => ({
   KeeperClient: await import("./KeeperClient.ts"),

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as DialErrorText from "../../src/actors/ipc/DialErrorText.ts"
 import { IpcError } from "../../src/actors/ipc/IpcError.ts"
+import * as Target from "../../src/actors/mcp/Target.ts"
 import { DialError } from "../../src/actors/node/Node.ts"
 import * as McpConnect from "../../src/cli/McpConnect.ts"
 
@@ -18,9 +19,9 @@ const failure = (reason: DialError["reason"]) =>
 
 describe("McpConnect", () => {
   it("PEER/NAME is a peer by name or address and a service", () => {
-    assert.deepStrictEqual(McpConnect.parse("mcp-host/files"), target)
-    assert.deepStrictEqual(McpConnect.parse("0:0000.0000.0001/files"), { peer: "0:0000.0000.0001", service: "files" })
-    for (const wrong of ["files", "/files", "mcp-host/", "a/b/c", ""]) assert.isUndefined(McpConnect.parse(wrong))
+    assert.deepStrictEqual(Target.parse("mcp-host/files"), target)
+    assert.deepStrictEqual(Target.parse("0:0000.0000.0001/files"), { peer: "0:0000.0000.0001", service: "files" })
+    for (const wrong of ["files", "/files", "mcp-host/", "a/b/c", ""]) assert.isUndefined(Target.parse(wrong))
   })
 
   it("missing trust is said as such, with the command that helps and where to run it", () => {

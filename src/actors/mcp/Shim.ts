@@ -10,9 +10,10 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
-import { type CannotReach, type Failure, ofBye, ofDial, type Target } from "./ShimFailure.ts"
+import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
+import type { Target } from "./Target.ts"
 
 /** What a shim is made of. */
 export interface Options<E, E2> {

@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import type { BridgeError } from "../../protocol/relay/BridgeError.ts"
 import type { Bye } from "../../protocol/relay/RelayControl.ts"
 import type { DialError } from "../node/Node.ts"
+import type { Target } from "./Target.ts"
 
 /** The peer was not reached. `isFinal`: trying again without somebody doing something is useless. */
 export class CannotReach extends Schema.TaggedError<CannotReach>()("CannotReach", {
@@ -11,12 +12,6 @@ export class CannotReach extends Schema.TaggedError<CannotReach>()("CannotReach"
   detail: Schema.String,
   isFinal: Schema.Boolean
 }) {}
-
-/** Where a shim leads. */
-export interface Target {
-  readonly peer: string
-  readonly service: string
-}
 
 /** A failure before it is known whether a call was delivered. */
 export type Failure = Pick<BridgeError, "kind" | "message" | "retryable">

@@ -17,8 +17,9 @@ import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
 import * as RelayEnd from "./RelayEnd.ts"
-import { errorOf, type Failure, type Target } from "./ShimFailure.ts"
+import { errorOf, type Failure } from "./ShimFailure.ts"
 import type { Credentials } from "./ShimLink.ts"
+import type { Target } from "./Target.ts"
 
 /** A client's session over all its epochs. */
 export interface ShimSession {

@@ -1,6 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Schema } from "effect"
+import { Context, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
+import { Mcp, Pilot } from "../../../src/api/index.ts"
 import * as McpOverPilot from "../../support/McpOverPilot.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -50,6 +51,54 @@ const Status = Schema.Struct({
 })
 
 layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp connect", (it) => {
+  it.effect("pilotctl mcp tools and mcp call: for people and scripts, with the words of a failure", () =>
+    Effect.gen(function* () {
+      const { agent } = yield* Stage
+      const listed = yield* PilotProcesses.pilotctl(agent, ["mcp", "tools", "mcp-host/everything"])
+      assert.strictEqual(listed.exitCode, 0, listed.stderr)
+      assert.match(listed.stdout, /^echo +\S/m)
+
+      const args = ["trigger-long-running-operation", "--args", '{"duration":0.2,"steps":2}']
+      const called = yield* PilotProcesses.pilotctl(agent, ["mcp", "call", "mcp-host/everything", ...args])
+      assert.strictEqual(called.exitCode, 0, called.stderr)
+      assert.include(called.stdout, "completed")
+      assert.include(called.stderr, "1/2")
+
+      const json = yield* PilotProcesses.pilotctl(agent, [
+        ...["--json", "mcp", "call", "mcp-host/everything", "echo"],
+        ...["--args", '{"message":"hi"}']
+      ])
+      assert.include(JSON.parse(json.stdout).data.text, "hi")
+
+      const wrong = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "call", "mcp-host/everything", "nothing"])
+      assert.strictEqual(wrong.exitCode, 1)
+      assert.include(wrong.stderr, "nothing")
+    })
+  )
+
+  it.effect("Mcp.connect and Mcp.stdio: the same tools as effects, with progress as a stream", () =>
+    Effect.gen(function* () {
+      const { agent } = yield* Stage
+      const here = yield* Mcp.stdio(process.execPath, [EVERYTHING])
+      const there = yield* Effect.provide(Mcp.connect("mcp-host/everything"), Pilot.layerDaemon({ home: agent }))
+      assert.deepStrictEqual(yield* there.tools, yield* here.tools)
+
+      const steps = yield* Stream.runCollect(there.watch("trigger-long-running-operation", { duration: 0.2, steps: 2 }))
+      assert.deepStrictEqual(
+        steps.map(({ _tag }) => _tag),
+        ["Progress", "Progress", "Done"]
+      )
+      const weather = yield* there.call(
+        "get-structured-content",
+        { location: "Chicago" },
+        Schema.Struct({ temperature: Schema.Number })
+      )
+      assert.isNumber(weather.temperature)
+      const unknown = yield* Effect.flip(there.call("nothing"))
+      assert.include(["McpError", "ToolFailed"], unknown._tag)
+    })
+  )
+
   for (const [name, connect] of [
     ["SDK 1", McpOverPilot.sdk1],
     ["SDK 2", McpOverPilot.sdk2]

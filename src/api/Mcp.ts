@@ -1,0 +1,78 @@
+/**
+ * MCP servers as effects: those of trusted peers by name, and programs of this host. A server of a peer survives lost
+ * paths and restarts of either node (`docs/mcp.md`): a call ends with its answer or with an `McpError`, never in silence.
+ */
+import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import { Effect, Layer, type Scope } from "effect"
+import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
+import * as McpClient from "../actors/mcp/McpClient.ts"
+import * as Shim from "../actors/mcp/Shim.ts"
+import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
+import * as Target from "../actors/mcp/Target.ts"
+import { DialError } from "../actors/node/Node.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as DuplexPair from "../core/net/DuplexPair.ts"
+import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import * as Server from "./McpServer.ts"
+import { Pilot } from "./PilotService.ts"
+
+export { McpError, type Progress } from "../actors/mcp/McpClient.ts"
+export { type McpServer, type Tool, ToolFailed, type ToolResult, type Update } from "./McpServer.ts"
+
+/** What the server is told of this program. */
+export interface ClientInfo {
+  readonly name: string
+  readonly version: string
+}
+
+/** Opens the server `PEER/SERVICE`; the peer must have exposed it to this node. */
+export const connect = Effect.fn("Mcp.connect")(function* (
+  name: string,
+  client: ClientInfo = SELF
+): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
+  const target = Target.parse(name)
+  if (target === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
+  const pilot = yield* Pilot
+  const self = yield* Effect.match(pilot.info, {
+    onFailure: () => "this node",
+    onSuccess: ({ address, hostname }) => hostname || address
+  })
+  const dial = pilot.dial(target.peer, MCP_PORT).pipe(
+    Effect.map(({ duplex }) => duplex),
+    Effect.mapError((error) =>
+      error instanceof DialError
+        ? ofDialled(target, self, error)
+        : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
+    )
+  )
+  const [near, far] = yield* DuplexPair.make
+  // The far side also ends when the session cannot go on, and then nothing more comes.
+  yield* Effect.forkScoped(
+    Effect.ensuring(Effect.provide(Shim.run({ client: far, target, dial }), NativeCrypto.layer), far.end)
+  )
+  return Server.fromClient(yield* McpClient.make(near, client))
+})
+
+/** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */
+export const stdio = Effect.fn("Mcp.stdio")(function* (
+  command: string,
+  args: ReadonlyArray<string> = [],
+  options: {
+    readonly cwd?: string
+    readonly env?: Readonly<Record<string, string>>
+    readonly client?: ClientInfo
+  } = {}
+) {
+  const child = yield* ChildProcess.spawn(
+    { command, args, cwd: options.cwd, env: options.env ?? {} },
+    process.env
+  ).pipe(Effect.catchTag("CannotStart", ({ detail }) => refused(detail)))
+  return Server.fromClient(yield* McpClient.make(child.stdio, options.client ?? SELF))
+}, Effect.provide(NodeChildProcessSpawner.layer))
+
+const refused = (message: string) =>
+  new McpClient.McpError({ reason: "Closed", code: 0, message, retryable: false, delivered: false })
+
+const SELF: ClientInfo = { name: "effect-pilot", version: "0.1.0" }
