@@ -56,21 +56,24 @@ export const connect = Effect.fn("Mcp.connect")(function* (
 })
 
 /** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */
-export const stdio = Effect.fn("Mcp.stdio")(function* (
-  command: string,
-  args: ReadonlyArray<string> = [],
-  options: {
-    readonly cwd?: string
-    readonly env?: Readonly<Record<string, string>>
-    readonly client?: ClientInfo
-  } = {}
-) {
-  const child = yield* ChildProcess.spawn(
-    { command, args, cwd: options.cwd, env: options.env ?? {} },
-    process.env
-  ).pipe(Effect.catchTag("CannotStart", ({ detail }) => refused(detail)))
-  return Server.fromClient(yield* McpClient.make(child.stdio, options.client ?? SELF))
-}, Effect.provide(NodeChildProcessSpawner.layer))
+export const stdio = Effect.fn("Mcp.stdio")(
+  function* (
+    command: string,
+    args: ReadonlyArray<string> = [],
+    options: {
+      readonly cwd?: string
+      readonly env?: Readonly<Record<string, string>>
+      readonly client?: ClientInfo
+    } = {}
+  ) {
+    const child = yield* ChildProcess.spawn(
+      { command, args, cwd: options.cwd, env: options.env ?? {} },
+      process.env
+    ).pipe(Effect.catchTag("CannotStart", ({ detail }) => refused(detail)))
+    return Server.fromClient(yield* McpClient.make(child.stdio, options.client ?? SELF))
+  },
+  Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
+)
 
 const refused = (message: string) =>
   new McpClient.McpError({ reason: "Closed", code: 0, message, retryable: false, delivered: false })
