@@ -5,6 +5,7 @@ import * as Pilot from "../../src/api/Pilot.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import type { SimNode } from "../../src/testing/SimNode.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -41,7 +42,7 @@ const pair = Effect.fnUntraced(function* (net: SimNet.SimNet, link?: SimNet.Plac
   return { a, b, there: yield* addressOf(b) }
 })
 
-describe("an attacker on the simulated network", () => {
+describe("an attacker on the simulated network", { timeout: PATIENCE_MS }, () => {
   it.effect("a datagram that the network doubles reaches the user once (wire §6.3)", () =>
     SimNet.run({ seed: 31 }, (net) =>
       Effect.gen(function* () {

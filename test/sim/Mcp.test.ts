@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import { answer, ask, call, initialize, server } from "./McpPrograms.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 
 /** A node that exposes the server, one that may use it, and an open session between them. */
 const bridge = (net: SimNet.SimNet) =>
@@ -15,7 +16,7 @@ const bridge = (net: SimNet.SimNet) =>
     return { client, host, user }
   })
 
-describe("MCP across the simulated network", () => {
+describe("MCP across the simulated network", { timeout: PATIENCE_MS }, () => {
   it.effect("a call is carried by shim, tunnel and keeper to the server of a peer, and back", () =>
     SimNet.run({ seed: 21 }, (net) =>
       Effect.gen(function* () {

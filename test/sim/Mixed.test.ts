@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as MixedScenario from "./MixedScenario.ts"
 import * as MixedSuite from "./MixedSuite.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 
 MixedSuite.play("first", 0)
 
@@ -14,6 +15,6 @@ describe("the mixed scenario", () => {
 
         assert.deepStrictEqual(yield* MixedScenario.minute(MixedSuite.FIRST_SEED), first)
       }),
-    MixedSuite.PATIENCE_MS
+    PATIENCE_MS
   )
 })

@@ -1,14 +1,12 @@
 /** The seeds of the mixed scenario that every test run plays, in two halves that can run side by side. */
 import { describe, it } from "@effect/vitest"
 import * as MixedScenario from "./MixedScenario.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 
 /** About a minute of a two-core machine, the same seeds in every run. `SIM_SEEDS` asks for more, or fewer. */
 const SEEDS = Number(process.env["SIM_SEEDS"] ?? 80)
 /** `SIM_SEED` for another first one. */
 export const FIRST_SEED = Number(process.env["SIM_SEED"] ?? 1)
-
-/** Far more than a minute of virtual time takes; a loaded machine is no reason to fail. */
-export const PATIENCE_MS = 300_000
 
 /** Every second seed, from the given one on. */
 export const play = (half: string, offset: 0 | 1): void => {

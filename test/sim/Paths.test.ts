@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
 import type * as NatBox from "../../src/testing/NatBox.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -21,7 +22,7 @@ const placed = (place: Place): { readonly nat?: NatBox.Kind } => (place === "ope
 const isDirect = (dialler: Place, dialled: Place) =>
   dialled !== "symmetric" && !(dialler === "symmetric" && dialled === "portRestrictedCone")
 
-describe("paths, in the simulator", () => {
+describe("paths, in the simulator", { timeout: PATIENCE_MS }, () => {
   for (const [seed, here] of PLACES.entries()) {
     it.effect(`from ${here} to every kind of place`, () =>
       SimNet.run({ seed: 41 + seed }, (net) =>

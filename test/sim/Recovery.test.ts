@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import type { SimNode } from "../../src/testing/SimNode.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -18,7 +19,7 @@ const exchangeMs = (net: SimNet.SimNet, from: SimNode, to: string) =>
     return net.nowMs() - startedAtMs
   })
 
-describe("recovery, in the simulator", () => {
+describe("recovery, in the simulator", { timeout: PATIENCE_MS }, () => {
   it.effect("a direct path that dies is left for the relay, and taken again when it is back", () =>
     SimNet.run({ seed: 5 }, (net) =>
       Effect.gen(function* () {

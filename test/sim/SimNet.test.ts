@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -19,7 +20,7 @@ const story = (seed: number) =>
     })
   )
 
-describe("SimNet", () => {
+describe("SimNet", { timeout: PATIENCE_MS }, () => {
   it.effect("the same seed goes the same way, another seed another one", () =>
     Effect.gen(function* () {
       const first = yield* story(1)

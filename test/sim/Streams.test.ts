@@ -3,6 +3,7 @@ import { type Duration, Effect, Fiber, Ref, Stream } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
 import type * as SimLink from "../../src/testing/SimLink.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, push, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -33,7 +34,7 @@ const TRANSFERS: ReadonlyArray<readonly [string, SimLink.SimLink, number, Durati
   ["that is cut for three seconds", { bitsPerSecond: 20_000_000, queueBytes: 64_000 }, 7000, "3 seconds"]
 ]
 
-describe("streams, in the simulator", () => {
+describe("streams, in the simulator", { timeout: PATIENCE_MS }, () => {
   for (const [index, [name, link, limitMs, outage]] of TRANSFERS.entries()) {
     it.effect(`a transfer over a path ${name} takes at most ${limitMs} ms`, () =>
       SimNet.run({ seed: 54 + index, link: { rttMs: 0 } }, (net) =>

@@ -11,6 +11,7 @@ import * as SimNode from "../../src/testing/SimNode.ts"
 import { StreamLedger } from "../../src/testing/StreamLedger.ts"
 import * as VirtualTls from "../../src/testing/VirtualTls.ts"
 import * as VirtualUdp from "../../src/testing/VirtualUdp.ts"
+import { PATIENCE_MS } from "../sim/Patience.ts"
 
 const HERE = Address.make(0, 1)
 const THERE = Address.make(0, 2)
@@ -64,7 +65,7 @@ const stub = (self: Address.Address, connection: Connection): Node["Service"] =>
   setPublic: () => Effect.void
 })
 
-describe("StreamLedger", () => {
+describe("StreamLedger", { timeout: PATIENCE_MS }, () => {
   const join = (chunks: ReadonlyArray<Uint8Array>) => Uint8Array.from(chunks.flatMap((chunk) => [...chunk]))
   const cases: ReadonlyArray<readonly [string, Parameters<typeof rig>[0], ReadonlyArray<string>]> = [
     ["is silent about bytes that arrive as written", (chunks) => chunks, []],
@@ -92,7 +93,7 @@ describe("StreamLedger", () => {
   }
 })
 
-describe("ClearText", () => {
+describe("ClearText", { timeout: PATIENCE_MS }, () => {
   const secret = text("the quarterly figures, before anybody")
 
   it("sees what a user wrote in a datagram, and only that", () => {
@@ -123,7 +124,7 @@ const deathOf = (
     Effect.map((exit) => (exit._tag === "Failure" ? Cause.pretty(exit.cause) : "it does not fail"))
   )
 
-describe("a simulation that fails", () => {
+describe("a simulation that fails", { timeout: PATIENCE_MS }, () => {
   it.effect("says its seed and what happened last when nothing more can happen", () =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(SimNet.run({ seed: 77, limit: "1 minute" }, () => Effect.never))
