@@ -13,6 +13,11 @@ export interface Connection {
   readonly localPort: number
   /** Waits while the peer does not read. */
   readonly write: (data: Uint8Array | string) => Effect.Effect<void, ConnectionReset>
+  /**
+   * On, as it is at first: a write leaves at once. Off: short writes wait for the acknowledgement of earlier ones, at most
+   * 40 ms, so that many share one packet (Nagle).
+   */
+  readonly setNoDelay: (isOn: boolean) => Effect.Effect<void>
   /** What the peer sends, in order, until it closes. One reader at a time. */
   readonly readable: Stream.Stream<Uint8Array, ConnectionReset>
   /**
@@ -28,10 +33,20 @@ export interface Connection {
   readonly duplex: Duplex<ConnectionReset>
 }
 
+/** How a connection begins. */
+export interface Options {
+  /** Whether writes leave at once; true unless told otherwise. See `Connection.setNoDelay`. */
+  readonly noDelay?: boolean
+}
+
+/** The connection as the options want it. */
+export const configured = (connection: Connection, { noDelay = true }: Options = {}): Effect.Effect<Connection> =>
+  noDelay ? Effect.succeed(connection) : Effect.as(connection.setNoDelay(false), connection)
+
 /** A connection over any duplex that fails with `ConnectionReset`, and what closes both its directions. */
 export const fromDuplex = (
   duplex: Duplex<ConnectionReset>,
-  ends: Pick<Connection, "remote" | "remotePort" | "localPort" | "close">
+  ends: Pick<Connection, "remote" | "remotePort" | "localPort" | "close" | "setNoDelay">
 ): Connection => ({
   ...ends,
   duplex,

@@ -62,9 +62,12 @@ export const make = Effect.fnUntraced(function* (
           orElse: () => new DialError({ reason: "Timeout", target, detail: "no answer in time" })
         })
       )
-      return fromIpc(dialled)
+      return yield* Connection.configured(fromIpc(dialled), settings)
     }),
-    listen: (port) => Stream.scoped(Stream.unwrap(Effect.flatMap(open, (client) => accepting(client, port)))),
+    listen: (port, settings) =>
+      Stream.scoped(Stream.unwrap(Effect.flatMap(open, (client) => accepting(client, port)))).pipe(
+        Stream.mapEffect((connection) => Connection.configured(connection, settings))
+      ),
     ping: Effect.fn("Pilot.ping")(function* (target, settings) {
       const { node_id } = yield* locate(target)
       const timeoutMs = settings?.timeoutMs ?? PING_TIMEOUT_MS
@@ -135,6 +138,7 @@ const fromIpc = (connection: IpcClient.IpcConnection): Connection.Connection => 
   }
   return Connection.fromDuplex(duplex, {
     close: connection.end,
+    setNoDelay: connection.setNoDelay,
     remote: Address.format(connection.remote),
     remotePort: connection.remotePort,
     localPort: connection.localPort

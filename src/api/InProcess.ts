@@ -37,9 +37,13 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
       resolve: (target) => Effect.map(confirmed(target), ({ peer }) => peer),
       dial: Effect.fn("Pilot.dial")(function* (target, port, options) {
         const address = yield* located(target)
-        return fromNode(yield* Effect.tapError(node.dial(address, Address.Port(port), options), () => forget(target)))
+        const dialled = yield* Effect.tapError(node.dial(address, Address.Port(port), options), () => forget(target))
+        return yield* Connection.configured(fromNode(dialled), options)
       }),
-      listen: (port) => Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))),
+      listen: (port, options) =>
+        Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))).pipe(
+          Stream.mapEffect((connection) => Connection.configured(connection, options))
+        ),
       ping: Effect.fn("Pilot.ping")(function* (target, options) {
         const address = yield* located(target)
         const rttMs = yield* node
@@ -137,6 +141,7 @@ const fromNode = (connection: NodeConnection): Connection.Connection =>
     { read: connection.read, write: connection.write, end: connection.end },
     {
       close: connection.close,
+      setNoDelay: (isOn) => connection.setNoDelay(isOn),
       remote: Address.format(connection.remote),
       remotePort: connection.remotePort,
       localPort: connection.localPort

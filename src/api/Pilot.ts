@@ -12,16 +12,16 @@ import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
-import type { Connection } from "./Connection.ts"
+import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 import * as Daemon from "./Daemon.ts"
 import * as Environment from "./Environment.ts"
 import * as InProcess from "./InProcess.ts"
-import { type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
+import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
-export type { Connection } from "./Connection.ts"
-export { type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
+export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
+export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
 
 /** How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. */
 export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean }
@@ -55,13 +55,16 @@ export const resolve = (target: string): Effect.Effect<Peer, DialError | PilotEr
 export const dial = (
   target: string,
   port: number,
-  options?: { readonly timeoutMs?: number }
+  options?: DialOptions
 ): Effect.Effect<Connection, DialError | PilotError, Pilot | Scope.Scope> =>
   Effect.flatMap(Pilot, (pilot) => pilot.dial(target, port, options))
 
 /** See `Pilot`. */
-export const listen = (port: number): Stream.Stream<Connection, PortInUse | PilotError, Pilot> =>
-  Stream.unwrap(Effect.map(Pilot, (pilot) => pilot.listen(port)))
+export const listen = (
+  port: number,
+  options?: ConnectionOptions
+): Stream.Stream<Connection, PortInUse | PilotError, Pilot> =>
+  Stream.unwrap(Effect.map(Pilot, (pilot) => pilot.listen(port, options)))
 
 /** See `Pilot`. */
 export const ping = (

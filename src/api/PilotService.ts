@@ -1,7 +1,7 @@
 /** The `Pilot` service: what a node offers to programs, whoever runs it. `Pilot.ts` is its face for users. */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
-import type { Connection } from "./Connection.ts"
+import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 
 /** The node cannot be asked: no daemon, or it went away, or it said no. */
 export class PilotError extends Schema.TaggedError<PilotError>()("PilotError", {
@@ -33,6 +33,12 @@ export interface Peer {
   readonly fingerprint: string
 }
 
+/** How a stream is opened. */
+export interface DialOptions extends ConnectionOptions {
+  /** 30 s unless told otherwise. */
+  readonly timeoutMs?: number
+}
+
 /** One measurement. */
 export interface Ping {
   readonly rttMs: number
@@ -50,10 +56,10 @@ export class Pilot extends Context.Service<
     readonly dial: (
       target: string,
       port: number,
-      options?: { readonly timeoutMs?: number }
+      options?: DialOptions
     ) => Effect.Effect<Connection, DialError | PilotError, Scope.Scope>
     /** Every connection lives in a scope of its own that ends when the stream of connections does, or it is closed. */
-    readonly listen: (port: number) => Stream.Stream<Connection, PortInUse | PilotError>
+    readonly listen: (port: number, options?: ConnectionOptions) => Stream.Stream<Connection, PortInUse | PilotError>
     readonly ping: (
       target: string,
       options?: { readonly timeoutMs?: number }

@@ -63,6 +63,7 @@ export class StreamLedger {
       remote,
       remotePort,
       closed,
+      setNoDelay: (isOn) => connection.setNoDelay(isOn),
       write: (bytes) => this.#write(connection, outgoing, bytes),
       read: this.#read(connection, incoming),
       end: Effect.andThen(

@@ -144,6 +144,7 @@ export const pair = Effect.fnUntraced(function* (
       remotePort,
       read: Queue.take(incoming),
       write: (bytes) => Effect.asVoid(Queue.offer(outgoing, bytes)),
+      setNoDelay: () => Effect.void,
       end: close,
       close,
       reset: Effect.andThen(

@@ -150,6 +150,24 @@ export const run = (variant: Variant): void =>
       }).pipe(Effect.scoped)
     )
 
+    it.effect("delivers everything with noDelay or without, whoever of both ends asks for it", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const queue = yield* accepting(bob, 4008, { noDelay: false })
+        const dialled = yield* dialing(alice, "bob", 4008, { noDelay: false })
+        const accepted = yield* Queue.take(queue)
+        yield* dialled.setNoDelay(true)
+
+        for (let count = 0; count < 50; count++) yield* dialled.write(String(count % 10))
+        yield* dialled.end
+        yield* accepted.write("short")
+        yield* accepted.end
+
+        assert.strictEqual(yield* text(accepted, 50), "0123456789".repeat(5))
+        assert.strictEqual(yield* text(dialled, 5), "short")
+      }).pipe(Effect.scoped)
+    )
+
     it.effect("who goes on writing to a closed stream is told that nobody reads, with a sentence", () =>
       Effect.gen(function* () {
         const { alice, bob } = yield* Stage
@@ -315,15 +333,17 @@ export const run = (variant: Variant): void =>
   })
 
 /** Every connection of a port, in the order they came, for as long as the scope lives. */
-const accepting = Effect.fnUntraced(function* (pilot: Service, port: number) {
+const accepting = Effect.fnUntraced(function* (pilot: Service, port: number, options?: Pilot.ConnectionOptions) {
   const queue = yield* Queue.unbounded<Pilot.Connection>()
-  yield* Effect.forkScoped(Stream.runForEach(pilot.listen(port), (connection) => Queue.offer(queue, connection)))
+  yield* Effect.forkScoped(
+    Stream.runForEach(pilot.listen(port, options), (connection) => Queue.offer(queue, connection))
+  )
   return queue
 })
 
 /** Dials as soon as the port is bound. */
-const dialing = (pilot: Service, target: string, port: number) =>
-  Effect.retry(pilot.dial(target, port), {
+const dialing = (pilot: Service, target: string, port: number, options?: Pilot.DialOptions) =>
+  Effect.retry(pilot.dial(target, port, options), {
     while: ({ reason }) => reason === "Refused",
     schedule: Schedule.spaced("20 millis")
   })

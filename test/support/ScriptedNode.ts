@@ -36,6 +36,8 @@ export interface Far {
   stalled: Deferred.Deferred<void> | undefined
   /** The near end writes no more. */
   isEnded: boolean
+  /** What `setNoDelay` said last. */
+  isPrompt: boolean
   isClosed: boolean
 }
 
@@ -65,6 +67,7 @@ export class ScriptedNode {
       isReset: false,
       stalled: undefined,
       isEnded: false,
+      isPrompt: true,
       isClosed: false,
       say: (segment) => void Queue.offerUnsafe(arrived, segment),
       finish: () => void Queue.endUnsafe(arrived),
@@ -80,6 +83,10 @@ export class ScriptedNode {
             if (far.stalled !== undefined) yield* Deferred.await(far.stalled)
             if (far.isReset) return yield* new ConnectionReset({ reason: "PeerReset" })
             written.push(bytes.slice())
+          }),
+        setNoDelay: (isOn) =>
+          Effect.sync(() => {
+            far.isPrompt = isOn
           }),
         end: Effect.sync(() => {
           far.isEnded = true

@@ -24,7 +24,7 @@ const rig = (carry: (chunks: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Ar
     const ledger = new StreamLedger({ violated: (detail) => void violations.push(detail), written: () => {} })
     const written: Array<Uint8Array> = []
     const arriving = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-    const ends = { id: 1, end: Effect.void, reset: Effect.void, closed: Effect.never }
+    const ends = { id: 1, setNoDelay: () => Effect.void, end: Effect.void, reset: Effect.void, closed: Effect.never }
     const near: Connection = {
       ...ends,
       ...{ localPort: Address.Port(50_000), remote: THERE, remotePort: Address.Port(80) },
@@ -172,6 +172,7 @@ describe("a simulation that fails", { timeout: PATIENCE_MS }, () => {
           const ends = {
             id: 1,
             end: Effect.void,
+            setNoDelay: () => Effect.void,
             reset: Effect.void,
             close: Effect.void,
             closed: Effect.never,
@@ -192,6 +193,7 @@ describe("a simulation that fails", { timeout: PATIENCE_MS }, () => {
           const ends = {
             id: 1,
             end: Effect.void,
+            setNoDelay: () => Effect.void,
             reset: Effect.void,
             close: Effect.void,
             closed: Effect.never,

@@ -22,6 +22,8 @@ import { type Accepted, IpcSession } from "./IpcSession.ts"
 export interface IpcConnection extends Duplex<IpcError> {
   /** Ends writing only, after `knowEnds`; with a daemon of the reference nothing is read after it either. Idempotent. */
   readonly endWriting: Effect.Effect<void>
+  /** See `Connection.setNoDelay` of the node; a daemon of the reference keeps its own way. */
+  readonly setNoDelay: (isOn: boolean) => Effect.Effect<void>
   readonly id: number
   readonly remote: Address
   readonly remotePort: Port
@@ -255,7 +257,13 @@ const connectionOf = (wire: Wire, id: number, remote: Address, remotePort: Port,
         : Effect.fail(new IpcError({ reason: "Closed", operation: "send", detail: "the stream is closed" }))
     })
   const read = stream?.read ?? Effect.fail(disconnected("recv"))
-  return { id, remote, remotePort, localPort, read, write, end, endWriting }
+  const setNoDelay = (on: boolean): Effect.Effect<void> => {
+    const value = { connection: id, on }
+    return Effect.ignore(
+      askJson(wire, "stream.nodelay", "Extension", { _tag: "Extension", op: "stream.nodelay", value })
+    )
+  }
+  return { id, remote, remotePort, localPort, read, write, setNoDelay, end, endWriting }
 }
 
 const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {

@@ -120,8 +120,8 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
       const done = IpcStreams.perform(client.streams, request.op, request.value)
       const slot = client.replies.reserve()
       if (done === undefined) return Effect.asVoid(Queue.offer(client.questions, { slot, request }))
-      return Effect.sync(() =>
-        client.replies.fill(slot, IpcReply.encode({ _tag: "Answer", to: "Extension", value: done }))
+      return Effect.map(done, (value) =>
+        client.replies.fill(slot, IpcReply.encode({ _tag: "Answer", to: "Extension", value }))
       )
     }
     case "HandshakeWait":

@@ -12,8 +12,9 @@
  * | `trust.keys` | | `trusted` |
  * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
  * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
+ * | `stream.nodelay` | `connection`, `on` | `connection`: short segments wait for acknowledgements (off), or do not (on, the default) |
  *
- * The last two belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
+ * The last three belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
 import { Effect, Result } from "effect"

@@ -63,15 +63,24 @@ export const send = (self: IpcStreams, id: number, data: Uint8Array): Effect.Eff
   self.entries.get(id)?.pipe.send(data) ?? Effect.void
 
 /** Our operations on streams (`IpcExtension`), in the order of the client's frames; undefined for any other. */
-export const perform = (self: IpcStreams, op: string, value: Json.JsonObject): Json.JsonObject | undefined => {
+export const perform = (
+  self: IpcStreams,
+  op: string,
+  value: Json.JsonObject
+): Effect.Effect<Json.JsonObject> | undefined => {
   if (op === "streams") {
     self.knowsEnds = Json.boolean(value, "ends")
-    return { ends: self.knowsEnds }
+    return Effect.succeed({ ends: self.knowsEnds })
   }
-  if (op !== "stream.end") return undefined
   const connection = Json.unsigned(value, "connection", 32)
-  self.entries.get(connection)?.pipe.end()
-  return { connection }
+  const pipe = self.entries.get(connection)?.pipe
+  if (op === "stream.end")
+    return Effect.as(
+      Effect.sync(() => pipe?.end()),
+      { connection }
+    )
+  if (op !== "stream.nodelay") return undefined
+  return Effect.as(pipe?.connection.setNoDelay(Json.boolean(value, "on")) ?? Effect.void, { connection })
 }
 
 /** Closes a stream of this client, or any of the daemon; unknown ones are no error (node §1.5). */

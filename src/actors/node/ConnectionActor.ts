@@ -234,6 +234,11 @@ class Live
     return accepted
   }
 
+  setNoDelay(isOn: boolean): void {
+    this.#options.connection.setNoDelay(isOn)
+    this.#touch()
+  }
+
   end(): void {
     this.#isEnding = true
     this.ref.tellUnsafe(Message.End())

@@ -21,6 +21,7 @@ export interface Stream {
   readonly read: () => Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> | undefined
   /** How many of the bytes were taken. */
   readonly write: (bytes: Uint8Array) => number
+  readonly setNoDelay: (isOn: boolean) => void
   readonly end: () => void
   readonly close: () => void
   readonly reset: () => void
@@ -72,6 +73,10 @@ export class ConnectionHandle implements Connection {
         return Effect.andThen(live.writable.wait, write(bytes.subarray(accepted)))
       })
     return write
+  }
+
+  setNoDelay(isOn: boolean): Effect.Effect<void> {
+    return Effect.sync(() => this.#live.setNoDelay(isOn))
   }
 
   get end(): Effect.Effect<void> {

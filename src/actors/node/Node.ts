@@ -23,6 +23,11 @@ export interface Connection {
   /** Waits while the send buffer is full. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, ConnectionReset>
   /**
+   * On, as it is at first: every write leaves at once, together with what else was written in the same turn. Off: a short
+   * segment waits for the acknowledgement of earlier ones, at most 40 ms (Nagle), so that many small writes share one.
+   */
+  readonly setNoDelay: (isOn: boolean) => Effect.Effect<void>
+  /**
    * No more writes: everything written is delivered, then the peer reads its end; resolves at once. Reading goes on until
    * the peer's own end, which a peer without half-close (wire §17) sends in answer. Idempotent.
    */

@@ -105,6 +105,11 @@ export class Connection {
     )
   }
 
+  /** Turns Nagle off, or on. What it holds leaves with the next drain then. */
+  setNoDelay(isOn: boolean): void {
+    this.#sender.isPrompt = isOn
+  }
+
   /** Takes the size of segments found to vanish on the path while smaller ones arrive, payload bytes; 0 if none do. */
   takeVanished(): number {
     return this.#sender.size.takeVanished()

@@ -23,6 +23,8 @@ export type AckOutcome = "Advanced" | "Unchanged" | "Invalid"
 
 /** Mutable inside the connection that owns it. */
 export class Sender {
+  /** A short segment leaves at once even while earlier bytes are unacknowledged: Nagle is off. */
+  isPrompt: boolean
   readonly window: SendWindow
   readonly #config: StreamConfig
   readonly #buffer: SendBuffer
@@ -44,6 +46,7 @@ export class Sender {
 
   constructor(config: StreamConfig, initialSequence: number) {
     this.#config = config
+    this.isPrompt = config.noDelay
     this.size = new SegmentSize(config)
     this.#board = new SackScoreboard(this.size)
     this.#buffer = new SendBuffer(config.segmentBytesMax)
@@ -266,7 +269,7 @@ export class Sender {
 
   /** Nagle (RFC 9293 §3.7.4; wire §10.1): a short segment waits while anything is unacknowledged, but not for long. */
   #isWorthSending(isLast: boolean, nowMs: number): boolean {
-    if (isLast || this.#config.noDelay || this.#board.segments === 0 || this.#buffer.isNextFull) return true
+    if (isLast || this.isPrompt || this.#board.segments === 0 || this.#buffer.isNextFull) return true
     const untilMs = this.#buffer.waitingSinceMs + this.#config.nagleDelayMs
     if (untilMs <= nowMs) return true
     this.#nagleUntilMs = untilMs

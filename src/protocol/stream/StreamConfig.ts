@@ -17,7 +17,7 @@ export interface StreamConfig {
   readonly receiveBytesMax: number
   /** The same limit in segments, which bounds the overhead of tiny ones. */
   readonly receiveSegmentsMax: number
-  /** Sends a short segment at once even while earlier bytes are unacknowledged (wire §10.1: Nagle off). */
+  /** What a stream begins with: sends a short segment at once even while earlier bytes are unacknowledged (wire §10.1: Nagle off). */
   readonly noDelay: boolean
   /** The longest that Nagle holds a short segment. */
   readonly nagleDelayMs: number

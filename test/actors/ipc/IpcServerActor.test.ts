@@ -255,6 +255,17 @@ describe("IpcServerActor streams", () => {
     })
   )
 
+  it.effect("turns Nagle on and off for a stream of the client", () =>
+    Effect.gen(function* () {
+      const { client, far } = yield* dialled
+      for (const on of [false, true]) {
+        yield* client.send({ _tag: "Extension", op: "stream.nodelay", value: { connection: 1, on } })
+        assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value: { connection: 1 } })
+        assert.strictEqual(far.isPrompt, on)
+      }
+    })
+  )
+
   it.effect("says why a stream was reset, to a client that knows ends only", () =>
     Effect.gen(function* () {
       const { client, far } = yield* dialled

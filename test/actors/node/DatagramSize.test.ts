@@ -180,6 +180,37 @@ describe("datagram size", () => {
     )
   )
 
+  it.effect("without noDelay short writes wait for the acknowledgement of the first and share a datagram (Nagle)", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b, sent } = yield* pair({ link: { delayMs: 50 } })
+        const listener = yield* b.node.listen(PORT)
+        const dialled = yield* a.node.dial(b.address, PORT)
+        const accepted = yield* listener.accept
+        yield* Effect.forkScoped(Effect.ignore(Effect.forever(accepted.read)))
+        const datagrams = Effect.fnUntraced(function* (noDelay: boolean) {
+          yield* dialled.setNoDelay(noDelay)
+          yield* Effect.sleep("2 seconds")
+          const from = sent.length
+          // Apart by turns of the event loop, and by less than the delay of an acknowledgement.
+          for (let write = 0; write < 6; write++) {
+            yield* dialled.write(new Uint8Array(10))
+            yield* Effect.sleep("5 millis")
+          }
+          yield* Effect.sleep("1 second")
+          const isData = ({ bytes }: MemoryNetwork.Passage) => bytes.length >= 70 + 10 && (bytes.length - 70) % 10 === 0
+          return sent
+            .slice(from)
+            .filter(isData)
+            .map(({ bytes }) => bytes.length - 70)
+        })
+
+        assert.deepStrictEqual(yield* datagrams(true), [10, 10, 10, 10, 10, 10])
+        assert.deepStrictEqual(yield* datagrams(false), [10, 50])
+      })
+    )
+  )
+
   it.effect("small writes of one turn share a datagram, large ones fill them", () =>
     NodeNet.run(
       Effect.gen(function* () {
