@@ -85,6 +85,8 @@ export class Closing {
 
   /** wire §10.7: the peer is silent. Closed with FIN, in case it lives and only its acknowledgements are lost. */
   giveUp(nowMs: number): void {
+    // Both have ended, and only the acknowledgement of our FIN is missing: nothing is lost.
+    if (this.#fins.isFinSent && this.#fins.isPeerEnded) return this.#finish(nowMs)
     // It is told the truth where it understands it: that this is not the end of our data.
     if (this.#config.hasResetReasons) return this.abort("Timeout", "Timeout")
     this.#lifecycle.fail("Timeout")

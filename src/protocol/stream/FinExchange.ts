@@ -142,12 +142,14 @@ export class FinExchange {
     this.#isAnswerDue = false
   }
 
-  /** Both directions have ended: what is late gets an answer until `timeWaitMs` after the first FIN. */
+  /** Both directions have ended: what is late gets an answer for `timeWaitMs`. */
   enterTimeWait(nowMs: number): void {
     this.finAnswered()
     this.peerEnded()
     this.answer(nowMs)
-    const untilMs = Math.min(this.#firstFinAtMs, nowMs) + this.#config.timeWaitMs
+    // Directions that end one by one are answered for from the second end on: the first may be long ago.
+    const sinceMs = this.#isOneSided ? nowMs : Math.min(this.#firstFinAtMs, nowMs)
+    const untilMs = sinceMs + this.#config.timeWaitMs
     this.#timeWaitUntilMs = Math.max(nowMs + TIME_WAIT_MS_MIN, untilMs)
   }
 

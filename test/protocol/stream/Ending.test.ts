@@ -171,6 +171,28 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
     assert.isTrue(connection.isClosed)
   })
 
+  it("counts TIME_WAIT from the second end where the first was long ago, or the last FIN would go unanswered", () => {
+    const connection = halfClosed()
+    play(connection, [
+      { atMs: 25_000, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 2, ack: 2 }] },
+      { atMs: 33_000, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 2, ack: 2 }] }
+    ])
+    assert.strictEqual(connection.deadlineMs, 35_000)
+  })
+
+  it("is over without error when both have ended and only the last acknowledgement never comes", () => {
+    const connection = accept({ ...both, giveUpMs: 500_000 })
+    play(connection, [
+      { atMs: 20, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "A", seq: 1, ack: 2 }] },
+      { atMs: 30, call: end, expect: [{ flags: "F", seq: 1 }] }
+    ])
+    for (let nowMs = connection.deadlineMs; !connection.isClosed; nowMs = connection.deadlineMs) {
+      connection.timeout(nowMs)
+      connection.drain(nowMs)
+    }
+    assert.isUndefined(connection.error)
+  })
+
   it("takes a reader who has gone out of the way of a peer that goes on, after its own data arrived", () => {
     const connection = open(both)
     play(connection, [
