@@ -4,7 +4,8 @@
  *
  * Owns the current epoch with its `RelayEnd`; told by the client's side and by the connection, both of one `Shim`.
  */
-import { Deferred, Effect, Exit, Latch, Result, Scope, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Exit, Latch, Result, Scope, Semaphore } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
@@ -13,6 +14,7 @@ import { InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../protocol/relay/LineSplitter.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
+import { ProgressKeepAlive } from "../../protocol/relay/ProgressKeepAlive.ts"
 import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../protocol/relay/RelayControl.ts"
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
@@ -56,6 +58,10 @@ export const make = Effect.fnUntraced(function* <E>(
   const crypto = yield* Crypto
   const calls = new InFlight()
   const opening = new Opening()
+  const alive = new ProgressKeepAlive()
+  const watched = Latch.makeUnsafe(false)
+  const clock = yield* Clock.Clock
+  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const demand = Latch.makeUnsafe(true)
   const answered = Latch.makeUnsafe(false)
   const over = yield* Deferred.make<void>()
@@ -112,7 +118,11 @@ export const make = Effect.fnUntraced(function* <E>(
       state.held.messages.push(message)
       state.held.sizeBytes += message.length
     }
-    for (const { id, method } of requests) calls.add(id, method, ordinal)
+    for (const { id, method, progressToken } of requests) {
+      calls.add(id, method, ordinal)
+      if (progressToken !== undefined) alive.started(id, progressToken, nowMs())
+    }
+    if (alive.deadlineMs() !== undefined) watched.openUnsafe()
   }
 
   /** The server has answered the repeated `initialize`: the rest may follow. */
@@ -163,15 +173,39 @@ export const make = Effect.fnUntraced(function* <E>(
       yield* replayAnswered(state, message.bytes, envelope.isError)
       return false
     }
-    for (const { id } of JsonRpcPeek.responses(envelope)) calls.settle(id)
+    for (const { id } of JsonRpcPeek.responses(envelope)) {
+      const settled = calls.settle(id)
+      if (settled !== undefined) alive.ended(settled.id)
+    }
     state.relay.session.isWaiting = calls.size > 0
     answered.openUnsafe()
     opening.received(message.bytes, envelope)
     // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
     if (isResponse && afterProgress) yield* Effect.yieldNow
+    const isProgress = envelope._tag === "Notification" && envelope.method === "notifications/progress"
     if (message.bytes.length > STDIO_MESSAGE_BYTES_MAX) yield* replaceTooLarge(state, envelope)
-    else yield* write(message.bytes)
-    return envelope._tag === "Notification" && envelope.method === "notifications/progress"
+    else if (!isProgress || isNews(envelope, message.bytes)) yield* write(message.bytes)
+    return isProgress
+  })
+
+  /** Progress that a sign of ours has not overtaken. */
+  const isNews = ({ progressToken }: { readonly progressToken: string | undefined }, bytes: Uint8Array): boolean =>
+    progressToken === undefined ||
+    alive.progressed(progressToken, Number(JsonRpcPeek.member(bytes, ["params", "progress"])), nowMs())
+
+  /** Tells calls that hear nothing that they are waited for, also while there is no stream. */
+  const keepAlive = Effect.gen(function* () {
+    while (true) {
+      const deadlineMs = alive.deadlineMs()
+      if (deadlineMs === undefined) {
+        watched.closeUnsafe()
+        yield* watched.await
+        continue
+      }
+      yield* Effect.sleep(Math.max(1, deadlineMs - nowMs()))
+      const doing = current.relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"
+      for (const sign of alive.due(nowMs(), `${doing} on ${target.peer}`)) yield* write(sign)
+    }
   })
 
   const pump = (state: State): Effect.Effect<never> =>
@@ -184,8 +218,12 @@ export const make = Effect.fnUntraced(function* <E>(
       }
     })
 
-  const answer = (call: { readonly id: string; readonly method: string }, failure: Failure, wasSent: boolean) =>
-    write(BridgeError.encode(errorOf(target, failure, wasSent, BridgeError.isHarmlessTwice(call.method)), call.id))
+  const answer = (call: { readonly id: string; readonly method: string }, failure: Failure, wasSent: boolean) => {
+    alive.ended(call.id)
+    return write(
+      BridgeError.encode(errorOf(target, failure, wasSent, BridgeError.isHarmlessTwice(call.method)), call.id)
+    )
+  }
 
   const replace = Effect.fnUntraced(function* (credentials: Credentials, carried: ReadonlyArray<Uint8Array>) {
     const previous = current
@@ -257,7 +295,9 @@ export const make = Effect.fnUntraced(function* <E>(
     }
     yield* room
     for (const item of JsonRpcPeek.messages(envelope)) {
-      if (item._tag === "Notification" && item.cancels !== undefined) calls.cancel(item.cancels)
+      if (item._tag !== "Notification" || item.cancels === undefined) continue
+      const cancelled = calls.cancel(item.cancels)
+      if (cancelled !== undefined) alive.ended(cancelled.id)
     }
     opening.sent(line.bytes, envelope)
     submit(current, line.bytes)
@@ -265,6 +305,7 @@ export const make = Effect.fnUntraced(function* <E>(
   })
 
   let current: State = yield* begin(freshCredentials(), [])
+  yield* Effect.forkIn(keepAlive, scope)
 
   const settled = Effect.gen(function* () {
     while (calls.size > 0) {

@@ -32,13 +32,14 @@ export class InFlight {
     return take(this.#waiting, id) ?? take(this.#cancelled, id)
   }
 
-  /** Notes that the client gave a call up; its late answer still finds it (mcp §6.8). */
-  cancel(id: string): void {
+  /** Notes that the client gave a call up, and gives it; its late answer still finds it (mcp §6.8). */
+  cancel(id: string): Call | undefined {
     const call = take(this.#waiting, id)
-    if (call === undefined) return
+    if (call === undefined) return undefined
     this.#cancelled.set(keyOf(call.id), call)
     const [oldest] = this.#cancelled.keys()
     if (this.#cancelled.size > CANCELLED_MAX && oldest !== undefined) this.#cancelled.delete(oldest)
+    return call
   }
 
   /** Every call that waits and meets the condition, in order; they wait no longer. */

@@ -98,6 +98,35 @@ describe("the relay between Shim and Keeper", () => {
       assert.strictEqual(yield* (yield* server).line, call(1))
     }))
 
+  test("a call that asked for progress hears every 15 s that it is waited for, also over five silent minutes (mcp §6.7)", () =>
+    Effect.gen(function* () {
+      const { rig, server } = yield* station()
+      const client = yield* open(rig)
+      const asks = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","_meta":{"progressToken":"p"}}}'
+      yield* client.write(`${asks}\n`)
+      const running = yield* server
+      assert.strictEqual(yield* running.line, asks)
+      let last = 0
+      for (let sign = 0; sign < 20; sign++) {
+        yield* pass("15 seconds")
+        const { method, params } = JSON.parse(yield* client.line)
+        assert.strictEqual(method, "notifications/progress")
+        assert.deepInclude(params, { progressToken: "p", message: "waiting for files on mcp-host" })
+        assert.isAbove(params.progress, last)
+        last = params.progress
+      }
+      const step = '{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}'
+      yield* running.write(`${step}\n${result(1)}\n`)
+      assert.strictEqual(yield* client.line, step)
+      assert.strictEqual(yield* client.line, result(1))
+
+      yield* client.write(`${call(2)}\n`)
+      assert.strictEqual(yield* running.line, call(2))
+      yield* pass("5 minutes")
+      yield* running.write(`${result(2)}\n`)
+      assert.strictEqual(yield* client.line, result(2))
+    }))
+
   test("calls wait for a peer that comes back, and end with -31001 if it does not (mcp §6.2)", () =>
     Effect.gen(function* () {
       const { rig, server } = yield* station()
