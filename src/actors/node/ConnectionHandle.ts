@@ -34,6 +34,7 @@ export class ConnectionHandle implements Connection {
   readonly #live: Stream
   readonly #options: Place
   #read: Connection["read"] | undefined
+  #write: Connection["write"] | undefined
 
   constructor(live: Stream, options: Place) {
     this.#live = live
@@ -62,17 +63,10 @@ export class ConnectionHandle implements Connection {
     return this.#read
   }
 
-  /** Also works apart from the handle, as its other effects do: whoever adapts a connection passes it on as it is. */
+  /** Also works apart from the handle, as its effects do: whoever adapts a connection passes it on as it is. */
   get write(): Connection["write"] {
-    const live = this.#live
-    const write = (bytes: Uint8Array): Effect.Effect<void, ConnectionReset> =>
-      Effect.suspend(() => {
-        if (!live.canWrite) return live.failure()
-        const accepted = live.write(bytes)
-        if (accepted === bytes.length) return Effect.void
-        return Effect.andThen(live.writable.wait, write(bytes.subarray(accepted)))
-      })
-    return write
+    this.#write ??= (bytes) => writing(this.#live, bytes)
+    return this.#write
   }
 
   setNoDelay(isOn: boolean): Effect.Effect<void> {
@@ -96,3 +90,11 @@ export class ConnectionHandle implements Connection {
     return Effect.suspend(() => (live.isGone ? Effect.void : live.closed.wait))
   }
 }
+
+const writing = (live: Stream, bytes: Uint8Array): Effect.Effect<void, ConnectionReset> =>
+  Effect.suspend(() => {
+    if (!live.canWrite) return live.failure()
+    const accepted = live.write(bytes)
+    if (accepted === bytes.length) return Effect.void
+    return Effect.andThen(live.writable.wait, writing(live, bytes.subarray(accepted)))
+  })

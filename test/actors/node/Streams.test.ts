@@ -88,6 +88,25 @@ describe("streams between nodes", () => {
     })
   })
 
+  it.effect("read, write and end as effects that may be passed around on their own", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* pair()
+        const listener = yield* b.node.listen(PORT)
+        const dialled = yield* a.node.dial(b.address, PORT)
+        const { close, read, write } = yield* listener.accept
+        yield* Effect.forkScoped(Effect.flatMap(read, write))
+
+        yield* dialled.write(bytes("echo"))
+        const echoed = yield* dialled.read
+        yield* close
+
+        assert.strictEqual(text(echoed), "echo")
+        assert.isTrue(Cause.isDone(yield* Effect.flip(dialled.read)))
+      })
+    )
+  )
+
   it.effect("deliver everything, in order, over a link that loses, repeats and reorders", () =>
     NodeNet.run(
       Effect.gen(function* () {
