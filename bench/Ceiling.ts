@@ -2,7 +2,7 @@
  * What the machine allows: sealed datagrams between two processes without reliability, a raw UDP echo, a TCP connection.
  * Our figures are given as ratios to these, measured in the same run.
  *
- * Run as a child by `main.ts`: `node bench/Ceiling.ts receive | echo | accept`.
+ * Run as a child: `node bench/Ceiling.ts receive | echo | accept`, or `seal BYTES`, which is the first figure in another place.
  */
 import { type ChildProcess, fork } from "node:child_process"
 import { createCipheriv, createDecipheriv, createSecretKey } from "node:crypto"
@@ -150,8 +150,14 @@ const once = (child: ChildProcess): Promise<number> =>
     child.once("exit", (code) => reject(new Error(`the other end of a ceiling ended with ${code}`)))
   })
 
-const ROLES: Readonly<Record<string, () => Promise<void> | void>> = { receive, echo, accept }
-const PROGRAM = fileURLToPath(import.meta.url)
+/** The program. */
+export const PROGRAM = fileURLToPath(import.meta.url)
+
+const sealHere = async (): Promise<void> =>
+  void process.send?.(await sealedBytesPerSecond(Number(process.argv[3]), SEAL_MS))
+
+const ROLES: Readonly<Record<string, () => Promise<void> | void>> = { receive, echo, accept, seal: sealHere }
+const SEAL_MS = 2_000
 const HOST = "127.0.0.1"
 const BURST = 32
 const BUFFER_BYTES = 4 << 20

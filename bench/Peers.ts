@@ -28,6 +28,8 @@ export interface Options {
   /** How long one bulk transfer lasts, and how many there are; the first only warms up. */
   readonly transferMs: number
   readonly transfers: number
+  /** How long small requests follow each other on one stream; not at all for 0. */
+  readonly pipelineMs: number
 }
 
 /** What `measure` found. */
@@ -37,6 +39,8 @@ export interface Report {
   readonly dial: Statistics.Latency
   readonly coldDial: Statistics.Latency
   readonly bytesPerSecond: number
+  /** Answers to 64 bytes, 256 of them under way on one stream. */
+  readonly requestsPerSecond: number
 }
 
 const layer = (options: Options): Layer.Layer<Pilot.Pilot, unknown> =>
@@ -70,7 +74,13 @@ const measure = Effect.fnUntraced(function* (options: Options) {
     const roundTrip = yield* roundTrips(options.rounds)
     const dials = (yield* times(options.dials, dial)).slice(WARM_UP_DIALS)
     const rates = yield* Effect.replicateEffect(transfer(options.transferMs), options.transfers)
-    return { roundTrip, dial: Statistics.latency(dials), bytesPerSecond: Statistics.median(rates.slice(1)) }
+    const requestsPerSecond = options.pipelineMs === 0 ? 0 : yield* pipeline(options.pipelineMs)
+    return {
+      roundTrip,
+      dial: Statistics.latency(dials),
+      bytesPerSecond: Statistics.median(rates.slice(1)),
+      requestsPerSecond
+    }
   }).pipe(Effect.provide(layer(options), { local: true }))
   const cold = Effect.provide(dial, layer(options), { local: true })
   const coldDials = yield* times(options.coldDials, cold)
@@ -103,6 +113,23 @@ const roundTrips = Effect.fnUntraced(function* (rounds: number) {
   return Statistics.latency(timesMs.slice(WARM_UP))
 }, Effect.scoped)
 
+/** Each answer is followed by the next request; the first half warms up. */
+const pipeline = Effect.fnUntraced(function* (forMs: number) {
+  const { duplex } = yield* Pilot.dial(SERVER, ECHO_PORT)
+  const request = new Uint8Array(PING_BYTES)
+  yield* Effect.replicateEffect(duplex.write(request), PIPELINE, { discard: true })
+  const startMs = performance.now()
+  let [bytes, answers, counted] = [0, 0, 0]
+  for (let nowMs = startMs; nowMs < startMs + forMs; nowMs = performance.now()) {
+    bytes += (yield* duplex.read).length
+    for (; answers < Math.floor(bytes / PING_BYTES); answers++) {
+      if (nowMs >= startMs + forMs / 2) counted++
+      yield* duplex.write(request)
+    }
+  }
+  return (counted * 1000) / (forMs / 2)
+}, Effect.scoped)
+
 /** Writes until the receiver says at which rate it came. */
 const transfer = Effect.fnUntraced(function* (forMs: number) {
   const { duplex } = yield* Pilot.dial(SERVER, SINK_PORT)
@@ -125,6 +152,7 @@ const EVERY_100_MS = { times: 100, schedule: Schedule.spaced("100 millis") }
 const ECHO_PORT = 5000
 const SINK_PORT = 5001
 const PING_BYTES = 64
+const PIPELINE = 256
 const CHUNK_BYTES = 64 * 1024
 /** Round trips and dials before the compiler has seen enough of them: an agent runs for days. */
 const WARM_UP = 5_000

@@ -11,6 +11,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, References } from "effect"
 import * as Figure from "./Figure.ts"
 import * as Cpu from "./groups/Cpu.ts"
+import * as Datagrams from "./groups/Datagrams.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
@@ -22,6 +23,7 @@ import * as Report from "./Report.ts"
 
 const GROUPS: ReadonlyArray<Group> = [
   Streams.group,
+  Datagrams.group,
   Programs.group,
   Loss.group,
   Requests.group,

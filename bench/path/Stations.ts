@@ -72,7 +72,7 @@ const measured = (host: Path.Host, options: Peer.Options) =>
   )
 
 /** The one that knows the nodes already, moved to a host of the path. */
-const rendezvous = (host: Path.Host, home: string) => {
+export const rendezvous = (host: Path.Host, home: string) => {
   const [registry, beacon] = [`${host.address}:9000`, `${host.address}:9001`]
   const start = Effect.suspend(() => {
     Pilotctl.runSync(home, "rendezvous", "stop")

@@ -11,6 +11,8 @@ export type Workload =
   | { readonly kind: "dial"; readonly times: number; readonly isCold: boolean }
   /** Bytes per second that arrive, from `skipMs` after the first one, for `forMs`; it goes on for `skipMs` after. */
   | { readonly kind: "flow"; readonly skipMs: number; readonly forMs: number }
+  /** Answers per second on one stream with 256 requests of 64 bytes under way, each written by itself. */
+  | { readonly kind: "pipeline"; readonly forMs: number }
   /** Round trips beside an idle stream, then as many beside a busy one that began `skipMs` before; pings where there are. */
   | { readonly kind: "beside"; readonly skipMs: number; readonly times: number }
 
@@ -51,6 +53,8 @@ export const measure = async (
         return await requests(transport, contact, workload)
       case "flow":
         return [await flow(transport, contact, workload)]
+      case "pipeline":
+        return [await pipeline(transport, contact, workload.forMs)]
       case "beside":
         return await beside(transport, contact, workload)
     }
@@ -126,6 +130,26 @@ const flow = async (
   await writing
   await wire.close()
   return answer?.bytes.readDoubleBE() ?? Number.NaN
+}
+
+const pipeline = async (transport: Transport, contact: string, forMs: number): Promise<number> => {
+  const wire = await transport.dial(contact)
+  await wire.write(header("echo"))
+  const request = CHUNK.subarray(0, PING_BYTES)
+  for (let sent = 0; sent < PIPELINE; sent++) await wire.write(request)
+  let [bytes, answers] = [0, 0]
+  const startMs = performance.now()
+  const fromMs = startMs + forMs / 2
+  let counted = 0
+  for (let nowMs = startMs; nowMs < startMs + forMs; nowMs = performance.now()) {
+    bytes += (await wire.read())?.length ?? 0
+    for (; answers < Math.floor(bytes / PING_BYTES); answers++) {
+      if (nowMs >= fromMs) counted++
+      await wire.write(request)
+    }
+  }
+  await wire.close()
+  return (counted * 1000) / (forMs / 2)
 }
 
 const beside = async (
@@ -215,6 +239,7 @@ const exactly = async (wire: Wire, count: number) => {
 }
 
 const PING_BYTES = 64
+const PIPELINE = 256
 const PING_EVERY_MS = 20
 const HEADER_BYTES = 17
 const CHUNK = Buffer.alloc(64 * 1024, 7)
