@@ -15,8 +15,10 @@ import * as Datagrams from "./groups/Datagrams.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
+import * as Memory from "./groups/Memory.ts"
 import * as Ping from "./groups/Ping.ts"
 import * as Programs from "./groups/Programs.ts"
+import * as Registry from "./groups/Registry.ts"
 import * as Requests from "./groups/Requests.ts"
 import * as Streams from "./groups/Streams.ts"
 import * as Report from "./Report.ts"
@@ -29,7 +31,9 @@ const GROUPS: ReadonlyArray<Group> = [
   Requests.group,
   Ping.group,
   Fairness.group,
-  Cpu.group
+  Cpu.group,
+  Memory.group,
+  Registry.group
 ]
 
 const bench = Effect.gen(function* () {
