@@ -50,16 +50,16 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "    this.#segments = Math.min(this.#segments, segments)\n"
   },
   {
-    name: "never-repeat-a-fin",
+    name: "never-send-a-fin",
     file: "protocol/stream/FinExchange.ts",
-    from: '    this.#isFinDue = true\n    return "SendFin"',
-    to: '    return "SendFin"'
+    from: "    this.#isFinSent = true\n    this.#isFinDue = true\n",
+    to: "    this.#isFinSent = true\n"
   },
   {
-    name: "fin-does-not-wait-for-data",
+    name: "fin-one-byte-too-late",
     file: "protocol/stream/FinExchange.ts",
-    from: "this.#holdUntilMs = nowMs + (this.#isOneSided ? this.#config.giveUpMs : this.#config.finHoldMs)",
-    to: "this.#holdUntilMs = nowMs"
+    from: "      this.#peerFinPosition = position\n",
+    to: "      this.#peerFinPosition = position + 1\n"
   },
   {
     name: "close-drops-what-is-unsent",
@@ -78,12 +78,6 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     file: "protocol/tunnel/ReplayWindow.ts",
     from: "if ((this.#blocks[index]! & bit) !== 0) return false",
     to: "if ((this.#blocks[index]! & bit) !== 0) return true"
-  },
-  {
-    name: "seal-with-unproven-keys",
-    file: "protocol/tunnel/KeyRing.ts",
-    from: "return this.#current ?? this.newestCandidate",
-    to: "return this.newestCandidate ?? this.#current"
   },
   {
     name: "send-in-clear",
@@ -164,10 +158,10 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "    Effect.as("
   },
   {
-    name: "relay-refuses-what-it-knows",
+    name: "confirm-what-is-to-come",
     file: "protocol/relay/RelayInbox.ts",
-    from: "if (frame.seq <= this.#receivedSeq) return Result.void",
-    to: "if (frame.seq < this.#receivedSeq) return Result.void"
+    from: "this.#handedOverSeq = message.lastSeq",
+    to: "this.#handedOverSeq = message.lastSeq + 1"
   },
   {
     name: "resume-without-sending-again",
@@ -179,7 +173,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     name: "take-a-new-session-for-the-old-one",
     file: "actors/mcp/ShimSession.ts",
     from: "if (welcome.resumed || !state.wasCarried) {",
-    to: "if (welcome.resumed || state.wasCarried) {"
+    to: "if (!welcome.resumed || !state.wasCarried) {"
   },
   {
     name: "services-for-everybody-trusted",
