@@ -14,11 +14,15 @@ export interface JsonObject {
 /** Nesting beyond this is refused: no format of ours needs it, and deep values exhaust the stack of their readers. */
 export const DEPTH_MAX = 128
 
-/** The value of a JSON text; `undefined` when it is none or nested deeper than `DEPTH_MAX`. */
+/**
+ * The value of a JSON text; `undefined` when it is none or nested deeper than `DEPTH_MAX`. An escaped half of a surrogate
+ * pair is read as U+FFFD, as the reference reads it, so that every text can be written, signed and stored as it is.
+ */
 export const parse = (text: string): Json | undefined => {
   if (depth(text) > DEPTH_MAX) return undefined
   try {
-    return JSON.parse(text)
+    const value: Json = JSON.parse(text)
+    return SURROGATE.test(text) ? wellFormed(value) : value
   } catch {
     return undefined
   }
@@ -73,6 +77,17 @@ export const list = (self: JsonObject, key: string): ReadonlyArray<Json> => {
   return Array.isArray(value) ? value : []
 }
 
+const wellFormed = (value: Json): Json => {
+  if (typeof value === "string") return value.toWellFormed()
+  if (typeof value !== "object" || value === null) return value
+  if (isList(value)) return value.map(wellFormed)
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key.toWellFormed(), wellFormed(member ?? null)])
+  )
+}
+
+const isList = (value: ReadonlyArray<Json> | JsonObject): value is ReadonlyArray<Json> => Array.isArray(value)
+
 /** Deepest nesting of brackets outside strings; meaningful for JSON, harmless for anything else. */
 const depth = (text: string): number => {
   let current = 0
@@ -91,6 +106,8 @@ const depth = (text: string): number => {
 }
 
 const QUOTE = 0x22
+/** One may be alone, escaped or, in a text that came from no UTF-8, as it is. */
+const SURROGATE = /\\u[dD][89a-fA-F]|[\ud800-\udfff]/u
 const BACKSLASH = 0x5c
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d

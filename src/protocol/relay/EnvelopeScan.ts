@@ -41,7 +41,7 @@ export class EnvelopeScan {
     }
     if (byte === QUOTE) this.#inString = true
     const closes = byte === CLOSE_BRACE || byte === CLOSE_BRACKET
-    if (this.#depth === 1 && (closes || byte === COMMA || byte === COLON)) this.#endToken()
+    if (this.#depth === 1 && (closes || byte === COMMA || byte === COLON)) this.#endToken(byte === COLON)
     if (byte === OPEN_BRACE || byte === OPEN_BRACKET) this.#depth++
     this.#keep(byte)
     if (closes) this.#depth--
@@ -53,9 +53,12 @@ export class EnvelopeScan {
     this.#isLong = false
   }
 
-  /** A nested or long value is replaced by `0`, which no reader of the envelope looks into. */
-  #endToken(): void {
-    if (this.#isLong) this.#kept.splice(this.#valueAt, this.#kept.length - this.#valueAt, ZERO)
+  /** A nested or long value is replaced by `0`, a long name by `""`: no reader of the envelope looks into either. */
+  #endToken(isName: boolean): void {
+    if (this.#isLong) {
+      const shown = isName ? [QUOTE, QUOTE] : [ZERO]
+      this.#kept.splice(this.#valueAt, this.#kept.length - this.#valueAt, ...shown)
+    }
     if (this.#kept.length > KEPT_BYTES_MAX) this.#hasFailed = true
     this.#isLong = false
   }

@@ -29,6 +29,15 @@ describe("Json", () => {
     assert.strictEqual(Json.parse(JSON.stringify("[".repeat(500))), "[".repeat(500))
   })
 
+  it("reads half a surrogate pair as U+FFFD, so that what was read can be written (rendezvous §2.2)", () => {
+    const text = '{"\\udC00":["\\ud80b","a\\uD834\\uDD1Eb","\\\\ud800"],"__proto__":"\\ud800"}'
+    const value = Json.parse(text)
+
+    assert.strictEqual(JSON.stringify(value), '{"\ufffd":["\ufffd","a𝄞b","\\\\ud800"],"__proto__":"\ufffd"}')
+    assert.deepStrictEqual(Json.parse(GoJson.encodeOrdered(value ?? null)), value)
+    assert.strictEqual(Json.parse('"\ud800"'), "\ufffd")
+  })
+
   it("reads members leniently (rendezvous §2.2)", () => {
     const object = Json.parseObject('{"n":1.9,"neg":-1,"big":4294967296,"s":"1","z":null,"t":true,"l":["a",1,"b",{}]}')!
 

@@ -1,0 +1,18 @@
+/** Everything that is fuzzed. A decoder that is in no target fails `Targets.test.ts`. */
+import type { Target } from "./Fuzzer.ts"
+import * as Connections from "./targets/Connections.ts"
+import * as Daemon from "./targets/Daemon.ts"
+import * as Registry from "./targets/Registry.ts"
+import * as Relay from "./targets/Relay.ts"
+import * as Texts from "./targets/Texts.ts"
+import * as Tunnels from "./targets/Tunnels.ts"
+import * as Wire from "./targets/Wire.ts"
+
+/** One input per case. */
+export const decoders: ReadonlyArray<Target> = [...Wire.targets, ...Daemon.targets, ...Relay.targets, ...Texts.targets]
+
+/** Many inputs per case, for something with a state. */
+export const sessions: ReadonlyArray<Target> = [...Connections.targets, ...Tunnels.targets, ...Registry.targets]
+
+/** All of them. */
+export const all: ReadonlyArray<Target> = [...decoders, ...sessions]
