@@ -62,6 +62,10 @@ export const playCase = (target: Target, seed: number, index: number): number =>
   }
 }
 
+/** All that a case has of chance. */
+export const randomOf = (target: Target, seed: number, index: number): Random.Random =>
+  Random.make(Random.mix(target.name, seed, index))
+
 /** Given inputs in place of mutated ones. */
 export const replay = (target: Target, seed: number, index: number, inputs: ReadonlyArray<Uint8Array>): void => {
   target.play(randomOf(target, seed, index), inputs)
@@ -133,9 +137,6 @@ export const weight = (value: unknown, limit: number): number => {
   }
   return total
 }
-
-const randomOf = (target: Target, seed: number, index: number): Random.Random =>
-  Random.make(Random.mix(target.name, seed, index))
 
 /** Fewer inputs, then shorter ones, as long as the case still breaks; a fixed number of tries. */
 const shrink = (target: Target, seed: number, index: number, cause: unknown): ReadonlyArray<Uint8Array> => {

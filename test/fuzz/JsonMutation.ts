@@ -93,7 +93,23 @@ const nested = (depth: number): Json.Json => {
 }
 
 const NUMBERS: ReadonlyArray<Json.Json> = [
-  0, -0, -1, 1, 255, 256, 65_535, 65_536, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1, 2 ** 53, 1e21, 1e308, 1e-7, 0.5
+  0,
+  -0,
+  -1,
+  1,
+  255,
+  256,
+  65_535,
+  65_536,
+  2 ** 31,
+  2 ** 32 - 1,
+  2 ** 32,
+  2 ** 53 - 1,
+  2 ** 53,
+  1e21,
+  1e308,
+  1e-7,
+  0.5
 ]
 const NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "", "type", "op", "id", "a\u0000b", "then"]
 const CHARACTERS = ["\u0000", "\ud800", "\u2028", "\u202e", '"', "\\", "é", "𝄞", "=", "/", ":", " ", "\n", "-", "."]

@@ -101,13 +101,31 @@ const transplant: Mutation = (bytes, next, samples) => {
   return bytes
 }
 
-const join: Mutation = (bytes, next, samples) => Bytes.concat(slice(bytes, next), slice(Random.pick(samples, next), next))
+const join: Mutation = (bytes, next, samples) =>
+  Bytes.concat(slice(bytes, next), slice(Random.pick(samples, next), next))
 
 const EDGES: ReadonlyArray<number> = [
   0, 1, 2, 4, 5, 16, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xfffe, 0xffff, 0x10000, 0x7fffffff, 0x80000000,
   0xfffffffe, 0xffffffff
 ]
-const TOKENS = ["{", "[", '"', "\\", ":", ",", "null", "-1", "1e999", "-0", "\\ud800", '{"":', "{}", "[]", "\u0000", "\n"]
+const TOKENS = [
+  "{",
+  "[",
+  '"',
+  "\\",
+  ":",
+  ",",
+  "null",
+  "-1",
+  "1e999",
+  "-0",
+  "\\ud800",
+  '{"":',
+  "{}",
+  "[]",
+  "\u0000",
+  "\n"
+]
 /** A lone continuation, an overlong slash, a surrogate, a code point too large, a character cut short, a byte order mark. */
 const BAD_UTF8: ReadonlyArray<Uint8Array> = [
   [0x80],

@@ -172,11 +172,12 @@ export class Closing {
 
   /** Adds what tells the peer of the end, if it must leave now. */
   drain(out: Array<Segment>, nowMs: number): void {
+    // It may end in a reset, which must leave with this drain: a stream that is gone has no deadline.
+    if (this.#lifecycle.state === "finWait" && !this.#fins.isFinSent) this.#finishSending(nowMs)
     if (this.#resetDue !== undefined) {
       out.push(this.#config.hasResetReasons ? Segments.resetFor(this.#resetDue) : Segments.reset)
       this.#resetDue = undefined
     }
-    if (this.#lifecycle.state === "finWait" && !this.#fins.isFinSent) this.#finishSending(nowMs)
     if (this.#fins.isFinDue) {
       this.#fins.finSent(nowMs)
       out.push(Segments.fin(this.#finPosition))

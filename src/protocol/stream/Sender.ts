@@ -155,7 +155,8 @@ export class Sender {
 
   /**
    * Adds what may be sent now, each segment with the acknowledgement and window given. `isLast` says that no more will
-   * be written, so that a short segment need not wait. Returns whether data went.
+   * be written, so that a short segment need not wait. Returns whether data went, a probe of the window apart: a peer that
+   * answers none must not look alive.
    */
   transmit(out: Array<Segment>, acknowledgement: number, window: number, isLast: boolean, nowMs: number): boolean {
     this.#pacedUntilMs = Number.POSITIVE_INFINITY
@@ -173,6 +174,7 @@ export class Sender {
     this.recovery.resuming(nowMs)
     this.#pacer.refill(congestion.pacingBytesPerMs(rtt.smoothedRttMs), nowMs)
     const before = out.length
+    const probes = this.#probe === "Data" ? 1 : 0
     let segment = this.#nextSegment(isLast, nowMs)
     while (segment !== undefined) {
       out.push(Segments.ack(segment.start, acknowledgement, window, segment.payload))
@@ -184,7 +186,7 @@ export class Sender {
     this.#watchWindow(nowMs)
     if (this.#probe === "Empty") out.push(Segments.ack(this.#next, acknowledgement, window, Segments.EMPTY))
     this.#probe = "None"
-    return hasSent
+    return out.length > before + probes
   }
 
   /** Our FIN takes the position behind the data (RFC 9293 §3.4); returns where it stands. */

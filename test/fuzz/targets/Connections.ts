@@ -49,7 +49,12 @@ const linkOf = (next: Random.Random): Link => ({
 })
 
 /** The bounds of one end; `sent` is what one event made it send. */
-const checkEnd = (session: Session.Session, connection: Connection, config: StreamConfig.StreamConfig, sent: number) => {
+const checkEnd = (
+  session: Session.Session,
+  connection: Connection,
+  config: StreamConfig.StreamConfig,
+  sent: number
+) => {
   const { bytesInFlight, outOfOrderSegments, unackedSegments, windowSegments } = connection.stats
   session.check("receives more than twice its buffer", connection.readableBytes <= 2 * config.receiveBytesMax)
   session.check("holds more segments than it may", outOfOrderSegments <= 2 * config.receiveSegmentsMax)
@@ -128,7 +133,8 @@ const hostilePair = (session: Session.Session): void => {
     const recent = pair.sent.slice(-40).map(({ segment }) => encode(segment))
     const segment = decode(session.mutate(recent))
     if (segment === undefined) continue
-    if ((segment.flags & Flag.Syn) === 0 && segment.payload.length === 0) isTainted ||= (segment.flags & ~Flag.Ack) !== 0
+    if ((segment.flags & Flag.Syn) === 0 && segment.payload.length === 0)
+      isTainted ||= (segment.flags & ~Flag.Ack) !== 0
     else isTainted = true
     const before = pair.segmentsSent
     end.connection.receive(segment, pair.nowMs)

@@ -48,7 +48,9 @@ const messages = (): ReadonlyArray<Uint8Array> => [
 
 const lines = (): ReadonlyArray<Uint8Array> => {
   const all = messages()
-  return all.map((line, index) => Bytes.concat(line, Bytes.fromUtf8("\n"), all[(index * 5) % all.length]!, Bytes.fromUtf8("\r\n")))
+  return all.map((line, index) =>
+    Bytes.concat(line, Bytes.fromUtf8("\n"), all[(index * 5) % all.length]!, Bytes.fromUtf8("\r\n"))
+  )
 }
 
 /** The scanner takes exactly what `JSON.parse` takes, down to the depth that both follow. */
@@ -58,7 +60,8 @@ const scanned = (bytes: Uint8Array): unknown => {
   // A byte order mark is no JSON, but the decoder of text would take it away.
   if (text === undefined || text.startsWith("\ufeff") || bytes[0] === 0xef) return root
   const value = Json.parse(text)
-  if ((root === undefined) !== (value === undefined)) throw new Error(`JSON.parse says ${value === undefined ? "no" : "yes"}`)
+  if ((root === undefined) !== (value === undefined))
+    throw new Error(`JSON.parse says ${value === undefined ? "no" : "yes"}`)
   if (root?._tag === "Object") {
     const names = new Set(root.members.map(({ key }) => key.toWellFormed()))
     assertSame([...names].toSorted(), Object.keys(value as object).toSorted(), "other members than JSON.parse finds")
@@ -149,10 +152,11 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     name: "relay/FrameSplitter",
     covers: [FrameSplitter, RelayFrame.decode],
     format: "json",
-    samples: () => FRAMES.flatMap((frame, index) => {
-      const bytes = RelayFrame.encode(frame)
-      return [bytes, Bytes.concat(bytes, RelayFrame.encode(FRAMES[(index + 3) % FRAMES.length]!))]
-    }),
+    samples: () =>
+      FRAMES.flatMap((frame, index) => {
+        const bytes = RelayFrame.encode(frame)
+        return [bytes, Bytes.concat(bytes, RelayFrame.encode(FRAMES[(index + 3) % FRAMES.length]!))]
+      }),
     decode: frames
   }),
   Fuzzer.decoder({

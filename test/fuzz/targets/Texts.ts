@@ -54,11 +54,13 @@ const file = (
   Fuzzer.decoder({ name, covers, format: "json", samples, decode: (bytes) => decode(Bytes.toUtf8Lossy(bytes)) })
 
 /** What is read is written in one spelling, which is read as the same. */
-const canonical = <A>(parse: (text: string) => A | undefined, format: (value: A) => string) => (text: string) => {
-  const value = parse(text)
-  if (value !== undefined) assertSame(parse(format(value)), value, "its own spelling is read as something else")
-  return value
-}
+const canonical =
+  <A>(parse: (text: string) => A | undefined, format: (value: A) => string) =>
+  (text: string) => {
+    const value = parse(text)
+    if (value !== undefined) assertSame(parse(format(value)), value, "its own spelling is read as something else")
+    return value
+  }
 
 const addresses = (text: string): unknown => {
   const parsed = Address.parse(text)
@@ -139,7 +141,12 @@ const base64 = (text: string): unknown => {
 const jsons = (text: string): unknown => {
   const value = Json.parse(text)
   const object = Json.parseObject(text)
-  if (value !== undefined) assertSame(Json.parse(GoJson.encode(value)), Json.parse(GoJson.encode(Json.parse(GoJson.encode(value)) ?? null)), "JSON changes when written twice")
+  if (value !== undefined)
+    assertSame(
+      Json.parse(GoJson.encode(value)),
+      Json.parse(GoJson.encode(Json.parse(GoJson.encode(value)) ?? null)),
+      "JSON changes when written twice"
+    )
   return [value, object && [Json.integer(object, "a"), Json.unsigned(object, "id", 32), Json.strings(object, "a")]]
 }
 

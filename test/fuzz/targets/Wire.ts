@@ -1,7 +1,7 @@
 /** The wire formats of nodes and beacons. */
 import { Arbitrary, Result } from "effect"
-import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as ByteReader from "../../../src/core/data/ByteReader.ts"
+import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Segments from "../../../src/protocol/stream/Segments.ts"
 import * as PacketSource from "../../../src/protocol/tunnel/PacketSource.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
@@ -77,6 +77,7 @@ const fields = (bytes: Uint8Array): unknown => {
     Address.readNodeId(reader),
     Address.readPort(reader),
     ByteReader.u64(reader),
+    Bytes.readU64(bytes, 0),
     reader.isOverrun,
     ByteReader.rest(reader)
   ]
@@ -88,6 +89,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   codec({
     name: "wire/TunnelFrame",
     decode: TunnelFrame.decode,
+    covers: [TunnelFrame.classify],
     encode: TunnelFrame.encode,
     values: Arb.tunnelFrame
   }),
@@ -108,7 +110,11 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: SizeProbe.decode,
     encode: SizeProbe.encode,
     values: Arbitrary.map(
-      Arbitrary.all({ isProbe: Arb.element(true, false), token: Arb.unsigned(32), datagramBytes: Arb.integer(0, 1500) }),
+      Arbitrary.all({
+        isProbe: Arb.element(true, false),
+        token: Arb.unsigned(32),
+        datagramBytes: Arb.integer(0, 1500)
+      }),
       ({ isProbe, ...both }) => (isProbe ? SizeProbe.SizeProbe.Probe(both) : SizeProbe.SizeProbe.Answer(both))
     )
   }),
@@ -123,7 +129,13 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "wire/dispatch",
-    covers: [ControlMessage.classify, ResetReason.decode, Segments.blocksOf, PacketSource.isFrom, PacketSource.isChallenge],
+    covers: [
+      ControlMessage.classify,
+      ResetReason.decode,
+      Segments.blocksOf,
+      PacketSource.isFrom,
+      PacketSource.isChallenge
+    ],
     samples: () => [
       ...Corpus.generated(Arb.packet, Packet.encode),
       ...Corpus.vectorBytes((bytes) => Result.isSuccess(Packet.decode(bytes)))
@@ -132,7 +144,10 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "wire/fields",
-    covers: [Address.read, Address.readNodeId, Address.readPort, Address.decodeAt],
+    covers: [
+      ...[Address.read, Address.readNodeId, Address.readPort, Address.decodeAt],
+      ...[Bytes.readU16, Bytes.readU32, Bytes.readU64]
+    ],
     samples: () => Corpus.generated(Arb.bytesOf(24), (bytes) => bytes),
     decode: fields
   })

@@ -13,8 +13,9 @@ import * as IpcRequest from "../../../src/protocol/wire/IpcRequest.ts"
 import * as RegistryMessage from "../../../src/protocol/wire/RegistryMessage.ts"
 import * as RegistryRequest from "../../../src/protocol/wire/RegistryRequest.ts"
 import * as TunnelFrame from "../../../src/protocol/wire/TunnelFrame.ts"
+import * as Mutation from "../../fuzz/Mutation.ts"
+import * as Random from "../../fuzz/Random.ts"
 import * as Arb from "../../support/Arbitraries.ts"
-import * as Fuzzer from "../../support/Fuzzer.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
 
@@ -141,13 +142,13 @@ const samples = <A>(arbitrary: Arbitrary.Arbitrary<A>, encode: (value: A) => Uin
 /** Mutated samples from eight sources, each datagram handed to the system before the next. */
 const shoot = (port: number, valid: ReadonlyArray<Uint8Array>) =>
   Effect.promise(async () => {
-    const next = Fuzzer.random(SEED)
+    const next = Random.make(SEED)
     const sockets = Array.from({ length: 8 }, () => createSocket("udp4"))
     await Promise.all(
       sockets.map((socket, index) => new Promise<void>((bound) => socket.bind(0, `127.0.0.${index + 2}`, bound)))
     )
     for (let count = 0; count < DATAGRAMS; count++) {
-      const datagram = count < valid.length ? valid[count]! : Fuzzer.input(valid, next)
+      const datagram = count < valid.length ? valid[count]! : Mutation.make(valid, next, "binary")
       await new Promise<void>((sent) =>
         sockets[count % 8]!.send(datagram.slice(0, 65_000), port, "127.0.0.1", () => sent())
       )
@@ -158,7 +159,7 @@ const shoot = (port: number, valid: ReadonlyArray<Uint8Array>) =>
 /** Each sample whole, mutated, cut in half, and behind length prefixes that lie; each on a connection of its own. */
 const pour = (target: NetConnectOpts, valid: ReadonlyArray<Uint8Array>) =>
   Effect.promise(async () => {
-    const next = Fuzzer.random(SEED)
+    const next = Random.make(SEED)
     const lies = [0xffffffff, 0x7fffffff, 0x00100001, 0].map((length) =>
       Bytes.concat(Bytes.ofU32(length), new Uint8Array(2048).fill(0x41))
     )
@@ -166,7 +167,7 @@ const pour = (target: NetConnectOpts, valid: ReadonlyArray<Uint8Array>) =>
       ...lies,
       ...valid,
       ...valid.map((bytes) => bytes.subarray(0, bytes.length >> 1)),
-      ...valid.map(() => Fuzzer.input(valid, next))
+      ...valid.map(() => Mutation.make(valid, next, "binary"))
     ]
     while (inputs.length > 0) await Promise.all(inputs.splice(0, AT_ONCE).map((bytes) => once(target, bytes)))
   })

@@ -62,6 +62,12 @@ describe("LineSplitter", () => {
     }
   )
 
+  it("a member with a long name hides nobody's answer", () => {
+    const [line] = oversized(`{"${"n".repeat(5000)}":1,"jsonrpc":"2.0","result":{},"id":9}`, 1000)
+
+    assert.deepStrictEqual(line?._tag === "Oversized" && line.envelope, Envelope.Response({ id: "9", isError: false }))
+  })
+
   it("an over-long line that is no object, or never closes, belongs to nobody", () => {
     for (const text of [
       "x".repeat(100),

@@ -4,6 +4,7 @@ import * as Connection from "../../../src/protocol/stream/Connection.ts"
 import * as StreamConfig from "../../../src/protocol/stream/StreamConfig.ts"
 import { Capability } from "../../../src/protocol/wire/Announcement.ts"
 import * as ResetReason from "../../../src/protocol/wire/ResetReason.ts"
+import * as SackBlocks from "../../../src/protocol/wire/SackBlocks.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import { cleanLink, isSame, pattern, StreamPair } from "../../support/StreamPair.ts"
 import { type Line, play, text, type Written } from "../../support/StreamTranscript.ts"
@@ -281,6 +282,7 @@ describe("Ending: resets with a reason (wire §17 bit 1)", () => {
     ])
     const sent: Array<Written> = []
     for (let nowMs = connection.deadlineMs; !connection.isClosed; nowMs = connection.deadlineMs) {
+      assert.isBelow(nowMs, Number.POSITIVE_INFINITY, "nobody wakes it any more")
       connection.timeout(nowMs)
       for (const { flags, payload } of connection.drain(nowMs))
         if (flags !== 2) sent.push({ flags: flags === 8 ? "R" : `${flags}`, payload })
@@ -298,6 +300,25 @@ describe("Ending: resets with a reason (wire §17 bit 1)", () => {
       for (const { payload } of connection.drain(nowMs)) last = payload[0] ?? 0
     }
     assert.strictEqual(ResetReason.reasons[last - 1], "Timeout")
+  })
+
+  it("gives up a peer that holds all data, acknowledges none of it, and falls silent", () => {
+    const connection = open({ ...both, noDelay: true })
+    const sack = SackBlocks.encode([{ left: 1, right: 6 }])
+    play(connection, [
+      { atMs: 20, call: write("hello"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("hello") }] },
+      { atMs: 30, receive: [{ flags: "A", seq: 1, ack: 1, payload: sack }], expect: [] }
+    ])
+    connection.close(40)
+    let nowMs = 40
+    for (let wakes = 0; wakes < 1000 && connection.deadlineMs < 600_000; wakes++) {
+      nowMs = Math.max(nowMs, connection.deadlineMs)
+      connection.timeout(nowMs)
+      connection.drain(nowMs)
+    }
+
+    assert.isTrue(connection.isClosed)
+    assert.strictEqual(connection.error, "Timeout")
   })
 
   it("resets a peer that sends data behind its own end", () => {
@@ -393,7 +414,9 @@ describe("Ending: pairs", () => {
     { trace: traces },
     ({ trace: { duplication, latencyMs, lengths, loss, receiveBytesMax, reordering, seed } }) => {
       const link = { latencyMs, loss, duplication, reordering, reorderMs: 2 * latencyMs + 1 }
-      const config = { ...both, receiveBytesMax, giveUpMs: 200_000, lingerMs: 200_000, finWaitMs: 200_000 }
+      // A link may lose every answer to the last FIN until the answering end has forgotten the stream.
+      const patience = { giveUpMs: 200_000, lingerMs: 200_000, finWaitMs: 200_000, idleMs: 400_000 }
+      const config = { ...both, receiveBytesMax, ...patience }
       const pair = new StreamPair({ link, seed, config })
       const [request, answer] = [pattern(lengths[0], 1), pattern(lengths[1], 2)]
       pair.run(({ a }) => a.connection.state === "established")
