@@ -40,9 +40,10 @@ const configOf = (next: Random.Random): StreamConfig.StreamConfig =>
     ...(next(2) === 0 ? {} : StreamConfig.announced(Random.pick(CAPABILITIES, next)))
   })
 
-const linkOf = (next: Random.Random): Link => ({
+/** `losses` are probabilities to choose from. */
+const linkOf = (next: Random.Random, losses: ReadonlyArray<number>): Link => ({
   latencyMs: Random.pick([0, 1, 15, 100], next),
-  loss: Random.pick([0, 0, 0.02, 0.2], next),
+  loss: Random.pick(losses, next),
   duplication: Random.pick([0, 0.05], next),
   reordering: Random.pick([0, 0.1], next),
   reorderMs: 40
@@ -72,12 +73,12 @@ interface Stage {
   readonly written: readonly [Uint8Array, Uint8Array]
 }
 
-/** Both ends write, and with `ends` at times close when that is done. */
-const stage = (session: Session.Session, ends: boolean): Stage => {
+/** Both ends write, and with `ends` at times close when that is done. At 20 % loss a stream may rightly be given up. */
+const stage = (session: Session.Session, ends: boolean, losses: ReadonlyArray<number>): Stage => {
   const { next } = session
   const config = configOf(next)
   const sequences = [next(2) === 0 ? 0 : next(2 ** 31), Random.pick([0, 5, 2 ** 31 - 100], next)] as const
-  const pair = new StreamPair({ link: linkOf(next), seed: next(2 ** 31), config, initialSequences: sequences })
+  const pair = new StreamPair({ link: linkOf(next, losses), seed: next(2 ** 31), config, initialSequences: sequences })
   const written = [pattern(next(20_000), next(1000)), pattern(next(20_000), next(1000))] as const
   for (const [index, end] of [pair.a, pair.b].entries()) {
     end.outgoing = written[index]!
@@ -123,7 +124,7 @@ const isPrefix = (received: Uint8Array, written: Uint8Array): boolean =>
 
 /** Anything that the link has carried, changed, to either end. */
 const hostilePair = (session: Session.Session): void => {
-  const stage_ = stage(session, true)
+  const stage_ = stage(session, true, [0, 0, 0.02, 0.2])
   const { pair, written } = stage_
   const step = steps(session, stage_)
   let isTainted = false
@@ -150,7 +151,7 @@ const hostilePair = (session: Session.Session): void => {
  * arrive, and nothing else.
  */
 const outsideWindow = (session: Session.Session): void => {
-  const stage_ = stage(session, false)
+  const stage_ = stage(session, false, [0, 0.02])
   const { pair, written } = stage_
   const step = steps(session, stage_)
   for (let turn = 0; turn < session.inputs; turn++) {

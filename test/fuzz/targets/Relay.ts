@@ -1,7 +1,10 @@
-/** The MCP relay: its frames, the lines of stdio servers, and the look at JSON-RPC messages. */
+/** MCP: the relay's frames, the lines of stdio servers, the look at JSON-RPC messages, and our own client's. */
 import { Result } from "effect"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Json from "../../../src/core/data/Json.ts"
+import * as Era from "../../../src/protocol/mcp/Era.ts"
+import * as JsonRpc from "../../../src/protocol/mcp/JsonRpc.ts"
+import * as PlainText from "../../../src/protocol/mcp/PlainText.ts"
 import { EnvelopeScan } from "../../../src/protocol/relay/EnvelopeScan.ts"
 import { FrameSplitter } from "../../../src/protocol/relay/FrameSplitter.ts"
 import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
@@ -121,6 +124,16 @@ const skimmed = (bytes: Uint8Array): unknown => {
   return envelope
 }
 
+/** What a client of our own makes of it: its answers, the revisions they name, and its text as it is shown. */
+const understood = (bytes: Uint8Array): unknown => {
+  const line = Bytes.toUtf8Lossy(bytes)
+  const { text } = PlainText.clean(line)
+  assertSame(PlainText.clean(text).text, text, "cleaned text is cleaned again")
+  return JsonRpc.parse(line).map((message) =>
+    message._tag === "Result" ? [Era.ofInitialize(message.result), Era.ofDiscover(message.result)] : message
+  )
+}
+
 /** Each message in both directions. */
 const opened = (bytes: Uint8Array): unknown => {
   const opening = new Opening()
@@ -173,6 +186,13 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     format: "json",
     samples: messages,
     decode: skimmed
+  }),
+  Fuzzer.decoder({
+    name: "mcp/JsonRpc",
+    covers: [JsonRpc.parse],
+    format: "json",
+    samples: messages,
+    decode: understood
   }),
   Fuzzer.decoder({ name: "relay/Opening", covers: [Opening], format: "json", samples: messages, decode: opened })
 ]

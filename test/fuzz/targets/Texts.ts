@@ -3,13 +3,14 @@ import { Effect, Option, Result, Schema } from "effect"
 import * as HostAddress from "../../../src/actors/layers/HostAddress.ts"
 import * as NodeConfig from "../../../src/actors/layers/NodeConfig.ts"
 import * as KeeperControl from "../../../src/actors/mcp/KeeperControl.ts"
+import * as Target from "../../../src/actors/mcp/Target.ts"
 import * as PinFile from "../../../src/actors/trust/PinFile.ts"
 import * as TrustFile from "../../../src/actors/trust/TrustFile.ts"
 import * as Arguments from "../../../src/cli/Arguments.ts"
 import { COMMANDS } from "../../../src/cli/CommandTable.ts"
 import * as DaemonClient from "../../../src/cli/DaemonClient.ts"
 import * as FingerprintFlag from "../../../src/cli/FingerprintFlag.ts"
-import * as McpConnect from "../../../src/cli/McpConnect.ts"
+
 import * as SelfSignedCertificate from "../../../src/core/crypto/SelfSignedCertificate.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as DurationText from "../../../src/core/data/DurationText.ts"
@@ -189,13 +190,13 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   text("text/base64", [Bytes.fromBase64, Bytes.fromBase64Lenient], [KEY, "", "AA==", "AAA=", "AAAA\r\n"], base64),
   text(
     "text/names",
-    [HostnameTable.validate, Tags.normalize, Justification.clean, McpConnect.parse],
+    [HostnameTable.validate, Tags.normalize, Justification.clean, Target.parse],
     ["alpha", "a-b-1", "peer/files", "tag one", "please trust me \u202e"],
     (text) => [
       HostnameTable.validate(text),
       Tags.normalize(text.split(" ")),
       Justification.clean(text),
-      McpConnect.parse(text)
+      Target.parse(text)
     ]
   ),
   text(
