@@ -1,6 +1,6 @@
 /**
- * Opening a stream (wire §9.2): one segment of ours, SYN or SYN-ACK, repeated until it is answered. A SYN is repeated after
- * a quarter of a second and then ever more rarely, until the dial fails. The path is the tunnel's matter: by the time of
+ * Opening a stream (wire §9.2): one segment of ours, SYN or SYN-ACK, repeated until it is answered: first when the path's
+ * round trip says that it should have been, or after a quarter of a second, then ever more rarely, until the dial fails. The path is the tunnel's matter: by the time of
  * a repeat it may be another one.
  */
 import type { Segment } from "../wire/Packet.ts"
@@ -8,6 +8,7 @@ import type { Lifecycle } from "./Lifecycle.ts"
 import type { Liveness } from "./Liveness.ts"
 import { fromWire } from "./Position.ts"
 import type { Receiver } from "./Receiver.ts"
+import * as RttEstimator from "./RttEstimator.ts"
 import * as Segments from "./Segments.ts"
 import type { Sender } from "./Sender.ts"
 import type { StreamConfig } from "./StreamConfig.ts"
@@ -40,7 +41,9 @@ export class Handshake {
     this.#sender = sender
     this.#receiver = receiver
     this.#liveness = liveness
-    this.#retryMs = config.synRetryMs
+    const { rtt } = sender.recovery
+    const answerMs = rtt.hasSample ? Math.max(SYN_RETRY_MS_MIN, RttEstimator.answerTimeoutMs(rtt)) : config.synRetryMs
+    this.#retryMs = Math.min(config.synRetryMaxMs, answerMs)
   }
 
   /** When to repeat or to fail. */
@@ -177,6 +180,8 @@ export class Handshake {
   }
 }
 
+/** A peer that is busy is not asked twice for that. */
+const SYN_RETRY_MS_MIN = 50
 /** A responder repeats its SYN-ACK so often without being asked (RFC 9293 §3.8.3; v1.2/1.3 never does). */
 const SYN_ACKS_MAX = 6
 /** A copy of a SYN that has been answered is not under way for longer; no path's round trip is. */

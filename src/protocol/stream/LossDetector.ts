@@ -13,7 +13,6 @@ export type Expiry = "None" | "Reordering" | "Probe" | "Timeout"
 /** Loss detection of one stream. Mutable inside the sender that owns it. */
 export class LossDetector {
   readonly #limits: RttEstimator.TimeoutLimits
-  readonly #ackDelayMs: number
   /** The most recently sent segment that arrived (RACK.segment): when it was sent, where it ended, how long it took. */
   #newestSentAtMs = Number.NEGATIVE_INFINITY
   #newestEnd = Number.NEGATIVE_INFINITY
@@ -31,9 +30,8 @@ export class LossDetector {
   #probeAtMs = Number.POSITIVE_INFINITY
   #timeoutAtMs = Number.POSITIVE_INFINITY
 
-  constructor(limits: RttEstimator.TimeoutLimits, ackDelayMs: number) {
+  constructor(limits: RttEstimator.TimeoutLimits) {
     this.#limits = limits
-    this.#ackDelayMs = ackDelayMs
   }
 
   /** The earliest deadline; `Infinity` when nothing is awaited. */
@@ -113,13 +111,15 @@ export class LossDetector {
     if (isProgress || this.#timeoutAtMs === Number.POSITIVE_INFINITY) this.#restart(rtt, nowMs)
     // In a recovery as well (RFC 9002 §6.2): a repair that is lost at the tail is found by nothing else but the timeout.
     const canProbe = !this.#isProbing && board.lostSegments === 0 && this.#expiries === 0 && rtt.hasSample
-    this.#probeAtMs = canProbe ? nowMs + this.#probeMs(board, rtt) : Number.POSITIVE_INFINITY
-    if (this.#probeAtMs >= this.#timeoutAtMs) this.#probeAtMs = Number.POSITIVE_INFINITY
+    // Before any timeout comes a probe (RFC 8985 §7.2): one segment too many is cheaper than a window too small.
+    this.#probeAtMs = canProbe
+      ? Math.min(nowMs + this.#probeMs(board, rtt), this.#timeoutAtMs)
+      : Number.POSITIVE_INFINITY
   }
 
   /** The most urgent deadline that has passed. Each answer moves its deadline on. */
   expire(rtt: RttEstimator.RttEstimator, nowMs: number): Expiry {
-    if (this.#timeoutAtMs <= nowMs) {
+    if (this.#timeoutAtMs <= nowMs && this.#timeoutAtMs < this.#probeAtMs) {
       this.#expiries += 1
       this.#probeAtMs = Number.POSITIVE_INFINITY
       this.#reorderingAtMs = Number.POSITIVE_INFINITY
@@ -143,10 +143,13 @@ export class LossDetector {
     this.#timeoutAtMs = nowMs + RttEstimator.retransmissionTimeoutMs(rtt, this.#limits, doublings)
   }
 
-  /** RFC 8985 §7.2: two round trips, and the peer's delayed acknowledgement if a single segment awaits it. */
+  /**
+   * Two round trips (RFC 8985 §7.2), or sooner where they are known to vary little (RFC 9002 §6.2.1); and the peer's delayed
+   * acknowledgement if a single segment awaits it.
+   */
   #probeMs(board: SackScoreboard, rtt: RttEstimator.RttEstimator): number {
-    const delayMs = board.inTransitSegments === 1 ? this.#ackDelayMs * 1.5 : 0
-    return Math.max(PROBE_MS_MIN, 2 * rtt.smoothedRttMs + delayMs)
+    const delayMs = board.inTransitSegments === 1 ? this.#limits.ackDelayMs : 0
+    return Math.max(PROBE_MS_MIN, Math.min(2 * rtt.smoothedRttMs, RttEstimator.answerTimeoutMs(rtt)) + delayMs)
   }
 
   /** RFC 8985 §6.2 step 4: none once three segments prove a hole on a path that has not reordered, else a quarter RTT. */

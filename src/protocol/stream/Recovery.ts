@@ -7,8 +7,9 @@ import type { CongestionController, CongestionSizes } from "./CongestionControll
 import { Cubic } from "./Cubic.ts"
 import { type Expiry, LossDetector } from "./LossDetector.ts"
 import { NewReno } from "./NewReno.ts"
+import { PathRtt } from "./PathRtt.ts"
 import { RateSampler } from "./RateSampler.ts"
-import * as RttEstimator from "./RttEstimator.ts"
+import type * as RttEstimator from "./RttEstimator.ts"
 import type { SackScoreboard } from "./SackScoreboard.ts"
 import type { SentSegment } from "./SentSegment.ts"
 import type { StreamConfig } from "./StreamConfig.ts"
@@ -25,13 +26,14 @@ export interface Progress {
 
 /** Mutable inside the sender that owns it, which also owns the scoreboard. */
 export class Recovery {
-  readonly congestion: CongestionController
+  congestion: CongestionController
+  readonly #config: StreamConfig
   readonly #board: SackScoreboard
   readonly #loss: LossDetector
   readonly #sampler = new RateSampler()
   readonly #sizes: { segmentBytes: number; readonly initialWindowBytes: number; readonly seed: number }
   readonly #acknowledgement
-  #rtt: RttEstimator.RttEstimator
+  #path: PathRtt
   /** Why the window must not grow, and the position whose acknowledgement ends it. */
   #cause: "None" | "Loss" | "Timeout" = "None"
   #endsAt = 0
@@ -46,8 +48,9 @@ export class Recovery {
   /** `seed` differs between streams. */
   constructor(config: StreamConfig, board: SackScoreboard, seed: number) {
     const segmentBytes = config.segmentBytesMax
+    this.#config = config
     this.#sizes = { segmentBytes, initialWindowBytes: initialWindowBytes(config), seed }
-    const limits = { minMs: config.retransmitMinMs, maxMs: config.retransmitMaxMs }
+    const limits = { minMs: config.retransmitMinMs, maxMs: config.retransmitMaxMs, ackDelayMs: config.ackDelayMs }
     this.congestion = makeController(config.congestionControl, this.#sizes)
     this.#acknowledgement = {
       bytes: 0,
@@ -59,13 +62,13 @@ export class Recovery {
       rate: this.#sampler.sample
     }
     this.#board = board
-    this.#loss = new LossDetector(limits, config.ackDelayMs)
-    this.#rtt = RttEstimator.make(config.initialRttMs)
+    this.#loss = new LossDetector(limits)
+    this.#path = config.path ?? new PathRtt(config.initialRttMs, Number.NEGATIVE_INFINITY)
   }
 
-  /** The current estimate. */
+  /** The current estimate, of all streams on the same path. */
   get rtt(): RttEstimator.RttEstimator {
-    return this.#rtt
+    return this.#path.rtt
   }
 
   /** A loss is being repaired. */
@@ -117,6 +120,7 @@ export class Recovery {
 
   /** A segment is about to leave: the first one after a pause tells congestion control. */
   resuming(nowMs: number): void {
+    this.follow()
     if (this.#board.bytesInFlight === 0 && this.#sampler.isAppLimited) this.congestion.resumed(nowMs)
   }
 
@@ -125,23 +129,32 @@ export class Recovery {
     this.#sampler.sent(segment, this.#board.bytesInFlight, nowMs)
   }
 
-  /** One round trip was measured. */
-  sample(rttMs: number): void {
-    this.#rtt = RttEstimator.update(this.#rtt, Math.max(RTT_MS_MIN, rttMs), 0)
+  /** One round trip was measured, of what the peer answers at once unless an `ackDelayMs` is given. */
+  sample(rttMs: number, nowMs: number, ackDelayMs = 0): void {
+    this.follow()
+    this.#path.sample(Math.max(RTT_MS_MIN, rttMs), ackDelayMs, nowMs)
+  }
+
+  /** Segments may take another path by now: nothing that was measured holds for that (RFC 9000 §9.4). */
+  follow(): void {
+    const { path } = this.#config
+    if (path === undefined || path === this.#path) return
+    this.#path = path
+    this.congestion = makeController(this.#config.congestionControl, this.#sizes)
   }
 
   /** Data was sent, or dropped: the timers follow. */
   arm(isProgress: boolean, nowMs: number): void {
-    this.#loss.arm(this.#board, this.#rtt, isProgress, nowMs)
+    this.#loss.arm(this.#board, this.rtt, isProgress, nowMs)
   }
 
   /** An acknowledgement has delivered something, which the scoreboard's `delivery` tells. */
   progress(progress: Progress, nowMs: number): void {
     const { delivery } = this.#board
     const rttMs = delivery.newestOnce === undefined ? 0 : Math.max(RTT_MS_MIN, nowMs - delivery.newestOnce.sentAtMs)
-    if (rttMs > 0) this.sample(rttMs)
-    this.#sampler.acknowledged(delivery, this.#rtt.minRttMs, nowMs)
-    this.#loss.delivered(this.#board, this.#rtt, progress.isSackFull, nowMs)
+    if (rttMs > 0) this.sample(rttMs, nowMs, this.#ackDelayMs(progress))
+    this.#sampler.acknowledged(delivery, this.rtt.minRttMs, nowMs)
+    this.#loss.delivered(this.#board, this.rtt, progress.isSackFull, nowMs)
     this.#refute(nowMs)
     if (this.isActive && progress.unacked >= this.#endsAt) this.#end(nowMs)
     this.#detect(progress, nowMs)
@@ -159,14 +172,21 @@ export class Recovery {
 
   /** Looks at the timers; losses are marked already when it answers. */
   expire(progress: Progress, nowMs: number): Expiry {
-    const expiry = this.#loss.expire(this.#rtt, nowMs)
+    const expiry = this.#loss.expire(this.rtt, nowMs)
     if (expiry === "Timeout") this.#timedOut(progress, nowMs)
     else if (expiry === "Reordering") this.#detect(progress, nowMs)
     return expiry
   }
 
+  /** A lone segment's acknowledgement may have waited for a second one, or for data to ride on (RFC 9293 §3.8.6.3). */
+  #ackDelayMs({ bytesInFlightBefore }: Progress): number {
+    const { bytes, newestOnce } = this.#board.delivery
+    const isLone = bytes === bytesInFlightBefore && bytes === newestOnce?.payload.length
+    return isLone ? this.#config.ackDelayMs : 0
+  }
+
   #detect(progress: Progress, nowMs: number): void {
-    const lost = this.#loss.detect(this.#board, this.#rtt, this.isActive, this.#lose, nowMs)
+    const lost = this.#loss.detect(this.#board, this.rtt, this.isActive, this.#lose, nowMs)
     if (lost > 0 && !this.isActive) this.#begin(progress, nowMs)
   }
 
@@ -199,7 +219,7 @@ export class Recovery {
   readonly #lose = (segment: SentSegment, nowMs: number): void => {
     this.#board.lose(segment)
     this.#losses += 1
-    const isQueued = this.#rtt.latestRttMs > this.#rtt.minRttMs * QUEUED_RTT_RATIO + QUEUED_RTT_MS
+    const isQueued = this.rtt.latestRttMs > this.rtt.minRttMs * QUEUED_RTT_RATIO + QUEUED_RTT_MS
     const lost = this.#sampler.lost(segment, isQueued ? 1 : ACCIDENT_WEIGHT)
     this.congestion.lost({ segment, lost, isQueued, totalDelivered: this.#sampler.delivered }, nowMs)
   }
@@ -222,7 +242,7 @@ export class Recovery {
     const { newest } = this.#board.delivery
     this.#board.restore()
     if (newest === undefined) return
-    if (newest.transmissions > 1 && nowMs - newest.sentAtMs >= this.#rtt.minRttMs) return
+    if (newest.transmissions > 1 && nowMs - newest.sentAtMs >= this.rtt.minRttMs) return
     this.#undo(nowMs)
   }
 
@@ -238,7 +258,7 @@ export class Recovery {
     told.isWindowLimited = this.#isWindowLimited(progress)
     told.isInRecovery = this.#cause === "Loss"
     told.rttMs = rttMs
-    told.smoothedRttMs = this.#rtt.smoothedRttMs
+    told.smoothedRttMs = this.rtt.smoothedRttMs
     this.congestion.acknowledged(told, nowMs)
   }
 

@@ -114,7 +114,7 @@ export class Sender {
   synchronized(rttMs: number | undefined, nowMs: number): void {
     this.#unacked = this.#start + 1
     this.#progressAtMs = nowMs
-    if (rttMs !== undefined) this.recovery.sample(rttMs)
+    if (rttMs !== undefined) this.recovery.sample(rttMs, nowMs)
   }
 
   /**

@@ -3,6 +3,7 @@
  * and are our own choice elsewhere.
  */
 import { Capability } from "../wire/Announcement.ts"
+import type { PathRtt } from "./PathRtt.ts"
 
 /**
  * Times are milliseconds, sizes bytes unless the name says segments. What depends on the peer's announcement may change
@@ -26,13 +27,15 @@ export interface StreamConfig {
   /** Congestion window of a new stream. */
   readonly initialWindowSegments: number
   readonly congestionControl: "Bbr" | "Cubic" | "NewReno"
+  /** Of the path that segments take: the same for all streams on it, another one once it changes. Absent: the stream's own. */
+  readonly path: PathRtt | undefined
   /** Stands for the RTT until there is a sample (RFC 9002 §6.2.2). */
   readonly initialRttMs: number
   readonly retransmitMinMs: number
   readonly retransmitMaxMs: number
   /** Without any progress for so long, with data that should have been acknowledged, the stream ends with `Timeout`. */
   readonly giveUpMs: number
-  /** First repeat of a SYN; later ones double up to `synRetryMaxMs`. */
+  /** First repeat of a SYN on a path not measured yet; later ones double up to `synRetryMaxMs`. */
   readonly synRetryMs: number
   readonly synRetryMaxMs: number
   /** A dial without answer for so long fails with `Timeout`. */
@@ -90,6 +93,7 @@ export const defaults: StreamConfig = {
   ackDelayMs: 40,
   initialWindowSegments: 32,
   congestionControl: "Bbr",
+  path: undefined,
   initialRttMs: 333,
   retransmitMinMs: 200,
   retransmitMaxMs: 10_000,

@@ -4,13 +4,13 @@ import * as RttEstimator from "../../../src/protocol/stream/RttEstimator.ts"
 import { SackScoreboard } from "../../../src/protocol/stream/SackScoreboard.ts"
 
 const SIZE = 100
-const limits = { minMs: 200, maxMs: 10_000 }
+const limits = { minMs: 200, maxMs: 10_000, ackDelayMs: 40 }
 const rtt = RttEstimator.update(RttEstimator.make(333), 40, 0)
 
 /** Ten segments, one per millisecond from 0 on. */
 const flight = () => {
   const board = new SackScoreboard()
-  const loss = new LossDetector(limits, 40)
+  const loss = new LossDetector(limits)
   for (let index = 0; index < 10; index++) board.sent(index * SIZE, new Uint8Array(SIZE), index)
   loss.arm(board, rtt, true, 9)
   return { board, loss }

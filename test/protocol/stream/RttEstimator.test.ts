@@ -4,7 +4,7 @@ import * as RttEstimator from "../../../src/protocol/stream/RttEstimator.ts"
 
 const Millis = Schema.Finite.check(Schema.isBetween({ minimum: 0.1, maximum: 60_000 }))
 const Samples = Schema.NonEmptyArray(Schema.Struct({ rttMs: Millis, ackDelayMs: Millis }))
-const limits = { minMs: 200, maxMs: 10_000 }
+const limits = { minMs: 200, maxMs: 10_000, ackDelayMs: 0 }
 
 const estimate = (samples: typeof Samples.Type) =>
   samples.reduce((self, { ackDelayMs, rttMs }) => RttEstimator.update(self, rttMs, ackDelayMs), RttEstimator.make(333))
