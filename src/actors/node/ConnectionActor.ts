@@ -31,6 +31,8 @@ export type Message = Data.TaggedEnum<{
   /** Nor read. */
   Close: {}
   Reset: { readonly reason: ConnectionReset["reason"] }
+  /** The peer was heard from after a silence, or the path changed (`Connection.revived`). */
+  Revived: {}
   /** The peer has begun a new life: it knows nothing of this stream, and is told nothing. */
   PeerRestarted: {}
 }>
@@ -47,6 +49,8 @@ export interface Running {
   /** Completes when the handshake did, fails when it never will. */
   readonly established: Effect.Effect<void, OpenFailure>
   readonly status: () => ConnectionStatus
+  /** It waits for a peer that has not answered. */
+  readonly isBackedOff: () => boolean
   /** It ended otherwise than by its end. */
   readonly failed: () => boolean
   /** A SYN on its ports that begins another stream, because the peer has forgotten this one. */
@@ -156,6 +160,9 @@ class Live
         this.#resetReason ??= message.reason
         connection.reset(StreamErrors.resetReason(message.reason))
         return
+      case "Revived":
+        connection.revived(nowMs)
+        return
       case "PeerRestarted":
         connection.peerRestarted()
     }
@@ -204,6 +211,10 @@ class Live
   status(): ConnectionStatus {
     const { connection, id, localPort, remote, remotePort } = this.#options
     return { id, localPort, remote, remotePort, ...connection.stats }
+  }
+
+  isBackedOff(): boolean {
+    return this.#options.connection.isBackedOff
   }
 
   failed(): boolean {

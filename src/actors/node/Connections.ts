@@ -6,7 +6,9 @@ import { Deferred, Effect, Scope } from "effect"
 import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as TokenBucket from "../../core/data/TokenBucket.ts"
+import type * as Path from "../../nat/Path.ts"
 import * as Stream from "../../protocol/stream/Connection.ts"
+import { PathRtt } from "../../protocol/stream/PathRtt.ts"
 import * as Segments from "../../protocol/stream/Segments.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import type * as Address from "../../protocol/wire/Address.ts"
@@ -40,12 +42,14 @@ export class Connections {
   /** One for all connections of this peer, because what it announces holds for all of them. */
   readonly #config: { -readonly [key in keyof StreamConfig.StreamConfig]: StreamConfig.StreamConfig[key] }
   readonly #disowned: TokenBucket.TokenBucket
+  #path: Path.Path | undefined = undefined
+  #heardAtMs = Number.NEGATIVE_INFINITY
   /** What this batch brought, per connection. */
   #arrived = new Map<number, Array<Packet.Segment>>()
 
   constructor(link: Link) {
     this.#link = link
-    this.#config = { ...link.context.stream }
+    this.#config = { ...link.context.stream, path: this.#newPath() }
     this.#disowned = new TokenBucket.TokenBucket({ capacity: DISOWNED_MAX, perSecond: DISOWNED_MAX }, link.nowMs())
   }
 
@@ -69,10 +73,31 @@ export class Connections {
     return Array.from(this.#running.values(), (running) => running.status())
   }
 
-  /** The shortest of their round-trip times, milliseconds; `undefined` before the first sample. */
+  /** The round-trip time of the path, milliseconds; `undefined` before the first sample. */
   get smoothedRttMs(): number | undefined {
-    const measured = this.status().flatMap(({ smoothedRttMs }) => (smoothedRttMs > 0 ? [smoothedRttMs] : []))
-    return measured.length === 0 ? undefined : Math.min(...measured)
+    const rtt = this.#config.path?.rtt
+    return rtt?.hasSample === true ? rtt.smoothedRttMs : undefined
+  }
+
+  /**
+   * Packets take this path: what is known of another one does not hold for it. A port that a translator has changed makes
+   * no other path (RFC 9000 §9.4).
+   */
+  follow(path: Path.Path | undefined): void {
+    const before = this.#path
+    this.#path = path
+    if (before === path || path === undefined) return
+    if (before !== undefined && before.endpoint?.host === path.endpoint?.host) return
+    // Of the first path as well: what was sent before it opened has waited for keys.
+    this.#config.path = this.#newPath()
+    this.#revive()
+  }
+
+  /** A frame of the peer has opened: after a silence, what waits for a timer that has backed off need not. */
+  heard(nowMs: number): void {
+    const silentMs = nowMs - this.#heardAtMs
+    this.#heardAtMs = nowMs
+    if (silentMs >= SILENCE_MS) this.#revive()
   }
 
   /** Sorts one packet to its connection. True when it is a SYN that nobody knows yet: `accept` decides. */
@@ -297,6 +322,16 @@ export class Connections {
     })
   }
 
+  #revive(): void {
+    for (const running of this.#running.values()) {
+      if (running.isBackedOff()) running.ref.tellUnsafe(ConnectionActor.Message.Revived())
+    }
+  }
+
+  #newPath(): PathRtt {
+    return new PathRtt(this.#link.context.stream.initialRttMs, this.#link.nowMs())
+  }
+
   #initialSequence(): number {
     return Stream.initialSequence(Bytes.readU32(this.#link.context.crypto.randomBytes(4), 0))
   }
@@ -306,6 +341,8 @@ export class Connections {
 const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): number =>
   network * 0x1_0000_0000 + localPort * 0x1_0000 + remotePort
 
+/** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
+const SILENCE_MS = 1_000
 const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack
 /** Packets of unknown streams that are answered, per second and at once; one is enough to end such a stream. */
 const DISOWNED_MAX = 32

@@ -14,6 +14,7 @@ export class PeerPaths {
   readonly #context: NodeContext
   readonly #node: NodeId
   #held: Array<Uint8Array> = []
+  #searchedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(context: NodeContext, node: NodeId) {
     this.#context = context
@@ -28,6 +29,16 @@ export class PeerPaths {
     if (path !== undefined && this.selector.spend(path, frame.length, nowMs)) this.write(frame, path)
     else if (this.#held.length < HELD_MAX) this.#held.push(frame)
     else this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
+  }
+
+  /** When to ask on all paths who is there: now and then while the one in use leaves frames unanswered, else never. */
+  searchAtMs(nowMs: number): number {
+    return this.selector.isSilent(nowMs) ? this.#searchedAtMs + SEARCH_INTERVAL_MS : Number.POSITIVE_INFINITY
+  }
+
+  /** It was asked on all paths. */
+  searched(nowMs: number): void {
+    this.#searchedAtMs = nowMs
   }
 
   /** Tries what is held again, in order. */
@@ -55,5 +66,7 @@ export class PeerPaths {
   }
 }
 
+/** Between two rounds of asking on every path: three small frames each. */
+const SEARCH_INTERVAL_MS = 1_000
 /** Sealed frames waiting for budget: as many as packets may wait for a key (wire §8). */
 const HELD_MAX = 64

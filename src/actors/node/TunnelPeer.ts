@@ -54,7 +54,6 @@ export class TunnelPeer {
   #identityKey: Uint8Array | undefined
   readonly #pings = new Pings()
   #lookupRunning = false
-  #searchedAtMs = Number.NEGATIVE_INFINITY
   #activeAtMs: number
 
   constructor({ context, idle, node, nowMs, scope, tell }: Options) {
@@ -89,7 +88,9 @@ export class TunnelPeer {
   }
 
   get deadlineMs(): number {
-    return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs)
+    // While streams wait for a silent peer, asking is what finds out that it is back.
+    const searchAtMs = this.connections.size > 0 ? this.#paths.searchAtMs(this.#nowMs()) : Number.POSITIVE_INFINITY
+    return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs, searchAtMs)
   }
 
   receive(message: Message): Effect.Effect<void> | void {
@@ -134,9 +135,10 @@ export class TunnelPeer {
     this.#paths.release(nowMs)
     if (this.hasOpened) this.#probe(nowMs)
     if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
+    if (this.hasOpened) this.connections.follow(this.#paths.selector.current)
     this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
     this.connections.resize(this.#sizes.segmentBytes)
-    if (this.#paths.selector.isSilent(nowMs) && nowMs - this.#searchedAtMs >= SEARCH_INTERVAL_MS) this.#search(nowMs)
+    if (this.#paths.searchAtMs(nowMs) <= nowMs) this.#search(nowMs)
   }
 
   status(): PeerStatus {
@@ -185,6 +187,7 @@ export class TunnelPeer {
     if (lives > 0 && this.#tunnel.lives > lives) this.connections.peerRestarted()
     this.hasOpened = true
     this.#activeAtMs = nowMs
+    this.connections.heard(nowMs)
     this.#paths.selector.opened(path, nowMs)
     const decoded = Packet.decode(bytes, NativeCrc32.update)
     if (Result.isFailure(decoded) || decoded.success.destination.node !== this.#context.address.node) {
@@ -290,7 +293,7 @@ export class TunnelPeer {
 
   /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
   #search(nowMs: number): void {
-    this.#searchedAtMs = nowMs
+    this.#paths.searched(nowMs)
     const frame = this.#tunnel.seal(Packet.encode(this.#pathProbe()), nowMs)
     if (frame !== undefined) this.#paths.challenge(frame, undefined)
     this.#paths.challenge(this.#keys.exchange, undefined)
@@ -339,8 +342,6 @@ export class TunnelPeer {
 const EMPTY = new Uint8Array(0)
 /** A sealed path probe. */
 const PROBE_BYTES = Packet.HEADER_BYTES + ControlMessage.PATH_PROBE.length + TunnelFrame.SEALED_OVERHEAD_BYTES
-/** Between two rounds of asking on every path: three small frames each. */
-const SEARCH_INTERVAL_MS = 1_000
 /** A silent peer's keys are forgotten after this long without connections. */
 const IDLE_MS = 600_000
 /** The same for a peer of which nothing has opened yet. */

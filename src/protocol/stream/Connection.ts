@@ -156,6 +156,23 @@ export class Connection {
     } else if (this.#liveness.isKeepaliveDue(nowMs)) this.#receiver.requestAck()
   }
 
+  /** A timer has run out in vain and been put off: `revived` may help. */
+  get isBackedOff(): boolean {
+    return this.#handshake.isBackedOff || this.#sender.recovery.timeouts > 0 || this.#sender.window.isBackedOff
+  }
+
+  /**
+   * The peer was heard from, by anything authenticated, after a silence in which timers have backed off; or the path has
+   * changed. What waits for such a timer is sent with the next drain. Not to be called while the peer is heard all the time:
+   * then the path loses, and backing off is right (RFC 6298 §5.5).
+   */
+  revived(nowMs: number): void {
+    this.#handshake.revived(nowMs)
+    this.#sender.recovery.revived(nowMs)
+    this.#sender.window.revived(nowMs)
+    this.timeout(nowMs)
+  }
+
   /** Copies bytes into the send buffer and returns how many fitted; 0 once the stream takes no more. */
   write(bytes: Uint8Array, nowMs: number): number {
     return this.#lifecycle.canWrite ? this.#sender.write(bytes, nowMs) : 0

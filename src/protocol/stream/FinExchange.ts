@@ -3,6 +3,7 @@
  * it; the peer's FIN waits for the data before it; a bare FIN is answered by one FIN|ACK, a FIN|ACK by nothing. With a peer
  * that announced half-close (wire §17) an acknowledgement answers a FIN, and the other direction goes on.
  */
+import * as RttEstimator from "./RttEstimator.ts"
 import type { StreamConfig } from "./StreamConfig.ts"
 
 /** What a passed deadline means: send the FIN (again), stop waiting for data before the peer's FIN, or all is over. */
@@ -87,7 +88,9 @@ export class FinExchange {
   /** Our FIN has left; the next repeat is due after twice the time. */
   finSent(nowMs: number): void {
     this.#isFinDue = false
-    const delayMs = this.#config.finRetryMs * 2 ** Math.min(this.#finsSent, DOUBLINGS_MAX)
+    const { finRetryMs, path } = this.#config
+    const answerMs = path?.rtt.hasSample === true ? RttEstimator.answerTimeoutMs(path.rtt) : 0
+    const delayMs = Math.max(finRetryMs, answerMs) * 2 ** Math.min(this.#finsSent, DOUBLINGS_MAX)
     this.#finAtMs = nowMs + Math.min(this.#config.retransmitMaxMs, delayMs)
     this.#finsSent += 1
     this.#ownFinAtMs = Math.min(this.#ownFinAtMs, nowMs)

@@ -67,6 +67,18 @@ export class SendWindow {
     if (this.#probeAtMs === Number.POSITIVE_INFINITY) this.#probeAtMs = nowMs + this.#intervalMs()
   }
 
+  /** Probes have gone unanswered. */
+  get isBackedOff(): boolean {
+    return this.#probes > 0
+  }
+
+  /** The peer is there after all: a probe that has been put off again and again is due now. */
+  revived(nowMs: number): void {
+    if (this.#probes === 0) return
+    this.#probes = 0
+    this.#probeAtMs = nowMs
+  }
+
   /** Sending goes on. */
   unblocked(): void {
     this.#probes = 0

@@ -20,6 +20,7 @@ export class Handshake {
   readonly #sender: Sender
   readonly #receiver: Receiver
   readonly #liveness: Liveness
+  readonly #firstRetryMs: number
   #retryMs: number
   #attempts = 0
   #attemptsMax = 0
@@ -43,7 +44,8 @@ export class Handshake {
     this.#liveness = liveness
     const { rtt } = sender.recovery
     const answerMs = rtt.hasSample ? Math.max(SYN_RETRY_MS_MIN, RttEstimator.answerTimeoutMs(rtt)) : config.synRetryMs
-    this.#retryMs = Math.min(config.synRetryMaxMs, answerMs)
+    this.#firstRetryMs = Math.min(config.synRetryMaxMs, answerMs)
+    this.#retryMs = this.#firstRetryMs
   }
 
   /** When to repeat or to fail. */
@@ -132,6 +134,18 @@ export class Handshake {
     this.#openedAtMs = nowMs
     this.#complete(nowMs)
     return true
+  }
+
+  /** Our segment had to be repeated, and will be again. */
+  get isBackedOff(): boolean {
+    return this.#attempts > 1 && this.#nextAtMs < Number.POSITIVE_INFINITY
+  }
+
+  /** The peer is there after all: a repeat that has been put off again and again is due now. */
+  revived(nowMs: number): void {
+    if (!this.isBackedOff) return
+    this.#retryMs = this.#firstRetryMs
+    this.#nextAtMs = nowMs
   }
 
   /** False when the dial has failed. */

@@ -117,6 +117,13 @@ export class LossDetector {
       : Number.POSITIVE_INFINITY
   }
 
+  /** The peer is there after all: a timeout that has been put off again and again is due now (see `Connection.revived`). */
+  revived(nowMs: number): void {
+    if (this.#expiries === 0 || this.#timeoutAtMs === Number.POSITIVE_INFINITY) return
+    this.#expiries = 0
+    this.#timeoutAtMs = nowMs
+  }
+
   /** The most urgent deadline that has passed. Each answer moves its deadline on. */
   expire(rtt: RttEstimator.RttEstimator, nowMs: number): Expiry {
     if (this.#timeoutAtMs <= nowMs && this.#timeoutAtMs < this.#probeAtMs) {

@@ -148,10 +148,15 @@ export class Recovery {
     this.#loss.arm(this.#board, this.rtt, isProgress, nowMs)
   }
 
+  /** The peer is there after all: see `Connection.revived`. */
+  revived(nowMs: number): void {
+    this.#loss.revived(nowMs)
+  }
+
   /** An acknowledgement has delivered something, which the scoreboard's `delivery` tells. */
   progress(progress: Progress, nowMs: number): void {
     const { delivery } = this.#board
-    const rttMs = delivery.newestOnce === undefined ? 0 : Math.max(RTT_MS_MIN, nowMs - delivery.newestOnce.sentAtMs)
+    const rttMs = this.#measuredMs(nowMs)
     if (rttMs > 0) this.sample(rttMs, nowMs, this.#ackDelayMs(progress))
     this.#sampler.acknowledged(delivery, this.rtt.minRttMs, nowMs)
     this.#loss.delivered(this.#board, this.rtt, progress.isSackFull, nowMs)
@@ -178,10 +183,20 @@ export class Recovery {
     return expiry
   }
 
+  /**
+   * The round trip of what was delivered; 0 if nothing tells. Only the segment sent last can have called forth the
+   * acknowledgement, and only if it was sent once does it say when it left (Karn): what was sent once before it may have
+   * arrived long ago, with every acknowledgement lost.
+   */
+  #measuredMs(nowMs: number): number {
+    const { newest } = this.#board.delivery
+    return newest === undefined || newest.transmissions > 1 ? 0 : Math.max(RTT_MS_MIN, nowMs - newest.sentAtMs)
+  }
+
   /** A lone segment's acknowledgement may have waited for a second one, or for data to ride on (RFC 9293 §3.8.6.3). */
   #ackDelayMs({ bytesInFlightBefore }: Progress): number {
-    const { bytes, newestOnce } = this.#board.delivery
-    const isLone = bytes === bytesInFlightBefore && bytes === newestOnce?.payload.length
+    const { bytes, newest } = this.#board.delivery
+    const isLone = bytes === bytesInFlightBefore && bytes === newest?.payload.length
     return isLone ? this.#config.ackDelayMs : 0
   }
 
@@ -236,13 +251,14 @@ export class Recovery {
 
   /**
    * What the timeout gave up arrives after all without having been sent again. If the repair cannot have been what was
-   * acknowledged, the timeout itself was wrong (RFC 4015, by the test of RFC 8985 §6.2 step 2).
+   * acknowledged, the timeout itself was wrong (RFC 4015, by the test of RFC 8985 §6.2 step 2), and the rest is on its way.
+   * Otherwise it may be the acknowledgements that were lost, and the rest with them.
    */
   #refuteTimeout(nowMs: number): void {
     const { newest } = this.#board.delivery
-    this.#board.restore()
     if (newest === undefined) return
     if (newest.transmissions > 1 && nowMs - newest.sentAtMs >= this.rtt.minRttMs) return
+    this.#board.restore()
     this.#undo(nowMs)
   }
 

@@ -100,4 +100,109 @@ describe("Recovery", () => {
 
     assert.isBelow(burst * 1121, congestionWindowBytes / 2)
   })
+
+  /** Everything is lost for a while; answers when the link is back, and how it went from there. */
+  const outage = (pair: StreamPair, lengthMs: number) => {
+    pair.link = { ...pair.link, loss: 1 }
+    pair.a.outgoing = new Uint8Array(BYTES)
+    pair.touch(pair.a)
+    pair.advance(lengthMs)
+    pair.link = { ...pair.link, loss: 0 }
+  }
+
+  it("backs off while nothing comes back (RFC 6298 §5.5)", () => {
+    const pair = warm(20)
+    const before = pair.sent.length
+    outage(pair, 20_000)
+    const counts = [...transmissions(pair, before).values()]
+
+    // 200 ms doubling to 10 s: seven or eight timeouts in 20 s, and the probe before them.
+    assert.isAtMost(Math.max(...counts), 9)
+    assert.isTrue(pair.a.connection.isBackedOff)
+  })
+
+  it("goes on within a round trip of a sign of life after 20 s without one, instead of at the next timeout", () => {
+    const pair = warm(20)
+    outage(pair, 20_000)
+    const received = pair.b.receivedBytes
+    const startMs = pair.nowMs
+    pair.a.connection.revived(pair.nowMs)
+    pair.touch(pair.a)
+    pair.run(({ b }) => b.receivedBytes > received)
+    const resumedMs = pair.nowMs - startMs
+    pair.run(({ b }) => b.receivedBytes >= 2 * BYTES)
+
+    assert.isAtMost(resumedMs, 20.001)
+    assert.isFalse(pair.a.connection.isBackedOff)
+    assert.isBelow(pair.nowMs - startMs, 1_000)
+  })
+
+  it("takes no time without acknowledgements for a round trip, nor what vanished in it for being on its way", () => {
+    const pair = warm(20)
+    pair.a.outgoing = new Uint8Array(BYTES)
+    pair.touch(pair.a)
+    pair.advance(15)
+    // A flight has left and will arrive; nothing of what follows will, in either direction.
+    pair.link = { ...pair.link, loss: 1 }
+    pair.advance(20_000)
+    pair.link = { ...pair.link, loss: 0 }
+    const startMs = pair.nowMs
+    pair.a.connection.revived(startMs)
+    pair.touch(pair.a)
+    pair.run(({ b }) => b.receivedBytes >= 2 * BYTES)
+
+    assert.isBelow(pair.a.connection.stats.smoothedRttMs, 100)
+    assert.isBelow(pair.nowMs - startMs, 1_000)
+  })
+
+  it("repeats a SYN at a sign of life, too", () => {
+    const pair = new StreamPair({ link: { ...cleanLink(20), loss: 1 }, seed: 1 })
+    pair.advance(20_000)
+    pair.link = cleanLink(20)
+    const startMs = pair.nowMs
+    pair.a.connection.revived(startMs)
+    pair.touch(pair.a)
+    pair.run(({ a }) => a.connection.state === "established")
+
+    assert.isAtMost(pair.nowMs - startMs, 40.001)
+  })
+
+  it("does nothing at a sign of life when nothing has backed off", () => {
+    const pair = warm(20)
+    pair.a.outgoing = new Uint8Array(BYTES)
+    pair.touch(pair.a)
+    pair.a.connection.revived(pair.nowMs)
+    pair.run(({ b }) => b.receivedBytes >= 2 * BYTES)
+
+    assert.strictEqual(pair.a.connection.stats.retransmits, 0)
+  })
+
+  for (const congestionControl of ["Bbr", "Cubic", "NewReno"] as const) {
+    it(`does not grow a window by ${congestionControl} that its application does not fill (RFC 7661 §4.1)`, () => {
+      const pair = warm(20, { congestionControl })
+      const window = pair.a.connection.stats.congestionWindowBytes
+      for (let count = 0; count < 200; count++) {
+        pair.a.outgoing = new Uint8Array(1_000)
+        pair.touch(pair.a)
+        pair.advance(10)
+      }
+
+      assert.isAtMost(pair.a.connection.stats.congestionWindowBytes, window)
+    })
+
+    it(`sends no burst by ${congestionControl} after a pause (RFC 7661 §4.3, RFC 9002 §7.8)`, () => {
+      const pair = warm(50, { congestionControl })
+      pair.advance(5_000)
+      const before = pair.sent.length
+      pair.a.outgoing = new Uint8Array(BYTES)
+      pair.touch(pair.a)
+      const [first, ...rest] = pair.sent.slice(before)
+      pair.run(() => false, pair.nowMs + 20)
+      const inFifthOfRound = [...transmissions(pair, before).values()].length
+
+      assert.isDefined(first)
+      assert.isAtMost(rest.length + 1, 32)
+      assert.isBelow(inFifthOfRound * 1121, pair.a.connection.stats.congestionWindowBytes)
+    })
+  }
 })
