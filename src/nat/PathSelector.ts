@@ -132,6 +132,13 @@ export class PathSelector {
     return this.#current !== undefined && this.#isSilent(this.#current, nowMs)
   }
 
+  /** From when on it does, if no answer comes; `Infinity` while none is missing. */
+  get silentFromMs(): number {
+    const current = this.#current
+    if (current === undefined || current.unanswered < UNANSWERED_MIN) return Number.POSITIVE_INFINITY
+    return Math.max(current.unansweredSinceMs, current.openedAtMs) + this.#config.silenceMs
+  }
+
   /** A direct path to try again now while another carries the data, by a frame of this size; at most one per interval. */
   probe(payloadBytes: number, nowMs: number): Path.Path | undefined {
     if (this.#current !== undefined && !this.#current.path.relayed) return undefined

@@ -32,8 +32,8 @@ export class PeerPaths {
   }
 
   /** When to ask on all paths who is there: now and then while the one in use leaves frames unanswered, else never. */
-  searchAtMs(nowMs: number): number {
-    return this.selector.isSilent(nowMs) ? this.#searchedAtMs + SEARCH_INTERVAL_MS : Number.POSITIVE_INFINITY
+  get searchAtMs(): number {
+    return Math.max(this.selector.silentFromMs, this.#searchedAtMs + SEARCH_INTERVAL_MS)
   }
 
   /** It was asked on all paths. */

@@ -89,7 +89,7 @@ export class TunnelPeer {
 
   get deadlineMs(): number {
     // While streams wait for a silent peer, asking is what finds out that it is back.
-    const searchAtMs = this.connections.size > 0 ? this.#paths.searchAtMs(this.#nowMs()) : Number.POSITIVE_INFINITY
+    const searchAtMs = this.connections.size > 0 ? this.#paths.searchAtMs : Number.POSITIVE_INFINITY
     return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs, searchAtMs)
   }
 
@@ -138,7 +138,7 @@ export class TunnelPeer {
     if (this.hasOpened) this.connections.follow(this.#paths.selector.current)
     this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
     this.connections.resize(this.#sizes.segmentBytes)
-    if (this.#paths.searchAtMs(nowMs) <= nowMs) this.#search(nowMs)
+    if (this.#paths.searchAtMs <= nowMs) this.#search(nowMs)
   }
 
   status(): PeerStatus {

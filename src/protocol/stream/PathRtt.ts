@@ -26,9 +26,12 @@ export class PathRtt {
     return this.#rtt
   }
 
-  /** One round trip was measured at `nowMs`; the answer may have been held back for as long as `ackDelayMs`. */
-  sample(rttMs: number, ackDelayMs: number, nowMs: number): void {
-    if (nowMs - rttMs < this.#sinceMs) return
+  /**
+   * One round trip was measured at `nowMs`; the answer may have been held back for as long as `ackDelayMs`. False if it was
+   * of another path.
+   */
+  sample(rttMs: number, ackDelayMs: number, nowMs: number): boolean {
+    if (nowMs - rttMs < this.#sinceMs) return false
     if (nowMs - this.#windowAtMs > MIN_WINDOW_MS) {
       this.#leastBeforeMs = this.#leastMs
       this.#leastMs = rttMs
@@ -36,6 +39,7 @@ export class PathRtt {
     } else if (rttMs < this.#leastMs) this.#leastMs = rttMs
     const minRttMs = Math.min(this.#leastBeforeMs, this.#leastMs)
     this.#rtt = RttEstimator.update({ ...this.#rtt, minRttMs }, rttMs, ackDelayMs)
+    return true
   }
 }
 

@@ -34,6 +34,10 @@ export class Recovery {
   readonly #sizes: { segmentBytes: number; readonly initialWindowBytes: number; readonly seed: number }
   readonly #acknowledgement
   #path: PathRtt
+  #minRttMs = Number.POSITIVE_INFINITY
+  /** `rtt`, and what it was made of. */
+  #rtt: RttEstimator.RttEstimator
+  #pathRtt: RttEstimator.RttEstimator
   /** Why the window must not grow, and the position whose acknowledgement ends it. */
   #cause: "None" | "Loss" | "Timeout" = "None"
   #endsAt = 0
@@ -64,11 +68,21 @@ export class Recovery {
     this.#board = board
     this.#loss = new LossDetector(limits)
     this.#path = config.path ?? new PathRtt(config.initialRttMs, Number.NEGATIVE_INFINITY)
+    this.#pathRtt = this.#path.rtt
+    this.#rtt = this.#pathRtt
   }
 
-  /** The current estimate, of all streams on the same path. */
+  /**
+   * The current estimate, of all streams on the same path, but for the least round trip: once this stream has one, it goes by
+   * its own. A path may become longer at any time, and what reordering and queues are measured by must not be of before.
+   */
   get rtt(): RttEstimator.RttEstimator {
-    return this.#path.rtt
+    const { rtt } = this.#path
+    if (rtt !== this.#pathRtt) {
+      this.#pathRtt = rtt
+      this.#rtt = this.#minRttMs === Number.POSITIVE_INFINITY ? rtt : { ...rtt, minRttMs: this.#minRttMs }
+    }
+    return this.#rtt
   }
 
   /** A loss is being repaired. */
@@ -132,7 +146,8 @@ export class Recovery {
   /** One round trip was measured, of what the peer answers at once unless an `ackDelayMs` is given. */
   sample(rttMs: number, nowMs: number, ackDelayMs = 0): void {
     this.follow()
-    this.#path.sample(Math.max(RTT_MS_MIN, rttMs), ackDelayMs, nowMs)
+    const sampleMs = Math.max(RTT_MS_MIN, rttMs)
+    if (this.#path.sample(sampleMs, ackDelayMs, nowMs)) this.#minRttMs = Math.min(this.#minRttMs, sampleMs)
   }
 
   /** Segments may take another path by now: nothing that was measured holds for that (RFC 9000 §9.4). */
@@ -140,6 +155,7 @@ export class Recovery {
     const { path } = this.#config
     if (path === undefined || path === this.#path) return
     this.#path = path
+    this.#minRttMs = Number.POSITIVE_INFINITY
     this.congestion = makeController(this.#config.congestionControl, this.#sizes)
   }
 
