@@ -7,6 +7,7 @@ import { Connection } from "../../../src/protocol/stream/Connection.ts"
 import * as StreamConfig from "../../../src/protocol/stream/StreamConfig.ts"
 import { Capability } from "../../../src/protocol/wire/Announcement.ts"
 import { Flag, type Segment } from "../../../src/protocol/wire/Packet.ts"
+import * as SackBlocks from "../../../src/protocol/wire/SackBlocks.ts"
 import { type End, isSame, type Link, pattern, StreamPair } from "../../support/StreamPair.ts"
 import type * as Fuzzer from "../Fuzzer.ts"
 import * as Random from "../Random.ts"
@@ -147,8 +148,8 @@ const hostilePair = (session: Session.Session): void => {
 }
 
 /**
- * What changes nothing in a stream: its own segments again, and data that lies before or far behind the window. All bytes
- * arrive, and nothing else.
+ * What changes nothing in a stream: its own segments again, data that lies before or far behind the window, and word that
+ * something arrived which was never sent. All bytes arrive, and nothing else.
  */
 const outsideWindow = (session: Session.Session): void => {
   const stage_ = stage(session, false, [0, 0.02])
@@ -161,7 +162,10 @@ const outsideWindow = (session: Session.Session): void => {
     if (own.length === 0) continue
     const input = session.take((next) => {
       const { segment } = Random.pick(next(2) === 0 ? own.slice(-20) : own, next)
-      return encode(next(2) === 0 ? segment : misplaced(segment, expectedBy(to, own), next))
+      const expected = expectedBy(to, own)
+      const made =
+        next(2) === 0 ? misplaced(segment, expected, next) : unsent(segment, expected, sentBy(to, pair), next)
+      return encode(next(2) === 0 ? segment : made)
     })
     const segment = decode(input)
     if (segment === undefined) continue
@@ -181,6 +185,22 @@ const outsideWindow = (session: Session.Session): void => {
 const expectedBy = (to: End, own: ReadonlyArray<{ readonly segment: Segment }>): number => {
   const first = own.find(({ segment }) => segment.payload.length > 0)?.segment.sequence ?? 0
   return (first + to.receivedBytes + to.connection.readableBytes) >>> 0
+}
+
+/** The wire sequence behind everything that an end has sent. */
+const sentBy = (to: End, { sent }: StreamPair): number => {
+  const ends = sent
+    .filter(({ from }) => from === to.name)
+    .map(({ segment }) => segment.sequence + segment.payload.length)
+  return Math.max(0, ...ends) + 1
+}
+
+/** Says, by its acknowledgement or by SACK, to have what was never sent. */
+const unsent = (segment: Segment, sequence: number, sent: number, next: Random.Random): Segment => {
+  const acknowledgement = (sent + Random.pick([1, 100, 2 ** 20, 2 ** 30], next)) >>> 0
+  const claim = { ...segment, flags: Flag.Ack, sequence, payload: Bytes.empty }
+  if (next(2) === 0) return { ...claim, acknowledgement }
+  return { ...claim, payload: SackBlocks.encode([{ left: acknowledgement, right: (acknowledgement + 50) >>> 0 }]) }
 }
 
 /** Data with other bytes, wholly before the window or far behind it. */
@@ -203,7 +223,7 @@ const alone = (session: Session.Session): void => {
   const drain = (): void => {
     const out = connection.drain(nowMs)
     checkEnd(session, connection, config, out.length)
-    for (const segment of out) said.push(encode(segment), encode(mirrored(segment)))
+    for (const segment of out) said.push(...[segment, mirrored(segment), sacking(segment)].map(encode))
     if (said.length > 60) said.splice(0, said.length - 60)
   }
   const wake = (): void => {
@@ -254,6 +274,15 @@ const mirrored = (segment: Segment): Segment => ({
   flags: segment.flags | Flag.Ack,
   sequence: segment.acknowledgement,
   acknowledgement: (segment.sequence + Math.max(1, segment.payload.length)) >>> 0
+})
+
+/** The other side has it, and lacks something before it. */
+const sacking = ({ acknowledgement, payload, sequence, window }: Segment): Segment => ({
+  flags: Flag.Ack,
+  sequence: acknowledgement,
+  acknowledgement: sequence,
+  window,
+  payload: SackBlocks.encode([{ left: sequence, right: (sequence + payload.length) >>> 0 }])
 })
 
 const COVERS = [Connection]

@@ -25,8 +25,9 @@ const codec = <A>(options: {
   readonly encode: (value: A) => Uint8Array
   readonly values: Arbitrary.Arbitrary<A>
   readonly covers?: ReadonlyArray<unknown>
+  readonly check?: (value: A) => boolean
 }): Fuzzer.Target => {
-  const { decode, encode } = options
+  const { check, decode, encode } = options
   return Fuzzer.decoder({
     name: options.name,
     covers: [decode, ...(options.covers ?? [])],
@@ -34,8 +35,26 @@ const codec = <A>(options: {
       ...Corpus.generated(options.values, encode),
       ...Corpus.vectorBytes((bytes) => Result.isSuccess(decode(bytes)))
     ],
-    decode: (bytes) => assertStable(decode, encode, bytes)
+    decode: (bytes) => {
+      const decoded = assertStable(decode, encode, bytes)
+      if (Result.isSuccess(decoded) && check?.(decoded.success) === false) throw new Error("a field has the wrong size")
+      return decoded
+    }
   })
+}
+
+/** What cryptography is given has the size it expects. */
+const isWhole = (frame: TunnelFrame.TunnelFrame): boolean => {
+  switch (frame._tag) {
+    case "Sealed":
+      return frame.nonce.length === TunnelFrame.NONCE_BYTES && frame.sealed.length >= 16
+    case "KeyRequest":
+      return frame.agreementKey.length === 32
+    case "KeyExchange":
+      return frame.agreementKey.length === 32 && frame.identityKey.length === 32 && frame.signature.length === 64
+    default:
+      return true
+  }
 }
 
 /** The packet with its checksum made right, so that a mutation gets past it. */
@@ -90,6 +109,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     name: "wire/TunnelFrame",
     decode: TunnelFrame.decode,
     covers: [TunnelFrame.classify],
+    check: isWhole,
     encode: TunnelFrame.encode,
     values: Arb.tunnelFrame
   }),
