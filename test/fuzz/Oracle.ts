@@ -14,7 +14,8 @@ export const assertStable = <A>(
   if (Result.isFailure(first)) return first
   const again = decode(encode(first.success))
   if (Result.isFailure(again)) throw new Error("its own writing is refused")
-  if (!isDeepStrictEqual(again.success, first.success) && !OVERFLOW.test(Bytes.toUtf8Lossy(bytes))) throw new Error("its own writing is read as something else")
+  if (!isDeepStrictEqual(again.success, first.success) && !OVERFLOW.test(Bytes.toUtf8Lossy(bytes)))
+    throw new Error("its own writing is read as something else")
   return first
 }
 
