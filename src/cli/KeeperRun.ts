@@ -3,14 +3,17 @@
  * Its control socket is its lock. It ends when the last service goes, or when told to stop.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import { Deferred, Effect, Logger, Option, Semaphore } from "effect"
+import { Deferred, Effect, Layer, Logger, Option, Semaphore } from "effect"
+import { HttpClient } from "effect/http"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Socket } from "effect/socket"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
+import * as HttpUpstream from "../actors/mcp/HttpUpstream.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
+import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
@@ -26,7 +29,7 @@ export const run = Effect.fn("KeeperRun.run")(
   function* <R>(options: {
     readonly initial?: ServiceTable.Service
     readonly ready: Effect.Effect<void, never, R>
-  }): Effect.fn.Return<void, CliError.CliError, Environment | ChildProcessSpawner | R> {
+  }): Effect.fn.Return<void, CliError.CliError, Environment | ChildProcessSpawner | HttpClient.HttpClient | R> {
     const places = yield* KeeperPlaces.places
     const local = yield* LocalSocket
     yield* ConfigFile.makeHome(places.home)
@@ -47,7 +50,7 @@ export const run = Effect.fn("KeeperRun.run")(
     // The command that asked for the end still wants its answer.
     yield* Effect.sleep("100 millis")
   },
-  Effect.provide(NodeChildProcessSpawner.layer),
+  Effect.provide(Layer.merge(NodeChildProcessSpawner.layer, NodeUpstreamClient.layer)),
   Effect.provideService(Logger.LogToStderr, true)
 )
 
@@ -62,6 +65,7 @@ interface Office {
 
 const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlaces) {
   const spawner = yield* ChildProcessSpawner
+  const client = yield* HttpClient.HttpClient
   const { variables } = yield* CliHost
   const { ownPid } = yield* Processes
   const changing = yield* Semaphore.make(1)
@@ -76,8 +80,16 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
     isAllowed: (service, remote) =>
       Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, remote.node, key)),
-    spawn: ({ args, command, cwd, env }) =>
-      Effect.provideService(ChildProcess.spawn({ command, args, cwd, env }, variables), ChildProcessSpawner, spawner)
+    spawn: (service) =>
+      "url" in service
+        ? HttpUpstream.open({
+            client,
+            service: service.name,
+            self: node.name(),
+            url: service.url,
+            headers: service.headers
+          })
+        : Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
   })
 
   const replace = (next: ServiceTable.ServiceTable) =>
@@ -129,6 +141,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   }
   return office
 })
+
+const commandOf = ({ args, command, cwd, env }: ServiceTable.CommandService) => ({ command, args, cwd, env })
 
 /** One command on the control socket. */
 const converse = (socket: Socket.Socket, office: Office): Effect.Effect<void, never, Environment> =>

@@ -5,10 +5,12 @@ import type * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
 import * as CliError from "./CliError.ts"
+import type { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperClient from "./KeeperClient.ts"
 import * as KeeperRun from "./KeeperRun.ts"
+import * as McpExposeUrl from "./McpExposeUrl.ts"
 import * as McpText from "./McpText.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
@@ -64,32 +66,33 @@ const serviceOf = Effect.fnUntraced(function* (
   input: Input,
   existing: ServiceTable.Service | undefined,
   allowed: ReadonlyArray<ServiceTable.AllowedPeer>
-): Effect.fn.Return<ServiceTable.Service, CliError.CliError> {
+): Effect.fn.Return<ServiceTable.Service, CliError.CliError, CliHost> {
   const [command, ...args] = input.rest ?? []
   const merged = new Map([...(existing?.allowed ?? []), ...allowed].map((peer) => [peer.node, peer]))
-  if (command === undefined) {
+  const url = Values.text(input, "url")
+  if (command === undefined && url === undefined) {
     if (existing === undefined || allowed.length === 0) return yield* NO_COMMAND
     return { ...existing, allowed: [...merged.values()] }
   }
-  const env = yield* Effect.fromResult(environmentOf(Values.texts(input, "env")))
   const portText = Values.text(input, "port")
   const port = portText === undefined ? undefined : yield* Effect.fromResult(Values.port(portText))
   if (port === 0) return yield* CliError.invalidArgument("--port 0 is not a port")
   const createdAtSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-  const cwd = Values.text(input, "cwd") ?? process.cwd()
-  // A new command line is a new service: who was allowed to use the old one was not asked about this one.
-  const isSame =
-    existing !== undefined && ServiceTable.commandLine({ command, args }) === ServiceTable.commandLine(existing)
-  return {
-    name,
-    command,
-    args,
-    cwd,
-    env,
-    allowed: isSame ? [...merged.values()] : allowed,
-    createdAtSeconds,
-    ...(port === undefined ? {} : { port })
-  }
+  const common = { name, allowed, createdAtSeconds, ...(port === undefined ? {} : { port }) }
+  const service: ServiceTable.Service =
+    command === undefined
+      ? { ...common, ...(yield* McpExposeUrl.target(url ?? "", input)) }
+      : {
+          ...common,
+          ...(url === undefined ? {} : yield* McpExposeUrl.NOT_BOTH),
+          command,
+          args,
+          cwd: Values.text(input, "cwd") ?? process.cwd(),
+          env: yield* Effect.fromResult(environmentOf(Values.texts(input, "env")))
+        }
+  // Another command line or URL is a new service: who was allowed to use the old one was not asked about this one.
+  const isSame = existing !== undefined && ServiceTable.source(service) === ServiceTable.source(existing)
+  return isSame ? { ...service, allowed: [...merged.values()] } : service
 })
 
 const environmentOf = (
@@ -120,6 +123,6 @@ export const unexpose = Effect.fnUntraced(function* (
 })
 
 const NO_COMMAND = CliError.invalidArgument(
-  "the command to run is missing",
-  "pilotctl mcp expose NAME --allow PEER -- COMMAND ARGUMENTS…"
+  "the command to run or the URL is missing",
+  "pilotctl mcp expose NAME --allow PEER -- COMMAND ARGUMENTS…, or --url http://HOST:PORT/mcp"
 )

@@ -1,6 +1,6 @@
 /** Services and sessions as commands show them. Values of configured variables are never shown, only their names. */
 import type { Session, State } from "../actors/mcp/KeeperControl.ts"
-import { type AllowedPeer, commandLine, type Service } from "../actors/mcp/ServiceTable.ts"
+import { type AllowedPeer, type Service, source } from "../actors/mcp/ServiceTable.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
 
@@ -14,9 +14,9 @@ export interface Allowed {
 /** A service as data. */
 export const serviceRow = (service: Service): JsonObject => ({
   name: service.name,
-  command: [service.command, ...service.args],
-  cwd: service.cwd,
-  env: Object.keys(service.env),
+  ...("url" in service
+    ? { url: service.url, headers: Object.keys(service.headers) }
+    : { command: [service.command, ...service.args], cwd: service.cwd, env: Object.keys(service.env) }),
   allowed: service.allowed.map(({ name, node, publicKey }) => ({
     node_id: node,
     address: Address.format(Address.make(0, node)),
@@ -66,7 +66,7 @@ export const services = (state: State | undefined): string =>
 export const status = (state: State | undefined): string => {
   if (state === undefined) return "no keeper is running, because no services are exposed"
   const sessions = state.sessions.flatMap((session) => [
-    `  ${session.service}  node ${session.node}  ${session.pid === undefined ? "no process" : `pid ${session.pid}`}  ` +
+    `  ${session.service}  node ${session.node}  ${session.pid === undefined ? "no process of ours" : `pid ${session.pid}`}  ` +
       `${session.inFlight} in flight${session.isIdle ? "  (no connection)" : ""}`,
     ...session.stderrTail.slice(-STDERR_LINES_SHOWN).map((line) => `    | ${printable(line)}`)
   ])
@@ -79,11 +79,17 @@ export const status = (state: State | undefined): string => {
 }
 
 const described = (service: Service): ReadonlyArray<string> => [
-  `  command  ${printable(commandLine(service))}`,
-  ...(service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
-  ...(Object.keys(service.env).length === 0 ? [] : [`  with     ${Object.keys(service.env).join(" ")}`]),
+  `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,
+  ...("url" in service || service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
+  ...withheld(service),
   ...(service.port === undefined ? [] : [`  port     ${service.port}`])
 ]
+
+/** Names of what may be secret: variables, or headers. */
+const withheld = (service: Service): ReadonlyArray<string> => {
+  const names = Object.keys("url" in service ? service.headers : service.env)
+  return names.length === 0 ? [] : [`  with     ${names.join(" ")}`]
+}
 
 /** What a server prints must not move the cursor or recolour the terminal (mcp §8, rule 7). */
 const printable = (text: string): string =>

@@ -8,14 +8,22 @@ import * as Values from "./Values.ts"
 const expose: Command = {
   name: "mcp expose",
   usage: "<name>",
-  summary: "Lets named peers use an MCP server that runs here, started per client: … -- COMMAND ARGUMENTS",
-  returns: "name, command, cwd, env, allowed, port, created_at, problems",
+  summary: "Lets named peers use an MCP server: one started here per client, … -- COMMAND ARGUMENTS, or one at a --url",
+  returns: "name, command, cwd, env, url, headers, allowed, port, created_at, problems",
   flags: [
     {
       name: "allow",
       value: "text",
       placeholder: "peer",
       summary: "a peer that may use it; nobody else may",
+      repeats: true
+    },
+    { name: "url", value: "text", summary: "a streamable HTTP server that runs already: http://HOST:PORT/mcp" },
+    {
+      name: "header-env",
+      value: "text",
+      placeholder: "name=variable",
+      summary: "a header for the server at --url, its value taken from that variable now and kept with the service",
       repeats: true
     },
     { name: "port", value: "port", summary: "also serve plain JSON lines on a virtual port of its own" },
@@ -49,7 +57,7 @@ const services: Command = {
   name: "mcp services",
   usage: "",
   summary: "The MCP services of this node, their commands, and who may use them",
-  returns: "services [name, command, cwd, env, allowed, port, created_at]",
+  returns: "services [name, command, cwd, env, url, headers, allowed, port, created_at]",
   flags: [],
   run: () =>
     Effect.gen(function* () {

@@ -6,6 +6,7 @@
  */
 import { Clock, Context, Effect, Exit, FileSystem, Layer, Option, Path, Scope } from "effect"
 import { ChildProcessSpawner } from "effect/process"
+import { CannotStart } from "../actors/mcp/Child.ts"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
@@ -96,12 +97,16 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
     isAllowed: (service, { node: remote }) =>
       Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, remote, key)),
-    spawn: ({ args, command, cwd, env }) =>
-      Effect.provideService(
+    spawn: (service) => {
+      // The virtual machines run processes; HTTP servers are tested with real ones.
+      if ("url" in service) return new CannotStart({ detail: "there is no HTTP in the simulation" })
+      const { args, command, cwd, env } = service
+      return Effect.provideService(
         ChildProcess.spawn({ command, args, cwd, env }, {}),
         ChildProcessSpawner.ChildProcessSpawner,
         spawner.service
       )
+    }
   })
   yield* Effect.forkScoped(serveNode(node, keeper))
   const running: Running = {

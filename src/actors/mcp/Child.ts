@@ -14,13 +14,16 @@ export class TooManyStarts extends Schema.TaggedError<TooManyStarts>()("TooManyS
 /** The standard streams broke, which happens when the process dies. */
 export class ChildGone extends Schema.TaggedError<ChildGone>()("ChildGone", { detail: Schema.String }) {}
 
-/** A running child. Its scope's end stops it: standard input closes, then SIGTERM, then SIGKILL to its whole group. */
+/** A running child: a process, or the session of an upstream URL that stands for one (`HttpUpstream`). Its scope's end stops it: standard input closes, then SIGTERM, then SIGKILL to its whole group. */
 export interface Child {
-  readonly pid: number
+  /** Absent where no process of ours serves. */
+  readonly pid: number | undefined
   /** Standard output is read, standard input written; `end` closes standard input. */
   readonly stdio: Duplex<ChildGone>
   /** Completes when the process has ended, in whatever way, with a word about it for the owner's log. */
   readonly exited: Effect.Effect<string>
   /** The last lines of standard error, oldest first. They stay on this host. */
   readonly stderrTail: Effect.Effect<ReadonlyArray<string>>
+  /** Requests that it certainly did not take, although they were written: a successor may have them. */
+  readonly unsent?: () => ReadonlyArray<Uint8Array>
 }

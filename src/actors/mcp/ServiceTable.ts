@@ -16,18 +16,37 @@ export const AllowedPeer = Schema.Struct({
 /** One allowed peer. */
 export type AllowedPeer = typeof AllowedPeer.Type
 
-/** One exposed server. */
-export const Service = Schema.Struct({
+const common = {
   name: ServiceName,
-  command: Schema.NonEmptyString,
-  args: Schema.Array(Schema.String),
-  cwd: Schema.optionalKey(Schema.String),
-  env: Schema.Record(Schema.String, Schema.String),
   allowed: Schema.Array(AllowedPeer),
   /** A virtual port of its own, where plain newline-separated JSON-RPC is served as well. */
   port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
   createdAtSeconds: Schema.Int
+}
+
+/** A server that is started here, one process per client. */
+export const CommandService = Schema.Struct({
+  ...common,
+  command: Schema.NonEmptyString,
+  args: Schema.Array(Schema.String),
+  cwd: Schema.optionalKey(Schema.String),
+  env: Schema.Record(Schema.String, Schema.String)
 })
+/** A server that is started here, one process per client. */
+export type CommandService = typeof CommandService.Type
+
+/** A streamable HTTP server that runs somewhere already. Only the owner chooses URL and headers (mcp §8, rules 3 and 10). */
+export const UrlService = Schema.Struct({
+  ...common,
+  url: Schema.NonEmptyString,
+  /** Sent with every request; they may hold credentials, so they are never shown. */
+  headers: Schema.Record(Schema.String, Schema.String)
+})
+/** A streamable HTTP server that runs somewhere already. */
+export type UrlService = typeof UrlService.Type
+
+/** One exposed server. */
+export const Service = Schema.Union([CommandService, UrlService])
 /** One exposed server. */
 export type Service = typeof Service.Type
 
@@ -39,8 +58,11 @@ export const isAllowed = (service: Service, node: number, publicKey: string | un
   publicKey !== undefined && service.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey)
 
 /** The command line as a person would type it, quoted where a shell would split it. For showing, never for running. */
-export const commandLine = (service: Pick<Service, "command" | "args">): string =>
+export const commandLine = (service: Pick<CommandService, "command" | "args">): string =>
   [service.command, ...service.args].map(quoted).join(" ")
+
+/** What serves: the command line, or the URL. Two services with the same source may be used by the same peers. */
+export const source = (service: Service): string => ("url" in service ? service.url : commandLine(service))
 
 /** The services in the file; none if there is no file. */
 export const load = (path: string): Effect.Effect<ServiceTable, JsonFile.JsonFileError, FileSystem.FileSystem> =>

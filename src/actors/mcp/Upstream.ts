@@ -57,9 +57,27 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       discard: true
     })
 
+  /** Requests that got a second server already: a third would not help them. */
+  const resent = new InFlight()
+
+  /** Gives what a lost server never took to the next one (mcp §6.3: not delivered). */
+  const resend = (message: Uint8Array): Effect.Effect<unknown> => {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    if (envelope === undefined || requests.every(({ id }) => calls.settle(id) === undefined)) return Effect.void
+    const refused = error("unreachable", cannotStartText(options.service, options.self), false, true)
+    if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(envelope, refused)
+    for (const { id, method } of requests) resent.add(id, method, 0)
+    return Effect.forkIn(
+      Effect.catchTag(fromClient(message), "ServerChanged", () => refuse(envelope, refused)),
+      scope
+    )
+  }
+
   const childEnded = (child: RunningChild.RunningChild, why: string) =>
     Effect.gen(function* () {
       if (running === child) running = undefined
+      yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
       yield* Effect.forEach(
         calls.drain(),
         ({ id, method }) => {
@@ -120,7 +138,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return undefined
     })
 
-  const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
+  const fromClient = Effect.fnUntraced(function* (message: Uint8Array): Effect.fn.Return<void, ServerChanged> {
     const peeked = JsonRpcPeek.peek(message)
     if (Result.isFailure(peeked)) {
       return yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)

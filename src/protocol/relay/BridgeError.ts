@@ -8,6 +8,7 @@ export const CODE = {
   unreachable: -31001,
   outcomeUnknown: -31002,
   denied: -31003,
+  credentials: -31004,
   tooLarge: -31005,
   overloaded: -31007
 } as const

@@ -3,6 +3,7 @@
  * on untouched. Ids and progress tokens stay the text they were, because their JSON type and digits matter (mcp §2.1).
  */
 import { Data, Result, Schema } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
 import * as JsonScanner from "./JsonScanner.ts"
 
 /** What a message is. `id`, `progressToken` and `cancels` are raw JSON text. */
@@ -78,6 +79,14 @@ export const member = (bytes: Uint8Array, path: ReadonlyArray<string>): string |
     span = next
   }
   return JsonScanner.text(bytes, span)
+}
+
+/** The string at the end of `path`, its escapes resolved; undefined for anything else. */
+export const string = (bytes: Uint8Array, path: ReadonlyArray<string>): string | undefined => {
+  const raw = member(bytes, path)
+  if (raw === undefined) return undefined
+  const text = Bytes.fromUtf8(raw)
+  return JsonScanner.string(text, { start: 0, end: text.length })
 }
 
 const envelope = (

@@ -23,12 +23,14 @@ export const make = Effect.fnUntraced(function* (
       McpRig.service("grandchild", "/bin/sh", ["-c", `"${process.execPath}" "${file("FixtureServer.ts")}"; exit 0`]),
       McpRig.service("missing", "/nonexistent/server")
     ],
-    spawn: ({ args, command, env }) =>
-      Effect.provideService(
-        ChildProcess.spawn({ command, args, cwd: undefined, env }, process.env),
-        ChildProcessSpawner,
-        spawner
-      ),
+    spawn: (service) =>
+      "url" in service
+        ? Effect.die("no URL here")
+        : Effect.provideService(
+            ChildProcess.spawn({ ...service, cwd: undefined }, process.env),
+            ChildProcessSpawner,
+            spawner
+          ),
     pieceBytes
   })
 })
