@@ -2,6 +2,7 @@
 import type { Target } from "./Fuzzer.ts"
 import * as Connections from "./targets/Connections.ts"
 import * as Daemon from "./targets/Daemon.ts"
+import * as Http from "./targets/Http.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
 import * as Texts from "./targets/Texts.ts"
@@ -9,7 +10,13 @@ import * as Tunnels from "./targets/Tunnels.ts"
 import * as Wire from "./targets/Wire.ts"
 
 /** One input per case. */
-export const decoders: ReadonlyArray<Target> = [...Wire.targets, ...Daemon.targets, ...Relay.targets, ...Texts.targets]
+export const decoders: ReadonlyArray<Target> = [
+  ...Wire.targets,
+  ...Daemon.targets,
+  ...Relay.targets,
+  ...Http.targets,
+  ...Texts.targets
+]
 
 /** Many inputs per case, for something with a state. */
 export const sessions: ReadonlyArray<Target> = [...Connections.targets, ...Tunnels.targets, ...Registry.targets]

@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import * as SseEvents from "../../../src/actors/mcp/SseEvents.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import * as Fuzzer from "../../support/Fuzzer.ts"
 
 const Text = Schema.String
 const Cuts = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 9 })))
@@ -44,14 +43,5 @@ describe("SseEvents", () => {
     const chunk = Bytes.fromUtf8(`data: ${"x".repeat(1_048_576)}\n`)
     const results = Array.from({ length: 20 }, () => endless.push(chunk))
     assert.isTrue(results.some((result) => Result.isFailure(result) && result.failure.reason === "TooLarge"))
-  })
-
-  it("no bytes make it throw or grow", () => {
-    Fuzzer.run({
-      seed: 33,
-      runs: 5000,
-      samples: ["id: a\ndata: {}\n\n", "retry: 1\n\n", "event: x\r\ndata: 1\r\ndata: 2\r\n\r\n"].map(Bytes.fromUtf8),
-      decode: (bytes) => new SseEvents.Splitter().push(bytes)
-    })
   })
 })
