@@ -47,8 +47,10 @@ export const writePage = Effect.gen(function* () {
   const written = page.replaceAll(/(<!-- figures: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g, (whole, begin, group, end) => {
     const measured = results[group]
     if (measured === undefined) return whole
-    const { at, commit, figures, machine, node } = measured
-    const source = `_${machine}, Node ${node.slice(1)}, ${at.slice(0, 10)}, commit ${commit}._`
+    const { at, commit, figures, loadBefore, machine, node } = measured
+    const others =
+      loadBefore < IDLE_LOAD ? "idle before" : `load ${loadBefore.toFixed(0)} before: other work ran beside it`
+    const source = `_${machine}, Node ${node.slice(1)}, ${at.slice(0, 10)}, commit ${commit}, ${others}._`
     return `${begin}\n${Figure.table(figures)}\n\n${source}\n\n${end}`
   })
   yield* fileSystem.writeFileString(PAGE, written)
@@ -71,6 +73,8 @@ const commit = (): string => {
   return git("status", "--porcelain", "--", "src", "package-lock.json") ? `${hash} with changes` : hash
 }
 
+/** A build a moment ago is not other work. */
+const IDLE_LOAD = 1
 const MACHINE = `${availableParallelism()} cores, ${cpus()[0]?.model ?? "unknown processor"}`
 const ROOT = fileURLToPath(new URL("..", import.meta.url))
 const LATEST = fileURLToPath(new URL("results/latest.json", import.meta.url))

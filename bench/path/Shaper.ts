@@ -83,7 +83,8 @@ const read = (shared: Direction, index: number): void => {
   let [version, link, state, random] = [-1, Link.PERFECT, Link.idle(), SeededRandom.make(0)]
   for (let tail = 0; ; ) {
     const slot = tail % SLOTS
-    const length = readSync(from, slots, slot * SLOT_BYTES, SLOT_BYTES, null)
+    const length = next(from, slots, slot * SLOT_BYTES)
+    if (length === undefined) return
     const nowMs = monotonicMs()
     if (Atomics.load(control, CONTROL.version) !== version) {
       version = Atomics.load(control, CONTROL.version)
@@ -107,6 +108,15 @@ const read = (shared: Direction, index: number): void => {
     tail += 1
     Atomics.store(control, CONTROL.tail, tail)
     Atomics.notify(control, CONTROL.tail)
+  }
+}
+
+/** Waits for a packet; `undefined` when the device has gone with its host. */
+const next = (from: number, slots: Uint8Array, offset: number): number | undefined => {
+  try {
+    return readSync(from, slots, offset, SLOT_BYTES, null)
+  } catch {
+    return undefined
   }
 }
 
