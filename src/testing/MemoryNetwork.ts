@@ -6,6 +6,7 @@
 import { Clock, Effect, Layer, type Scope } from "effect"
 import * as Actor from "../core/actor/Actor.ts"
 import * as MonotonicTime from "../core/actor/MonotonicTime.ts"
+import * as Bytes from "../core/data/Bytes.ts"
 import type * as Endpoint from "../core/data/Endpoint.ts"
 import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
 import * as Link from "./Link.ts"
@@ -150,7 +151,9 @@ const bind = Effect.fnUntraced(function* (
     onBatch: (receive) => {
       bound.receive = receive
     },
-    send: (bytes, to) => {
+    send: (pieces, to) => {
+      // The kernel would copy too: what the sender does to its bytes later concerns nobody.
+      const bytes = Bytes.copy(Bytes.join(pieces))
       const isOpen = state.sockets.get(pair(ip, chosen)) === bound
       if (!isOpen || bytes.length > PAYLOAD_BYTES_MAX || !canReach(bound, to.host)) {
         counters.sendErrors++
@@ -158,8 +161,7 @@ const bind = Effect.fnUntraced(function* (
       }
       counters.sentDatagrams++
       counters.sentBytes += bytes.length
-      // The kernel would copy too: what the sender does to its bytes later concerns nobody.
-      send(state, launch, ip, { host: isLoopback(to.host) ? to.host : ip, port: chosen }, to, bytes.slice())
+      send(state, launch, ip, { host: isLoopback(to.host) ? to.host : ip, port: chosen }, to, bytes)
     },
     mtuTowards: (to) => Effect.succeed(isLoopback(to.host) || to.host === ip ? LOOPBACK_MTU_BYTES : state.mtuBytes)
   }

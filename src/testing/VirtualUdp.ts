@@ -1,5 +1,7 @@
 /** `UdpEndpoint` of one host of a `VirtualNetwork`. */
+
 import { Effect, type Scope } from "effect"
+import * as Bytes from "../core/data/Bytes.ts"
 import { BindError, type UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
 import * as VirtualAddress from "./VirtualAddress.ts"
 import type * as VirtualNetwork from "./VirtualNetwork.ts"
@@ -32,7 +34,9 @@ export const make = (
       onBatch: (receive) => {
         socket.receive = receive
       },
-      send: (bytes, to) => {
+      send: (pieces, to) => {
+        // The kernel would copy too: what the sender does to its bytes later concerns nobody.
+        const bytes = Bytes.copy(Bytes.join(pieces))
         const { counters } = socket
         const isOpen = host.sockets.get(key) === socket
         if (!isOpen || bytes.length > payloadBytesMax(where.host) || !canReach(where.host, to.host)) {
@@ -41,8 +45,7 @@ export const make = (
         }
         counters.sentDatagrams++
         counters.sentBytes += bytes.length
-        // The kernel would copy too: what the sender does to its bytes later concerns nobody.
-        network.send(host, port, to, bytes.slice())
+        network.send(host, port, to, bytes)
       },
       mtuTowards: (to) => Effect.sync(() => mtuBytes(host, to.host))
     }

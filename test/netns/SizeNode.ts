@@ -11,6 +11,7 @@ import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
 import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
+import * as Bytes from "../../src/core/data/Bytes.ts"
 import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
 import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
 import { defaultLimits, PortTable } from "../../src/protocol/stream/PortTable.ts"
@@ -32,7 +33,8 @@ const counted = Layer.effect(
       Effect.map(bind(options), (socket) => ({
         ...socket,
         send: (bytes, to) => {
-          sizes.set(bytes.length, (sizes.get(bytes.length) ?? 0) + 1)
+          const sizeBytes = Bytes.lengthOf(bytes)
+          sizes.set(sizeBytes, (sizes.get(sizeBytes) ?? 0) + 1)
           socket.send(bytes, to)
         }
       }))

@@ -42,6 +42,9 @@ const sealing = (crypto: Crypto["Service"]): void => {
         Bytes.toHex(aead.sealAfter(header, nonce, plaintext, data)),
         Bytes.toHex(header) + Bytes.toHex(sealed)
       )
+      const half = plaintext.length >> 1
+      const pieces = aead.sealPieces(header, nonce, [plaintext.subarray(0, half), plaintext.subarray(half)], data)
+      assert.strictEqual(Bytes.toHex(Bytes.join(pieces)), Bytes.toHex(header) + Bytes.toHex(sealed))
     }
   )
 

@@ -117,7 +117,7 @@ export class Station {
     const outputs = this.tunnel.drain()
     this.outputsMax = Math.max(this.outputsMax, outputs.length)
     for (const output of outputs) {
-      if (output._tag === "Transmit") this.outbox.push({ bytes: output.frame, path: output.path })
+      if (output._tag === "Transmit") this.outbox.push({ bytes: Bytes.join(output.frame), path: output.path })
       else this.events.push(output._tag)
       if (output._tag === "SendKeyExchange") {
         for (let copy = 0; copy < (output.isTwice ? 2 : 1); copy++)
@@ -206,13 +206,20 @@ export class Station {
   #aead(scheme: KeyDerivation.Scheme, key: Uint8Array): Aead {
     const isSpoken = this.options.only === undefined || this.options.only === scheme
     const aead = crypto.aes256Gcm(isSpoken ? key : crypto.sha256(key))
+    const once = (nonce: Uint8Array) => {
+      const use = `${Bytes.toHex(key)} ${Bytes.toHex(nonce)}`
+      if (this.#nonces.has(use)) throw new Error(`nonce used twice: ${use}`)
+      this.#nonces.add(use)
+    }
     return {
       open: (nonce, sealed, data) => (isSpoken ? aead.open(nonce, sealed, data) : undefined),
       sealAfter: (header, nonce, packet, data) => {
-        const use = `${Bytes.toHex(key)} ${Bytes.toHex(nonce)}`
-        if (this.#nonces.has(use)) throw new Error(`nonce used twice: ${use}`)
-        this.#nonces.add(use)
+        once(nonce)
         return aead.sealAfter(header, nonce, this.#asSpoken(packet), data)
+      },
+      sealPieces: (header, nonce, packet, data) => {
+        once(nonce)
+        return aead.sealPieces(header, nonce, packet, data)
       }
     }
   }

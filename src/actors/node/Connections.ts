@@ -25,7 +25,7 @@ export interface Link {
   readonly context: NodeContext.NodeContext
   readonly peer: NodeId
   /** Hands whole packets to the tunnel; a full mailbox loses them, as the network would. */
-  readonly transmit: (packets: ReadonlyArray<Uint8Array>) => void
+  readonly transmit: (packets: ReadonlyArray<Bytes.Pieces>) => void
   /** Tells the owner that a connection has nothing left to do. */
   readonly gone: (key: number, id: number) => void
   /** Tells the owner that segments of this size vanish on the way. */
@@ -293,14 +293,15 @@ export class Connections {
     this.#link.transmit(this.#packets([rst], destinationPort, { address: source, port: sourcePort }))
   }
 
-  /** All in one array, because one per packet would cost more than writing them. */
+  /** All in one array, because one per packet would cost more than writing them; large payloads stay where they are. */
   #packets(
     segments: ReadonlyArray<Packet.Segment>,
     localPort: Port,
     remote: Address.SocketAddress
-  ): ReadonlyArray<Uint8Array> {
+  ): ReadonlyArray<Bytes.Pieces> {
     let sizeBytes = 0
-    for (const { payload } of segments) sizeBytes += Packet.HEADER_BYTES + payload.length
+    for (const { payload } of segments)
+      sizeBytes += Packet.HEADER_BYTES + (payload.length < APART_BYTES_MIN ? payload.length : 0)
     const bytes = new Uint8Array(sizeBytes)
     let end = 0
     return segments.map(({ acknowledgement, flags, payload, sequence, window }) => {
@@ -317,8 +318,13 @@ export class Connections {
         destinationPort: remote.port
       }
       const start = end
-      end += Packet.encodeInto(packet, bytes, start, NativeCrc32.update)
-      return bytes.subarray(start, end)
+      if (payload.length < APART_BYTES_MIN) {
+        end += Packet.encodeInto(packet, bytes, start, NativeCrc32.update)
+        return bytes.subarray(start, end)
+      }
+      end += Packet.HEADER_BYTES
+      Packet.encodeHeaderInto(packet, bytes, start, NativeCrc32.update)
+      return [bytes.subarray(start, end), payload]
     })
   }
 
@@ -343,6 +349,8 @@ const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): n
 
 /** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
 const SILENCE_MS = 1_000
+/** From here on a copy of a payload costs more than a datagram in pieces. */
+const APART_BYTES_MIN = 8192
 const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack
 /** Packets of unknown streams that are answered, per second and at once; one is enough to end such a stream. */
 const DISOWNED_MAX = 32

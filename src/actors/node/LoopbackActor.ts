@@ -6,6 +6,7 @@ import { Clock, Deferred, Effect, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import { Connections } from "./Connections.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
@@ -69,7 +70,7 @@ const receive = (
     case "Send":
       return PacketIntake.deliver(
         { context, peer: context.address.node, connections, scope, answer: ignore, pong: ignore },
-        message.packets
+        message.packets.map(Bytes.join)
       )
     case "Ping":
       return Effect.asVoid(Deferred.succeed(message.reply, 0))

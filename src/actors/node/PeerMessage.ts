@@ -1,6 +1,7 @@
 /** What the actor of one peer may be told, and what its node sees of it; the same for every kind of peer. */
 import { Data, type Deferred } from "effect"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
+import type { Pieces } from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
 import type { NodeId, Port, SocketAddress } from "../../protocol/wire/Address.ts"
 import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
@@ -19,7 +20,7 @@ export interface Inbound {
 export type Message = Data.TaggedEnum<{
   Frames: { readonly frames: ReadonlyArray<Inbound> }
   /** Whole packets, ready to be sealed. */
-  Send: { readonly packets: ReadonlyArray<Uint8Array> }
+  Send: { readonly packets: ReadonlyArray<Pieces> }
   /** Opens a connection; its handshake may still fail. */
   Dial: {
     readonly localPort: Port

@@ -2,6 +2,7 @@
  * How one peer's frames reach the network: by the path `PathSelector` prefers, held back where an unproven path has no
  * budget, wrapped where the beacon relays them.
  */
+import * as Bytes from "../../core/data/Bytes.ts"
 import * as Path from "../../nat/Path.ts"
 import { PathSelector } from "../../nat/PathSelector.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
@@ -13,7 +14,7 @@ export class PeerPaths {
   readonly selector = new PathSelector()
   readonly #context: NodeContext
   readonly #node: NodeId
-  #held: Array<Uint8Array> = []
+  #held: Array<Bytes.Pieces> = []
   #searchedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(context: NodeContext, node: NodeId) {
@@ -23,10 +24,10 @@ export class PeerPaths {
   }
 
   /** Sends a sealed frame by the best path; held while that has no budget (security rule 7). A challenge goes by its own. */
-  transmit(frame: Uint8Array, wanted: Path.Path | undefined, nowMs: number): void {
+  transmit(frame: Bytes.Pieces, wanted: Path.Path | undefined, nowMs: number): void {
     if (wanted !== undefined) return this.challenge(frame, wanted)
     const path = this.selector.select(nowMs)
-    if (path !== undefined && this.selector.spend(path, frame.length, nowMs)) this.write(frame, path)
+    if (path !== undefined && this.selector.spend(path, Bytes.lengthOf(frame), nowMs)) this.write(frame, path)
     else if (this.#held.length < HELD_MAX) this.#held.push(frame)
     else this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
   }
@@ -53,16 +54,17 @@ export class PeerPaths {
    * Sends a key exchange or a challenge: by one path, to whoever is there, or by all, because it finds out which of them
    * work. Lost where an unproven path has no budget (security rule 7).
    */
-  challenge(frame: Uint8Array, path: Path.Path | undefined): void {
-    if (path === undefined) for (const asked of this.selector.toAsk(frame.length)) this.write(frame, asked)
-    else if (this.selector.mayAnswer(path, frame.length)) this.write(frame, path)
+  challenge(frame: Bytes.Pieces, path: Path.Path | undefined): void {
+    if (path === undefined) for (const asked of this.selector.toAsk(Bytes.lengthOf(frame))) this.write(frame, asked)
+    else if (this.selector.mayAnswer(path, Bytes.lengthOf(frame))) this.write(frame, path)
   }
 
   /** Sends without asking for budget. */
-  write(frame: Uint8Array, path: Path.Path): void {
+  write(frame: Bytes.Pieces, path: Path.Path): void {
     const { address, beacon, socket } = this.#context
     if (path.endpoint !== undefined) socket.send(frame, path.endpoint)
-    else if (beacon !== undefined) socket.send(BeaconMessage.encodeRelay(address.node, this.#node, frame), beacon)
+    else if (beacon !== undefined)
+      socket.send(BeaconMessage.encodeRelay(address.node, this.#node, Bytes.join(frame)), beacon)
   }
 }
 

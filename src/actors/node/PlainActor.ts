@@ -9,6 +9,7 @@ import { Clock, Effect, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import * as Path from "../../nat/Path.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
@@ -107,7 +108,7 @@ class PlainPeer {
       case "Frames":
         return this.#receiveFrames(message.frames)
       case "Send":
-        for (const packet of message.packets) this.#send(packet)
+        for (const packet of message.packets) this.#send(Bytes.join(packet))
         return
       case "LearnPath":
         if (!this.hasHeard) this.path = message.path

@@ -4,6 +4,7 @@
  */
 import { type Deferred, Effect, Result, Scope } from "effect"
 import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
+import type { Pieces } from "../../core/data/Bytes.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
@@ -224,7 +225,7 @@ export class TunnelPeer {
     this.#send(Packet.encode(ControlMessage.ping(this.#context.address, target, port, EMPTY)))
   }
 
-  #send(packet: Uint8Array): void {
+  #send(packet: Pieces): void {
     this.#activeAtMs = this.#nowMs()
     if (!this.#tunnel.send(packet, this.#activeAtMs)) {
       this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })

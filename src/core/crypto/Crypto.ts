@@ -18,6 +18,13 @@ export interface Aead {
     plaintext: Uint8Array,
     additionalData?: Uint8Array
   ) => Uint8Array
+  /** The same for a plaintext in pieces, into pieces: without any copy, which at 60 KB costs more than the cipher. */
+  readonly sealPieces: (
+    header: Uint8Array,
+    nonce: Uint8Array,
+    plaintext: ReadonlyArray<Uint8Array>,
+    additionalData?: Uint8Array
+  ) => ReadonlyArray<Uint8Array>
   /** The plaintext, or `undefined` when the tag does not match or the input is shorter than a tag. Never throws. */
   readonly open: (nonce: Uint8Array, sealed: Uint8Array, additionalData?: Uint8Array) => Uint8Array | undefined
 }

@@ -50,6 +50,16 @@ const makeAead = (key: KeyObject): Aead => {
   }
   return {
     sealAfter,
+    sealPieces: (header, nonce, plaintext, additionalData) => {
+      const cipher = createCipheriv(AES_256_GCM, key, ofLength(nonce, NONCE_BYTES, "nonce"), OPTIONS)
+      if (additionalData !== undefined) cipher.setAAD(additionalData)
+      // The header is the caller's and changes with the next frame.
+      const sealed: Array<Uint8Array> = [Buffer.from(header)]
+      for (const piece of plaintext) sealed.push(cipher.update(piece))
+      cipher.final()
+      sealed.push(cipher.getAuthTag())
+      return sealed
+    },
     seal: (nonce, plaintext, additionalData) => sealAfter(NOTHING, nonce, plaintext, additionalData),
     open: (nonce, sealed, additionalData) => {
       if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined

@@ -8,6 +8,7 @@ import { hmac } from "@noble/hashes/hmac.js"
 import { sha256 } from "@noble/hashes/sha2.js"
 import { randomBytes } from "@noble/hashes/utils.js"
 import { Layer } from "effect"
+import * as Bytes from "../data/Bytes.ts"
 import { type Aead, type AgreementKey, Crypto, type SigningKey } from "./Crypto.ts"
 
 /** The portable implementation as a value, for code that runs outside of Effect. */
@@ -44,6 +45,10 @@ const makeAead = (key: Uint8Array): Aead => {
       frame.set(sealed, header.length)
       return frame
     },
+    sealPieces: (header, nonce, plaintext, additionalData) => [
+      header.slice(),
+      seal(nonce, Bytes.join(plaintext), additionalData)
+    ],
     open: (nonce, sealed, additionalData) => {
       if (sealed.length < TAG_BYTES || nonce.length !== NONCE_BYTES) return undefined
       try {

@@ -31,6 +31,20 @@ export const concat = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   return joined
 }
 
+/** Bytes in one piece, or in several that follow each other: large ones are not worth joining before they leave. */
+export type Pieces = Uint8Array | ReadonlyArray<Uint8Array>
+
+/** Bytes of all pieces. */
+export const lengthOf = (pieces: Pieces): number => {
+  if (pieces instanceof Uint8Array) return pieces.length
+  let sizeBytes = 0
+  for (const piece of pieces) sizeBytes += piece.length
+  return sizeBytes
+}
+
+/** One piece: itself, or a copy of all. */
+export const join = (pieces: Pieces): Uint8Array => (pieces instanceof Uint8Array ? pieces : concat(...pieces))
+
 /** A copy that no later write to the source can change. */
 export const copy = (bytes: Uint8Array): Uint8Array => Uint8Array.prototype.slice.call(bytes)
 

@@ -6,6 +6,7 @@ import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
 import { setImmediate } from "node:timers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
+import * as Bytes from "../data/Bytes.ts"
 import type { Endpoint } from "../data/Endpoint.ts"
 import * as NodeInterfaceMtu from "./NodeInterfaceMtu.ts"
 import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
@@ -131,7 +132,7 @@ const wrap = (socket: Socket): Omit<UdpSocket, "mtuTowards"> => {
         return
       }
       counters.sentDatagrams++
-      counters.sentBytes += bytes.length
+      counters.sentBytes += Bytes.lengthOf(bytes)
       socket.send(bytes, to.port, to.host, sent)
     }
   }

@@ -3,6 +3,7 @@
  * the simulator virtual ones. Datagrams arrive as one batch per event-loop turn; sending never waits.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
+import type { Pieces } from "../data/Bytes.ts"
 import type { Endpoint } from "../data/Endpoint.ts"
 
 /** One received UDP payload. The bytes belong to the receiver. */
@@ -28,7 +29,7 @@ export interface UdpSocket {
   /** Installs the only receiver; at most one batch per event-loop turn, in order of arrival. */
   readonly onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void
   /** Hands one datagram to the network; a failure is counted, never thrown. `bytes` must not change afterwards. */
-  readonly send: (bytes: Uint8Array, to: Endpoint) => void
+  readonly send: (bytes: Pieces, to: Endpoint) => void
   /** MTU of the local interface that leads there, bytes of an IP packet; the rest of the way may carry less. */
   readonly mtuTowards: (to: Endpoint) => Effect.Effect<number>
 }

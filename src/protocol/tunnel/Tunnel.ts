@@ -117,13 +117,13 @@ export class Tunnel {
    * Seals a packet into the outputs, or keeps it until the peer has proven keys, since what answered so far may be a replay
    * from an address that is not the peer's; false if there is no room for it.
    */
-  send(packet: Uint8Array, nowMs: number): boolean {
+  send(packet: Bytes.Pieces, nowMs: number): boolean {
     if (this.#transmit(packet, nowMs)) {
       if (this.#announcer.shouldRepeat()) this.#transmit(this.#announcements.first, nowMs)
       if (this.#suspicion.sent(nowMs)) this.#askAgain()
       return true
     }
-    const hasRoom = this.#pending.push(packet)
+    const hasRoom = this.#pending.push(Bytes.join(packet))
     if (!hasRoom) this.counters.refused += 1
     this.#wantKeys(nowMs)
     this.#challengeAgain(nowMs)
@@ -131,7 +131,7 @@ export class Tunnel {
   }
 
   /** A frame for the owner to send by a path of its choice; `undefined` without keys. */
-  seal(packet: Uint8Array, nowMs: number): Uint8Array | undefined {
+  seal(packet: Bytes.Pieces, nowMs: number): Bytes.Pieces | undefined {
     const keys = this.#ring.current
     if (keys === undefined) return undefined
     return this.#sealUnder(keys, this.#schemes.toSeal(keys, this.#announcer.peer !== undefined), packet, nowMs)
@@ -219,14 +219,14 @@ export class Tunnel {
     return keys
   }
 
-  #transmit(packet: Uint8Array, nowMs: number): boolean {
+  #transmit(packet: Bytes.Pieces, nowMs: number): boolean {
     const frame = this.seal(packet, nowMs)
     if (frame === undefined) return false
     this.#outputs.push({ _tag: "Transmit", frame, path: undefined })
     return true
   }
 
-  #sealUnder(keys: TunnelKeys, scheme: Scheme, packet: Uint8Array, nowMs: number): Uint8Array | undefined {
+  #sealUnder(keys: TunnelKeys, scheme: Scheme, packet: Bytes.Pieces, nowMs: number): Bytes.Pieces | undefined {
     if (keys.isWorn) this.#renew(nowMs)
     const frame = keys.seal(scheme, packet)
     if (frame !== undefined) this.counters.sealed += 1

@@ -18,6 +18,13 @@ export interface Aead {
     plaintext: Uint8Array,
     additionalData?: Uint8Array
   ) => Uint8Array
+  /** The same in pieces, each following the one before. */
+  readonly sealPieces: (
+    header: Uint8Array,
+    nonce: Uint8Array,
+    plaintext: ReadonlyArray<Uint8Array>,
+    additionalData?: Uint8Array
+  ) => ReadonlyArray<Uint8Array>
   readonly open: (nonce: Uint8Array, sealed: Uint8Array, additionalData?: Uint8Array) => Uint8Array | undefined
 }
 
@@ -72,12 +79,16 @@ export class TunnelKeys {
   }
 
   /** A whole frame, or `undefined` once the keys are exhausted. Both generations share the counter, not the prefix. */
-  seal(scheme: Scheme, packet: Uint8Array): Uint8Array | undefined {
+  seal(scheme: Scheme, packet: Uint8Array): Uint8Array | undefined
+  seal(scheme: Scheme, packet: Bytes.Pieces): Bytes.Pieces | undefined
+  seal(scheme: Scheme, packet: Bytes.Pieces): Bytes.Pieces | undefined {
     if (this.isExhausted) return undefined
     this.#sealedFrames += 1
     const { aead, header, nonce, sealData } = this.#halves[scheme]
     Bytes.writeU64(nonce, PREFIX_BYTES, this.#sealedFrames)
-    return aead.sealAfter(header, nonce, packet, sealData)
+    return packet instanceof Uint8Array
+      ? aead.sealAfter(header, nonce, packet, sealData)
+      : aead.sealPieces(header, nonce, packet, sealData)
   }
 
   /** The packet, if the tag is right. Changes nothing: replayed or reflected frames pass, judge them next. */

@@ -1,4 +1,5 @@
 /** What a tunnel asks of its owner. */
+import type { Pieces } from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { Scheme } from "./KeyDerivation.ts"
 
@@ -27,7 +28,7 @@ export class Outputs {
 
 /** What the owner must do, in this order. A `path` of `undefined` means the best one it knows. */
 export type Output =
-  | { readonly _tag: "Transmit"; readonly frame: Uint8Array; readonly path: Path | undefined }
+  | { readonly _tag: "Transmit"; readonly frame: Pieces; readonly path: Path | undefined }
   /**
    * Send our PILA: twice where the loss of one would cost a time-out, since the peer answers both; and, if asked for, a
    * PILK right after it, as a request for the peer's (wire §6.4, better b).

@@ -68,6 +68,18 @@ export const encodeInto = (
   offset: number,
   crc32: Crc32.Update = Crc32.update
 ): number => {
+  encodeHeaderInto(packet, target, offset, crc32)
+  target.set(packet.payload, offset + HEADER_BYTES)
+  return encodedBytes(packet)
+}
+
+/** Writes only the `HEADER_BYTES` before the payload, whose checksum it carries: for a payload that stays where it is. */
+export const encodeHeaderInto = (
+  packet: Packet,
+  target: Uint8Array,
+  offset: number,
+  crc32: Crc32.Update = Crc32.update
+): void => {
   const { payload } = packet
   if (payload.length > PAYLOAD_BYTES_MAX) throw new RangeError(`a payload of ${payload.length} bytes fits no packet`)
   target[offset] = (VERSION << 4) | (packet.flags & 0xf)
@@ -80,9 +92,8 @@ export const encodeInto = (
   Bytes.writeU32(target, offset + 20, packet.sequence)
   Bytes.writeU32(target, offset + 24, packet.acknowledgement)
   Bytes.writeU16(target, offset + 28, packet.window)
-  target.set(payload, offset + HEADER_BYTES)
-  Bytes.writeU32(target, offset + CHECKSUM_OFFSET, checksum(target, offset, payload.length, crc32))
-  return HEADER_BYTES + payload.length
+  const sum = checksum(target, offset, payload, 0, payload.length, crc32)
+  Bytes.writeU32(target, offset + CHECKSUM_OFFSET, sum)
 }
 
 /**
@@ -97,7 +108,7 @@ export const decode = (
   const payloadBytes = Bytes.readU16(bytes, 2)
   const end = HEADER_BYTES + payloadBytes
   if (bytes.length < end) return DecodeError.truncated(end, bytes.length)
-  if (checksum(bytes, 0, payloadBytes, crc32) !== Bytes.readU32(bytes, CHECKSUM_OFFSET))
+  if (checksum(bytes, 0, bytes, HEADER_BYTES, end, crc32) !== Bytes.readU32(bytes, CHECKSUM_OFFSET))
     return DecodeError.checksumMismatch
   const first = bytes[0]!
   if (first >>> 4 !== VERSION) return DecodeError.unsupportedVersion(first >>> 4)
@@ -116,10 +127,16 @@ export const decode = (
 }
 
 /** Over header and payload, the checksum field taken as zero, so that nobody has to write to received bytes. */
-const checksum = (bytes: Uint8Array, offset: number, payloadBytes: number, crc32: Crc32.Update): number => {
-  const header = Crc32.update(0, bytes, offset, offset + CHECKSUM_OFFSET)
-  const start = offset + HEADER_BYTES
-  return crc32(Crc32.update(header, ZERO_FIELD, 0, 4), bytes, start, start + payloadBytes)
+const checksum = (
+  header: Uint8Array,
+  offset: number,
+  payload: Uint8Array,
+  start: number,
+  end: number,
+  crc32: Crc32.Update
+): number => {
+  const sum = Crc32.update(0, header, offset, offset + CHECKSUM_OFFSET)
+  return crc32(Crc32.update(sum, ZERO_FIELD, 0, 4), payload, start, end)
 }
 
 const VERSION = 1
