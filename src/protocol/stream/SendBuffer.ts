@@ -41,9 +41,10 @@ export class SendBuffer {
     const last = this.#chunks.last
     if (last !== undefined && last.end - last.start + bytes.length <= this.#segmentBytesMax) {
       join(last, bytes, this.#segmentBytesMax)
-    } else {
-      this.#chunks.push({ bytes: bytes.slice(), start: 0, end: bytes.length, writtenAtMs: nowMs })
-    }
+    } else if (bytes.length <= this.#segmentBytesMax || last?.isLong !== true) {
+      const isLong = bytes.length > this.#segmentBytesMax
+      this.#chunks.push({ bytes: bytes.slice(), start: 0, end: bytes.length, isLong, writtenAtMs: nowMs })
+    } else this.#appendLong(last, bytes, nowMs)
   }
 
   /** Length of the segment that `take` would give; 0 if nothing waits. */
@@ -75,6 +76,19 @@ export class SendBuffer {
   clear(): void {
     this.#chunks.clear()
     this.#length = 0
+  }
+
+  /** Long writes that pile up follow each other in memory, so that the segments across their ends are full and not copied. */
+  #appendLong(last: Chunk, bytes: Uint8Array, nowMs: number): void {
+    const room = Math.min(last.bytes.length - last.end, bytes.length)
+    last.bytes.set(bytes.subarray(0, room), last.end)
+    last.end += room
+    if (room === bytes.length) return
+    const rest = bytes.subarray(room)
+    const segments = Math.max(SLAB_SEGMENTS, Math.ceil(rest.length / this.#segmentBytesMax))
+    const next = new Uint8Array(segments * this.#segmentBytesMax)
+    next.set(rest)
+    this.#chunks.push({ bytes: next, start: 0, end: rest.length, isLong: true, writtenAtMs: nowMs })
   }
 
   /** A short first chunk takes in those after it that fit whole. */
@@ -122,6 +136,8 @@ interface Chunk {
   bytes: Uint8Array
   start: number
   end: number
+  /** Part of writes longer than a segment, which are cut anyway. */
+  readonly isLong: boolean
   readonly writtenAtMs: number
 }
 
@@ -140,4 +156,6 @@ const join = (chunk: Chunk, bytes: Uint8Array, segmentBytesMax: number): void =>
   chunk.end += bytes.length
 }
 
+/** Segments that share an array. All of it stays until the last of them is acknowledged. */
+const SLAB_SEGMENTS = 4
 const CHUNK_BYTES_MIN = 1024
