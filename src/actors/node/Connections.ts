@@ -3,7 +3,6 @@
  * the peer's `TunnelActor`, which spawns them in its scope, so that they end with their tunnel.
  */
 import { Deferred, Effect, Scope } from "effect"
-import * as NativeCrc32 from "../../core/crypto/NativeCrc32.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as TokenBucket from "../../core/data/TokenBucket.ts"
 import type * as Path from "../../nat/Path.ts"
@@ -19,6 +18,7 @@ import * as ConnectionActor from "./ConnectionActor.ts"
 import type { ConnectionStatus } from "./Node.ts"
 import * as NodeContext from "./NodeContext.ts"
 import type { ConnectionMessage } from "./PeerMessage.ts"
+import * as StreamPackets from "./StreamPackets.ts"
 
 /** How the connections of this peer reach the network and the time. */
 export interface Link {
@@ -246,7 +246,7 @@ export class Connections {
       remotePort: remote.port,
       connection,
       transmit: (segments) => {
-        if (!this.#displaced.has(id)) transmit(this.#packets(segments, localPort, remote))
+        if (!this.#displaced.has(id)) transmit(StreamPackets.encode(segments, context.address, localPort, remote))
       },
       resting: () => {
         if (this.#isCurrent(key, id)) context.ports.close(localPort, remote, this.#link.nowMs())
@@ -290,42 +290,8 @@ export class Connections {
 
   #reset({ destinationPort, source, sourcePort }: Packet.Packet, reason: ResetReason): void {
     const rst = this.#config.hasResetReasons ? Segments.resetFor(reason) : Segments.reset
-    this.#link.transmit(this.#packets([rst], destinationPort, { address: source, port: sourcePort }))
-  }
-
-  /** All in one array, because one per packet would cost more than writing them; large payloads stay where they are. */
-  #packets(
-    segments: ReadonlyArray<Packet.Segment>,
-    localPort: Port,
-    remote: Address.SocketAddress
-  ): ReadonlyArray<Bytes.Pieces> {
-    let sizeBytes = 0
-    for (const { payload } of segments)
-      sizeBytes += Packet.HEADER_BYTES + (payload.length < APART_BYTES_MIN ? payload.length : 0)
-    const bytes = new Uint8Array(sizeBytes)
-    let end = 0
-    return segments.map(({ acknowledgement, flags, payload, sequence, window }) => {
-      const packet = {
-        flags,
-        sequence,
-        acknowledgement,
-        window,
-        payload,
-        protocol: Packet.Protocol.Stream,
-        source: this.#link.context.address,
-        destination: remote.address,
-        sourcePort: localPort,
-        destinationPort: remote.port
-      }
-      const start = end
-      if (payload.length < APART_BYTES_MIN) {
-        end += Packet.encodeInto(packet, bytes, start, NativeCrc32.update)
-        return bytes.subarray(start, end)
-      }
-      end += Packet.HEADER_BYTES
-      Packet.encodeHeaderInto(packet, bytes, start, NativeCrc32.update)
-      return [bytes.subarray(start, end), payload]
-    })
+    const remote = { address: source, port: sourcePort }
+    this.#link.transmit(StreamPackets.encode([rst], this.#link.context.address, destinationPort, remote))
   }
 
   #revive(): void {
@@ -349,8 +315,6 @@ const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): n
 
 /** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
 const SILENCE_MS = 1_000
-/** From here on a copy of a payload costs more than a datagram in pieces. */
-const APART_BYTES_MIN = 8192
 const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack
 /** Packets of unknown streams that are answered, per second and at once; one is enough to end such a stream. */
 const DISOWNED_MAX = 32
