@@ -2,8 +2,9 @@
  * What the parts of one node share: its socket, its tables, what it is called now. Made once by `NodeSupervisor`, which
  * alone changes the table of peers.
  */
-import { Clock, Effect, PubSub, Queue, Scope } from "effect"
+import { Clock, Effect, PubSub, Queue, Scheduler, Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Turns } from "../../core/actor/Turns.ts"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
@@ -74,7 +75,11 @@ export const make = Effect.fnUntraced(function* (
     mapping: new Mapping(socket, options.beacon),
     sinks
   })
-  socket.onBatch(core.router.receive)
+  const turns = Turns.of(yield* Scheduler.Scheduler)
+  socket.onBatch((batch) => {
+    core.router.receive(batch)
+    turns.run()
+  })
   return core
 })
 

@@ -8,6 +8,7 @@ import { Mailbox, type Writer } from "./Mailbox.ts"
 import * as MonotonicTime from "./MonotonicTime.ts"
 import * as Restart from "./Restart.ts"
 import { Timers } from "./Timers.ts"
+import { Turns } from "./Turns.ts"
 
 /** The defect by which a handler ends its actor in peace. */
 export const STOP_SELF = Symbol.for("effect-pilot/core/actor/StopSelf")
@@ -23,7 +24,7 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
   readonly #scope: Scope.Closeable
   readonly #mailbox: Mailbox<M>
   readonly #timer: DeadlineTimer
-  readonly #dispatcher: Scheduler.SchedulerDispatcher
+  readonly #turns: Turns
   readonly #exit = Deferred.makeUnsafe<ActorExit>()
   /** Askers still without an answer, to be told of the end. */
   #askers: Set<() => void> | undefined
@@ -58,7 +59,7 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     this.#clock = clock
     this.#mailbox = new Mailbox(behaviour.mailbox, this.#scheduleWake)
     this.#timer = new DeadlineTimer(Timers.of(clock), context, this.#scheduleWake)
-    this.#dispatcher = dispatcherOf(Context.get(context, Scheduler.Scheduler))
+    this.#turns = Turns.of(Context.get(context, Scheduler.Scheduler))
   }
 
   get stop(): Effect.Effect<void> {
@@ -277,7 +278,7 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
   #scheduleWake = (): void => {
     if (this.#resume === undefined || this.#isWakeScheduled) return
     this.#isWakeScheduled = true
-    this.#dispatcher.scheduleTask(this.#wake, 0)
+    this.#turns.schedule(this.#wake)
   }
 
   /** A whole turn, as far as it is synchronous. */
@@ -322,14 +323,3 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
 
 const isStopSelf = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === STOP_SELF)
-
-/** One for all actors of a scheduler, so that those woken in one turn of the event loop cost it one callback. */
-const dispatcherOf = (scheduler: Scheduler.Scheduler): Scheduler.SchedulerDispatcher => {
-  const known = DISPATCHERS.get(scheduler)
-  if (known !== undefined) return known
-  const made = scheduler.makeDispatcher()
-  DISPATCHERS.set(scheduler, made)
-  return made
-}
-
-const DISPATCHERS = new WeakMap<Scheduler.Scheduler, Scheduler.SchedulerDispatcher>()
