@@ -13,6 +13,8 @@ export interface Target {
   readonly covers: ReadonlyArray<unknown>
   /** How many inputs a case has; a decoder takes one, a whole connection many. */
   readonly inputsPerCase: number
+  /** A shorter input would be one that the target never makes: shrinking only leaves inputs out. */
+  readonly keepsInputs?: boolean
   /** Plays the case; `shrunk` takes the place of its inputs. Returns the inputs it took. */
   readonly play: (next: Random.Random, shrunk?: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Array>
 }
@@ -162,7 +164,7 @@ const shrink = (target: Target, seed: number, index: number, cause: unknown): Re
         attempt(best.map((input, which) => (which >= at && which < at + size ? Bytes.empty : input)))
     }
   }
-  for (let which = 0; which < best.length; which++) {
+  for (let which = 0; which < best.length && target.keepsInputs !== true; which++) {
     for (let size = best[which]!.length >> 1; size > 0; size >>= 1) {
       for (let at = 0; at < best[which]!.length; ) {
         const input = best[which]!

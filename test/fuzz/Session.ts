@@ -60,10 +60,12 @@ export const target = (options: {
   readonly name: string
   readonly covers: ReadonlyArray<unknown>
   readonly inputs: number
+  readonly keepsInputs?: boolean
   readonly play: (session: Session) => void
 }): Fuzzer.Target => ({
   name: options.name,
   covers: options.covers,
+  keepsInputs: options.keepsInputs ?? false,
   inputsPerCase: options.inputs,
   play: (next, shrunk) => {
     const session = new Session(next, options.inputs, shrunk)

@@ -163,8 +163,9 @@ const outsideWindow = (session: Session.Session): void => {
     const input = session.take((next) => {
       const { segment } = Random.pick(next(2) === 0 ? own.slice(-20) : own, next)
       const expected = expectedBy(to, own)
-      const made =
-        next(2) === 0 ? misplaced(segment, expected, next) : unsent(segment, expected, sentBy(to, pair), next)
+      // A dial answers a wrong acknowledgement by a reset (RFC 9293 §3.10.7.3).
+      const isMisplaced = next(2) === 0 || to.connection.state === "synSent"
+      const made = isMisplaced ? misplaced(segment, expected, next) : unsent(segment, expected, sentBy(to, pair), next)
       return encode(next(2) === 0 ? segment : made)
     })
     const segment = decode(input)
@@ -290,7 +291,7 @@ const COVERS = [Connection]
 /** Whole streams. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
   Session.target({ name: "stream/hostile-pair", covers: COVERS, inputs: 60, play: hostilePair }),
-  Session.target({ name: "stream/outside-window", covers: COVERS, inputs: 60, play: outsideWindow }),
+  Session.target({ name: "stream/outside-window", covers: COVERS, inputs: 60, keepsInputs: true, play: outsideWindow }),
   Session.target({ name: "stream/alone", covers: COVERS, inputs: 100, play: alone })
 ]
 
