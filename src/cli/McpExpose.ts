@@ -11,6 +11,7 @@ import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperClient from "./KeeperClient.ts"
 import * as KeeperRun from "./KeeperRun.ts"
 import * as McpExposeUrl from "./McpExposeUrl.ts"
+import * as McpRules from "./McpRules.ts"
 import * as McpText from "./McpText.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
@@ -71,8 +72,10 @@ const serviceOf = Effect.fnUntraced(function* (
   const merged = new Map([...(existing?.allowed ?? []), ...allowed].map((peer) => [peer.node, peer]))
   const url = Values.text(input, "url")
   if (command === undefined && url === undefined) {
-    if (existing === undefined || allowed.length === 0) return yield* NO_COMMAND
-    return { ...existing, allowed: [...merged.values()] }
+    if (existing === undefined || (allowed.length === 0 && !McpRules.isGiven(input))) return yield* NO_COMMAND
+    // A service without rules gets them only when some are asked for.
+    const rules = McpRules.isGiven(input) ? yield* McpRules.of(input, existing.rules) : existing.rules
+    return { ...existing, allowed: [...merged.values()], ...(rules === undefined ? {} : { rules }) }
   }
   const portText = Values.text(input, "port")
   const port = portText === undefined ? undefined : yield* Effect.fromResult(Values.port(portText))
@@ -92,7 +95,8 @@ const serviceOf = Effect.fnUntraced(function* (
         }
   // Another command line or URL is a new service: who was allowed to use the old one was not asked about this one.
   const isSame = existing !== undefined && ServiceTable.source(service) === ServiceTable.source(existing)
-  return isSame ? { ...service, allowed: [...merged.values()] } : service
+  const rules = yield* McpRules.of(input, isSame ? existing.rules : undefined)
+  return { ...service, rules, ...(isSame ? { allowed: [...merged.values()] } : {}) }
 })
 
 const environmentOf = (

@@ -3,6 +3,7 @@ import type { Session, State } from "../actors/mcp/KeeperControl.ts"
 import { type AllowedPeer, type Service, source } from "../actors/mcp/ServiceTable.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
+import * as McpRules from "./McpRules.ts"
 
 /** A peer with what a person should know of it. */
 export interface Allowed {
@@ -24,7 +25,8 @@ export const serviceRow = (service: Service): JsonObject => ({
     public_key: publicKey
   })),
   port: service.port,
-  created_at: service.createdAtSeconds
+  created_at: service.createdAtSeconds,
+  rules: McpRules.row(service.rules)
 })
 
 /** A session as data. */
@@ -47,7 +49,9 @@ export const exposed = (service: Service, added: ReadonlyArray<Allowed>): string
   return [
     `${service.name} is exposed`,
     ...described(service),
-    ...(allowed.length === 0 ? ["  allowed  nobody; name a peer with --allow PEER"] : allowed)
+    ...(allowed.length === 0 && service.rules?.open === undefined
+      ? ["  allowed  nobody; name a peer with --allow PEER"]
+      : allowed)
   ].join("\n")
 }
 
@@ -57,7 +61,8 @@ export const services = (state: State | undefined): string =>
     ? "no services are exposed"
     : state.services
         .map((service) => {
-          const names = service.allowed.map(({ name }) => name).join(", ")
+          const everybody = service.rules?.open === undefined ? [] : ["every trusted peer"]
+          const names = [...service.allowed.map(({ name }) => name), ...everybody].join(", ")
           return [service.name, ...described(service), `  allowed  ${names === "" ? "nobody" : names}`].join("\n")
         })
         .join("\n")
@@ -82,7 +87,8 @@ const described = (service: Service): ReadonlyArray<string> => [
   `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,
   ...("url" in service || service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
   ...withheld(service),
-  ...(service.port === undefined ? [] : [`  port     ${service.port}`])
+  ...(service.port === undefined ? [] : [`  port     ${service.port}`]),
+  ...McpRules.lines(service.rules)
 ]
 
 /** Names of what may be secret: variables, or headers. */

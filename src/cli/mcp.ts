@@ -3,13 +3,14 @@ import process from "node:process"
 import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
+import * as McpRules from "./McpRules.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
   name: "mcp expose",
   usage: "<name>",
   summary: "Lets named peers use an MCP server: one started here per client, … -- COMMAND ARGUMENTS, or one at a --url",
-  returns: "name, command, cwd, env, url, headers, allowed, port, created_at, problems",
+  returns: "name, command, cwd, env, url, headers, allowed, port, created_at, rules, problems",
   flags: [
     {
       name: "allow",
@@ -26,6 +27,7 @@ const expose: Command = {
       summary: "a header for the server at --url, its value taken from that variable now and kept with the service",
       repeats: true
     },
+    ...McpRules.FLAGS,
     { name: "port", value: "port", summary: "also serve plain JSON lines on a virtual port of its own" },
     { name: "cwd", value: "path", summary: "working directory of the server (default: here)" },
     { name: "env", value: "text", placeholder: "name=value", summary: "a variable for the server", repeats: true },
@@ -57,7 +59,7 @@ const services: Command = {
   name: "mcp services",
   usage: "",
   summary: "The MCP services of this node, their commands, and who may use them",
-  returns: "services [name, command, cwd, env, url, headers, allowed, port, created_at]",
+  returns: "services [name, command, cwd, env, url, headers, allowed, port, created_at, rules]",
   flags: [],
   run: () =>
     Effect.gen(function* () {

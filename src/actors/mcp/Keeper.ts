@@ -11,10 +11,12 @@ import type { Duplex } from "../../core/net/Duplex.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
+import { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child } from "./Child.ts"
 import * as FrameStream from "./FrameStream.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
+import { PeerUsages } from "./PeerUsage.ts"
 import type { Service } from "./ServiceTable.ts"
 import { StartLimits } from "./StartLimits.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -51,7 +53,7 @@ export interface SessionStatus {
 export interface Keeper {
   /** Serves one stream until it is no longer needed, then ends it. Never fails. */
   readonly serve: <E>(incoming: Incoming<E>) => Effect.Effect<void>
-  /** Ends the sessions whose service is gone, or whose peer may no longer use it. */
+  /** Ends the sessions whose service is gone, or whose peer may no longer use it; the others go on with its rules now. */
   readonly recheck: Effect.Effect<void>
   readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
 }
@@ -62,6 +64,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const clock = yield* Clock.Clock
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
+  const usages = new PeerUsages()
   const streams = new Map<number, number>()
   let lineSessions = 0
 
@@ -77,6 +80,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       Effect.andThen(options.spawn(service))
     )
 
+  const gateOf = (service: Service, remote: Address): CallGate => {
+    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+    const usage = () => usages.of(service.name, remote.node, nowMs())
+    return new CallGate({ service: service.name, self: options.self, rules: service.rules, usage, nowMs })
+  }
+
   /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
   const hasRoom = (service: Service, remote: Address): boolean => {
     const all = [...sessions.values()]
@@ -91,6 +100,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   const open = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello, key: string) {
+    const gate = gateOf(service, remote)
     const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
     const fiber = yield* Effect.scoped(
       Effect.gen(function* () {
@@ -99,7 +109,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           self: options.self,
           epoch: (hello.epoch ?? 0) + 1,
           hello,
-          spawn: spawn(service, remote)
+          spawn: spawn(service, remote),
+          gate
         })
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
@@ -116,6 +127,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       service: service.name,
       remote,
       upstream,
+      gate,
       stop,
       relay: { session, resumeKey: hello.resumeKey }
     })
@@ -156,16 +168,18 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const service = yield* admitted(name, remote)
     if (Option.isNone(service) || !hasRoom(service.value, remote)) return
     const key = `${remote.node}/lines/${++lineSessions}`
+    const gate = gateOf(service.value, remote)
     const session = yield* LineSession.make({
       service: name,
       self: options.self,
       duplex,
       head,
-      spawn: spawn(service.value, remote)
+      spawn: spawn(service.value, remote),
+      gate
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
-    sessions.set(key, { key, service: name, remote, upstream: session.upstream, stop, relay: undefined })
+    sessions.set(key, { key, service: name, remote, upstream: session.upstream, gate, stop, relay: undefined })
     yield* Effect.raceFirst(session.run, Deferred.await(stopped)).pipe(
       Effect.ensuring(Effect.sync(() => sessions.delete(key)))
     )
@@ -199,9 +213,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       Effect.forEach(
         [...sessions.values()],
         (entry) =>
-          Effect.flatMap(admitted(entry.service, entry.remote), (service) =>
-            Option.isSome(service) ? Effect.void : endOf(entry)
-          ),
+          Effect.flatMap(admitted(entry.service, entry.remote), (service) => {
+            if (Option.isNone(service)) return endOf(entry)
+            entry.gate.rules = service.value.rules
+            return Effect.void
+          }),
         { discard: true }
       )
     ),
@@ -214,6 +230,7 @@ interface Entry {
   readonly service: string
   readonly remote: Address
   readonly upstream: Upstream
+  readonly gate: CallGate
   readonly stop: () => void
   /** Absent for a plain line client, which has nothing to resume. */
   readonly relay: { readonly session: KeeperSession.KeeperSession; readonly resumeKey: string } | undefined

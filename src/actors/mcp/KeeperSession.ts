@@ -9,6 +9,7 @@ import { Effect, Option, Queue, type Scope } from "effect"
 import { type Bye, type Hello, LIMITS_DEFAULT, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
+import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import { type FrameStream, StreamLost } from "./FrameStream.ts"
 import * as RelayEnd from "./RelayEnd.ts"
@@ -21,6 +22,7 @@ export interface Options {
   readonly epoch: number
   readonly hello: Hello
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  readonly gate: CallGate
 }
 
 /** A session, with or without a stream. */
@@ -50,6 +52,7 @@ export const make = Effect.fnUntraced(function* (
     service: options.service,
     self: options.self,
     spawn: options.spawn,
+    gate: options.gate,
     clientBytesMax: limits.message,
     toClient: (message) => Effect.asVoid(relay.send(message))
   })

@@ -7,6 +7,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as Upstream from "./Upstream.ts"
 
@@ -17,6 +18,7 @@ export interface Options<E> {
   readonly duplex: Duplex<E>
   readonly head: Uint8Array
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  readonly gate: CallGate
 }
 
 /** A session of one stream. */
@@ -35,6 +37,7 @@ export const make = Effect.fnUntraced(function* <E>(
     service: options.service,
     self: options.self,
     spawn: options.spawn,
+    gate: options.gate,
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.
     toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))

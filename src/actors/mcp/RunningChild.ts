@@ -10,6 +10,7 @@ import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import type { Opening } from "../../protocol/relay/Opening.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { CallGate } from "./CallGate.ts"
 import type { Child } from "./Child.ts"
 
 /** What a running child shares with its `Upstream`. */
@@ -22,6 +23,7 @@ export interface Options {
   readonly opening: Opening
   /** The client's calls. */
   readonly calls: InFlight
+  readonly gate: CallGate
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
   /** Told once, when the child says nothing more. */
   readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
@@ -57,13 +59,18 @@ export const run = Effect.fnUntraced(function* (
   /** Answers the server. Not written here, because a server that waits for its reader would never read it. */
   const answer = (reason: BridgeError.BridgeError, id: string) => Queue.offer(answers, BridgeError.encode(reason, id))
 
+  const settle = (id: string, sizeBytes: number): void => {
+    const call = options.calls.settle(id)
+    if (call !== undefined) options.gate.ended(call.at, sizeBytes)
+  }
+
   const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>
     Effect.gen(function* () {
       yield* Effect.logWarning(`mcp ${options.service}: the server sent a message of ${sizeBytes} bytes; too large`)
       for (const item of envelope === undefined ? [] : JsonRpcPeek.messages(envelope)) {
         if (item._tag === "Request") yield* answer(options.tooLarge, item.id)
         if (item._tag !== "Response" || replayed.settle(item.id) !== undefined) continue
-        options.calls.settle(item.id)
+        settle(item.id, 0)
         yield* options.toClient(BridgeError.encode(options.tooLarge, item.id))
       }
     })
@@ -77,7 +84,7 @@ export const run = Effect.fnUntraced(function* (
         if (call !== undefined) return false
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
-        if (item._tag === "Response") options.calls.settle(item.id)
+        if (item._tag === "Response") settle(item.id, bytes.length)
         if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
         if (item._tag !== "Request") continue
         if (asked.size >= ASKED_MAX) {
@@ -102,7 +109,9 @@ export const run = Effect.fnUntraced(function* (
       if (line.bytes.length > options.clientBytesMax) {
         return yield* replaceOversized(peeked.success, line.bytes.length)
       }
-      if (yield* note(peeked.success, line.bytes)) yield* options.toClient(line.bytes)
+      if (yield* note(peeked.success, line.bytes)) {
+        yield* options.toClient(options.gate.shown(line.bytes, peeked.success))
+      }
     })
 
   const readAll = Effect.gen(function* () {

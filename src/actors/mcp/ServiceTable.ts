@@ -4,6 +4,7 @@
  */
 import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
+import { Rules } from "../../protocol/relay/Policy.ts"
 import { ServiceName } from "../../protocol/relay/RelayControl.ts"
 
 /** A peer that may use a service: its key decides, address and name are for people (security rule 1). */
@@ -21,7 +22,9 @@ const common = {
   allowed: Schema.Array(AllowedPeer),
   /** A virtual port of its own, where plain newline-separated JSON-RPC is served as well. */
   port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),
-  createdAtSeconds: Schema.Int
+  createdAtSeconds: Schema.Int,
+  /** Absent in files of before there were any: then every message passes. */
+  rules: Schema.optionalKey(Rules)
 }
 
 /** A server that is started here, one process per client. */
@@ -53,9 +56,14 @@ export type Service = typeof Service.Type
 /** All of them, by name. */
 export type ServiceTable = ReadonlyMap<string, Service>
 
-/** Whether the peer with this key may use the service. A node id alone proves nothing. */
+/**
+ * Whether the peer with this key may use the service. `publicKey` is the one under which this node trusts it; a stranger
+ * has none and may use nothing, a public service included (security rule 3). A node id alone proves nothing.
+ */
 export const isAllowed = (service: Service, node: number, publicKey: string | undefined): boolean =>
-  publicKey !== undefined && service.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey)
+  publicKey !== undefined &&
+  (service.rules?.open !== undefined ||
+    service.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey))
 
 /** The command line as a person would type it, quoted where a shell would split it. For showing, never for running. */
 export const commandLine = (service: Pick<CommandService, "command" | "args">): string =>

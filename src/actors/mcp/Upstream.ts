@@ -12,6 +12,7 @@ import { InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as RunningChild from "./RunningChild.ts"
 
@@ -24,6 +25,7 @@ export interface Options {
   /** How this host is called in errors. */
   readonly self: string
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  readonly gate: CallGate
   /** The largest message that the client takes. */
   readonly clientBytesMax: number
   /** Passes a message on, waiting while the client takes none. */
@@ -46,6 +48,8 @@ export interface Upstream {
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Upstream, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const calls = new InFlight()
+  const { gate } = options
+  yield* Effect.addFinalizer(() => Effect.sync(() => gate.close()))
   const opening = new Opening()
   let running: RunningChild.RunningChild | undefined
 
@@ -64,7 +68,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const resend = (message: Uint8Array): Effect.Effect<unknown> => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
-    if (envelope === undefined || requests.every(({ id }) => calls.settle(id) === undefined)) return Effect.void
+    const taken = requests.flatMap(({ id }) => calls.settle(id) ?? [])
+    for (const { at } of taken) gate.ended(at, 0)
+    if (envelope === undefined || taken.length === 0) return Effect.void
     const refused = error("unreachable", cannotStartText(options.service, options.self), false, true)
     if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(envelope, refused)
     for (const { id, method } of requests) resent.add(id, method, 0)
@@ -80,7 +86,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
       yield* Effect.forEach(
         calls.drain(),
-        ({ id, method }) => {
+        ({ at, id, method }) => {
+          gate.ended(at, 0)
           const harmless = BridgeError.isHarmlessTwice(method)
           const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
           const message = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
@@ -103,6 +110,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       overloaded: error("overloaded", "Too many requests of this server wait for the client.", false, true),
       opening,
       calls,
+      gate,
       toClient: options.toClient,
       ended: (self, why) =>
         Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
@@ -153,13 +161,21 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return yield* refuse(envelope, error("overloaded", text, false, true))
     }
     for (const item of JsonRpcPeek.messages(envelope)) {
-      if (item._tag === "Notification" && item.cancels !== undefined) calls.cancel(item.cancels)
+      if (item._tag !== "Notification" || item.cancels === undefined) continue
+      const cancelled = calls.cancel(item.cancels)
+      if (cancelled !== undefined) gate.ended(cancelled.at, 0)
     }
+    const verdict = gate.judge(message, envelope)
+    if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, options.toClient, { discard: true })
     const child = yield* childFor(envelope)
     if (child === undefined || !child.wants(envelope)) return
-    for (const { id, method } of requests) calls.add(id, method, 0)
+    const mark = gate.started(requests, message.length)
+    requests.forEach(({ id, method }, index) => {
+      const replaced = calls.add(id, method, mark + index)
+      if (replaced !== undefined) gate.ended(replaced.at, 0)
+    })
     opening.sent(message, envelope)
-    yield* child.write(message)
+    yield* child.write(verdict.message)
   })
 
   return {
@@ -168,6 +184,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     cancelAll: Effect.suspend(() => {
       const child = running
       const waiting = calls.drain(({ method }) => method !== "initialize")
+      for (const { at } of waiting) gate.ended(at, 0)
       if (child === undefined) return Effect.void
       return Effect.forEach(waiting, ({ id }) => child.write(cancelled(id)), { discard: true })
     }),

@@ -22,9 +22,12 @@ export class InFlight {
     return this.#waiting.size
   }
 
-  /** Records a request. A client that uses an id twice has one call less to wait for. */
-  add(id: string, method: string, at: number): void {
-    this.#waiting.set(keyOf(id), { id, method, at })
+  /** Records a request. A client that uses an id twice has one call less to wait for: the one given back. */
+  add(id: string, method: string, at: number): Call | undefined {
+    const key = keyOf(id)
+    const replaced = this.#waiting.get(key)
+    this.#waiting.set(key, { id, method, at })
+    return replaced
   }
 
   /** The call a response belongs to; it waits no longer. */

@@ -39,7 +39,7 @@ export const read = (bytes: Uint8Array, span: Span): Root | undefined => {
       : bytes[start] === OPEN_BRACKET
         ? skipArray(bytes, start, 1, elements)
         : skipValue(bytes, start, 0)
-  if (end < 0 || skipSpace(bytes, end) !== span.end) return undefined
+  if (end < 0 || !isOnlySpace(bytes, end, span.end)) return undefined
   if (bytes[start] === OPEN_BRACE) return Root.Object({ members })
   return bytes[start] === OPEN_BRACKET ? Root.Array({ elements }) : Root.Scalar()
 }
@@ -56,6 +56,13 @@ export const string = (bytes: Uint8Array, span: Span): string | undefined => {
 
 /** The raw text of a value. */
 export const text = (bytes: Uint8Array, span: Span): string => UTF8.decode(bytes.subarray(span.start, span.end))
+
+/** Space that follows the span belongs to what is around it. */
+const isOnlySpace = (bytes: Uint8Array, from: number, to: number): boolean => {
+  let at = from
+  while (at < to && isSpace(bytes[at])) at++
+  return at === to
+}
 
 const skipSpace = (bytes: Uint8Array, from: number): number => {
   let at = from

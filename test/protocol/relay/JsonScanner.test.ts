@@ -14,6 +14,18 @@ describe("JsonScanner", () => {
     assert.isTrue(isJson(` ${JSON.stringify(value, undefined, 2)}\r\n`))
   })
 
+  it("reads a value inside of others, whatever space follows it", () => {
+    const bytes = Bytes.fromUtf8('{"a" : [ 1 ,{"b":2 } ] }')
+    const root = JsonScanner.read(bytes, { start: 0, end: bytes.length })
+    const a = root?._tag === "Object" ? root.members[0] : undefined
+    const list = a === undefined ? undefined : JsonScanner.read(bytes, a)
+    const elements = list?._tag === "Array" ? list.elements : []
+    assert.deepStrictEqual(
+      elements.map((span) => JsonScanner.read(bytes, span)?._tag),
+      ["Scalar", "Object"]
+    )
+  })
+
   it.prop(
     "agrees with JSON.parse on texts made of JSON's own pieces",
     {

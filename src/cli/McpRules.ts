@@ -1,0 +1,123 @@
+/** The rules of a service as the flags of `mcp expose` say them, and as people read them (mcp §6.10). */
+import { Effect, Result } from "effect"
+import type { JsonObject } from "../core/data/Json.ts"
+import * as Policy from "../protocol/relay/Policy.ts"
+import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
+import * as CliError from "./CliError.ts"
+import type { Flag, Input } from "./Command.ts"
+import * as Values from "./Values.ts"
+
+/** The flags, in the order of help. */
+export const FLAGS: ReadonlyArray<Flag> = [
+  { name: "allow-trusted", value: "boolean", summary: "every trusted peer may use it, also those trusted later" },
+  { name: "public", value: "boolean", summary: "the same, with a quota for each peer" },
+  {
+    name: "tools",
+    value: "text",
+    placeholder: "pattern",
+    summary: "only these tools: 'read_*', '!write_*', 'read_file(path=data/*)'",
+    repeats: true
+  },
+  { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
+  { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
+  { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
+  { name: "transparent", value: "boolean", summary: "let methods pass that no revision of MCP knows" }
+]
+
+/** Whether any flag of this page was given. */
+export const isGiven = (input: Input): boolean => FLAGS.some(({ name }) => input.flags.has(name))
+
+/** The rules after the flags; what is not mentioned stays as it was. */
+export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effect<Policy.Rules, CliError.CliError> =>
+  Effect.fromResult(
+    Result.gen(function* () {
+      const old = before ?? NEW
+      const { open: _open, quota: _quota, ...kept } = old
+      const open = openOf(input, old.open)
+      const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
+      const tools = Values.texts(input, "tools").flatMap(ToolPattern.split)
+      const wrong = tools.find((text) => ToolPattern.parse(text) === undefined)
+      if (wrong !== undefined) {
+        return yield* Result.fail(
+          CliError.invalidArgument(
+            `invalid --tools ${JSON.stringify(wrong)}`,
+            "'read_*', '!write_*' or 'read(path=a/*)'"
+          )
+        )
+      }
+      return {
+        ...kept,
+        tools: input.flags.has("tools") ? tools : old.tools,
+        transparent: Values.boolean(input, "transparent") ?? old.transparent,
+        ...(open === undefined ? {} : { open }),
+        ...(quota === undefined ? {} : { quota })
+      }
+    })
+  )
+
+/** The rules as data. */
+export const row = (rules: Policy.Rules | undefined): JsonObject => ({
+  open: rules?.open ?? null,
+  tools: rules?.tools ?? [],
+  transparent: rules?.transparent ?? true,
+  quota:
+    rules?.quota === undefined
+      ? null
+      : {
+          calls_per_minute: bound(rules.quota.callsPerMinute),
+          concurrent: bound(rules.quota.concurrent),
+          bytes_per_minute: bound(rules.quota.bytesPerMinute)
+        }
+})
+
+/** The rules in lines. */
+export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> => {
+  if (rules === undefined) return []
+  const { open, quota, tools, transparent } = rules
+  return [
+    ...(tools.length === 0 ? [] : [`  tools    ${tools.join(" ")}`]),
+    ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
+    ...(transparent ? ["  methods  unknown ones pass"] : []),
+    ...(open === undefined ? [] : [`  open     to every trusted peer${open === "public" ? " (public)" : ""}`])
+  ]
+}
+
+const quotaText = ({ bytesPerMinute, callsPerMinute, concurrent }: Policy.Quota): string =>
+  [
+    ...(bound(callsPerMinute) === null ? [] : [`${callsPerMinute} calls a minute`]),
+    ...(bound(concurrent) === null ? [] : [`${concurrent} at once`]),
+    ...(bound(bytesPerMinute) === null ? [] : [`${bytesPerMinute} bytes a minute`])
+  ].join(", ")
+
+const bound = (value: number): number | null => (value === UNBOUNDED ? null : value)
+
+const openOf = (input: Input, before: Policy.Rules["open"]): Policy.Rules["open"] => {
+  const isPublic = Values.boolean(input, "public")
+  const isTrusted = Values.boolean(input, "allow-trusted")
+  if (isPublic === true) return "public"
+  if (isTrusted === true) return "trusted"
+  if (isPublic === false && before === "public") return undefined
+  return isTrusted === false && before === "trusted" ? undefined : before
+}
+
+const quotaOf = (
+  input: Input,
+  before: Policy.Quota | undefined
+): Result.Result<Policy.Quota | undefined, CliError.CliError> =>
+  Result.gen(function* () {
+    if (before === undefined && !QUOTA_FLAGS.some((name) => input.flags.has(name))) return undefined
+    const value = (name: (typeof QUOTA_FLAGS)[number], orElse: number) =>
+      Result.flatMap(Values.count(input, name, orElse), (count) =>
+        count > 0 ? Result.succeed(count) : Result.fail(CliError.invalidArgument(`--${name} 0 would allow nothing`))
+      )
+    return {
+      callsPerMinute: yield* value("calls-per-minute", before?.callsPerMinute ?? UNBOUNDED),
+      concurrent: yield* value("concurrent", before?.concurrent ?? UNBOUNDED),
+      bytesPerMinute: yield* value("bytes-per-minute", before?.bytesPerMinute ?? UNBOUNDED)
+    }
+  })
+
+const NEW: Policy.Rules = { tools: [], safe: [], transparent: false, identify: false }
+const QUOTA_FLAGS = ["calls-per-minute", "concurrent", "bytes-per-minute"] as const
+/** A bound that was not asked for. */
+const UNBOUNDED = Number.MAX_SAFE_INTEGER
