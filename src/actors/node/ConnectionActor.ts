@@ -196,6 +196,7 @@ class Live
     this.#gone = true
     const { error, isClosed } = this.#options.connection
     if (error === undefined && !isClosed) this.#resetReason ??= "NodeStopped"
+    this.#options.connection.release()
     Deferred.doneUnsafe(this.#opening, Effect.fail("Reset" as const))
     this.closed.raise()
     this.readable.raise()

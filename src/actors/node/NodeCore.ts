@@ -10,6 +10,7 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
+import { ReceiveBudget } from "../../protocol/stream/ReceiveBudget.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
@@ -110,10 +111,12 @@ export class NodeCore {
   readonly #refusals = new KeyRefusals()
   readonly #subscribers = new Set<Queue.Queue<DatagramReceived>>()
   readonly #startedAtMs: number
+  readonly #stream: StreamConfig
   #connectionId = 0
 
   constructor(options: Options, parts: Parts) {
     this.options = options
+    this.#stream = { ...options.stream, receiveBudget: new ReceiveBudget() }
     this.listeners = new Listeners(options.ports)
     this.parts = parts
     this.hostname = options.hostname
@@ -184,7 +187,7 @@ export class NodeCore {
       beacon: options.beacon,
       listeners: this.listeners,
       ports: options.ports,
-      stream: options.stream,
+      stream: this.#stream,
       observer: parts.observer,
       tunnel: options.tunnel,
       nextConnectionId: () => ++this.#connectionId,

@@ -206,6 +206,11 @@ export class Connection {
     if (this.#lifecycle.isSynchronized || this.#lifecycle.state === "timeWait") this.#closing.supersede()
   }
 
+  /** Its owner lets it go: what is still unread no longer counts against the node's budget. */
+  release(): void {
+    this.#receiver.buffer.release()
+  }
+
   /** The next delivered segment's bytes, unsplit and unmerged; `undefined` if none waits. Opens the window. */
   read(): Uint8Array | undefined {
     return this.#receiver.read()

@@ -7,6 +7,7 @@
  * Mutable inside the receiver that owns it.
  */
 import { Deque } from "../../core/data/Deque.ts"
+import type { ReceiveBudget } from "./ReceiveBudget.ts"
 
 /**
  * What became of a segment. Delivered: all in order so far, and nothing is missing. Filled: delivered, and there were or
@@ -30,12 +31,17 @@ export interface ReceiveLimits {
   readonly segmentBytesAssumed: number
   /** The largest segment is never taken to be smaller, so that a chat of tiny ones does not open a huge window. */
   readonly segmentBytesMin: number
+  /** What all streams of the node share; absent: nothing else holds this one back. */
+  readonly budget?: ReceiveBudget | undefined
 }
 
 /** Received and not yet read bytes of one stream. Never holds more than twice its limits. */
 export class ReceiveBuffer {
-  readonly #bytesMax: number
+  readonly #ownBytesMax: number
   readonly #segmentsMax: number
+  #budget: ReceiveBudget | undefined
+  /** What the budget knows of this stream. */
+  #reportedBytes = 0
   readonly #ready = new Deque<Uint8Array>()
   readonly #ranges: Array<Range> = []
   #readyBytes = 0
@@ -52,7 +58,8 @@ export class ReceiveBuffer {
   #rangesChanged = 0
 
   constructor(limits: ReceiveLimits) {
-    this.#bytesMax = limits.bytesMax
+    this.#ownBytesMax = limits.bytesMax
+    this.#budget = limits.budget
     this.#segmentsMax = limits.segmentsMax
     this.#segmentBytesMin = Math.max(1, limits.segmentBytesMin)
     this.#largestSegment = Math.max(this.#segmentBytesMin, limits.segmentBytesAssumed)
@@ -86,13 +93,13 @@ export class ReceiveBuffer {
 
   /** Room in segments as large as the largest seen; 0 when there is none. */
   get freeSegments(): number {
-    const byBytes = Math.floor((this.#bytesMax - this.#readyBytes) / this.#largestSegment)
+    const byBytes = Math.floor((this.#bytesMax() - this.#readyBytes) / this.#largestSegment)
     return Math.max(0, Math.min(byBytes, this.#segmentsMax - this.#ready.length))
   }
 
   /** `freeSegments` of an empty buffer. */
   get capacitySegments(): number {
-    return Math.max(1, Math.min(Math.floor(this.#bytesMax / this.#largestSegment), this.#segmentsMax))
+    return Math.max(1, Math.min(Math.floor(this.#bytesMax() / this.#largestSegment), this.#segmentsMax))
   }
 
   /** Position behind the last byte that nothing is missing before, held bytes included. */
@@ -108,6 +115,32 @@ export class ReceiveBuffer {
 
   /** Takes in one segment. `payload` is kept, not copied. */
   receive(start: number, payload: Uint8Array): Reception {
+    const reception = this.#takeIn(start, payload)
+    this.#report()
+    return reception
+  }
+
+  /** The stream is gone from its node: what is still unread no longer counts. */
+  release(): void {
+    this.#budget?.changed(-this.#reportedBytes)
+    this.#budget = undefined
+  }
+
+  /** Delivered and unread bytes that the stream may hold now; twice as much with what is held. */
+  #bytesMax(): number {
+    return this.#budget === undefined
+      ? this.#ownBytesMax
+      : Math.min(this.#ownBytesMax, Math.max(this.#largestSegment, this.#budget.streamBytesMax))
+  }
+
+  #report(): void {
+    if (this.#budget === undefined) return
+    const heldBytes = this.#readyBytes + this.#heldBytes
+    if (heldBytes !== this.#reportedBytes) this.#budget.changed(heldBytes - this.#reportedBytes)
+    this.#reportedBytes = heldBytes
+  }
+
+  #takeIn(start: number, payload: Uint8Array): Reception {
     const end = start + payload.length
     if (end <= this.#next || payload.length === 0) return "Duplicate"
     this.#measure(payload.length)
@@ -115,7 +148,7 @@ export class ReceiveBuffer {
       this.#deliver(start === this.#next ? payload : payload.subarray(this.#next - start))
       return "Delivered"
     }
-    if (end - this.#next > 2 * this.#bytesMax) return "Dropped"
+    if (end - this.#next > 2 * this.#bytesMax()) return "Dropped"
     const outcome = this.#hold(Math.max(start, this.#next), end, start, payload)
     if (outcome !== "Held") return outcome
     return this.#promote() ? "Filled" : "Held"
@@ -127,6 +160,7 @@ export class ReceiveBuffer {
     if (payload === undefined) return undefined
     this.#readyBytes -= payload.length
     if (this.#heldSegments > 0) this.#promote()
+    this.#report()
     return payload
   }
 
@@ -157,6 +191,7 @@ export class ReceiveBuffer {
     this.#ranges.length = 0
     this.#heldBytes = 0
     this.#heldSegments = 0
+    this.#report()
   }
 
   #measure(length: number): void {
@@ -193,7 +228,7 @@ export class ReceiveBuffer {
 
   #hasRoom(bytes: number): boolean {
     return (
-      this.#readyBytes + this.#heldBytes + bytes <= 2 * this.#bytesMax &&
+      this.#readyBytes + this.#heldBytes + bytes <= 2 * this.#bytesMax() &&
       this.#ready.length + this.#heldSegments < 2 * this.#segmentsMax
     )
   }

@@ -32,7 +32,8 @@ export class Receiver {
       bytesMax: config.receiveBytesMax,
       segmentsMax: config.receiveSegmentsMax,
       segmentBytesAssumed: config.peerSlotBytes,
-      segmentBytesMin: Math.min(config.segmentBytesMax, SEGMENT_BYTES_BASE)
+      segmentBytesMin: Math.min(config.segmentBytesMax, SEGMENT_BYTES_BASE),
+      budget: config.receiveBudget
     })
     this.#delayedAck = new DelayedAck(config.ackDelayMs)
     this.#config = config

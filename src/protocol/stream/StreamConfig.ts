@@ -4,6 +4,7 @@
  */
 import { Capability } from "../wire/Announcement.ts"
 import type { PathRtt } from "./PathRtt.ts"
+import type { ReceiveBudget } from "./ReceiveBudget.ts"
 
 /**
  * Times are milliseconds, sizes bytes unless the name says segments. What depends on the peer's announcement may change
@@ -16,6 +17,8 @@ export interface StreamConfig {
   readonly sendBufferBytesMax: number
   /** Delivered bytes that wait for the reader before the window closes. Twice this is ever held (see `ReceiveBuffer`). */
   readonly receiveBytesMax: number
+  /** What all streams of the node hold together; absent: only the stream's own limit counts. */
+  readonly receiveBudget: ReceiveBudget | undefined
   /** The same limit in segments, which bounds the overhead of tiny ones. */
   readonly receiveSegmentsMax: number
   /** What a stream begins with: sends a short segment at once even while earlier bytes are unacknowledged (wire §10.1: Nagle off). */
@@ -87,6 +90,7 @@ export const defaults: StreamConfig = {
   segmentBytesMax: SEGMENT_BYTES_BASE,
   sendBufferBytesMax: 4 * 1024 * 1024,
   receiveBytesMax: 4 * 1024 * 1024,
+  receiveBudget: undefined,
   receiveSegmentsMax: 4096,
   noDelay: false,
   nagleDelayMs: 40,
