@@ -7,6 +7,7 @@ import { UNAVAILABLE } from "../actors/ipc/IpcErrorText.ts"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import { ConnectionReset, DialError, PingTimeout, PortInUse, resetCauses } from "../actors/node/Node.ts"
+import type { JsonObject } from "../core/data/Json.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Address from "../protocol/wire/Address.ts"
@@ -31,7 +32,7 @@ export const make = Effect.fnUntraced(function* (
   const open = Effect.provideService(connect(paths), LocalSocket, local)
   const asking = <A>(ask: (client: IpcClient.IpcClient) => Effect.Effect<A, IpcError.IpcError>) =>
     Effect.scoped(Effect.flatMap(open, (client) => Effect.mapError(ask(client), pilotError)))
-  const locate = (target: string) => Effect.scoped(Effect.flatMap(open, locateBy(target)))
+  const locate = (target: string, how = {}) => Effect.scoped(Effect.flatMap(open, locateBy(target, how)))
 
   return {
     info: asking((client) => client.info).pipe(
@@ -54,13 +55,15 @@ export const make = Effect.fnUntraced(function* (
     dial: Effect.fn("Pilot.dial")(function* (target, port, settings) {
       const client = yield* open
       yield* Effect.mapError(client.knowEnds, pilotError)
-      const { node_id } = yield* locateBy(target)(client)
+      const { node_id } = yield* locateBy(target, RECENT)(client)
       const dialled = yield* client.dial(Address.make(0, node_id), Address.Port(port)).pipe(
         Effect.mapError((error) => dialError(error, target)),
         Effect.timeoutOrElse({
           duration: settings?.timeoutMs ?? DIAL_TIMEOUT_MS,
           orElse: () => new DialError({ reason: "Timeout", target, detail: "no answer in time" })
-        })
+        }),
+        // Asks the registry, so that the next dial does not go where this one found nobody; this client may still be busy.
+        Effect.tapError(() => Effect.ignore(locate(target)))
       )
       return yield* Connection.configured(fromIpc(dialled), settings)
     }),
@@ -69,7 +72,7 @@ export const make = Effect.fnUntraced(function* (
         Stream.mapEffect((connection) => Connection.configured(connection, settings))
       ),
     ping: Effect.fn("Pilot.ping")(function* (target, settings) {
-      const { node_id } = yield* locate(target)
+      const { node_id } = yield* locate(target, RECENT)
       const timeoutMs = settings?.timeoutMs ?? PING_TIMEOUT_MS
       const pong = yield* Effect.scoped(
         Effect.flatMap(open, (client) =>
@@ -79,17 +82,19 @@ export const make = Effect.fnUntraced(function* (
         )
       )
       const { rtt_ms } = yield* decoded(PingReply, pong)
-      const { path } = yield* locate(target)
+      const { path } = yield* locate(target, RECENT)
       return { rttMs: rtt_ms, path }
     })
   }
 })
 
-const locateBy = (target: string) => (client: IpcClient.IpcClient) =>
-  client.extension("peer", { target }).pipe(
-    Effect.mapError((error) => resolveError(error, target)),
-    Effect.flatMap((reply) => decoded(PeerReply, reply))
-  )
+const locateBy =
+  (target: string, how: JsonObject = {}) =>
+  (client: IpcClient.IpcClient) =>
+    client.extension("peer", { ...how, target }).pipe(
+      Effect.mapError((error) => resolveError(error, target)),
+      Effect.flatMap((reply) => decoded(PeerReply, reply))
+    )
 
 /** A connected client of the first daemon that answers. */
 const connect = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
@@ -208,6 +213,8 @@ const PeerReply = Schema.Struct({
 
 const PingReply = Schema.Struct({ rtt_ms: Schema.Finite })
 
+/** What the daemon found a moment ago will do. */
+const RECENT = { recent: true }
 /** A little more than a daemon takes to give up by itself. */
 const DIAL_TIMEOUT_MS = 35_000
 const PING_TIMEOUT_MS = 5_000

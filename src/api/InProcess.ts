@@ -1,12 +1,10 @@
 /** `Pilot` over a node that runs in this process. */
-import { type Cause, Clock, Effect, Result, Scope, Stream } from "effect"
+import { type Cause, Effect, Result, Scope, Stream } from "effect"
 import { DialError, Node, type Connection as NodeConnection } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
-import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
-import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
-import * as MonotonicTime from "../core/actor/MonotonicTime.ts"
+import type { LookedUp, RegistryClient, RegistryError } from "../actors/registry/RegistryClient.ts"
+import type { KeyChanged, NameMoved, PeerKeys } from "../actors/trust/PeerKeys.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
-import { ExpiringMap } from "../core/data/ExpiringMap.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
@@ -17,24 +15,11 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
   function* () {
     const services = yield* Effect.context<Crypto | Node | PeerKeys | RegistryClient>()
     const node = yield* Node
-    const clock = yield* Clock.Clock
-    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
-    const recent = new ExpiringMap<string, Address.Address>({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS })
-    const forget = (target: string) => Effect.sync(() => void recent.delete(target, nowMs()))
-    const confirmed = (target: string) =>
-      Effect.provide(resolve(target), services).pipe(
-        Effect.tap(({ address }) => Effect.sync(() => recent.set(target, address, nowMs()))),
-        Effect.tapError(() => forget(target))
-      )
-    /** The pin just checked holds whatever the registry would say now; and the peer itself has to show its key again. */
-    const located = (target: string) =>
-      Effect.suspend(() => {
-        const address = recent.get(target, nowMs())
-        return address === undefined ? Effect.map(confirmed(target), (found) => found.address) : Effect.succeed(address)
-      })
+    const located = (target: string) => Effect.provide(locate(target, Names.recent), services)
+    const forget = (target: string) => Effect.provide(Names.forget(literalAddress(target)?.node ?? target), services)
     return {
       info: Effect.provide(info, services),
-      resolve: (target) => Effect.map(confirmed(target), ({ peer }) => peer),
+      resolve: (target) => Effect.provide(resolve(target), services),
       dial: Effect.fn("Pilot.dial")(function* (target, port, options) {
         const address = yield* located(target)
         const dialled = yield* Effect.tapError(node.dial(address, Address.Port(port), options), () => forget(target))
@@ -70,35 +55,37 @@ const info = Effect.gen(function* () {
   }
 })
 
-interface Resolved {
-  readonly address: Address.Address
-  readonly peer: Peer
-}
+type Ask = (
+  target: string | Address.NodeId
+) => Effect.Effect<LookedUp, RegistryError | NameMoved | KeyChanged, PeerKeys | RegistryClient>
 
-/** An address, a decimal node id or a name; what stands behind it is checked against its pin, or pinned. */
+/** Asks the registry whatever was found a moment ago. */
+const askAgain: Ask = (target) => (typeof target === "string" ? Names.resolve(target) : Names.lookup(target))
+
+/** What stands behind an address, a decimal node id or a name, checked against its pin, or pinned. */
+const find = (target: string, ask: Ask): Effect.Effect<LookedUp, DialError, PeerKeys | RegistryClient> =>
+  Effect.catchTags(ask(literalAddress(target)?.node ?? target), {
+    KeyChanged: (error) => refuse(target, "KeyChanged", moved(error)),
+    NameMoved: (error) => refuse(target, "NameMoved", moved(error)),
+    RegistryError: (error) =>
+      error.reason === "NotFound" || error.reason === "Refused"
+        ? refuse(target, "NotFound", "the registry knows no such node, or hides it from this one")
+        : refuse(target, "RegistryUnavailable", error.detail)
+  })
+
+const locate = (target: string, ask: Ask): Effect.Effect<Address.Address, DialError, PeerKeys | RegistryClient> =>
+  Effect.map(find(target, ask), ({ address }) => literalAddress(target) ?? address)
+
 const resolve = Effect.fn("Pilot.resolve")(function* (
   target: string
-): Effect.fn.Return<Resolved, DialError, Crypto | Node | PeerKeys | RegistryClient> {
+): Effect.fn.Return<Peer, DialError, Crypto | PeerKeys | RegistryClient> {
   const crypto = yield* Crypto
-  const literal = literalAddress(target)
-  const found = yield* (literal === undefined ? Names.resolve(target) : Names.lookup(literal.node)).pipe(
-    Effect.catchTags({
-      KeyChanged: (error) => refuse(target, "KeyChanged", moved(error)),
-      NameMoved: (error) => refuse(target, "NameMoved", moved(error)),
-      RegistryError: (error) =>
-        error.reason === "NotFound" || error.reason === "Refused"
-          ? refuse(target, "NotFound", "the registry knows no such node, or hides it from this one")
-          : refuse(target, "RegistryUnavailable", error.detail)
-    })
-  )
+  const found = yield* find(target, askAgain)
   return {
-    address: literal ?? found.address,
-    peer: {
-      address: Address.format(literal ?? found.address),
-      node: found.node,
-      hostname: found.hostname,
-      fingerprint: Fingerprint.format(crypto.sha256(found.publicKey))
-    }
+    address: Address.format(literalAddress(target) ?? found.address),
+    node: found.node,
+    hostname: found.hostname,
+    fingerprint: Fingerprint.format(crypto.sha256(found.publicKey))
   }
 })
 
@@ -149,6 +136,3 @@ const fromNode = (connection: NodeConnection): Connection.Connection =>
   )
 
 const PING_TIMEOUT_MS = 5_000
-/** Targets whose address is not asked for again at once: dialling one name over and over costs one question. */
-const RECENT_MAX = 1024
-const RECENT_MS = 10_000

@@ -4,7 +4,7 @@
  *
  * | op | takes | answers |
  * |---|---|---|
- * | `peer` | `target` | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
+ * | `peer` | `target`, `recent`: what was found a moment ago will do | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
  * | `ping` | `node`, `timeout_ms` | `node_id rtt_ms` |
  * | `lookup` | `node` | the registry's reply |
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
@@ -39,7 +39,7 @@ export const perform = (
 ): Effect.Effect<Json.JsonObject, string, Node | RegistryClient | Trust | PeerKeys | Crypto> => {
   switch (op) {
     case "peer":
-      return peer(Json.string(value, "target"))
+      return peer(Json.string(value, "target"), value["recent"] === true)
     case "ping":
       return ping(nodeOf(value), Json.unsigned(value, "timeout_ms", 32) || PING_TIMEOUT_MS)
     case "lookup":
@@ -55,11 +55,11 @@ export const perform = (
   }
 }
 
-const peer = Effect.fnUntraced(function* (target: string) {
+const peer = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
   const node = yield* Node
   const keys = yield* PeerKeys
   const fingerprint = yield* IpcAnswer.fingerprints
-  const found = yield* locate(target)
+  const found = yield* locate(target, isRecent)
   const status = yield* node.status
   const row = status.peers.find((candidate) => candidate.node === found.node)
   const surroundings = {
@@ -89,9 +89,11 @@ const peer = Effect.fnUntraced(function* (target: string) {
 })
 
 /** Looking at a peer is using it: its first key is pinned, another one refused (security rule 1). */
-const locate = Effect.fnUntraced(function* (target: string) {
+const locate = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
   if (target === "") return yield* Effect.fail("peer: missing target")
   const node = nodeIn(target)
+  if (isRecent)
+    return yield* IpcAnswer.refusing(node === undefined ? "resolve_hostname" : "lookup", Names.recent(node ?? target))
   return node === undefined
     ? yield* IpcAnswer.refusing("resolve_hostname", Names.resolve(target))
     : yield* IpcAnswer.refusing("lookup", Names.lookup(node))
@@ -134,6 +136,8 @@ const acceptKey = Effect.fnUntraced(function* (node: Address.NodeId, name: strin
   if (!Fingerprint.matches(typed, shown))
     return yield* Effect.fail(`pin.accept: fingerprint mismatch: node ${found} offers ${shown}`)
   yield* keys.acceptKey(found, offered.publicKey, name === "" ? undefined : name)
+  yield* Names.forget(found)
+  yield* Names.forget(name)
   // A tunnel that is open belongs to the key before.
   const service = yield* Node
   yield* service.dropPeer(found)
