@@ -19,8 +19,7 @@ import * as ProcessStdio from "./ProcessStdio.ts"
 export const run = Effect.fnUntraced(function* (
   text: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const target = Target.parse(text)
-  if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
+  const target = yield* targetOf(text)
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
@@ -29,6 +28,14 @@ export const run = Effect.fnUntraced(function* (
   )
   return silent()
 })
+
+/** The service that a text names. */
+export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {
+  const target = Target.parse(text)
+  return target === undefined
+    ? CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
+    : Effect.succeed(target)
+}
 
 /** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
 export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))

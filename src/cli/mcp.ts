@@ -112,11 +112,26 @@ const mountRow = (name: string, summary: string): Command => ({
   usage: "<peer/name>",
   summary,
   returns: "nothing: standard output is the protocol",
-  flags: [],
+  flags: [
+    {
+      name: "http",
+      value: "address",
+      placeholder: "host:port",
+      summary: "serve streamable HTTP at this place instead"
+    },
+    { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
+    { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
+    { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
+    { name: "allow-remote", value: "boolean", summary: "with --http: listen where other machines reach it" }
+  ],
   run: Effect.fnUntraced(function* (input) {
     const text = yield* Effect.fromResult(Values.positional(mount, input, 0))
     const McpConnect = yield* Effect.promise(() => import("./McpConnect.ts"))
-    return yield* McpConnect.run(text)
+    const http = Values.text(input, "http")
+    if (http === undefined) return yield* McpConnect.run(text)
+    const target = yield* McpConnect.targetOf(text)
+    const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
+    return yield* McpMountHttp.run(target, http, input)
   })
 })
 

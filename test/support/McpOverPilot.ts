@@ -3,6 +3,7 @@ import { Client as Client2 } from "@modelcontextprotocol/client"
 import { StdioClientTransport as Stdio2 } from "@modelcontextprotocol/client/stdio"
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
 import { StdioClientTransport as Stdio1 } from "@modelcontextprotocol/sdk/client/stdio.js"
+import { StreamableHTTPClientTransport as Http1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { McpError } from "@modelcontextprotocol/sdk/types.js"
 import { Effect, Schema, type Scope } from "effect"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
@@ -27,11 +28,14 @@ export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
 
 /** A client of `@modelcontextprotocol/sdk`. */
 export const sdk1 = (home: string, target: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.suspend(() => connected1(new Stdio1(server(home, target))))
+
+const connected1 = (transport: Parameters<Client1["connect"]>[0]): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       attempt(async () => {
         const client = new Client1({ name: "test", version: "1" }, { capabilities: {} })
-        await client.connect(new Stdio1(server(home, target)))
+        await client.connect(transport)
         return client
       }),
       (client) => Effect.promise(() => client.close())
@@ -44,6 +48,14 @@ export const sdk1 = (home: string, target: string): Effect.Effect<McpClient, Cal
           return textOf(await client.callTool({ name, arguments: args }, undefined, { onprogress }))
         })
     })
+  )
+
+/** The same over HTTP, at an endpoint that wants the token. */
+export const sdk1Http = (url: string, token: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  connected1(
+    new Http1(new URL(url), { requestInit: { headers: { authorization: `Bearer ${token}` } } }) as Parameters<
+      Client1["connect"]
+    >[0]
   )
 
 /** A client of `@modelcontextprotocol/client`, which probes for the modern protocol first. */

@@ -2,11 +2,12 @@
  * One POST of a message to an upstream server and the reading of its answer (mcp §2.3, §2.4): a JSON object, or an event
  * stream, which a legacy server may cut and let us resume. Whatever happens, each request of the message gets an answer.
  */
-import { Effect, Result, type Scope, Stream } from "effect"
+import { Effect, Result, type Scope } from "effect"
 import type { HttpClient, HttpClientResponse } from "effect/http"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import * as BoundedBody from "./BoundedBody.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import * as SseEvents from "./SseEvents.ts"
 
@@ -102,7 +103,7 @@ export const follow = (
       return Effect.void
     }
     // The empty event of 2025-11-25 is only there to give the stream a place to resume from.
-    const passed = event.data.length === 0 ? Effect.void : receive(oneLine(event.data))
+    const passed = event.data.length === 0 ? Effect.void : receive(BoundedBody.oneLine(event.data))
     return Effect.andThen(
       passed,
       Effect.sync(() => {
@@ -157,7 +158,7 @@ const pass = (session: Session, call: Call, message: Uint8Array): Effect.Effect<
 
 /** The body as a message; an error that the server could not address is addressed to `id`. */
 const messagesOf = (body: Uint8Array, id: string | undefined): ReadonlyArray<Uint8Array> => {
-  const message = oneLine(body)
+  const message = BoundedBody.oneLine(body)
   const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
   if (envelope === undefined || envelope._tag === "Other") return []
   if (envelope._tag !== "Response" || envelope.id !== "null") return [message]
@@ -168,33 +169,17 @@ const messagesOf = (body: Uint8Array, id: string | undefined): ReadonlyArray<Uin
 }
 
 const bodyOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<Uint8Array, HttpExchange.HttpFailed> =>
-  Stream.runFoldEffect(
-    response.stream,
-    () => ({ chunks: [] as Uint8Array[], sizeBytes: 0 }),
-    (read, chunk) => {
-      read.sizeBytes += chunk.length
-      if (read.sizeBytes > MESSAGE_BYTES_MAX) return Effect.fail(new HttpExchange.HttpFailed({ ...TOO_LARGE }))
-      read.chunks.push(chunk)
-      return Effect.succeed(read)
-    }
-  ).pipe(
-    Effect.map(({ chunks }) => Bytes.concat(...chunks)),
-    Effect.catchTag("HttpClientError", () => HttpExchange.broken("the connection ended before the answer"))
+  BoundedBody.read(response.stream, MESSAGE_BYTES_MAX).pipe(
+    Effect.catchTags({
+      BodyTooLarge: () => Effect.fail(new HttpExchange.HttpFailed({ ...TOO_LARGE })),
+      HttpClientError: () => Effect.fail(HttpExchange.broken("the connection ended before the answer"))
+    })
   )
 
 const isEvents = (response: HttpClientResponse.HttpClientResponse): boolean =>
   (response.headers["content-type"] ?? "").startsWith("text/event-stream")
 
-/** A message may be printed over many lines; JSON has line ends only between its tokens. */
-export const oneLine = (bytes: Uint8Array): Uint8Array =>
-  bytes.includes(LINE_FEED) || bytes.includes(CARRIAGE_RETURN)
-    ? bytes.map((byte) => (byte === LINE_FEED || byte === CARRIAGE_RETURN ? SPACE : byte))
-    : bytes
-
 const TOO_LARGE = { kind: "tooLarge", detail: "its answer is too large", delivered: true, retryable: false } as const
 /** What the official SDKs wait before they resume (mcp §3.1). */
 const RESUME_MS = 1000
 const RESUMES_MAX = 5
-const LINE_FEED = 0x0a
-const CARRIAGE_RETURN = 0x0d
-const SPACE = 0x20

@@ -7,6 +7,7 @@
  */
 import { Clock, Deferred, Effect, Option, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
@@ -140,7 +141,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const entry = sessions.get(key)
     if (entry?.relay !== undefined) {
       const { resumeKey, session } = entry.relay
-      if (!isSameSecret(resumeKey, hello.resumeKey) || entry.service !== service.name) return refused("denied")
+      if (!Secret.isSame(resumeKey, hello.resumeKey) || entry.service !== service.name) return refused("denied")
       if (session.canResumeFrom(hello.rx)) return { session, resumed: true } as const
       sessions.delete(key)
       entry.stop()
@@ -257,13 +258,6 @@ const leave = (streams: Map<number, number>, node: number): void => {
   const left = (streams.get(node) ?? 1) - 1
   if (left === 0) streams.delete(node)
   else streams.set(node, left)
-}
-
-/** In a time that does not tell how much of it was right. Both are 43 characters by their schema. */
-const isSameSecret = (a: string, b: string): boolean => {
-  let difference = a.length ^ b.length
-  for (let index = 0; index < a.length; index++) difference |= a.charCodeAt(index) ^ b.charCodeAt(index)
-  return difference === 0
 }
 
 /** Sessions, and so children, at the same time (mcp §6.4). */

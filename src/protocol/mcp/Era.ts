@@ -18,6 +18,9 @@ export interface Era {
 export const LEGACY = "2025-11-25"
 /** The modern revision. */
 export const MODERN = "2026-07-28"
+/** Whether it is one of the revisions opened by `initialize`. */
+export const isLegacy = (revision: string): boolean => LEGACY_KNOWN.has(revision)
+
 const LEGACY_KNOWN: ReadonlySet<string> = new Set([LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"])
 
 /** The parameters of `initialize`. */

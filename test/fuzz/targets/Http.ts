@@ -3,6 +3,7 @@ import { Result } from "effect"
 import * as SseEvents from "../../../src/actors/mcp/SseEvents.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Json from "../../../src/core/data/Json.ts"
+import * as EventLog from "../../../src/protocol/mcp/EventLog.ts"
 import * as HeaderText from "../../../src/protocol/mcp/HeaderText.ts"
 import * as ParamHeaders from "../../../src/protocol/mcp/ParamHeaders.ts"
 import * as Corpus from "../Corpus.ts"
@@ -55,6 +56,12 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     covers: [HeaderText.decode],
     samples: () => Corpus.texts("=?base64?aMOp?=", "plain", "=?base64??="),
     decode: header
+  }),
+  Fuzzer.decoder({
+    name: "mcp/EventLog",
+    covers: [EventLog.parseId],
+    samples: () => Corpus.texts("0-1", "12-345"),
+    decode: (bytes) => EventLog.parseId(Bytes.toUtf8Lossy(bytes))
   }),
   Fuzzer.decoder({
     name: "mcp/ParamHeaders",

@@ -1,3 +1,4 @@
+import { readFileSync, statSync } from "node:fs"
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
@@ -5,6 +6,7 @@ import { Mcp, Pilot } from "../../../src/api/index.ts"
 import * as McpOverPilot from "../../support/McpOverPilot.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
+import * as HttpUpstreams from "./HttpUpstreams.ts"
 
 const file = (path: string): string => new URL(path, import.meta.url).pathname
 const EVERYTHING = file("../../../node_modules/@modelcontextprotocol/server-everything/dist/index.js")
@@ -119,6 +121,61 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
       })
     )
   }
+
+  it.effect("mcp expose --url and mcp mount --http: from an HTTP client to an HTTP server, across two nodes", () =>
+    Effect.gen(function* () {
+      const { agent, host } = yield* Stage
+      const upstream = yield* HttpUpstreams.make
+      const header = ["--header-env", "Authorization=API_AUTH"]
+      const exposing = ["mcp", "expose", "api", "--allow", "agent", "--url", upstream.url, ...header]
+      const unset = yield* PilotProcesses.pilotctl(host, exposing)
+      assert.strictEqual(unset.exitCode, 1)
+      assert.include(unset.stderr, "API_AUTH is not set")
+      const exposed = yield* PilotProcesses.run(process.execPath, [Pilotctl.PROGRAM, ...exposing], {
+        ...Pilotctl.environment(host),
+        API_AUTH: "Bearer of-the-owner"
+      })
+      assert.strictEqual(exposed.exitCode, 0, exposed.stderr)
+      assert.notInclude(exposed.stdout, "of-the-owner")
+
+      const mount = ["mcp", "mount", "mcp-host/api", "--http", "127.0.0.1:0"]
+      const served = yield* PilotProcesses.watch(
+        process.execPath,
+        [Pilotctl.PROGRAM, ...mount],
+        Pilotctl.environment(agent)
+      )
+      yield* served.printed("token in ")
+      const [, url = "", path = ""] = /at (http:\S+)\ntoken in (\S+)/.exec(served.output()) ?? []
+      assert.strictEqual(statSync(path).mode & 0o777, 0o600)
+      const token = readFileSync(path, "utf8").trim()
+      assert.notInclude(served.output(), token)
+      const client = yield* McpOverPilot.sdk1Http(url, token)
+
+      assert.deepStrictEqual([...(yield* client.tools)], ["echo", "remember", "recall", "wait"])
+      assert.strictEqual(yield* client.call("echo", { value: "hé 𝄞" }), "hé 𝄞")
+      const sent = upstream.requests.map(({ headers }) => headers.authorization)
+      assert.deepStrictEqual([...new Set(sent)], ["Bearer of-the-owner"])
+      const refused = yield* Effect.flip(McpOverPilot.sdk1Http(url, "wrong"))
+      assert.include(refused.message, "token")
+    })
+  )
+
+  it.effect("mcp mount --http refuses what other machines could reach, unless it is asked for", () =>
+    Effect.gen(function* () {
+      const { agent } = yield* Stage
+      const mount = ["--json", "mcp", "mount", "mcp-host/everything", "--http"]
+      for (const [flags, words] of [
+        [["0.0.0.0:0"], "--allow-remote"],
+        [["0.0.0.0:0", "--allow-remote", "--no-token"], "exclude each other"],
+        [["nonsense"], "invalid --http"]
+      ] as const) {
+        const outcome = yield* PilotProcesses.pilotctl(agent, [...mount, ...flags])
+        const { code, hint = "", message } = PilotProcesses.errorOf(outcome)
+        assert.strictEqual(code, "invalid_argument")
+        assert.include(`${message} ${hint}`, words)
+      }
+    })
+  )
 
   describe("failures", { timeout: 90_000 }, () => {
     it.effect("a server killed during a call: the call fails, says which and what to do, the next one works", () =>

@@ -1,0 +1,86 @@
+/** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
+import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } from "effect"
+import * as EdgeDoor from "../actors/mcp/EdgeDoor.ts"
+import * as HttpEdge from "../actors/mcp/HttpEdge.ts"
+import type { Target } from "../actors/mcp/Target.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as Bytes from "../core/data/Bytes.ts"
+import * as Endpoint from "../core/data/Endpoint.ts"
+import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
+import * as AtomicFile from "../core/storage/AtomicFile.ts"
+import * as CliError from "./CliError.ts"
+import { type Environment, type Input, type Output, silent } from "./Command.ts"
+import * as ConfigFile from "./ConfigFile.ts"
+import * as McpConnect from "./McpConnect.ts"
+import { Processes } from "./Processes.ts"
+import * as Terminal from "./Terminal.ts"
+import * as Values from "./Values.ts"
+
+/** Serves until a signal comes. */
+export const run = Effect.fnUntraced(function* (
+  target: Target,
+  at: string,
+  input: Input
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const place = Endpoint.parse(at)
+  if (place === undefined)
+    return yield* CliError.invalidArgument(`invalid --http ${JSON.stringify(at)}`, "127.0.0.1:7070")
+  const isOpen = Values.boolean(input, "no-token") === true
+  if (!LOOPBACK.test(place.host)) {
+    if (Values.boolean(input, "allow-remote") !== true) {
+      return yield* CliError.invalidArgument(
+        `${place.host} can be reached from other machines`,
+        "use 127.0.0.1, or --allow-remote if that is wanted"
+      )
+    }
+    if (isOpen) return yield* CliError.invalidArgument("--no-token and --allow-remote exclude each other")
+  }
+  const { endsOnSignal } = yield* Processes
+  yield* endsOnSignal
+  const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
+  yield* Effect.gen(function* () {
+    const listener = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
+      CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
+    )
+    const { port } = listener.local
+    const tokenFile = isOpen ? undefined : yield* keepToken
+    const hosts = new Set([...names(place.host).map((name) => `${name}:${port}`), ...Values.texts(input, "allow-host")])
+    const origins = [...[...hosts].map((host) => `http://${host}`), ...Values.texts(input, "allow-origin")]
+    const lower = (texts: Iterable<string>) => new Set([...texts].map((text) => text.toLowerCase()))
+    const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
+    const dial = Effect.provideContext(McpConnect.dial(target), environment)
+    yield* HttpEdge.serve(listener.server, { target, dial, door })
+    yield* Terminal.printError(
+      `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
+        (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)
+    )
+    return yield* Effect.never
+  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+  return silent()
+})
+
+/** The token of this state directory, made when it is first wanted, so that a client's configuration stays right. */
+const keepToken = Effect.gen(function* () {
+  const { home } = yield* ConfigFile.directory
+  yield* ConfigFile.makeHome(home)
+  const path = `${home}/mcp-http.token`
+  const files = yield* FileSystem.FileSystem
+  const existing = Option.getOrElse(yield* Effect.option(files.readFileString(path)), () => "").trim()
+  if (isToken(existing)) return { path, token: existing }
+  const crypto = yield* Crypto
+  const token = Bytes.toHex(crypto.randomBytes(TOKEN_BYTES))
+  yield* Effect.mapError(AtomicFile.write(path, `${token}\n`, { mode: AtomicFile.OWNER_ONLY }), ({ message }) =>
+    CliError.make("internal", `cannot write ${path}: ${message}`)
+  )
+  return { path, token }
+})
+
+const isToken = Schema.is(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
+
+/** The ways to write a host in a URL. */
+const names = (host: string): ReadonlyArray<string> =>
+  LOOPBACK.test(host) ? ["127.0.0.1", "localhost", "[::1]"] : [host.includes(":") ? `[${host}]` : host]
+
+const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
+const TOKEN_BYTES = 32
