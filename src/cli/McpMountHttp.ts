@@ -10,7 +10,7 @@ import * as Endpoint from "../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
 import * as AtomicFile from "../core/storage/AtomicFile.ts"
 import * as CliError from "./CliError.ts"
-import { type Environment, type Input, type Output, silent } from "./Command.ts"
+import type { Environment, Input } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as McpConnect from "./McpConnect.ts"
 import { Processes } from "./Processes.ts"
@@ -22,7 +22,7 @@ export const run = Effect.fnUntraced(function* (
   target: Target,
   at: string,
   input: Input
-): Effect.fn.Return<Output, CliError.CliError, Environment> {
+): Effect.fn.Return<never, CliError.CliError, Environment> {
   const place = Endpoint.parse(at)
   if (place === undefined)
     return yield* CliError.invalidArgument(`invalid --http ${JSON.stringify(at)}`, "127.0.0.1:7070")
@@ -39,7 +39,7 @@ export const run = Effect.fnUntraced(function* (
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
-  yield* Effect.gen(function* () {
+  return yield* Effect.gen(function* () {
     const listener = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
       CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
     )
@@ -57,7 +57,6 @@ export const run = Effect.fnUntraced(function* (
     )
     return yield* Effect.never
   }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
-  return silent()
 })
 
 /** The token of this state directory, made when it is first wanted, so that a client's configuration stays right. */

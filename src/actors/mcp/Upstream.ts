@@ -73,6 +73,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (envelope === undefined || taken.length === 0) return Effect.void
     const refused = error("unreachable", cannotStartText(options.service, options.self), false, true)
     if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(envelope, refused)
+    if (resent.size >= IN_FLIGHT_MAX) resent.drain()
     for (const { id, method } of requests) resent.add(id, method, 0)
     return Effect.forkIn(
       Effect.catchTag(fromClient(message), "ServerChanged", () => refuse(envelope, refused)),
