@@ -9,6 +9,7 @@ import type { Keeper } from "../actors/mcp/Keeper.ts"
 import type { ServiceTable } from "../actors/mcp/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import * as Address from "../protocol/wire/Address.ts"
 import { Port } from "../protocol/wire/Address.ts"
 import type { Environment } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
@@ -21,6 +22,8 @@ export interface KeeperNode {
   readonly problems: () => ReadonlyArray<string>
   /** The key under which this node trusts that node now; undefined if it does not, or cannot be asked. */
   readonly trustedKey: (node: number) => Effect.Effect<string | undefined>
+  /** What is known of that node; its key is the pinned one. */
+  readonly caller: (node: number) => Effect.Effect<Json.JsonObject>
   /** Binds the ports that services want now, and releases those they want no more. */
   readonly update: Effect.Effect<void>
   /** Serves streams for ever. */
@@ -61,6 +64,8 @@ export const make = (table: () => ServiceTable): KeeperNode => {
     problems: () => [...(daemonProblem === undefined ? [] : [daemonProblem]), ...(link?.problems.values() ?? [])],
     trustedKey: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
+    caller: (node) =>
+      Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node))),
     update: Effect.suspend(() => (link === undefined ? Effect.void : update(link, table()))),
     serve: (keeper) => Effect.forever(serveOnce(keeper))
   }
@@ -127,6 +132,18 @@ const trustedKey = (client: IpcClient, node: number): Effect.Effect<string | und
       return key === "" ? undefined : key
     }),
     Effect.orElseSucceed(() => undefined)
+  )
+
+const bare = (node: number) => ({ node_id: node, address: Address.format(Address.make(0, node)) })
+
+const callerOf = (client: IpcClient, node: number): Effect.Effect<Json.JsonObject> =>
+  client.extension("peer", { target: bare(node).address }).pipe(
+    Effect.map((found) => ({
+      ...bare(node),
+      hostname: Json.string(found, "hostname"),
+      fingerprint: Json.string(found, "fingerprint")
+    })),
+    Effect.orElseSucceed(() => bare(node))
   )
 
 const RETRY = "500 millis"

@@ -3,12 +3,14 @@ import { Effect } from "effect"
 import type { CliHost } from "./CliHost.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 
-/** Its control socket, its services and its log. */
+/** Its control socket, its services, its log and its record of calls. */
 export interface KeeperPlaces {
   readonly home: string
   readonly socket: string
   readonly services: string
   readonly log: string
+  /** The record of calls. */
+  readonly audit: string
 }
 
 /** The places of whoever runs the command. */
@@ -16,5 +18,6 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   home,
   socket: `${home}/keeper.sock`,
   services: `${home}/services.json`,
-  log: `${home}/keeper.log`
+  log: `${home}/keeper.log`,
+  audit: `${home}/mcp-audit.jsonl`
 }))

@@ -3,15 +3,18 @@
  * Its control socket is its lock. It ends when the last service goes, or when told to stop.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import { Deferred, Effect, Layer, Logger, Option, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Layer, Logger, Option, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Socket } from "effect/socket"
+import * as AuditLog from "../actors/mcp/AuditLog.ts"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
 import * as HttpUpstream from "../actors/mcp/HttpUpstream.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
 import * as CliError from "./CliError.ts"
@@ -72,7 +75,12 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   const stopped = yield* Deferred.make<void>()
   let table = yield* Effect.mapError(ServiceTable.load(places.services), unreadable)
   const node = KeeperNode.make(() => table)
+  const { sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
+  const clock = yield* Clock.Clock
+  const audit = yield* AuditLog.make(places.audit, sha256)
   const keeper = yield* Keeper.make({
+    audit: { sha256, record: audit.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() },
+    caller: (remote) => node.caller(remote.node),
     // Read when a session opens, because the name is known only while the daemon answers.
     get self() {
       return node.name()
@@ -125,7 +133,10 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     state: Effect.map(keeper.status, (sessions) => ({
       pid: ownPid,
       isConnected: node.isConnected(),
-      problems: node.problems(),
+      problems: [
+        ...node.problems(),
+        ...(audit.lost() === 0 ? [] : [`${audit.lost()} calls could not be written to ${places.audit}.`])
+      ],
       services: [...table.values()],
       sessions: sessions.map(({ inFlight, isIdle, pid, remote, service, stderrTail }) => ({
         service,

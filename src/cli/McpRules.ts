@@ -21,6 +21,13 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
+  { name: "identify", value: "boolean", summary: "tell the server who calls, in _meta" },
+  {
+    name: "audit-arguments",
+    value: "boolean",
+    summary: "record the arguments of calls as well, not only their hashes"
+  },
+  { name: "no-audit", value: "boolean", summary: "record no calls of this service" },
   { name: "transparent", value: "boolean", summary: "let methods pass that no revision of MCP knows" }
 ]
 
@@ -32,7 +39,8 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
   Effect.fromResult(
     Result.gen(function* () {
       const old = before ?? NEW
-      const { open: _open, quota: _quota, ...kept } = old
+      const { audit: _audit, open: _open, quota: _quota, ...kept } = old
+      const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
       const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
       const tools = Values.texts(input, "tools").flatMap(ToolPattern.split)
@@ -48,6 +56,8 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
       return {
         ...kept,
         tools: input.flags.has("tools") ? tools : old.tools,
+        identify: Values.boolean(input, "identify") ?? old.identify,
+        ...(audit === undefined ? {} : { audit }),
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
         ...(open === undefined ? {} : { open }),
         ...(quota === undefined ? {} : { quota })
@@ -60,6 +70,8 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   open: rules?.open ?? null,
   tools: rules?.tools ?? [],
   transparent: rules?.transparent ?? true,
+  identify: rules?.identify ?? false,
+  audit: rules?.audit ?? "hashes",
   quota:
     rules?.quota === undefined
       ? null
@@ -77,6 +89,8 @@ export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> =>
   return [
     ...(tools.length === 0 ? [] : [`  tools    ${tools.join(" ")}`]),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
+    ...(rules.identify ? ["  told     who calls"] : []),
+    ...(rules.audit === undefined ? [] : [`  record   ${rules.audit === "off" ? "none" : "with arguments"}`]),
     ...(transparent ? ["  methods  unknown ones pass"] : []),
     ...(open === undefined ? [] : [`  open     to every trusted peer${open === "public" ? " (public)" : ""}`])
   ]
@@ -98,6 +112,14 @@ const openOf = (input: Input, before: Policy.Rules["open"]): Policy.Rules["open"
   if (isTrusted === true) return "trusted"
   if (isPublic === false && before === "public") return undefined
   return isTrusted === false && before === "trusted" ? undefined : before
+}
+
+const auditOf = (input: Input, before: Policy.Rules["audit"]): Policy.Rules["audit"] => {
+  const isOff = Values.boolean(input, "no-audit")
+  const keeps = Values.boolean(input, "audit-arguments")
+  if (isOff === true) return "off"
+  if (keeps === true) return "arguments"
+  return (isOff === false && before === "off") || (keeps === false && before === "arguments") ? undefined : before
 }
 
 const quotaOf = (

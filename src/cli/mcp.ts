@@ -107,6 +107,22 @@ const stop: Command = {
     })
 }
 
+const audit: Command = {
+  name: "mcp audit",
+  usage: "",
+  summary: "The calls that services of this node answered or refused, newest last",
+  returns: "path, calls, with --verify: lines, lost, whole, broken_at, head",
+  flags: [
+    { name: "tail", value: "number", summary: "how many (default: 20)" },
+    { name: "verify", value: "boolean", summary: "follow the chain of hashes from the first line; broken: exit code 1" }
+  ],
+  run: Effect.fnUntraced(function* (input) {
+    const tail = yield* Effect.fromResult(Values.count(input, "tail", 20))
+    const McpAudit = yield* Effect.promise(() => import("./McpAudit.ts"))
+    return yield* McpAudit.run(Math.max(1, tail), Values.boolean(input, "verify") === true)
+  })
+}
+
 const mountRow = (name: string, summary: string): Command => ({
   name,
   usage: "<peer/name>",
@@ -224,6 +240,7 @@ export const commands: ReadonlyArray<Command> = [
   unexpose,
   services,
   status,
+  audit,
   stop,
   mount,
   connect,

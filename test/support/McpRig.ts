@@ -38,6 +38,8 @@ export interface Options {
   readonly services: ReadonlyArray<Service>
   readonly spawn: (service: Service) => Effect.Effect<Child, CannotStart, Scope.Scope>
   readonly pieceBytes?: number
+  readonly caller?: Keeper.Options["caller"]
+  readonly audit?: Keeper.Options["audit"]
 }
 
 /** A host whose services nodes 1 to 9 may use. */
@@ -51,7 +53,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     self: "mcp-host",
     find: (name) => Effect.succeed(Option.fromUndefinedOr(services.get(name))),
     isAllowed: (_service, remote) => Effect.succeed(allowed.has(remote.node)),
-    spawn: options.spawn
+    spawn: options.spawn,
+    ...(options.caller === undefined ? {} : { caller: options.caller }),
+    ...(options.audit === undefined ? {} : { audit: options.audit })
   })
   let life = yield* Scope.fork(scope, "sequential")
   let keeper = yield* Scope.provide(start, life)

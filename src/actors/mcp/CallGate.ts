@@ -4,24 +4,43 @@
  * session lives. Without rules it looks at nothing.
  */
 
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { JsonObject } from "../../core/data/Json.ts"
+import type * as AuditChain from "../../protocol/relay/AuditChain.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as CallArguments from "../../protocol/relay/CallArguments.ts"
+import * as CallerMeta from "../../protocol/relay/CallerMeta.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import * as JsonScanner from "../../protocol/relay/JsonScanner.ts"
 import * as Policy from "../../protocol/relay/Policy.ts"
 import * as RawJson from "../../protocol/relay/RawJson.ts"
 import * as ToolFilter from "../../protocol/relay/ToolFilter.ts"
 import * as ToolPattern from "../../protocol/relay/ToolPattern.ts"
 import * as PeerUsage from "./PeerUsage.ts"
 
+/** What became of a call. `resent` is none: the same call goes on under another mark. */
+export type Outcome = "answered" | "cancelled" | "unknown" | "resent"
+
+/** Where calls are recorded. */
+export interface Audit {
+  readonly sha256: AuditChain.Sha256
+  readonly record: (call: AuditChain.Call) => void
+  /** Wall clock. */
+  readonly time: () => string
+}
+
 /** What a gate needs. */
 export interface Options {
   readonly service: string
   /** How this host is called in errors. */
   readonly self: string
-  readonly rules: Policy.Rules | undefined
   /** The peer's use of the service, at this instant. */
   readonly usage: () => PeerUsage.PeerUsage
   readonly nowMs: () => number
+  readonly node: number
+  /** How the record calls this session. */
+  readonly session: string
+  readonly audit: Audit | undefined
 }
 
 /** What becomes of a message: it passes, or these answers go back instead, none for what has no id. */
@@ -35,16 +54,17 @@ export class CallGate {
   #rules: Policy.Rules | undefined
   #patterns: ReadonlyArray<ToolPattern.ToolPattern> = []
   #started = 0
-  readonly #running = new Map<number, PeerUsage.PeerUsage>()
+  #caller: JsonObject | undefined
+  readonly #running = new Map<number, Running>()
 
   constructor(options: Options) {
     this.#options = options
-    this.rules = options.rules
   }
 
-  /** The rules from now on. */
-  set rules(rules: Policy.Rules | undefined) {
+  /** The rules, and what the server is told of the caller, from now on. */
+  configure(rules: Policy.Rules | undefined, caller: JsonObject | undefined): void {
     this.#rules = rules
+    this.#caller = rules?.identify === true ? caller : undefined
     this.#patterns = rules === undefined ? [] : Policy.patternsOf(rules)
   }
 
@@ -77,43 +97,129 @@ export class CallGate {
       ahead.calls++
       ahead.bytes += Math.ceil(message.length / items.length)
     }
-    return denied === undefined
-      ? { _tag: "Pass", message }
-      : { _tag: "Refused", answers: this.#refusals(envelope, denied) }
+    if (denied !== undefined) {
+      this.refused(message, envelope, denied.reason)
+      return { _tag: "Refused", answers: this.#refusals(envelope, denied) }
+    }
+    const caller = this.#caller
+    return { _tag: "Pass", message: caller === undefined ? message : CallerMeta.write(message, caller) }
+  }
+
+  /** The requests of a message did not reach the server: by a rule, or by an error of ours with that code. */
+  refused(message: Uint8Array, envelope: JsonRpcPeek.Envelope, why: AuditChain.Call["decision"] | number): void {
+    const audit = this.#audit()
+    if (audit === undefined) return
+    const requests = JsonRpcPeek.requests(envelope)
+    for (const begun of this.#begin(message, requests)) {
+      audit.record({
+        ...this.#recordOf(begun, audit),
+        outcome: typeof why === "number" ? "error" : "denied",
+        code: typeof why === "number" ? why : undefined,
+        decision: typeof why === "number" ? "allow" : why
+      })
+    }
   }
 
   /** The requests of a message go to the server; gives the mark of the first, those of the others follow. */
-  started(requests: ReadonlyArray<unknown>, sizeBytes: number): number {
+  started(message: Uint8Array, requests: ReadonlyArray<Request>): number {
     const first = this.#started + 1
-    if (this.#rules?.quota === undefined || requests.length === 0) return first
-    const usage = this.#options.usage()
-    usage.bytes += sizeBytes
-    for (const _ of requests) {
-      usage.calls++
-      usage.concurrent++
-      this.#running.set(++this.#started, usage)
+    const isCounted = this.#rules?.quota !== undefined
+    if (requests.length === 0 || (!isCounted && this.#audit() === undefined)) return first
+    const usage = isCounted ? this.#options.usage() : undefined
+    if (usage !== undefined) usage.bytes += message.length
+    for (const begun of this.#begin(message, requests)) {
+      if (usage !== undefined) {
+        usage.calls++
+        usage.concurrent++
+      }
+      this.#running.set(begun.seq, { ...begun, usage })
     }
     return first
   }
 
-  /** The call with this mark waits no longer: an answer of `sizeBytes` came, or none. */
-  ended(mark: number, sizeBytes: number): void {
-    const usage = this.#running.get(mark)
-    if (usage === undefined) return
+  /** The call with this mark waits no longer; `answer` is the message that answered it, if one did. */
+  ended(mark: number, outcome: Outcome, answer?: Uint8Array): void {
+    const call = this.#running.get(mark)
+    if (call === undefined) return
     this.#running.delete(mark)
-    usage.concurrent--
-    usage.bytes += sizeBytes
+    const bytesOut = answer?.length ?? 0
+    if (call.usage !== undefined) {
+      call.usage.concurrent--
+      call.usage.bytes += bytesOut
+    }
+    const audit = this.#audit()
+    if (audit === undefined || outcome === "resent") return
+    const result = answer === undefined ? undefined : resultIn(answer, audit)
+    const { code, isToolError, resultHash } = result ?? NO_RESULT
+    const answered = code !== undefined ? "error" : isToolError ? "toolError" : "ok"
+    audit.record({
+      ...this.#recordOf(call, audit),
+      outcome: outcome === "answered" ? answered : outcome,
+      code,
+      resultHash,
+      bytesOut
+    })
   }
 
   /** The session is over: nothing of it runs any more. */
   close(): void {
-    for (const mark of [...this.#running.keys()]) this.ended(mark, 0)
+    for (const mark of [...this.#running.keys()]) this.ended(mark, "unknown")
   }
 
   /** A message of the server without the tools that the client may not call. */
   shown(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Uint8Array {
     if (this.#patterns.length === 0 || JsonRpcPeek.responses(envelope).length === 0) return message
     return ToolFilter.cut(message, ({ name }) => name !== undefined && ToolPattern.shows(this.#patterns, name))
+  }
+
+  #audit(): Audit | undefined {
+    return this.#rules?.audit === "off" ? undefined : this.#options.audit
+  }
+
+  #begin(message: Uint8Array, requests: ReadonlyArray<Request>): ReadonlyArray<Begun> {
+    const audit = this.#audit()
+    const spans = audit === undefined ? [] : RawJson.messages(message)
+    const keeps = this.#rules?.audit === "arguments"
+    return requests.map((request) => {
+      const { id, method, target } = request
+      const span = spans.length === 1 ? spans[0] : spans.find((item) => isOf(message, item, id))
+      const found = span === undefined ? undefined : CallArguments.raw(message, span)
+      const args =
+        found === undefined || found === ToolPattern.UNCLEAR ? undefined : message.subarray(found.start, found.end)
+      return {
+        seq: ++this.#started,
+        id,
+        method,
+        target,
+        bytesIn: message.length,
+        atMs: this.#options.nowMs(),
+        argumentsHash: audit === undefined || args === undefined ? undefined : Bytes.toHex(audit.sha256(args)),
+        arguments: keeps && args !== undefined ? DECODER.decode(args.subarray(0, ARGUMENTS_BYTES_MAX)) : undefined
+      }
+    })
+  }
+
+  #recordOf({ atMs, ...begun }: Begun & { readonly usage?: unknown }, audit: Audit): AuditChain.Call {
+    const { node, nowMs, service, session } = this.#options
+    return {
+      time: audit.time(),
+      session,
+      seq: begun.seq,
+      node,
+      service,
+      method: begun.method,
+      target: begun.target,
+      id: begun.id,
+      argumentsHash: begun.argumentsHash,
+      resultHash: undefined,
+      bytesIn: begun.bytesIn,
+      bytesOut: 0,
+      durationMs: Math.round((nowMs() - atMs) * 1000) / 1000,
+      outcome: "ok",
+      code: undefined,
+      decision: "allow",
+      arguments: begun.arguments
+    }
   }
 
   #refusals(
@@ -130,11 +236,48 @@ export class CallGate {
   }
 }
 
+type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
+
+/** A request as the record begins. `seq` is its mark. */
+interface Begun
+  extends Pick<AuditChain.Call, "seq" | "id" | "method" | "target" | "bytesIn" | "argumentsHash" | "arguments"> {
+  readonly atMs: number
+}
+
+interface Running extends Begun {
+  readonly usage: PeerUsage.PeerUsage | undefined
+}
+
+const isOf = (bytes: Uint8Array, message: JsonScanner.Span, id: string): boolean => {
+  const found = RawJson.only(bytes, message, "id")
+  return found !== undefined && found !== RawJson.TWICE && JsonScanner.text(bytes, found) === id
+}
+
+/** What an answer says; of a batch only that it came. */
+const resultIn = (answer: Uint8Array, audit: Audit) => {
+  const [message, second] = RawJson.messages(answer)
+  if (message === undefined || second !== undefined) return NO_RESULT
+  const result = RawJson.only(answer, message, "result")
+  if (result === undefined || result === RawJson.TWICE) {
+    const code = Number(JsonRpcPeek.member(answer, ["error", "code"]))
+    return { ...NO_RESULT, code: Number.isSafeInteger(code) ? code : 0 }
+  }
+  return {
+    code: undefined,
+    isToolError: JsonRpcPeek.member(answer, ["result", "isError"]) === "true",
+    resultHash: Bytes.toHex(audit.sha256(answer.subarray(result.start, result.end)))
+  }
+}
+
 /** A result that a model reads and can react to (mcp §6.10). `id` is raw text. */
 const toolError = (id: string, text: string): Uint8Array =>
   UTF8.encode(
     `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":${JSON.stringify(text)}}],"isError":true}}`
   )
 
+const NO_RESULT = { code: undefined, isToolError: false, resultHash: undefined }
+/** More of the arguments than this is not recorded, even if the owner wants them; their hash is of all. */
+const ARGUMENTS_BYTES_MAX = 16_384
+const DECODER = new TextDecoder()
 const NOTHING: Policy.Usage = { calls: 0, concurrent: 0, bytes: 0 }
 const UTF8 = new TextEncoder()

@@ -7,12 +7,13 @@
  */
 import { Clock, Deferred, Effect, Option, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
-import { CallGate } from "./CallGate.ts"
+import { type Audit, CallGate } from "./CallGate.ts"
 import type { CannotStart, Child } from "./Child.ts"
 import * as FrameStream from "./FrameStream.ts"
 import * as KeeperSession from "./KeeperSession.ts"
@@ -30,6 +31,10 @@ export interface Options {
   readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
   /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
   readonly isAllowed: (service: Service, remote: Address) => Effect.Effect<boolean>
+  /** What a server is told of a caller, if its owner wants that. */
+  readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
+  /** Where calls are recorded. */
+  readonly audit?: Audit
   readonly spawn: (service: Service) => Effect.Effect<Child, CannotStart, Scope.Scope>
 }
 
@@ -81,11 +86,27 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       Effect.andThen(options.spawn(service))
     )
 
-  const gateOf = (service: Service, remote: Address): CallGate => {
-    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
-    const usage = () => usages.of(service.name, remote.node, nowMs())
-    return new CallGate({ service: service.name, self: options.self, rules: service.rules, usage, nowMs })
-  }
+  /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
+  const callerOf = (service: Service, remote: Address): Effect.Effect<JsonObject | undefined> =>
+    service.rules?.identify === true && options.caller !== undefined
+      ? options.caller(remote)
+      : Effect.succeed(undefined)
+
+  const gateOf = (service: Service, remote: Address, session: string): Effect.Effect<CallGate> =>
+    Effect.map(callerOf(service, remote), (caller) => {
+      const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+      const gate = new CallGate({
+        service: service.name,
+        self: options.self,
+        usage: () => usages.of(service.name, remote.node, nowMs()),
+        nowMs,
+        node: remote.node,
+        session,
+        audit: options.audit
+      })
+      gate.configure(service.rules, caller)
+      return gate
+    })
 
   /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
   const hasRoom = (service: Service, remote: Address): boolean => {
@@ -101,7 +122,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   const open = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello, key: string) {
-    const gate = gateOf(service, remote)
+    const gate = yield* gateOf(service, remote, hello.session)
     const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
     const fiber = yield* Effect.scoped(
       Effect.gen(function* () {
@@ -169,7 +190,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const service = yield* admitted(name, remote)
     if (Option.isNone(service) || !hasRoom(service.value, remote)) return
     const key = `${remote.node}/lines/${++lineSessions}`
-    const gate = gateOf(service.value, remote)
+    const gate = yield* gateOf(service.value, remote, `lines-${lineSessions}`)
     const session = yield* LineSession.make({
       service: name,
       self: options.self,
@@ -216,8 +237,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         (entry) =>
           Effect.flatMap(admitted(entry.service, entry.remote), (service) => {
             if (Option.isNone(service)) return endOf(entry)
-            entry.gate.rules = service.value.rules
-            return Effect.void
+            return Effect.map(callerOf(service.value, entry.remote), (caller) =>
+              entry.gate.configure(service.value.rules, caller)
+            )
           }),
         { discard: true }
       )

@@ -59,9 +59,9 @@ export const run = Effect.fnUntraced(function* (
   /** Answers the server. Not written here, because a server that waits for its reader would never read it. */
   const answer = (reason: BridgeError.BridgeError, id: string) => Queue.offer(answers, BridgeError.encode(reason, id))
 
-  const settle = (id: string, sizeBytes: number): void => {
+  const settle = (id: string, answer: Uint8Array): void => {
     const call = options.calls.settle(id)
-    if (call !== undefined) options.gate.ended(call.at, sizeBytes)
+    if (call !== undefined) options.gate.ended(call.at, "answered", answer)
   }
 
   const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>
@@ -70,8 +70,9 @@ export const run = Effect.fnUntraced(function* (
       for (const item of envelope === undefined ? [] : JsonRpcPeek.messages(envelope)) {
         if (item._tag === "Request") yield* answer(options.tooLarge, item.id)
         if (item._tag !== "Response" || replayed.settle(item.id) !== undefined) continue
-        settle(item.id, 0)
-        yield* options.toClient(BridgeError.encode(options.tooLarge, item.id))
+        const error = BridgeError.encode(options.tooLarge, item.id)
+        settle(item.id, error)
+        yield* options.toClient(error)
       }
     })
 
@@ -84,7 +85,7 @@ export const run = Effect.fnUntraced(function* (
         if (call !== undefined) return false
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
-        if (item._tag === "Response") settle(item.id, bytes.length)
+        if (item._tag === "Response") settle(item.id, bytes)
         if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
         if (item._tag !== "Request") continue
         if (asked.size >= ASKED_MAX) {

@@ -56,10 +56,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const error = (kind: BridgeError.Kind, message: string, delivered: boolean, retryable: boolean) =>
     ({ kind, message, delivered, retryable, service: options.service, peer: options.self }) as const
 
-  const refuse = (envelope: JsonRpcPeek.Envelope, reason: BridgeError.BridgeError) =>
-    Effect.forEach(JsonRpcPeek.requests(envelope), ({ id }) => options.toClient(BridgeError.encode(reason, id)), {
-      discard: true
-    })
+  const refuse = (message: Uint8Array, envelope: JsonRpcPeek.Envelope, reason: BridgeError.BridgeError) => {
+    gate.refused(message, envelope, BridgeError.CODE[reason.kind])
+    return Effect.forEach(
+      JsonRpcPeek.requests(envelope),
+      ({ id }) => options.toClient(BridgeError.encode(reason, id)),
+      {
+        discard: true
+      }
+    )
+  }
 
   /** Requests that got a second server already: a third would not help them. */
   const resent = new InFlight()
@@ -69,14 +75,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
     const taken = requests.flatMap(({ id }) => calls.settle(id) ?? [])
-    for (const { at } of taken) gate.ended(at, 0)
+    for (const { at } of taken) gate.ended(at, "resent")
     if (envelope === undefined || taken.length === 0) return Effect.void
     const refused = error("unreachable", cannotStartText(options.service, options.self), false, true)
-    if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(envelope, refused)
+    if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(message, envelope, refused)
     if (resent.size >= IN_FLIGHT_MAX) resent.drain()
     for (const { id, method } of requests) resent.add(id, method, 0)
     return Effect.forkIn(
-      Effect.catchTag(fromClient(message), "ServerChanged", () => refuse(envelope, refused)),
+      Effect.catchTag(fromClient(message), "ServerChanged", () => refuse(message, envelope, refused)),
       scope
     )
   }
@@ -88,7 +94,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* Effect.forEach(
         calls.drain(),
         ({ at, id, method }) => {
-          gate.ended(at, 0)
+          gate.ended(at, "unknown")
           const harmless = BridgeError.isHarmlessTwice(method)
           const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
           const message = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
@@ -125,7 +131,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   })
 
   /** The running child; only a request starts one, since a fresh server has no use for anything else. */
-  const childFor = (envelope: JsonRpcPeek.Envelope) =>
+  const childFor = (message: Uint8Array, envelope: JsonRpcPeek.Envelope) =>
     Effect.gen(function* () {
       if (running !== undefined) return running
       if (JsonRpcPeek.requests(envelope).length === 0) return undefined
@@ -134,6 +140,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (started.failure._tag === "ServerChanged") return yield* started.failure
       yield* Effect.logWarning(`mcp ${options.service}: cannot start: ${started.failure.detail}`)
       yield* refuse(
+        message,
         envelope,
         started.failure._tag === "TooManyStarts"
           ? error(
@@ -155,27 +162,27 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const envelope = peeked.success
     const requests = JsonRpcPeek.requests(envelope)
     if (message.length > STDIO_MESSAGE_BYTES_MAX) {
-      return yield* refuse(envelope, error("tooLarge", tooLargeText(STDIO_MESSAGE_BYTES_MAX), false, false))
+      return yield* refuse(message, envelope, error("tooLarge", tooLargeText(STDIO_MESSAGE_BYTES_MAX), false, false))
     }
     if (calls.size + requests.length > IN_FLIGHT_MAX) {
       const text = `${IN_FLIGHT_MAX} requests of this session are unanswered. Wait for some of them.`
-      return yield* refuse(envelope, error("overloaded", text, false, true))
+      return yield* refuse(message, envelope, error("overloaded", text, false, true))
     }
     for (const item of JsonRpcPeek.messages(envelope)) {
       if (item._tag !== "Notification" || item.cancels === undefined) continue
       const cancelled = calls.cancel(item.cancels)
-      if (cancelled !== undefined) gate.ended(cancelled.at, 0)
+      if (cancelled !== undefined) gate.ended(cancelled.at, "cancelled")
     }
     const verdict = gate.judge(message, envelope)
     if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, options.toClient, { discard: true })
-    const child = yield* childFor(envelope)
+    const child = yield* childFor(message, envelope)
     if (child === undefined || !child.wants(envelope)) return
-    const mark = gate.started(requests, message.length)
+    const mark = gate.started(message, requests)
     requests.forEach(({ id, method }, index) => {
       const replaced = calls.add(id, method, mark + index)
-      if (replaced !== undefined) gate.ended(replaced.at, 0)
+      if (replaced !== undefined) gate.ended(replaced.at, "unknown")
     })
-    opening.sent(message, envelope)
+    opening.sent(verdict.message, envelope)
     yield* child.write(verdict.message)
   })
 
@@ -185,7 +192,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     cancelAll: Effect.suspend(() => {
       const child = running
       const waiting = calls.drain(({ method }) => method !== "initialize")
-      for (const { at } of waiting) gate.ended(at, 0)
+      for (const { at } of waiting) gate.ended(at, "cancelled")
       if (child === undefined) return Effect.void
       return Effect.forEach(waiting, ({ id }) => child.write(cancelled(id)), { discard: true })
     }),

@@ -26,6 +26,8 @@ export const Rules = Schema.Struct({
   transparent: Schema.Boolean,
   /** The server is told who calls. */
   identify: Schema.Boolean,
+  /** What the record of calls holds; absent: hashes of arguments and results. */
+  audit: Schema.optionalKey(Schema.Literals(["off", "arguments"])),
   quota: Schema.optionalKey(Quota)
 })
 /** The rules of one service. */

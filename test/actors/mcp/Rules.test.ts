@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Queue, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../src/core/crypto/PortableCrypto.ts"
+import type * as AuditChain from "../../../src/protocol/relay/AuditChain.ts"
 import type * as Policy from "../../../src/protocol/relay/Policy.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
@@ -11,9 +13,13 @@ const RULES: Policy.Rules = { tools: [], safe: [], transparent: false, identify:
 
 /** A host whose one service has these rules. */
 const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules>) {
+  const recorded: Array<AuditChain.Call> = []
+  const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest()
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
   const rig = yield* McpRig.make({
     services: [{ ...McpRig.service("files"), rules: { ...RULES, ...rules } }],
+    audit: { sha256, record: (entry) => recorded.push(entry), time: () => "now" },
+    caller: ({ node }) => Effect.succeed({ node_id: node }),
     spawn: () =>
       Effect.map(
         Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
@@ -25,7 +31,7 @@ const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules>) {
       write: (text: string) => duplex.write(new TextEncoder().encode(`${text}\n`)),
       line: ScriptedServer.lines(duplex)
     }))
-  return { rig, client, server: Queue.take(started), starts: Queue.size(started) }
+  return { recorded, rig, client, server: Queue.take(started), starts: Queue.size(started) }
 })
 
 const call = (id: number, tool: string, args = "{}") =>
@@ -130,6 +136,69 @@ describe("the rules of a service", () => {
       yield* TestClock.adjust("61 seconds")
       yield* first.write(call(5, "t"))
       assert.strictEqual(yield* running.line, call(5, "t"))
+    }))
+
+  test("the server is told who calls if its owner wants it, whatever the client claims (mcp §6.10)", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station({ identify: true })
+      const { write } = yield* client(2)
+      const meta = (value: string) => `"_meta":{"dev.effect-pilot/caller":${value}}`
+      const text = (value: string) =>
+        `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t",${meta(value)}}}`
+      yield* write(text('{"node_id":1}'))
+      assert.strictEqual(yield* (yield* server).line, text('{"node_id":2}'))
+    }))
+
+  test("every request leaves one line: answered, failed, cancelled, denied or lost with its server (mcp §6.10)", () =>
+    Effect.gen(function* () {
+      const { client, recorded, server } = yield* station({ tools: ["t"], audit: "arguments" })
+      const { line, write } = yield* client(2)
+      yield* write(call(1, "t", '{"a":1.0}'))
+      const running = yield* server
+      yield* running.line
+      yield* running.write(`${answer(1)}\n`)
+      yield* line
+      for (const [id, reply] of [
+        [2, '"result":{"isError":true}'],
+        [3, '"error":{"code":-32602,"message":""}']
+      ] as const) {
+        yield* write(call(id, "t"))
+        yield* running.line
+        yield* running.write(`{"jsonrpc":"2.0","id":${id},${reply}}\n`)
+        yield* line
+      }
+      yield* write(call(4, "other"))
+      yield* line
+      yield* write(call(5, "t"))
+      yield* running.line
+      yield* write('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}')
+      yield* running.line
+      yield* write(call(6, "t"))
+      yield* running.line
+      yield* running.die
+      yield* line
+
+      assert.deepStrictEqual(
+        recorded.map(({ code, decision, id, outcome }) => [id, outcome, code, decision]),
+        [
+          ["1", "ok", undefined, "allow"],
+          ["2", "toolError", undefined, "allow"],
+          ["3", "error", -32602, "allow"],
+          ["4", "denied", undefined, "tool"],
+          ["5", "cancelled", undefined, "allow"],
+          ["6", "unknown", undefined, "allow"]
+        ]
+      )
+      const hash = (text: string) => createHash("sha256").update(text).digest("hex")
+      assert.deepInclude(recorded[0], {
+        node: 2,
+        service: "files",
+        target: "t",
+        arguments: '{"a":1.0}',
+        argumentsHash: hash('{"a":1.0}'),
+        resultHash: hash("{}"),
+        bytesOut: answer(1).length
+      })
     }))
 
   test("a session that ends gives back what it held", () =>
