@@ -57,7 +57,7 @@ export class BbrProbing {
     }
   }
 
-  /** §5.3.3.5.3: after one to one and a half seconds, or as many rounds as Reno would need to grow by as much again. */
+  /** §5.3.3.5.3: after two to three seconds, or as many rounds as Reno would need to grow by as much again. */
   isDue(bandwidth: BbrBandwidth, targetBytes: number, nowMs: number): boolean {
     const renoRounds = Math.min(RENO_ROUNDS_MAX, targetBytes / this.#segmentBytes)
     return nowMs > this.#cycleStartMs + this.#waitMs || bandwidth.rounds - this.#roundsFrom >= renoRounds
@@ -145,13 +145,10 @@ export class BbrProbing {
   }
 }
 
-/**
- * §5.3.3.5: T_bbr and T_reno_bound, a half and a quarter of the draft's, so that flows which start unequal are fair within
- * seconds (decision 0024).
- */
-const WAIT_MS = 1_000
-const WAIT_SPREAD_MS = 500
-const RENO_ROUNDS_MAX = 16
+/** §5.3.3.5: T_bbr and T_reno_bound. Whoever probes more often leaves a flow of CUBIC no time to recover (decision 0024). */
+const WAIT_MS = 2_000
+const WAIT_SPREAD_MS = 1_000
+const RENO_ROUNDS_MAX = 63
 /** §2.9 BBR.ProbeRTTDuration. */
 const DRAIN_MS = 200
 const RAISES_MAX = 30

@@ -109,6 +109,26 @@ describe("Throughput", () => {
     }
   }, 120_000)
 
+  it("leaves CUBIC its share of a short queue for good, although it comes later", () => {
+    const rates = [0.5, 1].map((queueProducts) =>
+      run(
+        { bitsPerSecond: 100e6, rttMs: 30, queueProducts, loss: 0, seed: 1 },
+        [
+          { congestionControl: "Bbr", startMs: 0 },
+          { congestionControl: "Cubic", startMs: 100 }
+        ],
+        60_000,
+        20_000
+      ).map(({ receivedBytes }) => (receivedBytes * 8) / 40 / 1e6)
+    )
+
+    expect(rates.map(show)).toMatchSnapshot()
+    for (const pair of rates) {
+      assert.isAtLeast(jain(pair), 0.8)
+      assert.isAtLeast(Math.min(...pair), 25)
+    }
+  }, 120_000)
+
   const printGrid = () => {
     const controllers: ReadonlyArray<Controller> = ["Bbr", "Cubic", "NewReno"]
     const rows = [1, 30, 100, 500].flatMap((laterMs) =>
