@@ -11,6 +11,8 @@ export interface KeeperPlaces {
   readonly log: string
   /** The record of calls. */
   readonly audit: string
+  /** Tools of peers as they were first seen. */
+  readonly pins: string
 }
 
 /** The places of whoever runs the command. */
@@ -19,5 +21,6 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   socket: `${home}/keeper.sock`,
   services: `${home}/services.json`,
   log: `${home}/keeper.log`,
-  audit: `${home}/mcp-audit.jsonl`
+  audit: `${home}/mcp-audit.jsonl`,
+  pins: `${home}/mcp-pins.json`
 }))

@@ -3,6 +3,7 @@ import { Context, Effect, Layer, Logger, Scope } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
+import * as PinGuard from "../actors/mcp/PinGuard.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
@@ -12,20 +13,27 @@ import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
+import * as KeeperPlaces from "./KeeperPlaces.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
 
 /** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
 export const run = Effect.fnUntraced(function* (
-  text: string
+  text: string,
+  pinMode: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const mode = pinMode === "warn" || pinMode === "hold" || pinMode === "block" ? pinMode : undefined
+  if (mode === undefined) return yield* CliError.invalidArgument(`invalid --pins ${pinMode}`, "warn, hold or block")
   const target = yield* targetOf(text)
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
-  yield* Shim.run({ client, target, dial: Effect.provideContext(dial(target), yield* environment) }).pipe(
-    Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true)))
-  )
+  const context = yield* environment
+  const { pins: path } = yield* KeeperPlaces.places
+  const peerKey = Effect.provideContext(keyOf(target.peer), context)
+  yield* Effect.flatMap(PinGuard.make({ path, target, mode, peerKey }), (pins) =>
+    Shim.run({ client, target, pins, dial: Effect.provideContext(dial(target), context) })
+  ).pipe(Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
   return silent()
 })
 
@@ -39,6 +47,13 @@ export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.Cl
 
 /** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
 export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))
+
+/** The key that stands behind the peer; undefined while the daemon cannot tell. */
+const keyOf = (peer: string): Effect.Effect<string | undefined, never, Exclude<Environment, Scope.Scope>> =>
+  Effect.scoped(Effect.flatMap(DaemonClient.connect, (client) => client.extension("peer", { target: peer }))).pipe(
+    Effect.map((found) => Json.string(found, "public_key") || undefined),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 /** One stream to the peer's MCP port; its daemon connection lives as long. */
 export const dial = (target: Target.Target): Effect.Effect<IpcConnection, CannotReach, Environment> =>

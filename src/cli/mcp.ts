@@ -123,6 +123,22 @@ const audit: Command = {
   })
 }
 
+const pinsRow = (action: "list" | "diff" | "approve" | "forget", summary: string): Command => ({
+  name: action === "list" ? "mcp pins" : `mcp pins ${action}`,
+  usage: action === "list" ? "" : "<peer/name> [tool]",
+  summary,
+  returns: "pins [peer, public_key, service, tool, sha256, definition, changed_sha256, changed_definition]",
+  flags: [],
+  run: Effect.fnUntraced(function* (input) {
+    const [target, tool] = input.positionals
+    if (target === undefined && action !== "list") {
+      return yield* CliError.invalidArgument("PEER/NAME is missing", "pilotctl mcp pins")
+    }
+    const McpPins = yield* Effect.promise(() => import("./McpPins.ts"))
+    return yield* McpPins.run(action, target, tool)
+  })
+})
+
 const mountRow = (name: string, summary: string): Command => ({
   name,
   usage: "<peer/name>",
@@ -135,6 +151,12 @@ const mountRow = (name: string, summary: string): Command => ({
       placeholder: "host:port",
       summary: "serve streamable HTTP at this place instead"
     },
+    {
+      name: "pins",
+      value: "text",
+      placeholder: "warn|hold|block",
+      summary: "a tool that changed: say so (default), hide it until approved, or block the service"
+    },
     { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
     { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
     { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
@@ -144,7 +166,9 @@ const mountRow = (name: string, summary: string): Command => ({
     const text = yield* Effect.fromResult(Values.positional(mount, input, 0))
     const McpConnect = yield* Effect.promise(() => import("./McpConnect.ts"))
     const http = Values.text(input, "http")
-    if (http === undefined) return yield* McpConnect.run(text)
+    const pins = Values.text(input, "pins")
+    if (http === undefined) return yield* McpConnect.run(text, pins ?? "warn")
+    if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
     const target = yield* McpConnect.targetOf(text)
     const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
     return yield* McpMountHttp.run(target, http, input)
@@ -242,6 +266,10 @@ export const commands: ReadonlyArray<Command> = [
   status,
   audit,
   stop,
+  pinsRow("list", "The tools of peers' servers as they were first seen, and which have changed"),
+  pinsRow("diff", "What changed in the definitions of tools, hidden characters by their numbers"),
+  pinsRow("approve", "Takes the definitions as they are now"),
+  pinsRow("forget", "Forgets definitions: the next ones seen are taken"),
   mount,
   connect,
   install,

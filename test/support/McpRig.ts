@@ -2,6 +2,7 @@
 import { Effect, Exit, Option, Scope } from "effect"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
 import * as Keeper from "../../src/actors/mcp/Keeper.ts"
+import type { PinGuard } from "../../src/actors/mcp/PinGuard.ts"
 import type { Service } from "../../src/actors/mcp/ServiceTable.ts"
 import * as Shim from "../../src/actors/mcp/Shim.ts"
 import { CannotReach } from "../../src/actors/mcp/ShimFailure.ts"
@@ -17,7 +18,8 @@ export interface McpRig {
   /** A client of a service, through a shim of its own: lines in, lines out. Ends when the shim does. */
   readonly client: (
     service: string,
-    node?: number
+    node?: number,
+    pins?: PinGuard
   ) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Crypto | Scope.Scope>
   /** A bare stream to the keeper, as node `node`; `ownPort` if it goes to a service's own port. */
   readonly stream: (node: number, ownPort?: string) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Scope.Scope>
@@ -102,10 +104,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* cut
       yield* Scope.close(dead, Exit.void)
     }),
-    client: (service, node = 2) =>
+    client: (service, node = 2, pins) =>
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
-        yield* Shim.run({ client: stdio.right, target: { peer: "mcp-host", service }, dial: dial(node) }).pipe(
+        const shim = { client: stdio.right, target: { peer: "mcp-host", service }, dial: dial(node) }
+        yield* Shim.run(pins === undefined ? shim : { ...shim, pins }).pipe(
           Effect.ensuring(stdio.right.end),
           Effect.forkScoped
         )

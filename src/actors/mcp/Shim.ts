@@ -7,9 +7,11 @@
 import { Clock, Deferred, Effect, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
-import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import type { PinGuard } from "./PinGuard.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
@@ -22,6 +24,8 @@ export interface Options<E, E2> {
   readonly target: Target
   /** A stream to the MCP port of the peer. */
   readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
+  /** Watches the tools that the server lists. */
+  readonly pins?: PinGuard
 }
 
 /**
@@ -33,22 +37,39 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
 ): Effect.fn.Return<void, never, Crypto> {
   yield* Effect.scoped(
     Effect.gen(function* () {
-      const session = yield* ShimSession.make(options.client, options.target)
+      const session = yield* ShimSession.make(guarded(options), options.target)
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
-      const served = Effect.andThen(
-        readClient(options.client, session),
-        Effect.timeoutOption(session.settled, FINISH_TIMEOUT)
-      )
+      const served = Effect.andThen(readClient(options, session), Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
       yield* Effect.raceFirst(served, session.over)
     })
   )
 })
 
-const readClient = <E>(client: Duplex<E>, session: ShimSession.ShimSession): Effect.Effect<void> => {
+/** The client as the session writes to it: one message and a newline at a time. */
+const guarded = <E, E2>({ client, pins }: Options<E, E2>): Duplex<E> =>
+  pins === undefined
+    ? client
+    : {
+        ...client,
+        write: (line) =>
+          Effect.flatMap(pins.toClient(line.subarray(0, -1)), (message) => client.write(Bytes.concat(message, NEWLINE)))
+      }
+
+const readClient = <E, E2>({ client, pins }: Options<E, E2>, shim: ShimSession.ShimSession): Effect.Effect<void> => {
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  const session = {
+    fromClient: (line: Line): Effect.Effect<void, E> =>
+      pins === undefined || line._tag === "Oversized"
+        ? shim.fromClient(line)
+        : Effect.flatMap(pins.fromClient(line.bytes), (answers) =>
+            answers === undefined
+              ? shim.fromClient(line)
+              : Effect.forEach(answers, (answer) => client.write(Bytes.concat(answer, NEWLINE)), { discard: true })
+          )
+  }
   return Effect.gen(function* () {
     while (true) for (const line of lines.push(yield* client.read)) yield* session.fromClient(line)
   }).pipe(
@@ -56,7 +77,7 @@ const readClient = <E>(client: Duplex<E>, session: ShimSession.ShimSession): Eff
     Effect.andThen(
       Effect.suspend(() => {
         const last = lines.finish()
-        return last === undefined ? Effect.void : session.fromClient(last)
+        return last === undefined ? Effect.void : Effect.ignore(session.fromClient(last))
       })
     )
   )
@@ -166,6 +187,7 @@ const FLAPPING: Failure = {
   message: "The connection is lost as soon as it is made.",
   retryable: true
 }
+const NEWLINE = Uint8Array.of(0x0a)
 const STABLE_MS = 1000
 /** How long calls wait for a connection that may come back. Official SDKs give up after 60 s (mcp §3). */
 const PATIENCE_MS = 20_000

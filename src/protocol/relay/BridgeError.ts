@@ -10,6 +10,7 @@ export const CODE = {
   denied: -31003,
   credentials: -31004,
   tooLarge: -31005,
+  definitionChanged: -31006,
   overloaded: -31007
 } as const
 

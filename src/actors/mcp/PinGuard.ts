@@ -1,0 +1,168 @@
+/**
+ * Watches the tools that a peer's server lists (mcp §6.9, §8 rule 6): the first definition seen is pinned, a later one that
+ * differs is told, and held back if the owner of the client wants that. Bytes that are not held back stay as they were.
+ *
+ * Stands between a client and its `ShimSession`; reads and writes the table of pins, which commands change as well.
+ */
+import { Effect, FileSystem, Path, Result } from "effect"
+import { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as Json from "../../core/data/Json.ts"
+import * as ToolPin from "../../protocol/mcp/ToolPin.ts"
+import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import * as ToolFilter from "../../protocol/relay/ToolFilter.ts"
+import * as PinTable from "./PinTable.ts"
+import type { Target } from "./Target.ts"
+
+/** `hold` hides a changed tool until it is approved, `block` every tool of a service that has one. */
+export type Mode = "warn" | "hold" | "block"
+
+/** What a guard needs. */
+export interface Options {
+  readonly path: string
+  readonly target: Target
+  readonly mode: Mode
+  /** The key that stands behind the peer; undefined while it cannot be asked for. */
+  readonly peerKey: Effect.Effect<string | undefined>
+}
+
+/** One client's guard. */
+export interface PinGuard {
+  /** The answers that the client gets instead, if a message of it must not pass. */
+  readonly fromClient: (message: Uint8Array) => Effect.Effect<ReadonlyArray<Uint8Array> | undefined>
+  /** A message of the server as the client may see it. */
+  readonly toClient: (message: Uint8Array) => Effect.Effect<Uint8Array>
+}
+
+/** A guard that has seen nothing yet. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<PinGuard, never, Crypto | FileSystem.FileSystem | Path.Path> {
+  const files = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
+  const { sha256 } = yield* Crypto
+  const { mode, path, target } = options
+  const refuses = mode !== "warn"
+  let lists = 0
+  /** Listed tools that there was no room for. */
+  const unpinned = new Set<string>()
+
+  const ofService = (pin: PinTable.Pin, peerKey: string) => pin.peerKey === peerKey && pin.service === target.service
+
+  /** Tools that may not be used now; undefined if that cannot be known, and then none may. */
+  const held = Effect.gen(function* () {
+    const peerKey = yield* options.peerKey
+    if (peerKey === undefined) return undefined
+    const pins = yield* PinTable.load(path)
+    return pins.filter((pin) => ofService(pin, peerKey) && pin.changed !== undefined).map(({ tool }) => tool)
+  }).pipe(
+    Effect.provideService(FileSystem.FileSystem, files),
+    Effect.catch((error) => Effect.as(Effect.logWarning(`mcp: pins cannot be read: ${error.message}`), undefined))
+  )
+
+  const isHeld = (names: ReadonlyArray<string> | undefined, tool: string | undefined): boolean =>
+    names === undefined ||
+    tool === undefined ||
+    unpinned.has(tool) ||
+    names.includes(tool) ||
+    (mode === "block" && names.length > 0)
+
+  /** Compares what is listed with what is pinned, and writes down what is new. */
+  const compare = Effect.fnUntraced(function* (tools: ReadonlyArray<ToolPin.Pinned>) {
+    const peerKey = yield* options.peerKey
+    if (peerKey === undefined) return yield* Effect.logWarning(`mcp: the key of ${target.peer} is not known: no pins`)
+    const before = yield* PinTable.load(path)
+    const pins = new Map(before.map((pin) => [keyOf(pin), pin]))
+    let count = before.filter((pin) => ofService(pin, peerKey)).length
+    let isNews = false
+    for (const tool of tools) {
+      const seen = {
+        sha256: Bytes.toHex(sha256(Bytes.fromUtf8(tool.canonical))),
+        text: tool.canonical.length > TEXT_CHARACTERS_MAX ? "" : tool.canonical
+      }
+      const fresh = { peerKey, peer: target.peer, service: target.service, tool: tool.name }
+      const pin = pins.get(keyOf(fresh)) ?? fresh
+      const approved = "approved" in pin ? pin.approved : undefined
+      const changed = "changed" in pin ? pin.changed : undefined
+      // What nobody can see is approved by nobody without a look.
+      const isKnown =
+        approved === undefined ? tool.hidden === 0 && changed === undefined : approved.sha256 === seen.sha256
+      if (isKnown ? approved !== undefined && changed === undefined : changed?.sha256 === seen.sha256) continue
+      if (pin === fresh && ++count > PINS_MAX) {
+        if (unpinned.size === 0) yield* Effect.logWarning(`mcp: more than ${PINS_MAX} tools: later ones are not pinned`)
+        if (unpinned.size < PINS_MAX) unpinned.add(tool.name)
+        continue
+      }
+      isNews = true
+      pins.set(keyOf(fresh), {
+        ...fresh,
+        ...(isKnown ? { approved: seen } : { changed: seen, ...(approved === undefined ? {} : { approved }) })
+      })
+      if (!isKnown) yield* Effect.logWarning(`mcp: ${textOf(target, tool, approved !== undefined)}`)
+    }
+    if (isNews) yield* PinTable.save(path, [...pins.values()])
+  })
+
+  const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    lists += requests.filter(({ method }) => method === "tools/list").length
+    const calls = refuses ? requests.filter(({ method }) => method === "tools/call") : []
+    if (calls.length === 0) return undefined
+    const names = yield* held
+    if (!calls.some((call) => isHeld(names, call.target))) return undefined
+    return requests.map(({ id }) =>
+      BridgeError.encode(
+        {
+          kind: "definitionChanged",
+          message:
+            names === undefined
+              ? "The definitions of this service cannot be checked now."
+              : `The definition of a tool has changed. See it with: pilotctl mcp pins diff ${target.peer}/${target.service}`,
+          retryable: names === undefined,
+          delivered: false,
+          ...target
+        },
+        id
+      )
+    )
+  })
+
+  const toClient = Effect.fnUntraced(function* (message: Uint8Array) {
+    // Nothing else than an answer to a list can hold one, and few messages are.
+    if (lists === 0) return message
+    const listed = ToolFilter.listed(message)
+    if (listed.length === 0) return message
+    const tools = listed.flatMap(({ end, start }) => {
+      const tool = Json.parseObject(DECODER.decode(message.subarray(start, end)))
+      return (tool === undefined ? undefined : ToolPin.of(tool)) ?? []
+    })
+    yield* compare(tools).pipe(
+      Effect.provideService(FileSystem.FileSystem, files),
+      Effect.provideService(Path.Path, paths),
+      Effect.catch((error) => Effect.logWarning(`mcp: pins cannot be kept: ${error.message}`))
+    )
+    if (!refuses) return message
+    const names = yield* held
+    return ToolFilter.cut(message, ({ name }) => !isHeld(names, name))
+  })
+
+  return { fromClient, toClient }
+})
+
+const textOf = (target: Target, { hidden, name }: ToolPin.Pinned, wasKnown: boolean): string => {
+  const subject = `${JSON.stringify(name)} of ${target.peer}/${target.service}`
+  const seen = hidden === 0 ? "" : `; it holds ${hidden} characters that cannot be seen`
+  const look = `pilotctl mcp pins diff ${target.peer}/${target.service}`
+  return `${wasKnown ? `the definition of ${subject} has changed` : `the definition of ${subject} is suspicious`}${seen}; see: ${look}`
+}
+
+const keyOf = ({ peerKey, service, tool }: Pick<PinTable.Pin, "peerKey" | "service" | "tool">): string =>
+  JSON.stringify([peerKey, service, tool])
+
+const DECODER = new TextDecoder()
+/** Longer definitions are known by their hash only, and cannot be shown. */
+const TEXT_CHARACTERS_MAX = 2048
+/** Tools pinned of one service; `hold` and `block` show no others. */
+const PINS_MAX = 256

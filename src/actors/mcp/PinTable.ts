@@ -1,0 +1,40 @@
+/**
+ * The definitions of tools as this node first saw them (mcp §6.9), in `mcp-pins.json`, mode 0600. The service is known by
+ * its peer's key, never by what the server says of itself.
+ */
+import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as JsonFile from "../../core/storage/JsonFile.ts"
+
+const Definition = Schema.Struct({
+  /** Hex. */
+  sha256: Schema.String,
+  /** RFC 8785 text; empty if it was too long to keep. */
+  text: Schema.String
+})
+
+/** One tool. `changed` is what it is now, while nobody has approved that. */
+export const Pin = Schema.Struct({
+  /** Ed25519, base64. */
+  peerKey: Schema.String,
+  /** How the peer was called when it was pinned, for people. */
+  peer: Schema.String,
+  service: Schema.String,
+  tool: Schema.String,
+  approved: Schema.optionalKey(Definition),
+  changed: Schema.optionalKey(Definition)
+})
+/** One tool. */
+export type Pin = typeof Pin.Type
+
+/** All of them; none if there is no file. */
+export const load = (path: string): Effect.Effect<ReadonlyArray<Pin>, JsonFile.JsonFileError, FileSystem.FileSystem> =>
+  Effect.map(JsonFile.load(path, File), Option.match({ onNone: () => [], onSome: ({ pins }) => pins }))
+
+/** Replaces the file in one step. */
+export const save = (
+  path: string,
+  pins: ReadonlyArray<Pin>
+): Effect.Effect<void, JsonFile.JsonFileError, FileSystem.FileSystem | Path.Path> =>
+  JsonFile.save(path, File, { v: 1, pins })
+
+const File = Schema.Struct({ v: Schema.Literal(1), pins: Schema.Array(Pin) })
