@@ -31,7 +31,7 @@ export interface EdgeSession {
   readonly revision: () => string | undefined
   /** Nobody reads and nothing waits. */
   readonly isIdle: () => boolean
-  /** Completes when the server's side has ended. */
+  /** Completes when the server's side has ended, or when the client was neither seen nor waited for too long. */
   readonly ended: Effect.Effect<void>
 }
 
@@ -49,6 +49,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const streams = new Map<number, EventStream>([[0, common]])
   const room = Latch.makeUnsafe(false)
   let isOver = false
+  let wasUsed = false
   let revision: string | undefined
 
   const write = (message: Uint8Array) => Effect.ignore(server.write(Bytes.concat(message, NEWLINE)))
@@ -173,6 +174,7 @@ export const make = Effect.fnUntraced(function* <E>(
     })
 
   const post = Effect.fnUntraced(function* (messages: ReadonlyArray<Uint8Array>) {
+    wasUsed = true
     const peeked = messages.map((message) => Result.getOrUndefined(JsonRpcPeek.peek(message)))
     const requests = peeked.flatMap((envelope) => (envelope?._tag === "Request" ? [envelope] : []))
     if (requests.some(({ id }) => waiting.has(id))) return "Duplicate" as const
@@ -206,7 +208,21 @@ export const make = Effect.fnUntraced(function* <E>(
   }
 
   let nextStream = 1
+  const isIdle = () => waiting.size === 0 && [...streams.values()].every(({ readers }) => readers === 0)
+
+  /** A client that is gone without a word would keep one of the few sessions that a peer allows. */
+  const expire = Effect.gen(function* () {
+    let idleChecks = 0
+    while (idleChecks < IDLE_CHECKS_MAX) {
+      yield* Effect.sleep(IDLE_CHECK)
+      idleChecks = isIdle() && !wasUsed ? idleChecks + 1 : 0
+      wasUsed = false
+    }
+    yield* Deferred.succeed(ended, undefined)
+  })
+
   yield* Effect.forkScoped(readServer)
+  yield* Effect.forkScoped(expire)
   return {
     post,
     listen: (lastEventId) => {
@@ -216,7 +232,7 @@ export const make = Effect.fnUntraced(function* <E>(
       return place === undefined || stream === undefined ? undefined : follow(stream, place.seq)
     },
     revision: () => revision,
-    isIdle: () => waiting.size === 0 && [...streams.values()].every(({ readers }) => readers === 0),
+    isIdle,
     ended: Deferred.await(ended)
   }
 })
@@ -267,3 +283,6 @@ const KEPT_BYTES_MAX = 16_777_216
 const RETRY_MS = 1000
 const KEEP_ALIVE = "15 seconds"
 const UNREAD_TIMEOUT = "10 seconds"
+/** Official clients keep a stream open for as long as they live; others may pause as long as this. */
+const IDLE_CHECK = "60 seconds"
+const IDLE_CHECKS_MAX = 15

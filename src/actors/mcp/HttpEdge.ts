@@ -128,40 +128,30 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     if (envelope._tag !== "Request") return refusal(400, -32600, "In this revision, only requests are posted.")
     const wrong = EdgeDoor.modernProblem(headers, body, envelope)
     if (wrong !== undefined) return refusal(400, wrong.code, wrong.message, envelope.id)
-    // The request lives as long as its response is being written, not as long as this handler.
-    const own = yield* Scope.fork(scope, "sequential")
-    const done = Scope.close(own, Exit.void)
-    const answer = Effect.gen(function* () {
-      const messages = yield* Scope.provide(exchange.ask(body, envelope), own)
-      if (messages === undefined) return Effect.as(done, refusal(503, -32600, "Too many requests wait.", envelope.id))
-      const isLong = envelope.progressToken !== undefined || envelope.method === "subscriptions/listen"
-      const first = isLong
-        ? Option.none<Uint8Array>()
-        : yield* Effect.timeoutOption(Queue.take(messages), PATIENCE).pipe(
-            Effect.orElseSucceed(() => Option.none<Uint8Array>())
-          )
-      const early = Option.getOrUndefined(first)
-      const peeked = early === undefined ? undefined : Result.getOrUndefined(JsonRpcPeek.peek(early))
-      if (early !== undefined && peeked?._tag === "Response") {
-        const status = EdgeDoor.statusOf(envelope.method, early, peeked.isError)
-        return Effect.as(done, HttpServerResponse.uint8Array(early, { status, contentType: JSON_TYPE }))
-      }
-      const events = Stream.concat(
-        early === undefined ? Stream.empty : Stream.succeed(early),
-        Stream.fromQueue(messages)
-      ).pipe(Stream.map((message) => SseText.message(message)))
-      const alive = Stream.merge(
-        events,
-        Stream.map(Stream.tick(KEEP_ALIVE), () => SseText.COMMENT),
-        {
-          haltStrategy: "left"
-        }
-      )
-      return Effect.succeed(
-        HttpServerResponse.stream(Stream.ensuring(alive, done), { contentType: EVENTS, headers: SSE_HEADERS })
-      )
+    // In the scope of the HTTP request, which ends when its response is written or its client is gone.
+    const messages = yield* exchange.ask(body, envelope)
+    if (messages === undefined) return refusal(503, -32600, "Too many requests wait.", envelope.id)
+    const isLong = envelope.progressToken !== undefined || envelope.method === "subscriptions/listen"
+    const early = isLong
+      ? undefined
+      : yield* Queue.take(messages).pipe(
+          Effect.timeoutOption(PATIENCE),
+          Effect.map(Option.getOrUndefined),
+          Effect.orElseSucceed(() => undefined)
+        )
+    const peeked = early === undefined ? undefined : Result.getOrUndefined(JsonRpcPeek.peek(early))
+    if (early !== undefined && peeked?._tag === "Response") {
+      const status = EdgeDoor.statusOf(envelope.method, early, peeked.isError)
+      return HttpServerResponse.uint8Array(early, { status, contentType: JSON_TYPE })
+    }
+    const events = Stream.concat(
+      early === undefined ? Stream.empty : Stream.succeed(early),
+      Stream.fromQueue(messages)
+    ).pipe(Stream.map((message) => SseText.message(message)))
+    const alive = Stream.merge(events, Stream.map(Stream.tick(KEEP_ALIVE), () => SseText.COMMENT), {
+      haltStrategy: "left"
     })
-    return yield* Effect.flatten(Effect.onInterrupt(answer, () => done))
+    return HttpServerResponse.stream(alive, { contentType: EVENTS, headers: SSE_HEADERS })
   })
 
   const listen = (request: HttpServerRequest.HttpServerRequest) => {

@@ -5,15 +5,19 @@ import { Client as Client2, StreamableHTTPClientTransport as Http2 } from "@mode
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
 import { StreamableHTTPClientTransport as Http1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { Effect, Fiber, Layer, Schema, type Scope } from "effect"
+import { HttpClient } from "effect/http"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as HttpEdge from "../../../src/actors/mcp/HttpEdge.ts"
+import * as HttpUpstream from "../../../src/actors/mcp/HttpUpstream.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as NodeHttpListener from "../../../src/core/net/NodeHttpListener.ts"
-import type * as McpRig from "../../support/McpRig.ts"
+import * as NodeUpstreamClient from "../../../src/core/net/NodeUpstreamClient.ts"
+import { LineSplitter } from "../../../src/protocol/relay/LineSplitter.ts"
+import * as McpRig from "../../support/McpRig.ts"
 import * as RealServers from "./RealServers.ts"
 
-const live = Layer.merge(NodeServices.layer, NativeCrypto.layer)
+const live = Layer.mergeAll(NodeServices.layer, NativeCrypto.layer, NodeUpstreamClient.layer)
 class Rejected extends Schema.TaggedError<Rejected>()("Rejected", { error: Schema.Unknown }) {}
 const promise = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: (error) => new Rejected({ error }) })
 
@@ -34,7 +38,10 @@ const serve = Effect.fnUntraced(function* (rig: McpRig.McpRig, service: string) 
 
 const withEndpoint = <A>(
   service: string,
-  use: (url: string, rig: McpRig.McpRig) => Effect.Effect<A, unknown, Crypto | Scope.Scope | ChildProcessSpawner>
+  use: (
+    url: string,
+    rig: McpRig.McpRig
+  ) => Effect.Effect<A, unknown, Crypto | Scope.Scope | ChildProcessSpawner | HttpClient.HttpClient>
 ) =>
   Effect.gen(function* () {
     const rig = yield* RealServers.make(70_000)
@@ -102,6 +109,11 @@ const INITIALIZE = JSON.stringify({
 })
 const toolCall = (id: unknown, name: string, value = "", meta = {}) =>
   JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { name, arguments: { value }, _meta: meta } })
+
+const MODERN_META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": {}
+}
 
 describe("pilotctl mcp mount --http", () => {
   it.live("SDK 1 over HTTP: tools, progress, and the session ends with DELETE", () =>
@@ -219,10 +231,7 @@ describe("pilotctl mcp mount --http", () => {
   it.live("modern requests: headers must say what the body says; each client gets its own answer back", () =>
     withEndpoint("fixture", (url) =>
       Effect.gen(function* () {
-        const meta = {
-          "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-          "io.modelcontextprotocol/clientCapabilities": {}
-        }
+        const meta = MODERN_META
         const headers = { "mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "big" }
         const both = yield* Effect.all(
           [5, 7].map((size) => ask(url, { headers, body: toolCall("same", "big", String(size), meta) })),
@@ -246,6 +255,54 @@ describe("pilotctl mcp mount --http", () => {
         const bare = yield* ask(url, { headers, body: toolCall(1, "big") })
         assert.strictEqual(bare.status, 400)
         assert.include(bare.text, "-32602")
+      })
+    )
+  )
+
+  it.live("an endpoint exposed again by its URL: both edges in one chain, legacy and modern", () =>
+    withEndpoint("fixture", (url, rig) =>
+      Effect.gen(function* () {
+        const client = yield* HttpClient.HttpClient
+        const outer = yield* McpRig.make({
+          services: [{ name: "again", url, headers: AUTHORIZED, allowed: [], createdAtSeconds: 0 }],
+          spawn: ({ name }) => HttpUpstream.open({ client, service: name, self: "middle", url, headers: AUTHORIZED })
+        })
+        const legacy = new Client1({ name: "test", version: "1" }, { capabilities: {} })
+        const transport = yield* RealServers.transport(outer, "again", 3)
+        yield* promise(() => legacy.connect(transport))
+        yield* call(legacy, "remember", { value: "hé" })
+        assert.strictEqual(yield* call(legacy, "recall"), "hé")
+        assert.strictEqual((yield* call(legacy, "big", { value: "9000000" })).length, 9_000_000)
+        yield* promise(() => legacy.close())
+
+        const lines = yield* outer.client("again", 4)
+        const splitter = new LineSplitter(1_000_000)
+        const write = (line: string) => lines.write(new TextEncoder().encode(`${line}\n`))
+        const read = Effect.gen(function* () {
+          while (true) {
+            for (const line of splitter.push(yield* lines.read)) {
+              if (line._tag === "Whole") return new TextDecoder().decode(line.bytes)
+            }
+          }
+        })
+        // The name of the tool travels in a header as well, and the second edge compares it.
+        yield* write(toolCall("a", "recall", "", MODERN_META))
+        assert.deepStrictEqual(JSON.parse(yield* read), {
+          result: { content: [{ type: "text", text: "" }] },
+          jsonrpc: "2.0",
+          id: "a"
+        })
+        yield* write(toolCall("b", "hang", "", MODERN_META))
+        const waits = (count: number) =>
+          Effect.gen(function* () {
+            while ((yield* rig.keeper().status).reduce((sum, { inFlight }) => sum + inFlight, 0) !== count) {
+              yield* Effect.yieldNow
+            }
+          })
+        yield* waits(1)
+        // Cancelling ends the HTTP request, which the next edge turns into the same notification again (mcp §1.1).
+        yield* write('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"b"}}')
+        yield* waits(0)
       })
     )
   )
