@@ -53,8 +53,9 @@ describe("EdgeSession", () => {
 
   it.effect("an id that still waits is refused; so is an event id of nobody", () =>
     Effect.gen(function* () {
-      const { ask, session } = yield* make
-      yield* ask('{"jsonrpc":"2.0","id":1,"method":"a"}')
+      const { session } = yield* make
+      const once = yield* session.post([bytes('{"jsonrpc":"2.0","id":1,"method":"a"}')])
+      assert.isDefined(once)
       assert.strictEqual(yield* session.post([bytes('{"jsonrpc":"2.0","id":1,"method":"a"}')]), "Duplicate")
       for (const wrong of ["", "x", "9-1", "-1-1", "1"]) assert.isUndefined(session.listen(wrong))
     })
