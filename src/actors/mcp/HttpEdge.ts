@@ -148,9 +148,13 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
       early === undefined ? Stream.empty : Stream.succeed(early),
       Stream.fromQueue(messages)
     ).pipe(Stream.map((message) => SseText.message(message)))
-    const alive = Stream.merge(events, Stream.map(Stream.tick(KEEP_ALIVE), () => SseText.COMMENT), {
-      haltStrategy: "left"
-    })
+    const alive = Stream.merge(
+      events,
+      Stream.map(Stream.tick(KEEP_ALIVE), () => SseText.COMMENT),
+      {
+        haltStrategy: "left"
+      }
+    )
     return HttpServerResponse.stream(alive, { contentType: EVENTS, headers: SSE_HEADERS })
   })
 
