@@ -45,28 +45,23 @@ export const make = Effect.fnUntraced(function* (
   const { mode, path, target } = options
   const refuses = mode !== "warn"
   let lists = 0
-  /** Listed tools that there was no room for. */
-  const unpinned = new Set<string>()
 
   const ofService = (pin: PinTable.Pin, peerKey: string) => pin.peerKey === peerKey && pin.service === target.service
 
-  /** Tools that may not be used now; undefined if that cannot be known, and then none may. */
-  const held = Effect.gen(function* () {
+  /** Tools that may be used now: those approved as they are. Undefined if that cannot be known, and then none may. */
+  const usable = Effect.gen(function* () {
     const peerKey = yield* options.peerKey
     if (peerKey === undefined) return undefined
-    const pins = yield* PinTable.load(path)
-    return pins.filter((pin) => ofService(pin, peerKey) && pin.changed !== undefined).map(({ tool }) => tool)
+    const pins = (yield* PinTable.load(path)).filter((pin) => ofService(pin, peerKey))
+    const good = pins.filter(({ approved, changed }) => approved !== undefined && changed === undefined)
+    return new Set(mode === "block" && good.length < pins.length ? [] : good.map(({ tool }) => tool))
   }).pipe(
     Effect.provideService(FileSystem.FileSystem, files),
     Effect.catch((error) => Effect.as(Effect.logWarning(`mcp: pins cannot be read: ${error.message}`), undefined))
   )
 
-  const isHeld = (names: ReadonlyArray<string> | undefined, tool: string | undefined): boolean =>
-    names === undefined ||
-    tool === undefined ||
-    unpinned.has(tool) ||
-    names.includes(tool) ||
-    (mode === "block" && names.length > 0)
+  const isUsable = (names: ReadonlySet<string> | undefined, tool: string | undefined): boolean =>
+    tool !== undefined && names?.has(tool) === true
 
   /** Compares what is listed with what is pinned, and writes down what is new. */
   const compare = Effect.fnUntraced(function* (tools: ReadonlyArray<ToolPin.Pinned>) {
@@ -90,8 +85,7 @@ export const make = Effect.fnUntraced(function* (
         approved === undefined ? tool.hidden === 0 && changed === undefined : approved.sha256 === seen.sha256
       if (isKnown ? approved !== undefined && changed === undefined : changed?.sha256 === seen.sha256) continue
       if (pin === fresh && ++count > PINS_MAX) {
-        if (unpinned.size === 0) yield* Effect.logWarning(`mcp: more than ${PINS_MAX} tools: later ones are not pinned`)
-        if (unpinned.size < PINS_MAX) unpinned.add(tool.name)
+        if (count === PINS_MAX + 1) yield* Effect.logWarning(`mcp: more than ${PINS_MAX} tools: others are not pinned`)
         continue
       }
       isNews = true
@@ -110,8 +104,8 @@ export const make = Effect.fnUntraced(function* (
     lists += requests.filter(({ method }) => method === "tools/list").length
     const calls = refuses ? requests.filter(({ method }) => method === "tools/call") : []
     if (calls.length === 0) return undefined
-    const names = yield* held
-    if (!calls.some((call) => isHeld(names, call.target))) return undefined
+    const names = yield* usable
+    if (calls.every((call) => isUsable(names, call.target))) return undefined
     return requests.map(({ id }) =>
       BridgeError.encode(
         {
@@ -119,7 +113,7 @@ export const make = Effect.fnUntraced(function* (
           message:
             names === undefined
               ? "The definitions of this service cannot be checked now."
-              : `The definition of a tool has changed. See it with: pilotctl mcp pins diff ${target.peer}/${target.service}`,
+              : `The tool is not approved as it is now. See it with: pilotctl mcp pins diff ${target.peer}/${target.service}`,
           retryable: names === undefined,
           delivered: false,
           ...target
@@ -144,8 +138,8 @@ export const make = Effect.fnUntraced(function* (
       Effect.catch((error) => Effect.logWarning(`mcp: pins cannot be kept: ${error.message}`))
     )
     if (!refuses) return message
-    const names = yield* held
-    return ToolFilter.cut(message, ({ name }) => !isHeld(names, name))
+    const names = yield* usable
+    return ToolFilter.cut(message, ({ name }) => isUsable(names, name))
   })
 
   return { fromClient, toClient }

@@ -114,6 +114,16 @@ describe("PinGuard", () => {
       assert.deepStrictEqual(yield* names, ["echo"])
     }))
 
+  test("in mode hold nothing is called that was never listed, nor what there was no room to pin", () =>
+    Effect.gen(function* () {
+      const { called, listed } = yield* station("hold")
+      const many = Array.from({ length: 600 }, (_, index) => tool(`t${index}`, ""))
+      const { seen } = yield* listed(...many)
+      assert.strictEqual(JSON.parse(seen).result.tools.length, 256)
+      for (const name of ["t599", "never"]) assert.include(yield* called(name), "-31006")
+      assert.strictEqual(yield* called("t255"), "passed")
+    }))
+
   test("the service is its peer's key: another key behind the name starts anew; without a key nothing is called", () =>
     Effect.gen(function* () {
       const { called, key, listed, names } = yield* station("hold")

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs"
+import { readFileSync, statSync, writeFileSync } from "node:fs"
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
@@ -52,7 +52,65 @@ const Status = Schema.Struct({
   )
 })
 
+const Recorded = Schema.Struct({
+  data: Schema.Struct({
+    calls: Schema.Array(
+      Schema.Struct({
+        service: Schema.String,
+        method: Schema.String,
+        target: Schema.optionalKey(Schema.String),
+        outcome: Schema.String,
+        decision: Schema.String,
+        arguments: Schema.optionalKey(Schema.String)
+      })
+    )
+  })
+})
+
 layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp connect", (it) => {
+  it.effect("the owner's rules hold for every peer that is trusted, and every call is on the record (mcp §6.10)", () =>
+    Effect.gen(function* () {
+      const { agent, host } = yield* Stage
+      const rules = ["--allow-trusted", "--tools", "echo,!get-*", "--audit-arguments"]
+      yield* Pilotctl.run(host, "mcp", "expose", "ruled", ...rules, "--", process.execPath, EVERYTHING)
+      const call = (tool: string, args: string) =>
+        PilotProcesses.pilotctl(agent, ["mcp", "call", "mcp-host/ruled", tool, "--args", args])
+      const listed = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "tools", "mcp-host/ruled"])
+      const { tools } = JSON.parse(listed.stdout).data
+      assert.deepStrictEqual(
+        tools.map(({ name }: { readonly name: string }) => name),
+        ["echo"]
+      )
+      assert.include((yield* call("echo", '{"message":"hi"}')).stdout, "hi")
+      const denied = yield* call("get-sum", '{"a":1,"b":2}')
+      assert.strictEqual(denied.exitCode, 1)
+      assert.include(denied.stderr, "does not allow this tool")
+
+      const verify = () => PilotProcesses.pilotctl(host, ["--json", "mcp", "audit", "--tail", "100", "--verify"])
+      yield* PilotProcesses.until(Effect.map(verify(), ({ stdout }) => stdout.includes("get-sum")))
+      const audit = yield* verify()
+      assert.strictEqual(audit.exitCode, 0, audit.stderr)
+      const calls = Schema.decodeUnknownSync(Recorded)(JSON.parse(audit.stdout)).data.calls
+      const made = calls.filter(({ method, service }) => service === "ruled" && method === "tools/call")
+      assert.deepStrictEqual(
+        made.map(({ decision, outcome, target }) => [target, outcome, decision]),
+        [
+          ["echo", "ok", "allow"],
+          ["get-sum", "denied", "tool"]
+        ]
+      )
+      assert.strictEqual(made[0]?.arguments, '{"message":"hi"}')
+
+      const path = `${host}/mcp-audit.jsonl`
+      const text = readFileSync(path, "utf8")
+      writeFileSync(path, text.replace('"echo"', '"other"'))
+      const broken = yield* verify()
+      writeFileSync(path, text)
+      assert.strictEqual(broken.exitCode, 1)
+      assert.isFalse(JSON.parse(broken.stdout).data.whole)
+    })
+  )
+
   it.effect("pilotctl mcp tools and mcp call: for people and scripts, with the words of a failure", () =>
     Effect.gen(function* () {
       const { agent } = yield* Stage
