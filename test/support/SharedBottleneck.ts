@@ -19,7 +19,10 @@ export interface Bottleneck {
   /** Probability that a segment is lost before the queue; acknowledgements are lost as often. */
   readonly loss: number
   readonly seed: number
-  /** The receivers wake every so many milliseconds only, and take in at once what has arrived. */
+  /**
+   * The receivers wake every so many milliseconds only, and take in at once what has arrived; what they answer leaves and
+   * arrives as one batch, too.
+   */
   readonly batchMs?: number
 }
 
@@ -85,11 +88,11 @@ class World {
     this.events.push({ atMs: this.#freeAtMs + rttMs / 2, happen: arrive })
   }
 
-  /** Carries a segment back. */
-  acknowledgement(arrive: () => void): void {
+  /** Carries segments back that leave together; `arrive` is not called if all are lost. */
+  acknowledgements(segments: ReadonlyArray<Segment>, arrive: (arrived: ReadonlyArray<Segment>) => void): void {
     const { loss, rttMs } = this.path
-    if (loss > 0 && this.#random() < loss) return
-    this.events.push({ atMs: this.nowMs + rttMs / 2, happen: arrive })
+    const arrived = segments.filter(() => loss === 0 || this.#random() >= loss)
+    if (arrived.length > 0) this.events.push({ atMs: this.nowMs + rttMs / 2, happen: () => arrive(arrived) })
   }
 }
 
@@ -168,9 +171,11 @@ class Flow {
       if (nowMs >= this.#countFromMs) this.#counted += piece.length
     }
     if (this.#received >= this.#expected && !this.isDone) this.#doneMs = nowMs
-    for (const segment of this.#receiver.drain(nowMs)) {
-      this.#world.acknowledgement(() => {
-        this.#sender.receive(segment, this.#world.nowMs)
+    const answers = this.#receiver.drain(nowMs)
+    const isBatched = this.#world.path.batchMs !== undefined
+    for (const batch of isBatched ? [answers] : answers.map((answer) => [answer])) {
+      this.#world.acknowledgements(batch, (arrived) => {
+        for (const segment of arrived) this.#sender.receive(segment, this.#world.nowMs)
         this.#actSender()
       })
     }

@@ -20,8 +20,6 @@ export class Delivery {
   highestEnd = Number.NEGATIVE_INFINITY
   /** The delivered segment that was sent last. */
   newest: SentSegment | undefined = undefined
-  /** The delivered segment that was sent last among those sent once: the only ones that give an RTT (Karn). */
-  newestOnce: SentSegment | undefined = undefined
   /** The lowest position behind a segment that was sent once: what reordering is seen by. */
   lowestOnceEnd = Number.POSITIVE_INFINITY
   /** A segment arrived that had been given up and not sent again: the verdict was wrong. */
@@ -40,7 +38,6 @@ export class Delivery {
     if (segment.end > this.highestEnd) this.highestEnd = segment.end
     if (this.newest === undefined || isSentAfter(segment, this.newest)) this.newest = segment
     if (segment.transmissions > 1) return
-    if (this.newestOnce === undefined || isSentAfter(segment, this.newestOnce)) this.newestOnce = segment
     if (segment.end < this.lowestOnceEnd) this.lowestOnceEnd = segment.end
     if (segment.fate === "Lost") this.isLossRefuted = true
   }
@@ -53,7 +50,6 @@ export class Delivery {
     this.largestBytes = 0
     this.highestEnd = Number.NEGATIVE_INFINITY
     this.newest = undefined
-    this.newestOnce = undefined
     this.lowestOnceEnd = Number.POSITIVE_INFINITY
     this.isLossRefuted = false
   }
