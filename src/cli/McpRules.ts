@@ -139,7 +139,7 @@ const quotaOf = (
     }
   })
 
-const NEW: Policy.Rules = { tools: [], safe: [], transparent: false, identify: false }
+const NEW: Policy.Rules = { tools: [], transparent: false, identify: false }
 const QUOTA_FLAGS = ["calls-per-minute", "concurrent", "bytes-per-minute"] as const
 /** A bound that was not asked for. */
 const UNBOUNDED = Number.MAX_SAFE_INTEGER

@@ -20,8 +20,6 @@ export const Rules = Schema.Struct({
   open: Schema.optionalKey(Schema.Literals(["trusted", "public"])),
   /** Patterns of `ToolPattern`; none means every tool. */
   tools: Schema.Array(Schema.String),
-  /** Tools that may run twice: asked again when a server is lost (mcp §6.3). */
-  safe: Schema.Array(Schema.String),
   /** Methods that no revision knows pass as well. */
   transparent: Schema.Boolean,
   /** The server is told who calls. */

@@ -9,7 +9,7 @@ import type * as Policy from "../../../src/protocol/relay/Policy.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
 
-const RULES: Policy.Rules = { tools: [], safe: [], transparent: false, identify: false }
+const RULES: Policy.Rules = { tools: [], transparent: false, identify: false }
 
 /** A host whose one service has these rules. */
 const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules>) {

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Policy from "../../../src/protocol/relay/Policy.ts"
 
-const RULES: Policy.Rules = { tools: [], safe: [], transparent: false, identify: false }
+const RULES: Policy.Rules = { tools: [], transparent: false, identify: false }
 const QUESTION: Policy.Question = {
   kind: "Request",
   method: "tools/call",
