@@ -178,7 +178,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "services-for-everybody-trusted",
     file: "actors/mcp/ServiceTable.ts",
-    from: "publicKey !== undefined && service.allowed.some(",
-    to: "publicKey !== undefined || service.allowed.some("
+    from: "publicKey !== undefined &&",
+    to: "publicKey !== undefined ||"
   }
 ]

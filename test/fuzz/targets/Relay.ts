@@ -5,6 +5,7 @@ import * as Json from "../../../src/core/data/Json.ts"
 import * as Era from "../../../src/protocol/mcp/Era.ts"
 import * as JsonRpc from "../../../src/protocol/mcp/JsonRpc.ts"
 import * as PlainText from "../../../src/protocol/mcp/PlainText.ts"
+import * as CallArguments from "../../../src/protocol/relay/CallArguments.ts"
 import { EnvelopeScan } from "../../../src/protocol/relay/EnvelopeScan.ts"
 import { FrameSplitter } from "../../../src/protocol/relay/FrameSplitter.ts"
 import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
@@ -145,6 +146,20 @@ const opened = (bytes: Uint8Array): unknown => {
   return [opening.isComplete, opening.isSame(bytes), opening.replays.length]
 }
 
+/** What rules see of a call's arguments is what a server reads, or it is unclear. */
+const argued = (bytes: Uint8Array): unknown => {
+  if (Result.isFailure(JsonRpcPeek.peek(bytes))) return undefined
+  const argument = CallArguments.reader(bytes, { start: 0, end: bytes.length })
+  const params = Json.member(Json.parseObject(Bytes.toUtf8Lossy(bytes)) ?? {}, "params")
+  const given = Json.isObject(params) ? Json.member(params, "arguments") : undefined
+  return ["message", "path", "a"].map((name) => {
+    const seen = argument(name)
+    const value = Json.isObject(given) ? Json.member(given, name) : undefined
+    if (typeof seen === "string" && typeof value === "string") assertSame(seen, value, "a rule sees another argument")
+    return typeof seen === "string" ? seen : seen === undefined
+  })
+}
+
 /** Every format of this file. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
   Fuzzer.decoder({
@@ -193,6 +208,21 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     format: "json",
     samples: messages,
     decode: understood
+  }),
+  Fuzzer.decoder({
+    name: "relay/CallArguments",
+    covers: [CallArguments.reader],
+    format: "json",
+    samples: () => [
+      ...messages(),
+      ...Corpus.jsons({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "tools/call",
+        params: { name: "read", arguments: { path: "data/a", message: "é", a: [1] } }
+      })
+    ],
+    decode: argued
   }),
   Fuzzer.decoder({ name: "relay/Opening", covers: [Opening], format: "json", samples: messages, decode: opened })
 ]

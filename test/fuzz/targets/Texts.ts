@@ -20,6 +20,7 @@ import * as IpAddress from "../../../src/core/data/IpAddress.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as HostnameTable from "../../../src/protocol/registry/HostnameTable.ts"
 import * as Tags from "../../../src/protocol/registry/Tags.ts"
+import * as ToolPattern from "../../../src/protocol/relay/ToolPattern.ts"
 import * as Fingerprint from "../../../src/protocol/trust/Fingerprint.ts"
 import * as Identity from "../../../src/protocol/trust/Identity.ts"
 import * as Justification from "../../../src/protocol/trust/Justification.ts"
@@ -62,6 +63,16 @@ const canonical =
     if (value !== undefined) assertSame(parse(format(value)), value, "its own spelling is read as something else")
     return value
   }
+
+/** A pattern is written in one spelling, and gives an answer about any name. */
+const patterns = (text: string): unknown => {
+  const pattern = ToolPattern.parse(text)
+  if (pattern === undefined) return undefined
+  const args = pattern.args.map(([name, value]) => `${name}=${value}`).join(",")
+  const spelled = `${pattern.isDenial ? "!" : ""}${pattern.name}${pattern.args.length === 0 ? "" : `(${args})`}`
+  assertSame(ToolPattern.parse(spelled), pattern, "its own spelling is read as something else")
+  return [ToolPattern.matches(pattern.name, text), ToolPattern.permits([pattern], "read_file", () => text)]
+}
 
 const addresses = (text: string): unknown => {
   const parsed = Address.parse(text)
@@ -153,6 +164,12 @@ const jsons = (text: string): unknown => {
 
 /** Every format of this file. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
+  text(
+    "relay/ToolPattern",
+    [ToolPattern.parse],
+    ["read_*", "!write_*", "read_file(path=data/*)", "get(a=1, b=*x?)"],
+    patterns
+  ),
   text(
     "text/Address",
     [Address.parse, Address.parseSocket, DaemonClient.parse],
