@@ -70,7 +70,7 @@ export const make: Effect.Effect<Path, ChildFailed, Scope.Scope> = Effect.gen(fu
 
 /** One host that is both, whose loopback carries IP packets up to this size. */
 export const loopback = Effect.fnUntraced(function* (mtuBytes: number) {
-  const holder = yield* start(["unshare", "--user", "--map-root-user", "--net", "--", process.execPath, "-e", HOLD])
+  const holder = yield* start(["unshare", "--user", "--map-root-user", "--net", "--mount", "--", ...HOLDER])
   yield* message(holder)
   const inside = enter(holder)
   yield* run([...inside, "ip", "link", "set", "lo", "mtu", String(mtuBytes), "up"])
@@ -85,7 +85,7 @@ export const fork = (host: Host, program: string, args: ReadonlyArray<string>) =
 const host = Effect.fnUntraced(function* (shaper: ChildProcess, device: keyof typeof ADDRESSES) {
   const outside = enter(shaper)
   // A namespace lives as long as a process in it.
-  const holder = yield* start([...outside, "unshare", "--net", "--", process.execPath, "-e", HOLD])
+  const holder = yield* start([...outside, "unshare", "--net", "--mount", "--", ...HOLDER])
   yield* message(holder)
   yield* run([...outside, "ip", "link", "set", device, "netns", String(holder.pid)])
   const inside = enter(holder)
@@ -105,7 +105,7 @@ const host = Effect.fnUntraced(function* (shaper: ChildProcess, device: keyof ty
 
 const enter = ({ pid }: ChildProcess): ReadonlyArray<string> => [
   "nsenter",
-  ...["--preserve-credentials", "--user", "--net", "--target", String(pid), "--"]
+  ...["--preserve-credentials", "--user", "--net", "--mount", "--target", String(pid), "--"]
 ]
 
 const exchange = (shaper: ChildProcess, request: Request): Effect.Effect<ReadonlyArray<Counts>, ChildFailed> => {
@@ -116,6 +116,8 @@ const exchange = (shaper: ChildProcess, request: Request): Effect.Effect<Readonl
 const OPEN_TUNNELS = fileURLToPath(new URL("open-tunnels.pl", import.meta.url))
 const SHAPER = fileURLToPath(new URL("Shaper.ts", import.meta.url))
 const HOLD = "process.on('disconnect', () => process.exit()); process.send('ready')"
+/** With a `/sys` of its own, because that of the machine tells of the machine's interfaces, whose sizes are others. */
+const HOLDER = ["sh", "-c", 'mount -t sysfs sysfs /sys && exec "$0" -e "$1"', process.execPath, HOLD]
 const NETWORK = "10.99.0.0/24"
 const ADDRESSES = { client: "10.99.0.1", server: "10.99.0.2" }
 /** IPv4 and UDP headers. */
