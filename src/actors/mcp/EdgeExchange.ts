@@ -84,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
     if (link === gone) link = undefined
     for (const [number, call] of [...waiting]) {
       waiting.delete(number)
-      yield* Queue.offer(call.messages, BridgeError.encode({ ...LOST, ...target }, call.id))
+      yield* Queue.offer(call.messages, BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, call.id))
       yield* Queue.end(call.messages)
     }
     yield* gone.close
@@ -137,12 +137,6 @@ const noRequests = (id: string): Uint8Array =>
     `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Clients of this revision take no requests."}}`
   )
 
-const LOST = {
-  kind: "outcomeUnknown",
-  message: "The session ended during this request. Find out whether it was carried out before trying again.",
-  retryable: false,
-  delivered: true
-} as const
 const SUBSCRIPTION = ["params", "_meta", "io.modelcontextprotocol/subscriptionId"]
 const RESULT_SUBSCRIPTION = ["result", "_meta", "io.modelcontextprotocol/subscriptionId"]
 const NEWLINE = Uint8Array.of(0x0a)

@@ -132,7 +132,8 @@ export const make = Effect.fnUntraced(function* <E>(
         isOver = true
         for (const { id } of calls.drain()) {
           const stream = waiting.get(id)
-          if (stream !== undefined) stream.log.append(BridgeError.encode({ ...LOST, ...target }, id))
+          if (stream !== undefined)
+            stream.log.append(BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, id))
         }
         for (const stream of streams.values()) finish(stream)
         yield* Deferred.succeed(ended, undefined)
@@ -268,12 +269,6 @@ const noListener = (id: string): Uint8Array =>
     `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"The client has no stream open for requests."}}`
   )
 
-const LOST = {
-  kind: "outcomeUnknown",
-  message: "The session ended during this request. Find out whether it was carried out before trying again.",
-  retryable: false,
-  delivered: true
-} as const
 const NEWLINE = Uint8Array.of(0x0a)
 /** What a slow reader of one stream may have before it (mcp §6.5). */
 const BEHIND_BYTES_MAX = 4_194_304

@@ -29,6 +29,14 @@ export interface BridgeError {
   readonly peer: string
 }
 
+/** What a request is told whose session ended before its answer. */
+export const SESSION_ENDED = {
+  kind: "outcomeUnknown",
+  message: "The session ended during this request. Find out whether it was carried out before trying again.",
+  retryable: false,
+  delivered: true
+} as const
+
 /** The error response to one request; `id` is the raw text of its id. */
 export const encode = (self: BridgeError, id: string): Uint8Array => {
   const error = {
