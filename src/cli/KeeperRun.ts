@@ -86,6 +86,10 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       return node.name()
     },
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
+    list: (remote) =>
+      Effect.map(node.trustedKey(remote.node), (key) =>
+        [...table.values()].filter((service) => ServiceTable.isAllowed(service, remote.node, key))
+      ),
     isAllowed: (service, remote) =>
       Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, remote.node, key)),
     spawn: (service) =>

@@ -4,6 +4,7 @@ import { Clock, Effect, Result } from "effect"
 import type * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
+import { TITLE_CHARACTERS_MAX } from "../protocol/relay/ServiceListing.ts"
 import * as CliError from "./CliError.ts"
 import type { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output, silent } from "./Command.ts"
@@ -71,11 +72,13 @@ const serviceOf = Effect.fnUntraced(function* (
   const [command, ...args] = input.rest ?? []
   const merged = new Map([...(existing?.allowed ?? []), ...allowed].map((peer) => [peer.node, peer]))
   const url = Values.text(input, "url")
+  const title = yield* titleOf(input)
   if (command === undefined && url === undefined) {
-    if (existing === undefined || (allowed.length === 0 && !McpRules.isGiven(input))) return yield* NO_COMMAND
+    const isChanged = allowed.length > 0 || title !== undefined || McpRules.isGiven(input)
+    if (existing === undefined || !isChanged) return yield* NO_COMMAND
     // A service without rules gets them only when some are asked for.
     const rules = McpRules.isGiven(input) ? yield* McpRules.of(input, existing.rules) : existing.rules
-    return { ...existing, allowed: [...merged.values()], ...(rules === undefined ? {} : { rules }) }
+    return { ...existing, ...title, allowed: [...merged.values()], ...(rules === undefined ? {} : { rules }) }
   }
   const portText = Values.text(input, "port")
   const port = portText === undefined ? undefined : yield* Effect.fromResult(Values.port(portText))
@@ -96,8 +99,17 @@ const serviceOf = Effect.fnUntraced(function* (
   // Another command line or URL is a new service: who was allowed to use the old one was not asked about this one.
   const isSame = existing !== undefined && ServiceTable.source(service) === ServiceTable.source(existing)
   const rules = yield* McpRules.of(input, isSame ? existing.rules : undefined)
-  return { ...service, rules, ...(isSame ? { allowed: [...merged.values()] } : {}) }
+  const kept = isSame && existing.title !== undefined ? { title: existing.title } : {}
+  return { ...service, ...kept, ...title, rules, ...(isSame ? { allowed: [...merged.values()] } : {}) }
 })
+
+const titleOf = (input: Input): Effect.Effect<{ readonly title: string } | undefined, CliError.CliError> => {
+  const title = Values.text(input, "title")
+  if (title === undefined) return Effect.succeed(undefined)
+  return title.length > TITLE_CHARACTERS_MAX
+    ? CliError.invalidArgument(`--title is longer than ${TITLE_CHARACTERS_MAX} characters`)
+    : Effect.succeed({ title })
+}
 
 const environmentOf = (
   assignments: ReadonlyArray<string>

@@ -15,6 +15,7 @@ export interface Allowed {
 /** A service as data. */
 export const serviceRow = (service: Service): JsonObject => ({
   name: service.name,
+  title: service.title,
   ...("url" in service
     ? { url: service.url, headers: Object.keys(service.headers) }
     : { command: [service.command, ...service.args], cwd: service.cwd, env: Object.keys(service.env) }),
@@ -87,6 +88,7 @@ const described = (service: Service): ReadonlyArray<string> => [
   `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,
   ...("url" in service || service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
   ...withheld(service),
+  ...(service.title === undefined ? [] : [`  title    ${printable(service.title)}`]),
   ...(service.port === undefined ? [] : [`  port     ${service.port}`]),
   ...McpRules.lines(service.rules)
 ]

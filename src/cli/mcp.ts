@@ -10,7 +10,7 @@ const expose: Command = {
   name: "mcp expose",
   usage: "<name>",
   summary: "Lets named peers use an MCP server: one started here per client, … -- COMMAND ARGUMENTS, or one at a --url",
-  returns: "name, command, cwd, env, url, headers, allowed, port, created_at, rules, problems",
+  returns: "name, title, command, cwd, env, url, headers, allowed, port, created_at, rules, problems",
   flags: [
     {
       name: "allow",
@@ -28,6 +28,7 @@ const expose: Command = {
       repeats: true
     },
     ...McpRules.FLAGS,
+    { name: "title", value: "text", summary: "what peers that may use it are told it is called" },
     { name: "port", value: "port", summary: "also serve plain JSON lines on a virtual port of its own" },
     { name: "cwd", value: "path", summary: "working directory of the server (default: here)" },
     { name: "env", value: "text", placeholder: "name=value", summary: "a variable for the server", repeats: true },
@@ -59,7 +60,7 @@ const services: Command = {
   name: "mcp services",
   usage: "",
   summary: "The MCP services of this node, their commands, and who may use them",
-  returns: "services [name, command, cwd, env, url, headers, allowed, port, created_at, rules]",
+  returns: "services [name, title, command, cwd, env, url, headers, allowed, port, created_at, rules]",
   flags: [],
   run: () =>
     Effect.gen(function* () {

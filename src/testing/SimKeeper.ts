@@ -95,6 +95,10 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
   const keeper = yield* Keeper.make({
     self: node.name,
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
+    list: ({ node: remote }) =>
+      Effect.map(trustedKey(node, remote), (key) =>
+        [...table.values()].filter((service) => ServiceTable.isAllowed(service, remote, key))
+      ),
     isAllowed: (service, { node: remote }) =>
       Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, remote, key)),
     spawn: (service) => {

@@ -54,6 +54,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const start = Keeper.make({
     self: "mcp-host",
     find: (name) => Effect.succeed(Option.fromUndefinedOr(services.get(name))),
+    list: (remote) => Effect.succeed(allowed.has(remote.node) ? [...services.values()] : []),
     isAllowed: (_service, remote) => Effect.succeed(allowed.has(remote.node)),
     spawn: options.spawn,
     ...(options.caller === undefined ? {} : { caller: options.caller }),

@@ -12,6 +12,7 @@ import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
+import * as ServiceListing from "../../protocol/relay/ServiceListing.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
 import { type Audit, CallGate } from "./CallGate.ts"
 import type { CannotStart, Child } from "./Child.ts"
@@ -19,6 +20,7 @@ import * as FrameStream from "./FrameStream.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
 import { PeerUsages } from "./PeerUsage.ts"
+import * as PlainRequests from "./PlainRequests.ts"
 import type { Service } from "./ServiceTable.ts"
 import { StartLimits } from "./StartLimits.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -31,6 +33,8 @@ export interface Options {
   readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
   /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
   readonly isAllowed: (service: Service, remote: Address) => Effect.Effect<boolean>
+  /** Those that the peer at that address may use, told to it when it asks. */
+  readonly list: (remote: Address) => Effect.Effect<ReadonlyArray<Service>>
   /** What a server is told of a caller, if its owner wants that. */
   readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
   /** Where calls are recorded. */
@@ -71,6 +75,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
   const usages = new PeerUsages()
+  const answer = yield* PlainRequests.make({ [ServiceListing.METHOD]: (remote) => listing(options, remote) })
   const streams = new Map<number, number>()
   let lineSessions = 0
 
@@ -207,12 +212,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     )
   }, Effect.scoped)
 
-  /** The first byte tells a plain line (it is a message) from a frame (it is a length) (mcp §6.2). */
+  /**
+   * The first byte tells a plain line (it is a message) from a frame (it is a length) (mcp §6.2). On the port that all
+   * services share a line can only ask about them.
+   */
   const serveFrom =
     <E>(incoming: Incoming<E>) =>
     (head: Uint8Array): Effect.Effect<void, unknown> => {
       if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head)
-      return incoming.ownPort === undefined ? Effect.void : serveLines(incoming, incoming.ownPort, head)
+      return incoming.ownPort === undefined ? answer(incoming, head) : serveLines(incoming, incoming.ownPort, head)
     }
 
   const serve = Effect.fnUntraced(function* <E>(incoming: Incoming<E>) {
@@ -258,6 +266,11 @@ interface Entry {
   /** Absent for a plain line client, which has nothing to resume. */
   readonly relay: { readonly session: KeeperSession.KeeperSession; readonly resumeKey: string } | undefined
 }
+
+const listing = ({ list }: Options, remote: Address): Effect.Effect<JsonObject> =>
+  Effect.map(list(remote), (services) =>
+    ServiceListing.result(services.map(({ name, title = "" }) => ({ name, title })))
+  )
 
 const endOf = (entry: Entry): Effect.Effect<void> =>
   entry.relay === undefined ? Effect.sync(entry.stop) : entry.relay.session.end({ reason: "denied" })

@@ -6,6 +6,7 @@ import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import { Rules } from "../../protocol/relay/Policy.ts"
 import { ServiceName } from "../../protocol/relay/RelayControl.ts"
+import { TITLE_CHARACTERS_MAX } from "../../protocol/relay/ServiceListing.ts"
 
 /** A peer that may use a service: its key decides, address and name are for people (security rule 1). */
 export const AllowedPeer = Schema.Struct({
@@ -19,6 +20,8 @@ export type AllowedPeer = typeof AllowedPeer.Type
 
 const common = {
   name: ServiceName,
+  /** What the owner calls it, for people at peers that may use it. */
+  title: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(TITLE_CHARACTERS_MAX))),
   allowed: Schema.Array(AllowedPeer),
   /** A virtual port of its own, where plain newline-separated JSON-RPC is served as well. */
   port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 65_535 }))),

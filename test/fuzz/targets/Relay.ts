@@ -13,6 +13,7 @@ import * as JsonScanner from "../../../src/protocol/relay/JsonScanner.ts"
 import { LineSplitter } from "../../../src/protocol/relay/LineSplitter.ts"
 import { Opening } from "../../../src/protocol/relay/Opening.ts"
 import * as RelayFrame from "../../../src/protocol/relay/RelayFrame.ts"
+import * as ServiceListing from "../../../src/protocol/relay/ServiceListing.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
@@ -160,6 +161,15 @@ const argued = (bytes: Uint8Array): unknown => {
   })
 }
 
+/** A list that was read is read as the same again. */
+const askedAndListed = (bytes: Uint8Array): unknown => {
+  const services = ServiceListing.parseReply(bytes)
+  if (Result.isFailure(services)) return [ServiceListing.parseRequest(bytes), services.failure.detail]
+  const again = ServiceListing.parseReply(ServiceListing.reply(1, ServiceListing.result(services.success)))
+  assertSame(Result.getOrThrow(again), services.success, "its own writing is read as something else")
+  return services.success
+}
+
 /** Every format of this file. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
   Fuzzer.decoder({
@@ -223,6 +233,23 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
       })
     ],
     decode: argued
+  }),
+  Fuzzer.decoder({
+    name: "relay/ServiceListing",
+    covers: [ServiceListing.parseRequest, ServiceListing.parseReply],
+    format: "json",
+    samples: () => [
+      ServiceListing.request(1),
+      ServiceListing.reply(
+        "a",
+        ServiceListing.result([
+          { name: "files", title: "Our files" },
+          { name: "b", title: "" }
+        ])
+      ),
+      ServiceListing.refusal(1, ServiceListing.OVERLOADED, "Asked too often.")
+    ],
+    decode: askedAndListed
   }),
   Fuzzer.decoder({ name: "relay/Opening", covers: [Opening], format: "json", samples: messages, decode: opened })
 ]
