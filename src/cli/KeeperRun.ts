@@ -149,7 +149,16 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         inFlight,
         stderrTail,
         ...(pid === undefined ? {} : { pid })
-      }))
+      })),
+      health: [...table.keys()].map((service) => {
+        const { answeredAtMs, failedAtMs, ...health } = keeper.health(service)
+        return {
+          service,
+          ...health,
+          ...(answeredAtMs === undefined ? {} : { answeredAtMs }),
+          ...(failedAtMs === undefined ? {} : { failedAtMs })
+        }
+      })
     })),
     serveNode: node.serve(keeper),
     stopped: Deferred.await(stopped)

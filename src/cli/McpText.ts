@@ -1,5 +1,5 @@
 /** Services and sessions as commands show them. Values of configured variables are never shown, only their names. */
-import type { Session, State } from "../actors/mcp/KeeperControl.ts"
+import type { Health, Session, State } from "../actors/mcp/KeeperControl.ts"
 import { type AllowedPeer, type Service, source } from "../actors/mcp/ServiceTable.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
@@ -38,6 +38,16 @@ export const sessionRow = (session: Session): JsonObject => ({
   idle: session.isIdle,
   pid: session.pid,
   stderr: session.stderrTail
+})
+
+/** How calls of a service ended lately, as data. */
+export const healthRow = (health: Health | undefined): JsonObject => ({
+  breaker: health?.breaker ?? "closed",
+  reason: health?.reason ?? "",
+  retry_in_ms: health?.retryInMs ?? 0,
+  answered_at: time(health?.answeredAtMs),
+  failed_at: time(health?.failedAtMs),
+  refused: health?.refused ?? 0
 })
 
 /** What `expose` says: the whole command line, before anybody can make it run (mcp §8, rule 1). */
@@ -79,10 +89,22 @@ export const status = (state: State | undefined): string => {
   return [
     `keeper pid ${state.pid}, ${state.isConnected ? "connected to the daemon" : "not connected to the daemon"}`,
     ...state.problems.map((problem) => `  problem: ${problem}`),
+    ...(state.health ?? []).map(healthLine),
     `${state.services.length} services, ${state.sessions.length} sessions`,
     ...sessions
   ].join("\n")
 }
+
+const healthLine = ({ answeredAtMs, breaker, failedAtMs, reason, refused, retryInMs, service }: Health): string => {
+  const last = answeredAtMs === undefined ? "no call answered yet" : `last answer ${time(answeredAtMs)}`
+  if (breaker === "closed" && (failedAtMs ?? 0) <= (answeredAtMs ?? 0)) return `  ${service}: ${last}`
+  const wait = breaker === "open" ? `, next call in ${Math.ceil(retryInMs / 1000)} s` : ""
+  const state = breaker === "closed" ? "failed lately" : `calls are refused (${breaker}${wait}, ${refused} so far)`
+  return `  ${service}: ${state}: ${printable(reason)} ${last}`
+}
+
+const time = (atMs: number | undefined): string | undefined =>
+  atMs === undefined ? undefined : new Date(atMs).toISOString()
 
 const described = (service: Service): ReadonlyArray<string> => [
   `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,

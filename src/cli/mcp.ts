@@ -72,26 +72,17 @@ const services: Command = {
 
 const status: Command = {
   name: "mcp status",
-  usage: "",
-  summary: "The keeper, its sessions, and the last words of each server",
-  returns: "running, pid, connected, problems, services, sessions [service, node_id, in_flight, idle, pid, stderr]",
+  usage: "[peer/name]",
+  summary: "The keeper, its services and sessions; or whether a peer's service works, found out by using it",
+  returns:
+    "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr]; " +
+    "of a peer's: target, verdict (healthy, no-tools, failing), failed_at, reason, code, tools, server, reach_ms, …",
   flags: [],
-  run: () =>
-    Effect.gen(function* () {
-      const { KeeperClient, McpText } = yield* keeper
-      const state = yield* KeeperClient.status
-      return output(
-        {
-          running: state !== undefined,
-          pid: state?.pid,
-          connected: state?.isConnected ?? false,
-          problems: state?.problems ?? [],
-          services: (state?.services ?? []).map(McpText.serviceRow),
-          sessions: (state?.sessions ?? []).map(McpText.sessionRow)
-        },
-        McpText.status(state)
-      )
-    })
+  run: Effect.fnUntraced(function* (input) {
+    const McpStatus = yield* Effect.promise(() => import("./McpStatus.ts"))
+    const [target] = input.positionals
+    return yield* target === undefined ? McpStatus.keeper : McpStatus.probe(target)
+  })
 }
 
 const stop: Command = {

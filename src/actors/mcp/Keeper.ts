@@ -21,6 +21,7 @@ import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
 import { PeerUsages } from "./PeerUsage.ts"
 import * as PlainRequests from "./PlainRequests.ts"
+import { ServiceBreaker, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
 import { StartLimits } from "./StartLimits.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -66,6 +67,8 @@ export interface Keeper {
   /** Ends the sessions whose service is gone, or whose peer may no longer use it; the others go on with its rules now. */
   readonly recheck: Effect.Effect<void>
   readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
+  /** How calls of the service ended lately, over all of its sessions. */
+  readonly health: (service: string) => ServiceHealth
 }
 
 /** A keeper in the surrounding scope; its end stops every child. */
@@ -76,6 +79,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const starts = new StartLimits()
   const usages = new PeerUsages()
   const answer = yield* PlainRequests.make({ [ServiceListing.METHOD]: (remote) => listing(options, remote) })
+  const breakers = new Map<string, ServiceBreaker>()
+  const context = yield* Effect.context<never>()
   const streams = new Map<number, number>()
   let lineSessions = 0
 
@@ -113,6 +118,19 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return gate
     })
 
+  /** There is one per service name that somebody admitted has asked for, so their number is that of services. */
+  const breakerOf = (service: string): ServiceBreaker => {
+    const known = breakers.get(service)
+    if (known !== undefined) return known
+    const breaker = new ServiceBreaker({
+      nowMs: () => MonotonicTime.nowMsUnsafe(clock),
+      wallMs: () => clock.currentTimeMillisUnsafe(),
+      report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
+    })
+    breakers.set(service, breaker)
+    return breaker
+  }
+
   /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
   const hasRoom = (service: Service, remote: Address): boolean => {
     const all = [...sessions.values()]
@@ -137,7 +155,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           epoch: (hello.epoch ?? 0) + 1,
           hello,
           spawn: spawn(service, remote),
-          gate
+          gate,
+          breaker: breakerOf(service.name)
         })
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
@@ -202,7 +221,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       duplex,
       head,
       spawn: spawn(service.value, remote),
-      gate
+      gate,
+      breaker: breakerOf(name)
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
@@ -239,8 +259,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   return {
     serve,
-    recheck: Effect.suspend(() =>
-      Effect.forEach(
+    recheck: Effect.suspend(() => {
+      // The owner has just changed something, perhaps what was wrong.
+      for (const breaker of breakers.values()) breaker.pathRestored()
+      return Effect.forEach(
         [...sessions.values()],
         (entry) =>
           Effect.flatMap(admitted(entry.service, entry.remote), (service) => {
@@ -251,8 +273,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           }),
         { discard: true }
       )
-    ),
-    status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf))
+    }),
+    status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf)),
+    health: (service) => breakerOf(service).health()
   }
 })
 

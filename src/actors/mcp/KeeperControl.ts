@@ -27,13 +27,28 @@ export const Session = Schema.Struct({
 /** One client's session. */
 export type Session = typeof Session.Type
 
+/** How calls of a service ended lately. Times in milliseconds since 1970. */
+export const Health = Schema.Struct({
+  service: Schema.String,
+  breaker: Schema.Literals(["closed", "open", "half-open"]),
+  reason: Schema.String,
+  retryInMs: Schema.Number,
+  answeredAtMs: Schema.optionalKey(Schema.Number),
+  failedAtMs: Schema.optionalKey(Schema.Number),
+  refused: Schema.Int
+})
+/** How calls of a service ended lately. */
+export type Health = typeof Health.Type
+
 /** What a keeper does now. `problems` are whole sentences: no daemon, a port in use. */
 export const State = Schema.Struct({
   pid: Schema.Int,
   isConnected: Schema.Boolean,
   problems: Schema.Array(Schema.String),
   services: Schema.Array(Service),
-  sessions: Schema.Array(Session)
+  sessions: Schema.Array(Session),
+  /** Absent from keepers of before there was any. */
+  health: Schema.optionalKey(Schema.Array(Health))
 })
 /** What a keeper does now. */
 export type State = typeof State.Type

@@ -13,6 +13,7 @@ import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import { type FrameStream, StreamLost } from "./FrameStream.ts"
 import * as RelayEnd from "./RelayEnd.ts"
+import type { ServiceBreaker } from "./ServiceBreaker.ts"
 import * as Upstream from "./Upstream.ts"
 
 /** What a session is made for. */
@@ -23,6 +24,7 @@ export interface Options {
   readonly hello: Hello
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
+  readonly breaker: ServiceBreaker
 }
 
 /** A session, with or without a stream. */
@@ -53,6 +55,7 @@ export const make = Effect.fnUntraced(function* (
     self: options.self,
     spawn: options.spawn,
     gate: options.gate,
+    breaker: options.breaker,
     clientBytesMax: limits.message,
     toClient: (message) => Effect.asVoid(relay.send(message))
   })

@@ -9,6 +9,7 @@ import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
+import type { ServiceBreaker } from "./ServiceBreaker.ts"
 import * as Upstream from "./Upstream.ts"
 
 /** What such a client is served with; `head` are bytes already read. */
@@ -19,6 +20,7 @@ export interface Options<E> {
   readonly head: Uint8Array
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
+  readonly breaker: ServiceBreaker
 }
 
 /** A session of one stream. */
@@ -38,6 +40,7 @@ export const make = Effect.fnUntraced(function* <E>(
     self: options.self,
     spawn: options.spawn,
     gate: options.gate,
+    breaker: options.breaker,
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.
     toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))

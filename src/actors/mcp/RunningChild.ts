@@ -12,6 +12,7 @@ import type { Opening } from "../../protocol/relay/Opening.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { CallGate } from "./CallGate.ts"
 import type { Child } from "./Child.ts"
+import type { ServiceBreaker } from "./ServiceBreaker.ts"
 
 /** What a running child shares with its `Upstream`. */
 export interface Options {
@@ -24,6 +25,7 @@ export interface Options {
   /** The client's calls. */
   readonly calls: InFlight
   readonly gate: CallGate
+  readonly breaker: ServiceBreaker
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
   /** Told once, when the child says nothing more. */
   readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
@@ -85,7 +87,10 @@ export const run = Effect.fnUntraced(function* (
         if (call !== undefined) return false
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
-        if (item._tag === "Response") settle(item.id, bytes)
+        if (item._tag === "Response") {
+          settle(item.id, bytes)
+          options.breaker.answered(item.isError, bytes)
+        }
         if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
         if (item._tag !== "Request") continue
         if (asked.size >= ASKED_MAX) {

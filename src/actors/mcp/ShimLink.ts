@@ -3,6 +3,8 @@
  * use until the end of the scope.
  */
 import { Effect, type Scope } from "effect"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import {
   CHUNK_BYTES_MAX,
@@ -23,6 +25,14 @@ export interface Credentials {
   readonly epoch: number
 }
 
+/** Those of a session that there has never been. */
+export const credentials = (crypto: Crypto["Service"], service: string): Credentials => ({
+  session: Bytes.toHex(crypto.randomBytes(SESSION_BYTES)),
+  resumeKey: base64Url(crypto.randomBytes(RESUME_KEY_BYTES)),
+  service,
+  epoch: 0
+})
+
 /** How an attempt went, if the peer was reached. */
 export type Opened =
   | { readonly _tag: "Welcomed"; readonly stream: FrameStream.FrameStream; readonly welcome: Welcome }
@@ -31,10 +41,9 @@ export type Opened =
 /** Opens a stream for the session whose last number handed over is `rx`. */
 export const open = Effect.fn("ShimLink.open")(function* <E>(
   dial: Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>,
-  credentials: Credentials,
+  { epoch, resumeKey, service, session }: Credentials,
   rx: number
 ): Effect.fn.Return<Opened, CannotReach, Scope.Scope> {
-  const { epoch, resumeKey, service, session } = credentials
   const limits = { frame: CHUNK_BYTES_MAX, message: STDIO_MESSAGE_BYTES_MAX, window: WINDOW_BYTES_DEFAULT }
   const hello = Frame.Hello({ hello: { v: VERSION, session, resumeKey, rx, service, epoch, limits } })
   const opening = Effect.gen(function* () {
@@ -61,4 +70,10 @@ export const open = Effect.fn("ShimLink.open")(function* <E>(
   )
 })
 
+const base64Url = (bytes: Uint8Array): string =>
+  Bytes.toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
+
+/** Session ids are not secret, resume keys are (mcp §6.2). */
+const SESSION_BYTES = 16
+const RESUME_KEY_BYTES = 32
 const OPEN_TIMEOUT = "15 seconds"

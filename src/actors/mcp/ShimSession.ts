@@ -19,8 +19,9 @@ import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
 import * as RelayEnd from "./RelayEnd.ts"
+import { refusalOf, ServiceBreaker } from "./ServiceBreaker.ts"
 import { errorOf, type Failure } from "./ShimFailure.ts"
-import type { Credentials } from "./ShimLink.ts"
+import * as ShimLink from "./ShimLink.ts"
 import type { Target } from "./Target.ts"
 
 /** A client's session over all its epochs. */
@@ -43,7 +44,7 @@ export interface ShimSession {
 
 /** One numbering of messages: it ends when either side has forgotten it. */
 export interface Epoch {
-  readonly credentials: Credentials
+  readonly credentials: ShimLink.Credentials
   readonly relay: RelayEnd.RelayEnd
   /** Completes when another epoch has taken its place. */
   readonly ended: Effect.Effect<void>
@@ -55,6 +56,7 @@ export const make = Effect.fnUntraced(function* <E>(
   target: Target
 ): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
   const crypto = yield* Crypto
   const calls = new InFlight()
   const opening = new Opening()
@@ -74,14 +76,12 @@ export const make = Effect.fnUntraced(function* <E>(
       Effect.asVoid
     )
 
-  const freshCredentials = (): Credentials => ({
-    session: Bytes.toHex(crypto.randomBytes(SESSION_BYTES)),
-    resumeKey: base64Url(crypto.randomBytes(RESUME_KEY_BYTES)),
-    service: target.service,
-    epoch: 0
+  const breaker = new ServiceBreaker({
+    nowMs,
+    wallMs: () => clock.currentTimeMillisUnsafe(),
+    report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
   })
-
-  const begin = Effect.fnUntraced(function* (credentials: Credentials, carried: ReadonlyArray<Uint8Array>) {
+  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Uint8Array>) {
     const epochScope = yield* Scope.fork(scope, "sequential")
     const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
     const ended = yield* Deferred.make<void>()
@@ -173,6 +173,7 @@ export const make = Effect.fnUntraced(function* <E>(
       yield* replayAnswered(state, message.bytes, envelope.isError)
       return false
     }
+    if (isResponse) breaker.answered(envelope.isError, message.bytes)
     for (const { id } of JsonRpcPeek.responses(envelope)) {
       const settled = calls.settle(id)
       if (settled !== undefined) alive.ended(settled.id)
@@ -225,7 +226,7 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   }
 
-  const replace = Effect.fnUntraced(function* (credentials: Credentials, carried: ReadonlyArray<Uint8Array>) {
+  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Uint8Array>) {
     const previous = current
     current = yield* begin(credentials, carried)
     // Closed by another fiber: this one may belong to what is closed.
@@ -237,14 +238,16 @@ export const make = Effect.fnUntraced(function* <E>(
     Effect.gen(function* () {
       const { session } = current.relay
       const waiting = calls.drain()
-      const replaced = replace(freshCredentials(), [])
+      const replaced = replace(ShimLink.credentials(crypto, target.service), [])
       yield* replaced
+      if (waiting.length > 0 && failure.kind === "unreachable") breaker.failed(failure.message)
       yield* Effect.forEach(waiting, (call) => answer(call, failure, session.wasSent(call.at)), { discard: true })
       answered.openUnsafe()
     })
 
   const welcomed = Effect.fnUntraced(function* (welcome: Welcome) {
     const state = current
+    breaker.pathRestored()
     if (welcome.resumed || !state.wasCarried) {
       state.wasCarried = true
       state.credentials = { ...state.credentials, epoch: welcome.epoch }
@@ -273,14 +276,15 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
 
-  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) => {
-    const error = { kind, message, retryable: kind === "overloaded", delivered: false, ...target }
-    return Effect.forEach(
+  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) =>
+    refuseWith(envelope, { kind, message, retryable: kind === "overloaded", delivered: false, ...target })
+
+  const refuseWith = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) =>
+    Effect.forEach(
       envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
       ({ id }) => write(BridgeError.encode(error, id)),
       { discard: true }
     )
-  }
 
   const fromClient = Effect.fnUntraced(function* (line: Line) {
     if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)
@@ -293,6 +297,11 @@ export const make = Effect.fnUntraced(function* <E>(
     if (calls.size + requests.length > IN_FLIGHT_MAX) {
       return yield* refuse(envelope, "overloaded", `${IN_FLIGHT_MAX} requests are unanswered. Wait for some of them.`)
     }
+    const admission = requests.length === 0 ? undefined : breaker.ask()
+    if (admission?._tag === "Refuse") {
+      demand.openUnsafe()
+      return yield* refuseWith(envelope, refusalOf(target, admission))
+    }
     yield* room
     for (const item of JsonRpcPeek.messages(envelope)) {
       if (item._tag !== "Notification" || item.cancels === undefined) continue
@@ -304,7 +313,7 @@ export const make = Effect.fnUntraced(function* <E>(
     if (requests.length > 0) demand.openUnsafe()
   })
 
-  let current: State = yield* begin(freshCredentials(), [])
+  let current: State = yield* begin(ShimLink.credentials(crypto, target.service), [])
   yield* Effect.forkIn(keepAlive, scope)
 
   const settled = Effect.gen(function* () {
@@ -319,7 +328,7 @@ export const make = Effect.fnUntraced(function* <E>(
 })
 
 interface State extends Epoch {
-  credentials: Credentials
+  credentials: ShimLink.Credentials
   wasCarried: boolean
   readonly close: Effect.Effect<void>
   readonly replayed: InFlight
@@ -333,14 +342,8 @@ interface State extends Epoch {
     | undefined
 }
 
-const base64Url = (bytes: Uint8Array): string =>
-  Bytes.toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")
-
 const TOO_LARGE = `The message is larger than ${STDIO_MESSAGE_BYTES_MAX} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256
-/** Session ids are not secret, resume keys are (mcp §6.2). */
-const SESSION_BYTES = 16
-const RESUME_KEY_BYTES = 32
 const HELD_POLL = "100 millis"
 const NEWLINE = Uint8Array.of(0x0a)

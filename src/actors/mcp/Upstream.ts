@@ -15,6 +15,7 @@ import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as RunningChild from "./RunningChild.ts"
+import { refusalOf, type ServiceBreaker } from "./ServiceBreaker.ts"
 
 /** The server that took a dead one's place is of another kind, so the client's session cannot go on (mcp §6.3). */
 export class ServerChanged extends Schema.TaggedError<ServerChanged>()("ServerChanged", { service: Schema.String }) {}
@@ -26,6 +27,8 @@ export interface Options {
   readonly self: string
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
+  /** Of the service, over all of its sessions. */
+  readonly breaker: ServiceBreaker
   /** The largest message that the client takes. */
   readonly clientBytesMax: number
   /** Passes a message on, waiting while the client takes none. */
@@ -48,7 +51,7 @@ export interface Upstream {
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Upstream, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const calls = new InFlight()
-  const { gate } = options
+  const { breaker, gate } = options
   yield* Effect.addFinalizer(() => Effect.sync(() => gate.close()))
   const opening = new Opening()
   let running: RunningChild.RunningChild | undefined
@@ -91,6 +94,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     Effect.gen(function* () {
       if (running === child) running = undefined
       yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
+      if (calls.size > 0) breaker.failed("It stopped during a request.")
       yield* Effect.forEach(
         calls.drain(),
         ({ at, id, method }) => {
@@ -118,6 +122,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       opening,
       calls,
       gate,
+      breaker,
       toClient: options.toClient,
       ended: (self, why) =>
         Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
@@ -139,6 +144,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (Result.isSuccess(started)) return started.success
       if (started.failure._tag === "ServerChanged") return yield* started.failure
       yield* Effect.logWarning(`mcp ${options.service}: cannot start: ${started.failure.detail}`)
+      if (started.failure._tag === "CannotStart") breaker.failed("It could not be started.")
       yield* refuse(
         message,
         envelope,
@@ -175,6 +181,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     }
     const verdict = gate.judge(message, envelope)
     if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, options.toClient, { discard: true })
+    const admission = requests.length === 0 ? undefined : breaker.ask()
+    if (admission?._tag === "Refuse") {
+      return yield* refuse(message, envelope, refusalOf({ service: options.service, peer: options.self }, admission))
+    }
     const child = yield* childFor(message, envelope)
     if (child === undefined || !child.wants(envelope)) return
     const mark = gate.started(message, requests)

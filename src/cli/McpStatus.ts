@@ -1,0 +1,98 @@
+/** `pilotctl mcp status`: the keeper of this node, or how a peer's service does, found out by using it. */
+import { Effect } from "effect"
+import * as MountProbe from "../actors/mcp/MountProbe.ts"
+import type { Report, Stage } from "../actors/mcp/ServerProbe.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as Json from "../core/data/Json.ts"
+import * as PlainText from "../protocol/mcp/PlainText.ts"
+import type * as CliError from "./CliError.ts"
+import { CliHost } from "./CliHost.ts"
+import { type Environment, type Output, output } from "./Command.ts"
+import * as KeeperClient from "./KeeperClient.ts"
+import * as McpConnect from "./McpConnect.ts"
+import * as McpText from "./McpText.ts"
+
+/** The keeper. */
+export const keeper: Effect.Effect<Output, CliError.CliError, Environment> = Effect.map(KeeperClient.status, (state) =>
+  output(
+    {
+      running: state !== undefined,
+      pid: state?.pid,
+      connected: state?.isConnected ?? false,
+      problems: state?.problems ?? [],
+      services: (state?.services ?? []).map((service) => ({
+        ...McpText.serviceRow(service),
+        health: McpText.healthRow(state?.health?.find(({ service: name }) => name === service.name))
+      })),
+      sessions: (state?.sessions ?? []).map(McpText.sessionRow)
+    },
+    McpText.status(state)
+  )
+)
+
+/** A service of a peer. Exit code 1 unless it is healthy. */
+export const probe = Effect.fnUntraced(function* (
+  text: string
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const target = yield* McpConnect.targetOf(text)
+  const { version } = yield* CliHost
+  const environment = yield* McpConnect.environment
+  const report = yield* MountProbe.run({
+    target,
+    dial: Effect.provideContext(McpConnect.dial(target), environment),
+    clientInfo: { name: "pilotctl", version }
+  }).pipe(Effect.provide(NativeCrypto.layer))
+  return {
+    ...output(row(text, report), lines(text, report).join("\n")),
+    exitCode: report.verdict === "healthy" ? 0 : 1
+  }
+})
+
+const row = (target: string, report: Report): Json.JsonObject => ({
+  target,
+  verdict: report.verdict,
+  failed_at: report.failedAt,
+  reason: report.reason,
+  code: report.code,
+  tools: report.tools.length,
+  revision: report.revision,
+  server: report.serverInfo,
+  reach_ms: rounded(report.reachMs),
+  open_ms: rounded(report.openMs),
+  ping_ms: rounded(report.pingMs),
+  list_ms: rounded(report.listMs)
+})
+
+const lines = (target: string, report: Report): ReadonlyArray<string> => {
+  const { listMs, openMs, pingMs, reachMs } = report
+  const server = [Json.string(report.serverInfo, "name"), Json.string(report.serverInfo, "version")]
+    .map((text) => PlainText.line(text, 60))
+    .filter((text) => text !== "")
+    .join(" ")
+  const steps = [
+    step("reach", reachMs),
+    step("open", openMs),
+    step(report.revision === "2026-07-28" ? "discover" : "ping", pingMs),
+    step("list", listMs)
+  ].filter((text) => text !== "")
+  return [
+    `${target}  ${VERDICTS[report.verdict]}${report.failedAt === undefined ? "" : ` ${WHERE[report.failedAt]}`}`,
+    ...(report.reason === "" ? [] : [`  ${report.reason}`]),
+    ...(server === "" ? [] : [`  server   ${server}, revision ${report.revision}`]),
+    ...(report.verdict === "failing" ? [] : [`  tools    ${report.tools.length}`]),
+    ...(steps.length === 0 ? [] : [`  took     ${steps.join(", ")}`])
+  ]
+}
+
+const step = (name: string, ms: number | undefined): string => (ms === undefined ? "" : `${name} ${ms.toFixed(1)} ms`)
+
+const rounded = (ms: number | undefined): number | undefined =>
+  ms === undefined ? undefined : Math.round(ms * 10) / 10
+
+const VERDICTS = { healthy: "healthy", "no-tools": "answers, but has no tools", failing: "failing" } as const
+const WHERE: Readonly<Record<Stage, string>> = {
+  reach: "before it was reached",
+  open: "when it was opened",
+  ping: "after it was opened",
+  list: "when asked for its tools"
+}
