@@ -21,6 +21,7 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
+  { name: "sessions", value: "number", summary: "sessions, and so servers, of each peer at once (default: 4)" },
   { name: "identify", value: "boolean", summary: "tell the server who calls, in _meta" },
   {
     name: "audit-arguments",
@@ -39,7 +40,8 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
   Effect.fromResult(
     Result.gen(function* () {
       const old = before ?? NEW
-      const { audit: _audit, open: _open, quota: _quota, ...kept } = old
+      const { audit: _audit, open: _open, quota: _quota, sessions: _sessions, ...kept } = old
+      const sessions = yield* sessionsOf(input, old.sessions)
       const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
       const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
@@ -60,7 +62,8 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
         ...(audit === undefined ? {} : { audit }),
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
         ...(open === undefined ? {} : { open }),
-        ...(quota === undefined ? {} : { quota })
+        ...(quota === undefined ? {} : { quota }),
+        ...(sessions === undefined ? {} : { sessions })
       }
     })
   )
@@ -72,6 +75,7 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   transparent: rules?.transparent ?? true,
   identify: rules?.identify ?? false,
   audit: rules?.audit ?? "hashes",
+  sessions: rules?.sessions ?? null,
   quota:
     rules?.quota === undefined
       ? null
@@ -89,6 +93,7 @@ export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> =>
   return [
     ...(tools.length === 0 ? [] : [`  tools    ${tools.join(" ")}`]),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
+    ...(rules.sessions === undefined ? [] : [`  sessions ${rules.sessions} of each peer`]),
     ...(rules.identify ? ["  told     who calls"] : []),
     ...(rules.audit === undefined ? [] : [`  record   ${rules.audit === "off" ? "none" : "with arguments"}`]),
     ...(transparent ? ["  methods  unknown ones pass"] : []),
@@ -120,6 +125,15 @@ const auditOf = (input: Input, before: Policy.Rules["audit"]): Policy.Rules["aud
   if (isOff === true) return "off"
   if (keeps === true) return "arguments"
   return (isOff === false && before === "off") || (keeps === false && before === "arguments") ? undefined : before
+}
+
+const sessionsOf = (input: Input, before: number | undefined): Result.Result<number | undefined, CliError.CliError> => {
+  if (!input.flags.has("sessions")) return Result.succeed(before)
+  return Result.flatMap(Values.count(input, "sessions", 0), (count) =>
+    count >= 1 && count <= Policy.SESSIONS_MAX
+      ? Result.succeed(count)
+      : Result.fail(CliError.invalidArgument(`invalid --sessions ${count}`, `1 to ${Policy.SESSIONS_MAX}`))
+  )
 }
 
 const quotaOf = (

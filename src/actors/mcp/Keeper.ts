@@ -92,7 +92,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     })
 
   const spawn = (service: Service, remote: Address) =>
-    Effect.suspend(() => starts.take(service.name, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
+    Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
       Effect.andThen(options.spawn(service))
     )
 
@@ -133,10 +133,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
   const hasRoom = (service: Service, remote: Address): boolean => {
+    const given = service.rules?.sessions
     const all = [...sessions.values()]
-    if (all.filter((entry) => entry.service === service.name).length >= SESSIONS_PER_SERVICE) return false
-    const own = all.filter((entry) => entry.remote.node === remote.node)
-    if (own.length < SESSIONS_PER_PEER) return true
+    const ofService = all.filter((entry) => entry.service === service.name)
+    if (ofService.length >= Math.max(SESSIONS_PER_SERVICE, given ?? 0)) return false
+    // A bound of the owner's is for this service; without one the peer has so many sessions in all.
+    const rivals = given === undefined ? all.filter(({ sessionsMax }) => sessionsMax === undefined) : ofService
+    const own = rivals.filter((entry) => entry.remote.node === remote.node)
+    if (own.length < (given ?? SESSIONS_PER_PEER)) return true
     const idle = own.find((entry) => entry.relay?.session.isIdle() === true)
     if (idle === undefined) return false
     sessions.delete(idle.key)
@@ -175,6 +179,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       upstream,
       gate,
       stop,
+      sessionsMax: service.rules?.sessions,
       relay: { session, resumeKey: hello.resumeKey }
     })
     return session
@@ -195,7 +200,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return { session: yield* open(service, remote, hello, key), resumed: false } as const
   })
 
-  const serveFrames = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, head: Uint8Array) {
+  const serveFrames = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, head: Uint8Array, known: () => void) {
     const stream = FrameStream.make(incoming.duplex, head)
     const first = yield* Effect.timeout(stream.next, HELLO_TIMEOUT)
     if (first._tag !== "Hello") return
@@ -206,6 +211,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (Option.isNone(service)) return yield* stream.send(Frame.Bye({ bye: { reason: "denied" } }))
     const found = yield* sessionFor(service.value, incoming.remote, hello)
     if ("bye" in found) return yield* stream.send(Frame.Bye({ bye: found.bye }))
+    known()
     yield* found.session.attach(stream, hello, found.resumed)
   })
 
@@ -226,7 +232,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
-    sessions.set(key, { key, service: name, remote, upstream: session.upstream, gate, stop, relay: undefined })
+    const { upstream } = session
+    const sessionsMax = service.value.rules?.sessions
+    sessions.set(key, { key, service: name, remote, upstream, gate, stop, sessionsMax, relay: undefined })
     yield* Effect.raceFirst(session.run, Deferred.await(stopped)).pipe(
       Effect.ensuring(Effect.sync(() => sessions.delete(key)))
     )
@@ -237,9 +245,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
    * services share a line can only ask about them.
    */
   const serveFrom =
-    <E>(incoming: Incoming<E>) =>
+    <E>(incoming: Incoming<E>, known: () => void) =>
     (head: Uint8Array): Effect.Effect<void, unknown> => {
-      if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head)
+      if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head, known)
       return incoming.ownPort === undefined ? answer(incoming, head) : serveLines(incoming, incoming.ownPort, head)
     }
 
@@ -248,12 +256,18 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const count = streams.get(node) ?? 0
     if (count >= STREAMS_PER_PEER) return yield* incoming.duplex.end
     streams.set(node, count + 1)
+    let isCounted = true
+    // Once a session carries the stream, the bounds of sessions count it.
+    const known = () => {
+      if (isCounted) leave(streams, node)
+      isCounted = false
+    }
     yield* Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT).pipe(
-      Effect.andThen(serveFrom(incoming)),
+      Effect.andThen(serveFrom(incoming, known)),
       // Whatever a peer does to its stream ends that stream and nothing else.
       Effect.catchCause((cause) => Effect.logDebug(`mcp: stream of ${node} ended`, cause)),
       Effect.ensuring(incoming.duplex.end),
-      Effect.ensuring(Effect.sync(() => leave(streams, node)))
+      Effect.ensuring(Effect.sync(known))
     )
   })
 
@@ -286,6 +300,8 @@ interface Entry {
   readonly upstream: Upstream
   readonly gate: CallGate
   readonly stop: () => void
+  /** The owner's bound for this service when the session began. */
+  readonly sessionsMax: number | undefined
   /** Absent for a plain line client, which has nothing to resume. */
   readonly relay: { readonly session: KeeperSession.KeeperSession; readonly resumeKey: string } | undefined
 }
@@ -321,7 +337,7 @@ const leave = (streams: Map<number, number>, node: number): void => {
 /** Sessions, and so children, at the same time (mcp §6.4). */
 const SESSIONS_PER_PEER = 4
 const SESSIONS_PER_SERVICE = 32
-/** Streams of one peer, those without a session included. */
+/** Streams of one peer that no session carries yet. */
 const STREAMS_PER_PEER = 16
 const HELLO_TIMEOUT = "10 seconds"
 const OPEN_BRACE = 0x7b

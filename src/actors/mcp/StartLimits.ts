@@ -5,25 +5,41 @@
 import { Effect } from "effect"
 import { TokenBucket } from "../../core/data/TokenBucket.ts"
 import { TooManyStarts } from "./Child.ts"
+import type { Service } from "./ServiceTable.ts"
 
 /** Counts starts per service and per peer. */
 export class StartLimits {
   readonly #buckets = new Map<string, TokenBucket>()
 
-  /** Counts one start, or refuses it. */
-  take(service: string, node: number, nowMs: number): Effect.Effect<void, TooManyStarts> {
+  /** Counts one start, or refuses it. `sessions` is what the owner gives each peer; more of them may start faster. */
+  take(
+    { name, rules }: Pick<Service, "name" | "rules">,
+    node: number,
+    nowMs: number
+  ): Effect.Effect<void, TooManyStarts> {
     // A full bucket is the same as none, so the map holds only what was used lately.
     for (const [key, bucket] of this.#buckets) if (bucket.isFull(nowMs)) this.#buckets.delete(key)
+    const own = rules?.sessions
+    // A service with a bound of its own does not use up what its peer has for the others.
+    const peer = own === undefined ? `peer ${node}` : `peer ${node} ${name} ${own}`
     const isFree =
-      this.#bucket(`service ${service}`, nowMs).take(nowMs) && this.#bucket(`peer ${node}`, nowMs).take(nowMs)
-    return isFree ? Effect.void : new TooManyStarts({ detail: `too many starts of ${service} or by node ${node}` })
+      this.#bucket(`service ${name} ${own}`, rateOf(own), nowMs).take(nowMs) &&
+      this.#bucket(peer, rateOf(own), nowMs).take(nowMs)
+    return isFree ? Effect.void : new TooManyStarts({ detail: `too many starts of ${name} or by node ${node}` })
   }
 
-  #bucket(key: string, nowMs: number): TokenBucket {
-    const bucket = this.#buckets.get(key) ?? new TokenBucket(START_RATE, nowMs)
+  #bucket(key: string, rate: typeof START_RATE, nowMs: number): TokenBucket {
+    const bucket = this.#buckets.get(key) ?? new TokenBucket(rate, nowMs)
     this.#buckets.set(key, bucket)
     return bucket
   }
 }
 
+/** Each session may start its server four times at once, and once in four seconds after that. */
+const rateOf = (sessions: number | undefined): typeof START_RATE =>
+  sessions === undefined
+    ? START_RATE
+    : { capacity: sessions * STARTS_PER_SESSION, perSecond: sessions / STARTS_PER_SESSION }
+
+const STARTS_PER_SESSION = 4
 const START_RATE = { capacity: 16, perSecond: 1 }

@@ -5,6 +5,9 @@
 import { Data, Schema } from "effect"
 import * as ToolPattern from "./ToolPattern.ts"
 
+/** Sessions of one peer that an owner may give to a service. */
+export const SESSIONS_MAX = 256
+
 /** Bounds for each peer: calls and bytes in any one minute that begins with a call, and calls at the same time. */
 export const Quota = Schema.Struct({
   callsPerMinute: Schema.Int,
@@ -26,6 +29,8 @@ export const Rules = Schema.Struct({
   identify: Schema.Boolean,
   /** What the record of calls holds; absent: hashes of arguments and results. */
   audit: Schema.optionalKey(Schema.Literals(["off", "arguments"])),
+  /** Sessions of each peer at once, and so servers; absent: the keeper's own bound (mcp §6.4). */
+  sessions: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: SESSIONS_MAX }))),
   quota: Schema.optionalKey(Quota)
 })
 /** The rules of one service. */

@@ -10,7 +10,11 @@ import * as ScriptedServer from "../../support/ScriptedServer.ts"
 const station = Effect.gen(function* () {
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
   const rig = yield* McpRig.make({
-    services: [McpRig.service("files"), McpRig.service("other")],
+    services: [
+      McpRig.service("files"),
+      McpRig.service("other"),
+      { ...McpRig.service("roomy"), rules: { tools: [], transparent: true, identify: false, sessions: 20 } }
+    ],
     spawn: () =>
       Effect.map(
         Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
@@ -118,6 +122,22 @@ describe("Keeper", () => {
       yield* TestClock.adjust("1 second")
       const seventeenth = yield* rig.stream(4)
       assert.isTrue(Result.isFailure(yield* Effect.result(seventeenth.read)))
+    }))
+
+  test("an owner may give each peer more sessions, which then may also start faster (mcp §6.4)", () =>
+    Effect.gen(function* () {
+      const { rig, server } = yield* station
+      const id = (index: number) => index.toString(16).padStart(32, "0")
+      const open = (index: number) => greeted(rig, 2, { session: id(index), service: "roomy" })
+      for (let index = 1; index <= 20; index++) {
+        const { answer, stream } = yield* open(index)
+        assert.isFalse(kind(answer))
+        yield* stream.send(data(1, call(1)))
+        yield* server
+      }
+      assert.strictEqual(kind((yield* open(21)).answer), "overloaded")
+      // What the owner gave for one service takes nothing from the others.
+      assert.isFalse(kind((yield* greeted(rig, 2, { session: id(22) })).answer))
     }))
 
   test("a server that dies as soon as it is started is not started without end (mcp §6.4)", () =>
