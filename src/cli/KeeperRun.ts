@@ -92,14 +92,15 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       ),
     isAllowed: (service, remote) =>
       Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, remote.node, key)),
-    spawn: (service) =>
+    spawn: (service, gate) =>
       "url" in service
         ? HttpUpstream.open({
             client,
             service: service.name,
             self: node.name(),
             url: service.url,
-            headers: service.headers
+            headers: service.headers,
+            mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
           })
         : Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
   })

@@ -18,6 +18,18 @@ export const FLAGS: ReadonlyArray<Flag> = [
     summary: "only these tools: 'read_*', '!write_*', 'read_file(path=data/*)'",
     repeats: true
   },
+  {
+    name: "safe",
+    value: "text",
+    placeholder: "pattern",
+    summary: "tools that may run twice: their calls go on by themselves when the server or a keeper dies",
+    repeats: true
+  },
+  {
+    name: "trust-hints",
+    value: "boolean",
+    summary: "the same for tools that their server calls read-only or idempotent"
+  },
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
@@ -45,19 +57,13 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
       const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
       const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
-      const tools = Values.texts(input, "tools").flatMap(ToolPattern.split)
-      const wrong = tools.find((text) => ToolPattern.parse(text) === undefined)
-      if (wrong !== undefined) {
-        return yield* Result.fail(
-          CliError.invalidArgument(
-            `invalid --tools ${JSON.stringify(wrong)}`,
-            "'read_*', '!write_*' or 'read(path=a/*)'"
-          )
-        )
-      }
+      const tools = yield* patterns(input, "tools")
+      const safe = yield* patterns(input, "safe")
       return {
         ...kept,
         tools: input.flags.has("tools") ? tools : old.tools,
+        ...(input.flags.has("safe") ? { safe } : {}),
+        ...(input.flags.has("trust-hints") ? { trustHints: Values.boolean(input, "trust-hints") === true } : {}),
         identify: Values.boolean(input, "identify") ?? old.identify,
         ...(audit === undefined ? {} : { audit }),
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
@@ -68,10 +74,25 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
     })
   )
 
+const patterns = (input: Input, flag: string): Result.Result<ReadonlyArray<string>, CliError.CliError> => {
+  const texts = Values.texts(input, flag).flatMap(ToolPattern.split)
+  const wrong = texts.find((text) => ToolPattern.parse(text) === undefined)
+  return wrong === undefined
+    ? Result.succeed(texts)
+    : Result.fail(
+        CliError.invalidArgument(
+          `invalid --${flag} ${JSON.stringify(wrong)}`,
+          "'read_*', '!write_*' or 'read(path=a/*)'"
+        )
+      )
+}
+
 /** The rules as data. */
 export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   open: rules?.open ?? null,
   tools: rules?.tools ?? [],
+  safe: rules?.safe ?? [],
+  trust_hints: rules?.trustHints ?? false,
   transparent: rules?.transparent ?? true,
   identify: rules?.identify ?? false,
   audit: rules?.audit ?? "hashes",
@@ -89,9 +110,11 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
 /** The rules in lines. */
 export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> => {
   if (rules === undefined) return []
-  const { open, quota, tools, transparent } = rules
+  const { open, quota, safe = [], tools, transparent, trustHints = false } = rules
   return [
     ...(tools.length === 0 ? [] : [`  tools    ${tools.join(" ")}`]),
+    ...(safe.length === 0 ? [] : [`  safe     ${safe.join(" ")}`]),
+    ...(trustHints ? ["  safe     what the server calls read-only or idempotent"] : []),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
     ...(rules.sessions === undefined ? [] : [`  sessions ${rules.sessions} of each peer`]),
     ...(rules.identify ? ["  told     who calls"] : []),

@@ -1,5 +1,6 @@
 /** A keeper and any number of shims in one process, joined by streams in memory that can be cut. */
 import { Effect, Exit, Option, Scope } from "effect"
+import type { CallGate } from "../../src/actors/mcp/CallGate.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
 import * as Keeper from "../../src/actors/mcp/Keeper.ts"
 import type { PinGuard } from "../../src/actors/mcp/PinGuard.ts"
@@ -38,7 +39,7 @@ export interface McpRig {
 /** What a rig is made of. */
 export interface Options {
   readonly services: ReadonlyArray<Service>
-  readonly spawn: (service: Service) => Effect.Effect<Child, CannotStart, Scope.Scope>
+  readonly spawn: (service: Service, gate: CallGate) => Effect.Effect<Child, CannotStart, Scope.Scope>
   readonly pieceBytes?: number
   readonly caller?: Keeper.Options["caller"]
   readonly audit?: Keeper.Options["audit"]

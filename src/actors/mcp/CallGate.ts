@@ -14,6 +14,7 @@ import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonScanner from "../../protocol/relay/JsonScanner.ts"
 import * as Policy from "../../protocol/relay/Policy.ts"
 import * as RawJson from "../../protocol/relay/RawJson.ts"
+import * as SafeCalls from "../../protocol/relay/SafeCalls.ts"
 import * as ToolFilter from "../../protocol/relay/ToolFilter.ts"
 import * as ToolPattern from "../../protocol/relay/ToolPattern.ts"
 import * as PeerUsage from "./PeerUsage.ts"
@@ -56,6 +57,7 @@ export class CallGate {
   #started = 0
   #caller: JsonObject | undefined
   readonly #running = new Map<number, Running>()
+  readonly #safe = new SafeCalls.SafeCalls()
 
   constructor(options: Options) {
     this.#options = options
@@ -66,6 +68,18 @@ export class CallGate {
     this.#rules = rules
     this.#caller = rules?.identify === true ? caller : undefined
     this.#patterns = rules === undefined ? [] : Policy.patternsOf(rules)
+    this.#safe.configure(rules ?? {})
+  }
+
+  /** What the owner declares harmless, for the other end of the session. */
+  get declared(): SafeCalls.Declared {
+    const { safe, trustHints } = this.#rules ?? {}
+    return { ...(safe === undefined ? {} : { safe }), ...(trustHints === undefined ? {} : { trustHints }) }
+  }
+
+  /** Whether a message may go to another server when one dies with it: a single request that is safe (mcp §6.3). */
+  mayRepeat(message: Uint8Array, envelope: JsonRpcPeek.Envelope): boolean {
+    return envelope._tag === "Request" && this.#safe.isSafe(message, envelope.method, envelope.target)
   }
 
   /** Decides about a message of the client. A batch passes as a whole or not at all. */
@@ -168,6 +182,7 @@ export class CallGate {
 
   /** A message of the server without the tools that the client may not call. */
   shown(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Uint8Array {
+    if (this.#rules?.trustHints === true && envelope._tag === "Response") this.#safe.listed(message)
     if (this.#patterns.length === 0 || JsonRpcPeek.responses(envelope).length === 0) return message
     return ToolFilter.cut(message, ({ name }) => name !== undefined && ToolPattern.shows(this.#patterns, name))
   }

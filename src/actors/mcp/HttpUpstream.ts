@@ -6,10 +6,11 @@
  * Owns the HTTP session and one fiber per unanswered request; told of messages by its `RunningChild`. The end of its
  * scope ends the requests, then the session.
  */
-import { type Cause, Deferred, Effect, Fiber, Queue, Result, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Fiber, Queue, Result, Schedule, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import { REISSUES_MAX } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
@@ -27,6 +28,8 @@ export interface Options {
   readonly url: string
   /** Sent with every request; what the owner configured, credentials included. */
   readonly headers: Readonly<Record<string, string>>
+  /** Whether a message may be posted again when the server was lost with it (mcp §6.3). */
+  readonly mayRepeat: (message: Uint8Array, envelope: JsonRpcPeek.Envelope) => boolean
 }
 
 /** A session that has not sent anything yet. */
@@ -103,8 +106,10 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
         })
     }
     const isHarmless = requests.every(({ method }) => BridgeError.isHarmlessTwice(method))
+    const repeats = options.mayRepeat(message, envelope)
     const posting = HttpCall.post(session, call).pipe(
       Effect.scoped,
+      Effect.retry({ schedule: REPEAT, times: REISSUES_MAX, while: (failed) => repeats && isLoss(failed) }),
       Effect.catchTag("HttpFailed", (failed) => refuse(waiting, failed, isHarmless)),
       Effect.catchTag("SessionLost", () => {
         if (waiting.size > 0) unsent.push(message)
@@ -213,6 +218,12 @@ const messageOf = (kind: HttpExchange.HttpFailed["kind"], server: string, isHarm
   }
 }
 
+/** The server may be back in a moment, and the request was not refused by it. */
+const isLoss = (failed: HttpExchange.HttpFailed | HttpExchange.SessionLost): boolean =>
+  failed._tag === "HttpFailed" &&
+  (failed.kind === "outcomeUnknown" || (failed.kind === "unreachable" && failed.retryable))
+
+const REPEAT = Schedule.exponential("500 millis", 3)
 const NEWLINE = Uint8Array.of(0x0a)
 /** Messages of the server that wait for the relay; then its streams are not read. */
 const OUTPUT_MAX = 64

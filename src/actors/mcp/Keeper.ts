@@ -40,7 +40,7 @@ export interface Options {
   readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
   /** Where calls are recorded. */
   readonly audit?: Audit
-  readonly spawn: (service: Service) => Effect.Effect<Child, CannotStart, Scope.Scope>
+  readonly spawn: (service: Service, gate: CallGate) => Effect.Effect<Child, CannotStart, Scope.Scope>
 }
 
 /** One accepted stream. `ownPort` names the service whose own port it came to. */
@@ -91,9 +91,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return (yield* options.isAllowed(service.value, remote)) ? service : Option.none()
     })
 
-  const spawn = (service: Service, remote: Address) =>
+  const spawn = (service: Service, remote: Address, gate: CallGate) =>
     Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
-      Effect.andThen(options.spawn(service))
+      Effect.andThen(options.spawn(service, gate))
     )
 
   /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
@@ -158,7 +158,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           self: options.self,
           epoch: (hello.epoch ?? 0) + 1,
           hello,
-          spawn: spawn(service, remote),
+          spawn: spawn(service, remote, gate),
           gate,
           breaker: breakerOf(service.name)
         })
@@ -226,7 +226,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       self: options.self,
       duplex,
       head,
-      spawn: spawn(service.value, remote),
+      spawn: spawn(service.value, remote, gate),
       gate,
       breaker: breakerOf(name)
     })

@@ -67,11 +67,14 @@ export const make = Effect.fnUntraced(function* (
       yield* upstream.fromClient(message.bytes)
       relay.handedOver(message)
     }
-  }).pipe(Effect.catchTag("ServerChanged", () => Queue.offer(endings, { reason: "changed" })))
+  }).pipe(
+    Effect.raceFirst(upstream.changed),
+    Effect.catchTag("ServerChanged", () => Queue.offer(endings, { reason: "changed" }))
+  )
 
   /** Carries the session over one stream; the answer says whether the session goes on. */
   const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> =>
-    stream.send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx) })).pipe(
+    stream.send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) })).pipe(
       Effect.andThen(relay.carry(stream, hello.rx, hello.limits ?? limits)),
       Effect.raceFirst(
         Effect.flatMap(Queue.peek(attachments), () => new StreamLost({ reason: "Displaced", detail: "a newer stream" }))
@@ -134,7 +137,8 @@ interface Attachment {
   readonly released: Effect.Effect<void>
 }
 
-const welcome = (epoch: number, resumed: boolean, rx: number) => ({
+const welcome = (epoch: number, resumed: boolean, rx: number, gate: CallGate) => ({
+  ...gate.declared,
   v: VERSION,
   resumed,
   rx,

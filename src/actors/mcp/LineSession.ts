@@ -57,6 +57,7 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   const run = passOn(options.head).pipe(
     Effect.andThen(Effect.forever(Effect.flatMap(duplex.read, passOn))),
+    Effect.raceFirst(upstream.changed),
     Effect.ensuring(Effect.timeoutOption(answered(upstream), FINISH_TIMEOUT))
   )
   return { upstream, run }

@@ -2,7 +2,7 @@
  * One life of a server's child: reads what it says to the end, passes it on, and tells how it ended. What outlives the
  * child (the client's calls, the record of the opening) belongs to its `Upstream`.
  */
-import { type Cause, Deferred, Effect, Queue, Result, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import { InFlight } from "../../protocol/relay/InFlight.ts"
@@ -38,8 +38,8 @@ export interface RunningChild {
   readonly write: (message: Uint8Array) => Effect.Effect<void>
   /** False for an answer to something that this child never asked: it was meant for one before it. */
   readonly wants: (envelope: JsonRpcPeek.Envelope) => boolean
-  /** Tells the child what the one before knew; false if its answer is another, or none comes. */
-  readonly replay: Effect.Effect<boolean>
+  /** Tells the child what the one before knew. `changed`: its answer is another. `gone`: none comes. */
+  readonly replay: Effect.Effect<"same" | "changed" | "gone">
 }
 
 /** Starts reading, in the scope of the child. */
@@ -51,7 +51,7 @@ export const run = Effect.fnUntraced(function* (
   const asked = new InFlight()
   /** Repeated requests whose answers the client has had. */
   const replayed = new InFlight()
-  const initialized = yield* Deferred.make<boolean>()
+  const initialized = yield* Deferred.make<"same" | "changed" | "gone">()
   const answers = yield* Queue.dropping<Uint8Array, Cause.Done>(ANSWERS_MAX)
 
   const write = (message: Uint8Array) =>
@@ -83,7 +83,9 @@ export const run = Effect.fnUntraced(function* (
     Effect.gen(function* () {
       if (envelope._tag === "Response") {
         const call = replayed.settle(envelope.id)
-        if (call?.method === "initialize") yield* Deferred.succeed(initialized, options.opening.isSame(bytes))
+        if (call?.method === "initialize") {
+          yield* Deferred.succeed(initialized, options.opening.isSame(bytes) ? "same" : "changed")
+        }
         if (call !== undefined) return false
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
@@ -136,11 +138,12 @@ export const run = Effect.fnUntraced(function* (
         yield* write(bytes)
         // Nothing may follow `initialize` before its answer.
         if (envelope?._tag === "Request" && envelope.method === "initialize") {
-          const isSame = yield* Effect.timeoutOption(Deferred.await(initialized), REPLAY_TIMEOUT)
-          if (isSame._tag === "None" || !isSame.value) return false
+          const answered = yield* Effect.timeoutOption(Deferred.await(initialized), REPLAY_TIMEOUT)
+          const outcome = Option.getOrElse(answered, () => "gone" as const)
+          if (outcome !== "same") return outcome
         }
       }
-      return true
+      return "same"
     })
   }
   yield* Queue.take(answers).pipe(Effect.flatMap(write), Effect.forever, Effect.ignore, Effect.forkScoped)
@@ -149,7 +152,7 @@ export const run = Effect.fnUntraced(function* (
     Effect.andThen(Effect.timeoutOption(child.exited, EXIT_GRACE)),
     Effect.flatMap((exit) =>
       Effect.gen(function* () {
-        yield* Deferred.succeed(initialized, false)
+        yield* Deferred.succeed(initialized, "gone")
         const tail = yield* child.stderrTail
         const last = tail.slice(-STDERR_LINES_LOGGED).join("\n")
         yield* options.ended(self, `${exit._tag === "Some" ? exit.value : "it closed its output"}\n${last}`.trimEnd())

@@ -10,7 +10,7 @@ import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
-import { InFlight } from "../../protocol/relay/InFlight.ts"
+import { type Call, InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../protocol/relay/LineSplitter.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
@@ -18,6 +18,7 @@ import { ProgressKeepAlive } from "../../protocol/relay/ProgressKeepAlive.ts"
 import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../protocol/relay/RelayControl.ts"
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
+import { type Carried, Repeats } from "../../protocol/relay/Repeats.ts"
 import * as RelayEnd from "./RelayEnd.ts"
 import { refusalOf, ServiceBreaker } from "./ServiceBreaker.ts"
 import { errorOf, type Failure } from "./ShimFailure.ts"
@@ -61,6 +62,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const calls = new InFlight()
   const opening = new Opening()
   const alive = new ProgressKeepAlive()
+  const repeats = new Repeats()
   const watched = Latch.makeUnsafe(false)
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
@@ -81,7 +83,7 @@ export const make = Effect.fnUntraced(function* <E>(
     wallMs: () => clock.currentTimeMillisUnsafe(),
     report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
   })
-  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Uint8Array>) {
+  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
     const epochScope = yield* Scope.fork(scope, "sequential")
     const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
     const ended = yield* Deferred.make<void>()
@@ -97,7 +99,7 @@ export const make = Effect.fnUntraced(function* <E>(
       wasCarried: false
     }
     if (first !== undefined) sendReplay(state, first)
-    for (const message of carried) submit(state, message)
+    for (const { bytes, lost } of carried) submit(state, bytes, lost)
     yield* Effect.forkIn(pump(state), epochScope)
     return state
   })
@@ -108,19 +110,20 @@ export const make = Effect.fnUntraced(function* <E>(
   }
 
   /** Accepts a message of the client for an epoch. */
-  const submit = (state: State, message: Uint8Array): void => {
+  const submit = (state: State, message: Uint8Array, lost = 0): void => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
     if (requests.length > 0) state.relay.session.isWaiting = true
     let ordinal = Number.POSITIVE_INFINITY
     if (state.held === undefined) ordinal = state.relay.sendNow(message)
     else {
-      state.held.messages.push(message)
+      state.held.messages.push({ bytes: message, lost })
       state.held.sizeBytes += message.length
     }
+    const kept = repeats.kept(message, envelope)
     for (const { id, method, progressToken } of requests) {
-      calls.add(id, method, ordinal)
-      if (progressToken !== undefined) alive.started(id, progressToken, nowMs())
+      calls.add(id, method, ordinal, lost, kept)
+      if (progressToken !== undefined && lost === 0) alive.started(id, progressToken, nowMs())
     }
     if (alive.deadlineMs() !== undefined) watched.openUnsafe()
   }
@@ -131,7 +134,7 @@ export const make = Effect.fnUntraced(function* <E>(
     if (held === undefined) return
     state.held = undefined
     for (const replay of held.replays) sendReplay(state, replay)
-    for (const message of held.messages) submit(state, message)
+    for (const { bytes, lost } of held.messages) submit(state, bytes, lost)
   }
 
   const replayAnswered = (state: State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
@@ -181,6 +184,7 @@ export const make = Effect.fnUntraced(function* <E>(
     state.relay.session.isWaiting = calls.size > 0
     answered.openUnsafe()
     opening.received(message.bytes, envelope)
+    if (isResponse) repeats.safe.listed(message.bytes)
     // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
     if (isResponse && afterProgress) yield* Effect.yieldNow
     const isProgress = envelope._tag === "Notification" && envelope.method === "notifications/progress"
@@ -219,14 +223,12 @@ export const make = Effect.fnUntraced(function* <E>(
       }
     })
 
-  const answer = (call: { readonly id: string; readonly method: string }, failure: Failure, wasSent: boolean) => {
+  const answer = (call: Call, failure: Failure, wasSent: boolean) => {
     alive.ended(call.id)
-    return write(
-      BridgeError.encode(errorOf(target, failure, wasSent, BridgeError.isHarmlessTwice(call.method)), call.id)
-    )
+    return write(BridgeError.encode(errorOf(target, failure, wasSent, repeats.isHarmless(call)), call.id))
   }
 
-  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Uint8Array>) {
+  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
     const previous = current
     current = yield* begin(credentials, carried)
     // Closed by another fiber: this one may belong to what is closed.
@@ -238,8 +240,7 @@ export const make = Effect.fnUntraced(function* <E>(
     Effect.gen(function* () {
       const { session } = current.relay
       const waiting = calls.drain()
-      const replaced = replace(ShimLink.credentials(crypto, target.service), [])
-      yield* replaced
+      yield* replace(ShimLink.credentials(crypto, target.service), [])
       if (waiting.length > 0 && failure.kind === "unreachable") breaker.failed(failure.message)
       yield* Effect.forEach(waiting, (call) => answer(call, failure, session.wasSent(call.at)), { discard: true })
       answered.openUnsafe()
@@ -248,21 +249,20 @@ export const make = Effect.fnUntraced(function* <E>(
   const welcomed = Effect.fnUntraced(function* (welcome: Welcome) {
     const state = current
     breaker.pathRestored()
+    repeats.welcomed(welcome)
     if (welcome.resumed || !state.wasCarried) {
       state.wasCarried = true
       state.credentials = { ...state.credentials, epoch: welcome.epoch }
       return state
     }
-    // The keeper has forgotten the session: what it may have seen is in doubt, the rest is sent to its successor.
+    // The keeper has forgotten the session: what it may have seen is in doubt, and sent again only if that is harmless.
     const { session } = state.relay
-    const lost = calls.drain(({ at }) => session.wasSent(at))
-    const carried = state.held?.messages ?? session.unsent.map(({ bytes }) => bytes)
-    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, carried)
+    const { again, lost } = repeats.sort(calls.drain(({ at }) => session.wasSent(at)))
+    const unsent = state.held?.messages ?? session.unsent.map(({ bytes }) => ({ bytes, lost: 0 }))
+    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...unsent])
     next.wasCarried = true
-    const message = `${target.peer} was restarted.`
-    yield* Effect.forEach(lost, (call) => answer(call, { kind: "unreachable", message, retryable: true }, true), {
-      discard: true
-    })
+    const restarted: Failure = { kind: "unreachable", message: `${target.peer} was restarted.`, retryable: true }
+    yield* Effect.forEach(lost, (call) => answer(call, restarted, true), { discard: true })
     return next
   })
 
@@ -336,7 +336,7 @@ interface State extends Epoch {
   held:
     | {
         readonly replays: Opening["replays"]
-        readonly messages: Array<Uint8Array>
+        readonly messages: Array<Carried>
         sizeBytes: number
       }
     | undefined

@@ -3,17 +3,17 @@
  * messages as they came, knows which calls wait, and answers them itself when the child cannot.
  *
  * Owns the child and everything counted about it; told by one client's session, which it tells by `toClient`. It waits
- * only for the child or the client. A child that dies is replaced with the next request; a legacy one first hears again
- * what the old one knew.
+ * only for the child or the client. A child that dies is replaced with the next request, or at once if a call waits that
+ * may run twice; a legacy one first hears again what the old one knew.
  */
-import { Effect, Exit, Result, Schema, Scope } from "effect"
+import { Deferred, Effect, Exit, Result, Schema, Scope, Semaphore } from "effect"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
-import { InFlight } from "../../protocol/relay/InFlight.ts"
+import { type Call, InFlight, REISSUES_MAX } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { CallGate } from "./CallGate.ts"
-import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
+import { CannotStart, type Child, type TooManyStarts } from "./Child.ts"
 import * as RunningChild from "./RunningChild.ts"
 import { refusalOf, type ServiceBreaker } from "./ServiceBreaker.ts"
 
@@ -45,6 +45,8 @@ export interface Upstream {
   readonly cancelAll: Effect.Effect<void>
   /** The running child, for status. */
   readonly child: () => Child | undefined
+  /** Fails when a call that was to run again met another kind of server. */
+  readonly changed: Effect.Effect<never, ServerChanged>
 }
 
 /** An upstream without a child yet. */
@@ -54,7 +56,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const { breaker, gate } = options
   yield* Effect.addFinalizer(() => Effect.sync(() => gate.close()))
   const opening = new Opening()
+  const starting = yield* Semaphore.make(1)
+  const changed = yield* Deferred.make<never, ServerChanged>()
   let running: RunningChild.RunningChild | undefined
+  /** Messages on their way to another server; they are no calls of it yet. */
+  let reissued = 0
 
   const error = (kind: BridgeError.Kind, message: string, delivered: boolean, retryable: boolean) =>
     ({ kind, message, delivered, retryable, service: options.service, peer: options.self }) as const
@@ -70,24 +76,42 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     )
   }
 
-  /** Requests that got a second server already: a third would not help them. */
-  const resent = new InFlight()
+  /** Gives a message that a lost server had, or never took, to the next one (mcp §6.3). */
+  const reissue = (message: Uint8Array, lost: number): Effect.Effect<unknown> => {
+    reissued++
+    return Effect.catchTag(fromClient(message, lost), "ServerChanged", (failure) =>
+      Effect.gen(function* () {
+        const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+        const gone = error("unreachable", cannotStartText(options.service, options.self), false, true)
+        if (envelope !== undefined) yield* refuse(message, envelope, gone)
+        yield* Deferred.fail(changed, failure)
+      })
+    ).pipe(Effect.ensuring(Effect.sync(() => reissued--)), (running) => Effect.forkIn(running, scope))
+  }
 
-  /** Gives what a lost server never took to the next one (mcp §6.3: not delivered). */
+  /** Answers of a lost server that nobody will give; what it certainly never took is sent again instead. */
   const resend = (message: Uint8Array): Effect.Effect<unknown> => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
-    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
-    const taken = requests.flatMap(({ id }) => calls.settle(id) ?? [])
+    const taken =
+      envelope === undefined ? [] : JsonRpcPeek.requests(envelope).flatMap(({ id }) => calls.settle(id) ?? [])
     for (const { at } of taken) gate.ended(at, "resent")
     if (envelope === undefined || taken.length === 0) return Effect.void
-    const refused = error("unreachable", cannotStartText(options.service, options.self), false, true)
-    if (requests.some(({ id }) => resent.settle(id) !== undefined)) return refuse(message, envelope, refused)
-    if (resent.size >= IN_FLIGHT_MAX) resent.drain()
-    for (const { id, method } of requests) resent.add(id, method, 0)
-    return Effect.forkIn(
-      Effect.catchTag(fromClient(message), "ServerChanged", () => refuse(message, envelope, refused)),
-      scope
-    )
+    const lost = Math.max(...taken.map((call) => call.lost))
+    if (lost < REISSUES_MAX) return reissue(message, lost + 1)
+    return refuse(message, envelope, error("unreachable", cannotStartText(options.service, options.self), false, true))
+  }
+
+  /** What becomes of a call whose server is gone. */
+  const abandon = ({ at, id, lost, message, method }: Call): Effect.Effect<unknown> => {
+    if (message !== undefined && lost < REISSUES_MAX) {
+      gate.ended(at, "resent")
+      return reissue(message, lost + 1)
+    }
+    gate.ended(at, "unknown")
+    const harmless = message !== undefined || BridgeError.isHarmlessTwice(method)
+    const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
+    const text = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
+    return options.toClient(BridgeError.encode(error("outcomeUnknown", text, true, harmless), id))
   }
 
   const childEnded = (child: RunningChild.RunningChild, why: string) =>
@@ -95,17 +119,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (running === child) running = undefined
       yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
       if (calls.size > 0) breaker.failed("It stopped during a request.")
-      yield* Effect.forEach(
-        calls.drain(),
-        ({ at, id, method }) => {
-          gate.ended(at, "unknown")
-          const harmless = BridgeError.isHarmlessTwice(method)
-          const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
-          const message = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
-          return options.toClient(BridgeError.encode(error("outcomeUnknown", message, true, harmless), id))
-        },
-        { discard: true }
-      )
+      yield* Effect.forEach(calls.drain(), abandon, { discard: true })
       yield* Effect.logWarning(`mcp ${options.service}: the server is gone: ${why}`)
     })
 
@@ -127,11 +141,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       ended: (self, why) =>
         Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
     }).pipe(Scope.provide(childScope))
-    running = started
-    if (!opening.isComplete) return started
-    const isSame = yield* started.replay
-    if (isSame) return started
+    const replayed = opening.isComplete ? yield* started.replay : "same"
+    if (replayed === "same") {
+      running = started
+      return started
+    }
     yield* Scope.close(childScope, Exit.void)
+    if (replayed === "gone") return yield* new CannotStart({ detail: "it stopped while it was opened again" })
     return yield* new ServerChanged({ service: options.service })
   })
 
@@ -140,7 +156,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     Effect.gen(function* () {
       if (running !== undefined) return running
       if (JsonRpcPeek.requests(envelope).length === 0) return undefined
-      const started = yield* Effect.result(start())
+      // One at a time: calls that run again ask for a child beside the client's own.
+      const started = yield* Effect.result(
+        starting.withPermit(Effect.suspend(() => (running === undefined ? start() : Effect.succeed(running))))
+      )
       if (Result.isSuccess(started)) return started.success
       if (started.failure._tag === "ServerChanged") return yield* started.failure
       yield* Effect.logWarning(`mcp ${options.service}: cannot start: ${started.failure.detail}`)
@@ -160,7 +179,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return undefined
     })
 
-  const fromClient = Effect.fnUntraced(function* (message: Uint8Array): Effect.fn.Return<void, ServerChanged> {
+  const fromClient = Effect.fnUntraced(function* (
+    message: Uint8Array,
+    lost = 0
+  ): Effect.fn.Return<void, ServerChanged> {
     const peeked = JsonRpcPeek.peek(message)
     if (Result.isFailure(peeked)) {
       return yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)
@@ -188,8 +210,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const child = yield* childFor(message, envelope)
     if (child === undefined || !child.wants(envelope)) return
     const mark = gate.started(message, requests)
+    const kept = gate.mayRepeat(message, envelope) ? message : undefined
     requests.forEach(({ id, method }, index) => {
-      const replaced = calls.add(id, method, mark + index)
+      const replaced = calls.add(id, method, mark + index, lost, kept)
       if (replaced !== undefined) gate.ended(replaced.at, "unknown")
     })
     opening.sent(verdict.message, envelope)
@@ -197,8 +220,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   })
 
   return {
-    fromClient,
-    inFlight: () => calls.size,
+    fromClient: (message) => fromClient(message),
+    changed: Deferred.await(changed),
+    inFlight: () => calls.size + reissued,
     cancelAll: Effect.suspend(() => {
       const child = running
       const waiting = calls.drain(({ method }) => method !== "initialize")

@@ -9,37 +9,55 @@ export interface Call {
   readonly id: string
   readonly method: string
   readonly at: number
+  /** How many servers were lost with it. */
+  readonly lost: number
+  /** What to send to another server if this one is lost; absent if it must not run twice (mcp §6.3). */
+  readonly message: Uint8Array | undefined
 }
+
+/** A request goes to another server at most so often: it may be what kills them. */
+export const REISSUES_MAX = 2
 
 /** Calls by id. */
 export class InFlight {
   readonly #waiting = new Map<string, Call>()
   /** Given up by the client: most servers send no answer any more, and some do. */
   readonly #cancelled = new Map<string, Call>()
+  #keptBytes = 0
 
   /** How many clients still wait for; calls they cancelled do not count. */
   get size(): number {
     return this.#waiting.size
   }
 
-  /** Records a request. A client that uses an id twice has one call less to wait for: the one given back. */
-  add(id: string, method: string, at: number): Call | undefined {
+  /**
+   * Records a request. A client that uses an id twice has one call less to wait for: the one given back. A `message` that
+   * may be sent again is kept only while there is room.
+   */
+  add(id: string, method: string, at: number, lost = 0, message?: Uint8Array): Call | undefined {
     const key = keyOf(id)
     const replaced = this.#waiting.get(key)
-    this.#waiting.set(key, { id, method, at })
+    this.#forget(replaced)
+    const isKept = message !== undefined && this.#keptBytes + message.length <= KEPT_BYTES_MAX
+    if (isKept) this.#keptBytes += message.length
+    // Copied, because it may be a view of a large chunk that would stay alive with it.
+    this.#waiting.set(key, { id, method, at, lost, message: isKept ? message.slice() : undefined })
     return replaced
   }
 
   /** The call a response belongs to; it waits no longer. */
   settle(id: string): Call | undefined {
-    return take(this.#waiting, id) ?? take(this.#cancelled, id)
+    const call = take(this.#waiting, id)
+    this.#forget(call)
+    return call ?? take(this.#cancelled, id)
   }
 
   /** Notes that the client gave a call up, and gives it; its late answer still finds it (mcp §6.8). */
   cancel(id: string): Call | undefined {
     const call = take(this.#waiting, id)
     if (call === undefined) return undefined
-    this.#cancelled.set(keyOf(call.id), call)
+    this.#forget(call)
+    this.#cancelled.set(keyOf(call.id), { ...call, message: undefined })
     const [oldest] = this.#cancelled.keys()
     if (this.#cancelled.size > CANCELLED_MAX && oldest !== undefined) this.#cancelled.delete(oldest)
     return call
@@ -52,8 +70,13 @@ export class InFlight {
       if (!matches(call)) continue
       drained.push(call)
       this.#waiting.delete(key)
+      this.#forget(call)
     }
     return drained
+  }
+
+  #forget(call: Call | undefined): void {
+    this.#keptBytes -= call?.message?.length ?? 0
   }
 }
 
@@ -80,6 +103,8 @@ const keyOf = (id: string): string => {
   return value === undefined ? `n${id}` : `s${value}`
 }
 
+/** Messages kept to be sent again, of one session. */
+const KEPT_BYTES_MAX = 4_194_304
 /** Cancelled calls remembered for their late answers (mcp §6.8). */
 const CANCELLED_MAX = 256
 const UTF8 = new TextEncoder()

@@ -23,6 +23,10 @@ export const Rules = Schema.Struct({
   open: Schema.optionalKey(Schema.Literals(["trusted", "public"])),
   /** Patterns of `ToolPattern`; none means every tool. */
   tools: Schema.Array(Schema.String),
+  /** Patterns of the tools that may run twice (`SafeCalls`); absent: none. */
+  safe: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** What the server says of its tools' harmlessness counts as well. */
+  trustHints: Schema.optionalKey(Schema.Boolean),
   /** Methods that no revision knows pass as well. */
   transparent: Schema.Boolean,
   /** The server is told who calls. */

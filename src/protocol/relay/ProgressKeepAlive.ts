@@ -23,7 +23,8 @@ export class ProgressKeepAlive {
   progressed(token: string, progress: number, nowMs: number): boolean {
     for (const call of this.#calls.values()) {
       if (call.token !== token) continue
-      if (call.nudges > 0 && !(progress > toldOf(call))) return false
+      // A call that runs again begins to count anew, which the client must not see.
+      if (progress < call.told || (call.nudges > 0 && !(progress > toldOf(call)))) return false
       call.told = progress
       call.nudges = 0
       call.quietSinceMs = nowMs

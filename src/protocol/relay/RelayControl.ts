@@ -70,13 +70,18 @@ export const Hello = Schema.Struct({
 /** A decoded HELLO. */
 export type Hello = typeof Hello.Type
 
-/** WELCOME: the keeper's answer. Not `resumed` means that both sides start at sequence number 1. */
+/**
+ * WELCOME: the keeper's answer. Not `resumed` means that both sides start at sequence number 1. `safe` and `trustHints`
+ * (ours, optional) are what the service's owner declares harmless to run twice (`SafeCalls`).
+ */
 export const Welcome = Schema.Struct({
   v: Schema.Int,
   resumed: Schema.Boolean,
   rx: Count,
   epoch: Count,
   lingerMs: Schema.optionalKey(Count),
+  safe: Schema.optionalKey(Schema.Array(Schema.String.check(Schema.isMaxLength(512))).check(Schema.isMaxLength(256))),
+  trustHints: Schema.optionalKey(Schema.Boolean),
   limits: Schema.optionalKey(Limits)
 })
 /** A decoded WELCOME. */

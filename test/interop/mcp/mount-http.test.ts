@@ -265,7 +265,15 @@ describe("pilotctl mcp mount --http", () => {
         const client = yield* HttpClient.HttpClient
         const outer = yield* McpRig.make({
           services: [{ name: "again", url, headers: AUTHORIZED, allowed: [], createdAtSeconds: 0 }],
-          spawn: ({ name }) => HttpUpstream.open({ client, service: name, self: "middle", url, headers: AUTHORIZED })
+          spawn: ({ name }, gate) =>
+            HttpUpstream.open({
+              client,
+              service: name,
+              self: "middle",
+              url,
+              headers: AUTHORIZED,
+              mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
+            })
         })
         const legacy = new Client1({ name: "test", version: "1" }, { capabilities: {} })
         const transport = yield* RealServers.transport(outer, "again", 3)

@@ -31,7 +31,14 @@ const rigOf = (served: UrlService) =>
     const client = yield* HttpClient.HttpClient
     return yield* McpRig.make({
       services: [served],
-      spawn: ({ name }) => HttpUpstream.open({ client, service: name, self: "mcp-host", ...served }),
+      spawn: ({ name }, gate) =>
+        HttpUpstream.open({
+          client,
+          service: name,
+          self: "mcp-host",
+          ...served,
+          mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
+        }),
       pieceBytes: 70_000
     })
   })
