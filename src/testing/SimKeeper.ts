@@ -10,6 +10,7 @@ import { CannotStart } from "../actors/mcp/Child.ts"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import type { SessionStatus } from "../actors/mcp/SessionEntry.ts"
 import { Node } from "../actors/node/Node.ts"
 import { Trust } from "../actors/trust/Trust.ts"
 import * as Bytes from "../core/data/Bytes.ts"
@@ -40,7 +41,7 @@ export interface SimKeeper {
   readonly kill: Effect.Effect<void>
   /** Kills its children, and nothing else. */
   readonly killChildren: Effect.Effect<void>
-  readonly status: Effect.Effect<ReadonlyArray<Keeper.SessionStatus>>
+  readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
 }
 
 /** A keeper that does not run. */
@@ -84,7 +85,7 @@ export const make = (node: SimNode, programs: Readonly<Record<string, Program>>)
 interface Running {
   readonly process: SimWorld.Life
   readonly expose: (service: ServiceTable.Service) => Effect.Effect<void>
-  readonly status: Effect.Effect<ReadonlyArray<Keeper.SessionStatus>>
+  readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
 }
 
 const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner, process: SimWorld.Life) {

@@ -10,6 +10,7 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
+import { DiscoveryMemory } from "../../protocol/relay/DiscoveryMemory.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import * as ServiceListing from "../../protocol/relay/ServiceListing.ts"
@@ -23,8 +24,10 @@ import { PeerUsages } from "./PeerUsage.ts"
 import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
+import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
 import { StartLimits } from "./StartLimits.ts"
-import type { Upstream } from "./Upstream.ts"
+import type { Discovery } from "./Upstream.ts"
+import * as WarmChildren from "./WarmChildren.ts"
 
 /** What a keeper is made of. */
 export interface Options {
@@ -50,16 +53,6 @@ export interface Incoming<E> {
   readonly ownPort?: string
 }
 
-/** One session as `mcp status` shows it. */
-export interface SessionStatus {
-  readonly service: string
-  readonly remote: Address
-  readonly isIdle: boolean
-  readonly inFlight: number
-  readonly pid: number | undefined
-  readonly stderrTail: ReadonlyArray<string>
-}
-
 /** A keeper at work. */
 export interface Keeper {
   /** Serves one stream until it is no longer needed, then ends it. Never fails. */
@@ -78,6 +71,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
   const usages = new PeerUsages()
+  const warm = yield* WarmChildren.make
+  const memory = new DiscoveryMemory<Service>()
   const answer = yield* PlainRequests.make({ [ServiceListing.METHOD]: (remote) => listing(options, remote) })
   const breakers = new Map<string, ServiceBreaker>()
   const context = yield* Effect.context<never>()
@@ -91,10 +86,22 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return (yield* options.isAllowed(service.value, remote)) ? service : Option.none()
     })
 
-  const spawn = (service: Service, remote: Address, gate: CallGate) =>
-    Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
+  const spawn = (service: Service, remote: Address, gate: CallGate) => {
+    const start = Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
       Effect.andThen(options.spawn(service, gate))
     )
+    // A URL is nothing that has to be started.
+    return "url" in service ? start : warm.take(service, remote.node, start)
+  }
+
+  const discoveryOf = (service: Service, { node }: Address): Discovery => {
+    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+    return {
+      recall: (request, id) => memory.recall(service, node, request, id, nowMs()),
+      note: (request, answer) => memory.note(service, node, request, answer, nowMs()),
+      forget: () => memory.forget(service.name)
+    }
+  }
 
   /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
   const callerOf = (service: Service, remote: Address): Effect.Effect<JsonObject | undefined> =>
@@ -159,6 +166,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           epoch: (hello.epoch ?? 0) + 1,
           hello,
           spawn: spawn(service, remote, gate),
+          discovery: discoveryOf(service, remote),
           gate,
           breaker: breakerOf(service.name)
         })
@@ -227,6 +235,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       duplex,
       head,
       spawn: spawn(service.value, remote, gate),
+      discovery: discoveryOf(service.value, remote),
       gate,
       breaker: breakerOf(name)
     })
@@ -293,38 +302,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 })
 
-interface Entry {
-  readonly key: string
-  readonly service: string
-  readonly remote: Address
-  readonly upstream: Upstream
-  readonly gate: CallGate
-  readonly stop: () => void
-  /** The owner's bound for this service when the session began. */
-  readonly sessionsMax: number | undefined
-  /** Absent for a plain line client, which has nothing to resume. */
-  readonly relay: { readonly session: KeeperSession.KeeperSession; readonly resumeKey: string } | undefined
-}
-
 const listing = ({ list }: Options, remote: Address): Effect.Effect<JsonObject> =>
   Effect.map(list(remote), (services) =>
     ServiceListing.result(services.map(({ name, title = "" }) => ({ name, title })))
   )
-
-const endOf = (entry: Entry): Effect.Effect<void> =>
-  entry.relay === undefined ? Effect.sync(entry.stop) : entry.relay.session.end({ reason: "denied" })
-
-const statusOf = (entry: Entry): Effect.Effect<SessionStatus> => {
-  const child = entry.upstream.child()
-  return Effect.map(child?.stderrTail ?? Effect.succeed([]), (stderrTail) => ({
-    service: entry.service,
-    remote: entry.remote,
-    isIdle: entry.relay?.session.isIdle() ?? false,
-    inFlight: entry.upstream.inFlight(),
-    pid: child?.pid,
-    stderrTail
-  }))
-}
 
 const refused = (reason: string): { readonly bye: Bye } => ({ bye: { reason } })
 

@@ -24,6 +24,7 @@ export interface Options {
   readonly hello: Hello
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
+  readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
 }
 
@@ -55,6 +56,7 @@ export const make = Effect.fnUntraced(function* (
     self: options.self,
     spawn: options.spawn,
     gate: options.gate,
+    discovery: options.discovery,
     breaker: options.breaker,
     clientBytesMax: limits.message,
     toClient: (message) => Effect.asVoid(relay.send(message))

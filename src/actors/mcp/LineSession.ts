@@ -20,6 +20,7 @@ export interface Options<E> {
   readonly head: Uint8Array
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
+  readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
 }
 
@@ -40,6 +41,7 @@ export const make = Effect.fnUntraced(function* <E>(
     self: options.self,
     spawn: options.spawn,
     gate: options.gate,
+    discovery: options.discovery,
     breaker: options.breaker,
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.

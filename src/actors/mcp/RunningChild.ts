@@ -5,7 +5,7 @@
 import { type Cause, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
-import { InFlight } from "../../protocol/relay/InFlight.ts"
+import { type Call, InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import type { Opening } from "../../protocol/relay/Opening.ts"
@@ -27,6 +27,8 @@ export interface Options {
   readonly gate: CallGate
   readonly breaker: ServiceBreaker
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
+  /** Told what the server answered to `server/discover`. */
+  readonly discovered: (call: Call, answer: Uint8Array) => void
   /** Told once, when the child says nothing more. */
   readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
 }
@@ -63,7 +65,9 @@ export const run = Effect.fnUntraced(function* (
 
   const settle = (id: string, answer: Uint8Array): void => {
     const call = options.calls.settle(id)
-    if (call !== undefined) options.gate.ended(call.at, "answered", answer)
+    if (call === undefined) return
+    options.gate.ended(call.at, "answered", answer)
+    if (call.method === "server/discover") options.discovered(call, answer)
   }
 
   const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>

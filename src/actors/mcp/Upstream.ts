@@ -20,6 +20,14 @@ import { refusalOf, type ServiceBreaker } from "./ServiceBreaker.ts"
 /** The server that took a dead one's place is of another kind, so the client's session cannot go on (mcp §6.3). */
 export class ServerChanged extends Schema.TaggedError<ServerChanged>()("ServerChanged", { service: Schema.String }) {}
 
+/** What servers of this service answered to this peer's `server/discover` (mcp §6.4). */
+export interface Discovery {
+  readonly recall: (request: Uint8Array, id: string) => Uint8Array | undefined
+  readonly note: (request: Uint8Array, answer: Uint8Array) => void
+  /** A server died. */
+  readonly forget: () => void
+}
+
 /** What an upstream needs. */
 export interface Options {
   readonly service: string
@@ -29,6 +37,7 @@ export interface Options {
   readonly gate: CallGate
   /** Of the service, over all of its sessions. */
   readonly breaker: ServiceBreaker
+  readonly discovery: Discovery
   /** The largest message that the client takes. */
   readonly clientBytesMax: number
   /** Passes a message on, waiting while the client takes none. */
@@ -117,6 +126,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const childEnded = (child: RunningChild.RunningChild, why: string) =>
     Effect.gen(function* () {
       if (running === child) running = undefined
+      options.discovery.forget()
       yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
       if (calls.size > 0) breaker.failed("It stopped during a request.")
       yield* Effect.forEach(calls.drain(), abandon, { discard: true })
@@ -138,6 +148,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       gate,
       breaker,
       toClient: options.toClient,
+      discovered: ({ message }, answer) => {
+        if (message !== undefined) options.discovery.note(message, answer)
+      },
       ended: (self, why) =>
         Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
     }).pipe(Scope.provide(childScope))
@@ -179,6 +192,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return undefined
     })
 
+  /** True if it asks what the server is and that is known: it need not be started for that. */
+  const isAnswered = (message: Uint8Array, envelope: JsonRpcPeek.Envelope): Effect.Effect<boolean> => {
+    if (envelope._tag !== "Request" || envelope.method !== "server/discover") return Effect.succeed(false)
+    const answer = running === undefined ? options.discovery.recall(message, envelope.id) : undefined
+    if (answer === undefined) return Effect.succeed(false)
+    gate.ended(gate.started(message, [envelope]), "answered", answer)
+    return Effect.as(options.toClient(answer), true)
+  }
+
   const fromClient = Effect.fnUntraced(function* (
     message: Uint8Array,
     lost = 0
@@ -203,6 +225,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     }
     const verdict = gate.judge(message, envelope)
     if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, options.toClient, { discard: true })
+    if (yield* isAnswered(message, envelope)) return
     const admission = requests.length === 0 ? undefined : breaker.ask()
     if (admission?._tag === "Refuse") {
       return yield* refuse(message, envelope, refusalOf({ service: options.service, peer: options.self }, admission))

@@ -180,6 +180,25 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
     )
   }
 
+  it.effect("SDK 2 in auto mode starts two mounts and no more than one server per client (mcp §6.4)", () =>
+    Effect.gen(function* () {
+      const { agent, host } = yield* Stage
+      const file = `${host}/starts`
+      writeFileSync(file, "")
+      const program = `require("node:fs").appendFileSync(${JSON.stringify(file)}, "x"); import(${JSON.stringify(EVERYTHING)})`
+      yield* Pilotctl.run(host, "mcp", "expose", "counted", "--allow", "agent", "--", process.execPath, "-e", program)
+      for (const expected of ["x", "xx"]) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const client = yield* McpOverPilot.sdk2(agent, "mcp-host/counted")
+            assert.strictEqual(yield* client.call("echo", { message: "one" }), "Echo: one")
+          })
+        )
+        assert.strictEqual(readFileSync(file, "utf8"), expected)
+      }
+    })
+  )
+
   it.effect("mcp expose --url and mcp mount --http: from an HTTP client to an HTTP server, across two nodes", () =>
     Effect.gen(function* () {
       const { agent, host } = yield* Stage
