@@ -202,6 +202,7 @@ export class ScriptedNode {
   #keys(): PeerKeys["Service"] {
     return {
       pinned: (node) => (node === 2 ? KEY_B : undefined),
+      guess: () => undefined,
       isTrusted: (node) => node === 2,
       pinNode: () => Effect.void,
       pinName: () => Effect.void,

@@ -18,7 +18,7 @@ export class KeyAgreement {
 
   constructor(context: NodeContext) {
     this.#context = context
-    this.#key = context.crypto.agreementKey()
+    this.#key = context.agreementKey()
   }
 
   /** Our PILA, signed when it is first needed. */
@@ -35,7 +35,7 @@ export class KeyAgreement {
 
   /** A new key from now on. */
   renew(): void {
-    this.#key = this.#context.crypto.agreementKey()
+    this.#key = this.#context.agreementKey()
     this.#exchange = undefined
   }
 

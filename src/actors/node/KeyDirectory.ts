@@ -6,6 +6,7 @@
 import { Clock, Effect, Semaphore } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as Names from "../registry/Names.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import { type KeyChanged, PeerKeys } from "../trust/PeerKeys.ts"
 
@@ -53,6 +54,11 @@ export const make: Effect.Effect<KeyDirectory, never, RegistryClient | PeerKeys>
       if (entry?._tag === "Failed") return Effect.fail(entry.error)
       return Effect.map(ask(node), (found) => found.publicKey)
     })
+  /** Whoever resolved a name to this node has just been told its key. */
+  const lately = (node: NodeId): Effect.Effect<Uint8Array, RegistryError> =>
+    Effect.flatMap(Effect.provideService(Names.remembered(node), RegistryClient, registry), (found) =>
+      found === undefined ? fromRegistry(node) : Effect.succeed(found.publicKey)
+    )
 
   return {
     known: (node) => {
@@ -68,9 +74,7 @@ export const make: Effect.Effect<KeyDirectory, never, RegistryClient | PeerKeys>
       }),
     confirmed: Effect.fn("KeyDirectory.confirmed")(function* (node: NodeId) {
       const pinned = keys.pinned(node)
-      const offered = yield* pinned === undefined
-        ? fromRegistry(node)
-        : fromRegistry(node).pipe(Effect.orElseSucceed(() => pinned))
+      const offered = yield* pinned === undefined ? lately(node) : lately(node).pipe(Effect.orElseSucceed(() => pinned))
       // Refuses another key than the pinned one.
       yield* keys.pinNode(node, offered)
       return offered

@@ -76,6 +76,7 @@ const receive = (
       return Effect.asVoid(Deferred.succeed(message.reply, 0))
     case "Frames":
     case "LearnPath":
+    case "Connect":
     case "FindMtu":
     case "MtuKnown":
     case "SizeVanished":

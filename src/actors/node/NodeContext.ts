@@ -1,6 +1,6 @@
 /** What the actors of one node share: its identity, its socket, its tables. Built once by `NodeSupervisor`. */
 
-import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
+import type { AgreementKey, Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
@@ -20,6 +20,8 @@ export interface NodeContext {
   readonly address: Address
   readonly identity: SigningKey
   readonly crypto: Crypto["Service"]
+  /** A new X25519 key, which nobody else is given. */
+  readonly agreementKey: () => AgreementKey
   /** False only by the operator's word: then everything is in clear, and nothing encrypted is understood. */
   readonly encrypt: boolean
   readonly keys: KeyDirectory

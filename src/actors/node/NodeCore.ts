@@ -28,6 +28,7 @@ import type { NodeEvent } from "./NodeEvent.ts"
 import * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
 import { SocketRouter } from "./SocketRouter.ts"
+import * as SpareKey from "./SpareKey.ts"
 import { StreamObserver } from "./StreamObserver.ts"
 
 /** What a node is made of. */
@@ -62,12 +63,14 @@ export const make = Effect.fnUntraced(function* (
   sinks: Sinks
 ): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
   const udp = yield* UdpEndpoint
+  const crypto = yield* Crypto
   const socket = yield* udp.bind({ ...options.listen, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
   const core = new NodeCore(options, {
     // Peers that come later end after whatever the node still has to say through them.
     scope: yield* Scope.fork(yield* Effect.scope),
     clock: yield* Clock.Clock,
-    crypto: yield* Crypto,
+    crypto,
+    agreementKey: options.encrypt ? yield* SpareKey.make(crypto) : crypto.agreementKey,
     trust: yield* PeerKeys,
     keys: yield* KeyDirectory.make,
     events: yield* PubSub.sliding<NodeEvent>(EVENTS_MAX),
@@ -88,6 +91,7 @@ interface Parts {
   readonly scope: Scope.Scope
   readonly clock: Clock.Clock
   readonly crypto: Crypto["Service"]
+  readonly agreementKey: NodeContext["agreementKey"]
   readonly trust: PeerKeys["Service"]
   readonly keys: KeyDirectory.KeyDirectory
   readonly events: PubSub.PubSub<NodeEvent>
@@ -177,6 +181,7 @@ export class NodeCore {
       address: this.address,
       identity: options.identity,
       crypto: parts.crypto,
+      agreementKey: parts.agreementKey,
       encrypt: options.encrypt,
       keys: parts.keys,
       isTrusted: parts.trust.isTrusted,

@@ -3,12 +3,14 @@
  * and says what went wrong in terms a user can act on.
  */
 import { type Context, Effect, Result, Scope } from "effect"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import * as AddressText from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
-import { RegistryClient } from "../registry/RegistryClient.ts"
+import * as Names from "../registry/Names.ts"
+import type { RegistryClient } from "../registry/RegistryClient.ts"
 import type * as ConnectionActor from "./ConnectionActor.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import { type Connection, DialError, type Node, PingTimeout } from "./Node.ts"
@@ -76,24 +78,33 @@ const reach = Effect.fnUntraced(function* (options: Options, target: Address) {
     if (known.isRelayed()) yield* Effect.forkIn(seekDirect(options, known, target), options.scope)
     return known
   }
-  const [, endpoint] = yield* Effect.all([confirm(options, target), locate(options, target)], { concurrency: 2 })
-  if (endpoint === undefined && context.beacon === undefined) {
+  const where = Effect.map(Names.endpoint(target.node), pathTo)
+  const found = [confirm(options, target), Effect.provide(where, options.services)] as const
+  const [, path] = yield* Effect.all(found, { concurrency: 2 })
+  if (path === undefined && context.beacon === undefined) {
     return yield* failure(target, "NoPath", "the registry gives no endpoint for it and no beacon is configured")
   }
   const peer = yield* ensured(options, target)
-  if (endpoint !== undefined) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path: endpoint })))
+  if (path !== undefined) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
   // Asks the peer, through the beacon, to open its NAT for us while our key exchange is on its way (rendezvous §8).
   if (context.beacon !== undefined) {
     context.socket.send(BeaconMessage.encodePunchRequest(context.address.node, target.node), context.beacon)
   }
+  // Ahead of what needs the keys, which takes a moment to make.
+  yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.Connect()))
   return peer
 })
 
 /** Trust may have come since the tunnel did, and with it the right to know where the peer is. */
 const seekDirect = (options: Options, peer: PeerMessage.Running, target: Address): Effect.Effect<void> =>
-  Effect.flatMap(locate(options, target), (path) =>
-    path === undefined ? Effect.void : Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
-  )
+  Effect.flatMap(Effect.provide(Names.askEndpoint(target.node), options.services), (endpoint) => {
+    const path = pathTo(endpoint)
+    return path === undefined ? Effect.void : Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
+  })
+
+/** A private node that does not trust us yet is reached by relay only. */
+const pathTo = (endpoint: Endpoint | undefined): Path.Path | undefined =>
+  endpoint === undefined ? undefined : Path.direct(endpoint)
 
 const ensured = (options: Options, target: Address): Effect.Effect<PeerMessage.Running, DialError> =>
   Effect.catch(options.ensure(target.node), () => failure(target, "NodeStopped", "this node is stopping"))
@@ -113,13 +124,6 @@ const confirm = (options: Options, target: Address): Effect.Effect<void, DialErr
           ? failure(target, "NotFound", "the registry knows no such node")
           : failure(target, "RegistryUnavailable", error.detail)
     })
-  )
-
-/** A refusal is no failure: a private node that does not trust us yet is reached by relay only. */
-const locate = (options: Options, target: Address): Effect.Effect<Path.Path | undefined> =>
-  Effect.flatMap(RegistryClient, (registry) => registry.resolve(target.node)).pipe(
-    Effect.match({ onFailure: () => undefined, onSuccess: Path.direct }),
-    Effect.provide(options.services)
   )
 
 const open = Effect.fnUntraced(function* (

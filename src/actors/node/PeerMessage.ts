@@ -29,6 +29,8 @@ export type Message = Data.TaggedEnum<{
   }
   /** A place the registry says the peer is at. */
   LearnPath: { readonly path: Path.Path }
+  /** Agrees on keys now, since something is about to be sent. */
+  Connect: {}
   /** Control ping; the reply is the round-trip time in milliseconds. */
   Ping: { readonly target: SocketAddress["address"]; readonly reply: Deferred.Deferred<number> }
   /** The key this peer must show became known, for the frame that asked. */

@@ -117,6 +117,7 @@ class PlainPeer {
         const port = this.pings.start(this.#context.crypto.randomBytes(2), message.reply, this.#nowMs())
         return this.#send(Packet.encode(ControlMessage.ping(this.#context.address, message.target, port, EMPTY)))
       }
+      case "Connect":
       case "FindMtu":
       case "MtuKnown":
       case "SizeVanished":

@@ -73,11 +73,7 @@ export class TunnelPeer {
       socket: context.socket,
       tell
     })
-    this.#tunnel = new Tunnel({
-      self: context.address.node,
-      peer: node,
-      config: context.tunnel
-    })
+    this.#tunnel = new Tunnel({ self: context.address.node, peer: node, config: context.tunnel })
     this.connections = new Connections({
       context,
       peer: node,
@@ -103,6 +99,8 @@ export class TunnelPeer {
         return
       case "LearnPath":
         return this.#paths.selector.learn(message.path)
+      case "Connect":
+        return this.#tunnel.connect(this.#nowMs())
       case "Ping":
         return this.#ping(message.target, message.reply)
       case "KeyKnown":

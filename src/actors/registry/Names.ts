@@ -3,16 +3,20 @@
  * gives for it; afterwards another key behind it is refused until a person accepts it.
  *
  * What was found is remembered for a moment, so that dialling one peer over and over costs one question, whichever program
- * of this node dials.
+ * of this node dials. What a dial will need to know is asked at once: where a name led before is asked about together
+ * with the name, since it probably leads there still.
  */
 import { Effect } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { ExpiringMap } from "../../core/data/ExpiringMap.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import { type KeyChanged, type NameMoved, PeerKeys } from "../trust/PeerKeys.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "./RegistryClient.ts"
 
-/** Success is remembered under the target, failure forgets it. */
+type Failure = RegistryError | NameMoved | KeyChanged
+
+/** Success is remembered under the target and its node, failure forgets the target. */
 function remembering<E, R>(
   found: Effect.Effect<LookedUp, E, R>,
   target: string | NodeId
@@ -20,7 +24,10 @@ function remembering<E, R>(
   return found.pipe(
     Effect.tap((value) =>
       Effect.gen(function* () {
-        memoryOf(yield* RegistryClient).set(target, value, yield* MonotonicTime.nowMs)
+        const { found } = yield* memory
+        const nowMs = yield* MonotonicTime.nowMs
+        found.set(target, value, nowMs)
+        found.set(value.node, value, nowMs)
       })
     ),
     Effect.tapError(() => forget(target))
@@ -30,13 +37,8 @@ function remembering<E, R>(
 /** Resolves a name, and checks or pins its key. */
 export const resolve = Effect.fn("Names.resolve")(function* (
   name: string
-): Effect.fn.Return<LookedUp, RegistryError | NameMoved | KeyChanged, RegistryClient | PeerKeys> {
-  const registry = yield* RegistryClient
-  const keys = yield* PeerKeys
-  const { node } = yield* registry.resolveHostname(name)
-  const found = yield* checked(node)
-  yield* keys.pinName(name, found.publicKey)
-  return found
+): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
+  return yield* resolved(name, checked)
 }, remembering)
 
 /** Looks a node id up, and checks or pins its key. */
@@ -45,27 +47,61 @@ export const lookup = Effect.fn("Names.lookup")(function* (node: NodeId) {
 }, remembering)
 
 /**
- * What `resolve` or `lookup` found a moment ago, else what they find now. For reaching a peer: the pin just checked holds
- * whatever the registry would say now, and the peer has to show its key again.
+ * What `resolve` or `lookup` found a moment ago, else what they find now, and where the peer is with it. For reaching a peer: the
+ * pin just checked holds whatever the registry would say now, and the peer has to show its key again.
  */
-export const recent = (
-  target: string | NodeId
-): Effect.Effect<LookedUp, RegistryError | NameMoved | KeyChanged, RegistryClient | PeerKeys> =>
+export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.gen(function* () {
-    const known = memoryOf(yield* RegistryClient).get(target, yield* MonotonicTime.nowMs)
+    const { found } = yield* memory
+    const known = found.get(target, yield* MonotonicTime.nowMs)
     if (known !== undefined) return known
-    return yield* typeof target === "string" ? resolve(target) : lookup(target)
+    return yield* remembering(typeof target === "string" ? resolved(target, located) : located(target), target)
   })
+
+/** What was found of a node a moment ago, its key checked. */
+export const remembered = (node: NodeId): Effect.Effect<LookedUp | undefined, never, RegistryClient> =>
+  Effect.gen(function* () {
+    const { found } = yield* memory
+    return found.get(node, yield* MonotonicTime.nowMs)
+  })
+
+/**
+ * Where a node is, as it was said just now, else asked. A refusal is no failure: a private node that does not trust us yet
+ * has no place for us.
+ */
+export const endpoint = (node: NodeId): Effect.Effect<Endpoint | undefined, never, RegistryClient> =>
+  Effect.gen(function* () {
+    const { places } = yield* memory
+    const known = places.get(node, yield* MonotonicTime.nowMs)
+    return known === undefined ? yield* askEndpoint(node) : known.endpoint
+  })
+
+/** The same, asked in any case. */
+export const askEndpoint = Effect.fnUntraced(function* (
+  node: NodeId
+): Effect.fn.Return<Endpoint | undefined, never, RegistryClient> {
+  const registry = yield* RegistryClient
+  const endpoint = yield* Effect.orElseSucceed(registry.resolve(node), () => undefined)
+  const { places } = yield* memory
+  places.set(node, { endpoint }, yield* MonotonicTime.nowMs)
+  return endpoint
+})
 
 /** The peer could not be reached where it was a moment ago: the next one asks again. */
 export const forget = (target: string | NodeId): Effect.Effect<void, never, RegistryClient> =>
   Effect.gen(function* () {
-    memoryOf(yield* RegistryClient).delete(target, yield* MonotonicTime.nowMs)
+    const { found, places } = yield* memory
+    const nowMs = yield* MonotonicTime.nowMs
+    const node = typeof target === "string" ? found.get(target, nowMs)?.node : target
+    found.delete(target, nowMs)
+    if (node === undefined) return
+    found.delete(node, nowMs)
+    places.delete(node, nowMs)
   })
 
-const checked = Effect.fnUntraced(function* (
-  node: NodeId
-): Effect.fn.Return<LookedUp, RegistryError | KeyChanged, RegistryClient | PeerKeys> {
+type Look = (node: NodeId) => Effect.Effect<LookedUp, RegistryError | KeyChanged, RegistryClient | PeerKeys>
+
+const checked: Look = Effect.fnUntraced(function* (node) {
   const registry = yield* RegistryClient
   const keys = yield* PeerKeys
   const found = yield* registry.lookup(node)
@@ -73,18 +109,45 @@ const checked = Effect.fnUntraced(function* (
   return found
 })
 
-type Memory = ExpiringMap<string | NodeId, LookedUp>
+const located: Look = (node) =>
+  Effect.map(Effect.all([checked(node), askEndpoint(node)], { concurrency: 2 }), ([found]) => found)
+
+const resolved = Effect.fnUntraced(function* (
+  name: string,
+  look: Look
+): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
+  const registry = yield* RegistryClient
+  const keys = yield* PeerKeys
+  const guess = keys.guess(name)
+  const [{ node }, guessed] = yield* Effect.all(
+    [registry.resolveHostname(name), guess === undefined ? Effect.succeed(undefined) : Effect.exit(look(guess))],
+    { concurrency: 2 }
+  )
+  const found = yield* guessed !== undefined && guess === node ? guessed : look(node)
+  yield* keys.pinName(name, found.publicKey)
+  return found
+})
 
 /** What a registry's client has answered; a node has one client. */
-const memoryOf = (registry: RegistryClient["Service"]): Memory => {
+interface Memory {
+  readonly found: ExpiringMap<string | NodeId, LookedUp>
+  readonly places: ExpiringMap<NodeId, { readonly endpoint: Endpoint | undefined }>
+}
+
+const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(RegistryClient, (registry) => {
   const known = MEMORIES.get(registry)
   if (known !== undefined) return known
-  const made: Memory = new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS })
+  const made: Memory = {
+    found: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS }),
+    places: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: PLACE_MS })
+  }
   MEMORIES.set(registry, made)
   return made
-}
+})
 
 const MEMORIES = new WeakMap<RegistryClient["Service"], Memory>()
 /** Peers remembered, and for so long. */
 const RECENT_MAX = 1024
 const RECENT_MS = 10_000
+/** Where a peer was is of use to the dial that asked, and not much longer: it moves, and trust changes what one is told. */
+const PLACE_MS = 1_000

@@ -2,10 +2,11 @@
  * `RegistryClient` over one connection.
  *
  * Owns the connection and the node id that the registry gave. Told by its users what to call, each with a reply slot;
- * tells nobody. A full mailbox makes the caller wait, within the time of its call. Restarted with a new connection;
- * the node id outlives that, because the registry still knows it.
+ * tells nobody. Calls go out as they come and wait for their replies together. A full mailbox makes the caller wait,
+ * within the time of its call. Restarted with a new connection; the node id outlives that, because the registry still
+ * knows it.
  */
-import { Deferred, Effect, Layer, Result, type Scope } from "effect"
+import { Deferred, Effect, Layer, Result, type Scope, Semaphore } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { SigningKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -161,17 +162,26 @@ const spawn = Effect.fnUntraced(function* (options: RegistryClientOptions, timeo
     mailbox: { capacity: MAILBOX_CAPACITY, overflow: "backpressure" },
     restart: { intensity: 5, periodMs: 60_000 },
     start: Effect.gen(function* () {
-      const connection = new RegistryConnection({ ...options, connectTimeoutMs: CONNECT_TIMEOUT_MS }, client)
-      yield* Effect.addFinalizer(() => connection.close)
+      const scope = yield* Effect.scope
+      const calls = yield* Semaphore.make(CALLS_MAX)
+      const target = { ...options, connectTimeoutMs: CONNECT_TIMEOUT_MS }
+      const connection = new RegistryConnection(target, client, scope)
+      const perform = ({ operation, reply, request }: Message) =>
+        connection.call(operation, RegistryRequest.toObject(request)).pipe(
+          Effect.timeoutOrElse({
+            duration: timeoutMs,
+            orElse: () => fail("Timeout", operation, `no answer within ${timeoutMs} ms`)
+          }),
+          Effect.exit,
+          Effect.flatMap((exit) => Deferred.done(reply, exit)),
+          Effect.ensuring(calls.release(1))
+        )
       return {
-        receive: ({ operation, request, reply }: Message) =>
-          connection.call(operation, RegistryRequest.toObject(request)).pipe(
-            Effect.timeoutOrElse({
-              duration: timeoutMs,
-              orElse: () => fail("Timeout", operation, `no answer within ${timeoutMs} ms`)
-            }),
-            Effect.exit,
-            Effect.flatMap((exit) => Effect.asVoid(Deferred.done(reply, exit)))
+        // A call that waits for its reply holds up nobody; the mailbox fills only when too many do.
+        receive: (message: Message) =>
+          Effect.andThen(
+            calls.take(1),
+            Effect.asVoid(Effect.forkIn(perform(message), scope, { startImmediately: true }))
           )
       }
     })
@@ -212,3 +222,5 @@ const CALL_TIMEOUT_MS = 10_000
 const ASK_MARGIN_MS = 1000
 const CONNECT_TIMEOUT_MS = 5000
 const MAILBOX_CAPACITY = 256
+/** Calls without a reply on one connection. */
+const CALLS_MAX = 32

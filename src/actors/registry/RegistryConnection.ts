@@ -1,14 +1,13 @@
 /**
- * A client's one connection to its registry: made when first needed, made again when lost, and shared by calls that
- * follow one another. The registry is recognised before a byte is sent to it.
+ * A client's one connection to its registry: made when first needed, made again when lost, and shared by all calls. The
+ * registry is recognised before a byte is sent to it.
  */
-import { type Cause, Effect, Exit, Result, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
 import type * as Json from "../../core/data/Json.ts"
-import { type ClientStream, type ConnectError, StreamLost, type TlsClient } from "../../core/net/TlsClient.ts"
-import type * as LengthPrefix from "../../protocol/wire/LengthPrefix.ts"
-import * as RegistryMessage from "../../protocol/wire/RegistryMessage.ts"
+import type { ConnectError, TlsClient } from "../../core/net/TlsClient.ts"
 import { RegistryError } from "./RegistryClient.ts"
 import * as RegistryPins from "./RegistryPins.ts"
+import { type Failure, RegistryPipeline } from "./RegistryPipeline.ts"
 
 /** Which registry, and how it is recognised. */
 export interface Target {
@@ -18,49 +17,57 @@ export interface Target {
   readonly connectTimeoutMs: number
 }
 
-/** Mutable, with one owner: calls must not overlap. */
+/** Mutable, with one owner. Calls may overlap. */
 export class RegistryConnection {
   readonly #target: Target
   readonly #client: TlsClient["Service"]
-  #open: Open | undefined
+  readonly #scope: Scope.Scope
+  #open: RegistryPipeline | undefined
+  /** What all that wait for a connection wait for. */
+  #opening: Deferred.Deferred<RegistryPipeline, ConnectFailure> | undefined
   #wasOpen = false
 
-  constructor(target: Target, client: TlsClient["Service"]) {
+  /** The end of `scope` closes it. */
+  constructor(target: Target, client: TlsClient["Service"], scope: Scope.Scope) {
     this.#target = target
     this.#client = client
+    this.#scope = scope
   }
 
-  /** Sends one request and reads its reply. A connection lost on the way is made again once, as the request is repeated. */
+  /**
+   * Sends one request and reads its reply. A connection lost on the way is made again once, as the request is repeated.
+   * Whoever stops waiting for a reply ends the connection under the others, which repeat theirs.
+   */
   call(operation: string, request: Json.JsonObject): Effect.Effect<Json.JsonObject, RegistryError> {
-    return this.#attempt(operation, request).pipe(
-      Effect.catchTag("StreamLost", () => this.#attempt(operation, request)),
-      Effect.catchTag("StreamLost", ({ detail }) =>
-        fail("Unavailable", operation, `connection to ${name(this.#target)} lost: ${detail}`)
-      ),
-      // After anything but a whole reply the next bytes could be anybody's answer.
-      Effect.onExit((exit) => (Exit.isFailure(exit) ? this.close : Effect.void))
+    const attempt = Effect.flatMap(this.#connected, (open) => open.ask(request))
+    return attempt.pipe(
+      Effect.catchTag("StreamLost", () => attempt),
+      Effect.mapError((failure) => this.#error(operation, failure))
     )
   }
 
-  /** Closes the connection, if there is one. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    const open = this.#open
-    this.#open = undefined
-    return open === undefined ? Effect.void : Scope.close(open.scope, Exit.void)
-  })
-
-  #attempt(operation: string, request: Json.JsonObject): Effect.Effect<Json.JsonObject, RegistryError | StreamLost> {
-    return Effect.flatMap(this.#connected(operation), (open) => exchange(open, operation, request)).pipe(
-      Effect.tapError((error) => (error._tag === "StreamLost" ? this.close : Effect.void))
-    )
+  get #connected(): Effect.Effect<RegistryPipeline, ConnectFailure> {
+    return Effect.suspend(() => {
+      if (this.#open?.isOver === false) return Effect.succeed(this.#open)
+      if (this.#opening !== undefined) return Deferred.await(this.#opening)
+      const opening = Deferred.makeUnsafe<RegistryPipeline, ConnectFailure>()
+      this.#opening = opening
+      // In a fiber of its own: whoever asked first may give up before the others.
+      const settled = Effect.flatMap(Effect.exit(this.#connect), (exit) =>
+        Effect.sync(() => {
+          this.#opening = undefined
+          Deferred.doneUnsafe(opening, exit)
+        })
+      )
+      return Effect.andThen(Effect.forkIn(settled, this.#scope, { startImmediately: true }), Deferred.await(opening))
+    })
   }
 
-  #connected(operation: string): Effect.Effect<Open, RegistryError> {
-    if (this.#open !== undefined) return Effect.succeed(this.#open)
-    const once = Effect.suspend(() => connect(this.#target, this.#client, operation))
+  get #connect(): Effect.Effect<RegistryPipeline, ConnectFailure> {
+    const once = connect(this.#target, this.#client, this.#scope)
     // A registry never reached is probably a wrong address: say so at once. One that was there is coming back.
     const attempts = this.#wasOpen
-      ? Effect.retry(once, { schedule: RECONNECT, while: (error) => error.reason === "Unavailable" })
+      ? Effect.retry(once, { schedule: RECONNECT, while: (failure) => failure.reason === "Unavailable" })
       : once
     return Effect.tap(attempts, (open) =>
       Effect.sync(() => {
@@ -69,19 +76,33 @@ export class RegistryConnection {
       })
     )
   }
+
+  #error(operation: string, failure: ConnectFailure | Failure): RegistryError {
+    switch (failure._tag) {
+      case "ConnectFailure":
+        return new RegistryError({ reason: failure.reason, operation, detail: failure.detail })
+      case "Malformed":
+        return new RegistryError({ reason: "BadReply", operation, detail: failure.detail })
+      case "StreamLost": {
+        const detail = `connection to ${name(this.#target)} lost: ${failure.detail}`
+        return new RegistryError({ reason: "Unavailable", operation, detail })
+      }
+    }
+  }
 }
 
-interface Open {
-  readonly stream: ClientStream
-  readonly splitter: LengthPrefix.Splitter
-  readonly scope: Scope.Closeable
+/** Why there is no connection. */
+interface ConnectFailure {
+  readonly _tag: "ConnectFailure"
+  readonly reason: RegistryError["reason"]
+  readonly detail: string
 }
 
 const connect = Effect.fnUntraced(function* (
   target: Target,
   client: TlsClient["Service"],
-  operation: string
-): Effect.fn.Return<Open, RegistryError> {
+  parent: Scope.Scope
+): Effect.fn.Return<RegistryPipeline, ConnectFailure> {
   const { security } = target
   const pinned =
     security._tag === "Pinned"
@@ -89,7 +110,7 @@ const connect = Effect.fnUntraced(function* (
       : security._tag === "FirstUse"
         ? yield* security.pins.read(name(target))
         : undefined
-  const scope = yield* Scope.make()
+  const scope = yield* Scope.fork(parent)
   const stream = yield* client
     .connect({
       host: target.host,
@@ -99,70 +120,36 @@ const connect = Effect.fnUntraced(function* (
     })
     .pipe(
       Scope.provide(scope),
-      Effect.mapError((error) => connectFailure(target, operation, pinned, error)),
+      Effect.mapError((error) => connectFailure(target, pinned, error)),
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
   if (security._tag === "FirstUse" && pinned === undefined && stream.fingerprint !== undefined) {
     yield* security.pins.write(name(target), stream.fingerprint)
   }
-  return { stream, splitter: RegistryMessage.makeSplitter(), scope }
+  return yield* RegistryPipeline.open(stream, scope)
 })
 
-const exchange = Effect.fnUntraced(function* (
-  { stream, splitter }: Open,
-  operation: string,
-  request: Json.JsonObject
-): Effect.fn.Return<Json.JsonObject, RegistryError | StreamLost> {
-  yield* stream.write(RegistryMessage.encodeOrdered(request))
-  while (true) {
-    const chunk = yield* Effect.catchTag(stream.read, "Done", ended)
-    const { frames, exceeded } = splitter.push(chunk)
-    const [body, ...surplus] = frames
-    if (exceeded !== undefined || surplus.length > 0) {
-      return yield* fail("BadReply", operation, "the registry sent more than one answer, or one that is too long")
-    }
-    if (body === undefined) continue
-    const reply = RegistryMessage.decode(body)
-    if (Result.isFailure(reply)) return yield* fail("BadReply", operation, "the reply is not a JSON object")
-    return reply.success
-  }
-})
-
-const ended = (_: Cause.Done): Effect.Effect<never, StreamLost> =>
-  Effect.fail(new StreamLost({ detail: "closed by the registry" }))
-
-const connectFailure = (
-  target: Target,
-  operation: string,
-  pinned: string | undefined,
-  error: ConnectError
-): RegistryError => {
+const connectFailure = (target: Target, pinned: string | undefined, error: ConnectError): ConnectFailure => {
   const where = name(target)
+  const failure = (reason: RegistryError["reason"], detail: string): ConnectFailure => ({
+    _tag: "ConnectFailure",
+    reason,
+    detail
+  })
   switch (error.reason) {
-    case "Refused":
-      return new RegistryError({
-        reason: "PinMismatch",
-        operation,
-        detail: `registry ${where} is not the one that was pinned: expected ${pinned ?? ""}, got ${error.fingerprint}`
-      })
-    case "NoTls":
-      return new RegistryError({
-        reason: "NoTls",
-        operation,
-        detail: `registry ${where} does not speak TLS (${error.detail}); a registry of the reference needs plain text`
-      })
+    case "Refused": {
+      const keys = `expected ${pinned ?? ""}, got ${error.fingerprint}`
+      return failure("PinMismatch", `registry ${where} is not the one that was pinned: ${keys}`)
+    }
+    case "NoTls": {
+      const hint = "a registry of the reference needs plain text"
+      return failure("NoTls", `registry ${where} does not speak TLS (${error.detail}); ${hint}`)
+    }
     case "Timeout":
     case "Unreachable":
-      return new RegistryError({
-        reason: "Unavailable",
-        operation,
-        detail: `registry ${where} cannot be reached: ${error.detail}`
-      })
+      return failure("Unavailable", `registry ${where} cannot be reached: ${error.detail}`)
   }
 }
-
-const fail = (reason: RegistryError["reason"], operation: string, detail: string) =>
-  Effect.fail(new RegistryError({ reason, operation, detail }))
 
 const name = ({ host, port }: Target): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)
 

@@ -33,6 +33,8 @@ export class PeerKeys extends Context.Service<
   {
     /** The key pinned for an address, if any. */
     readonly pinned: (node: NodeId) => Uint8Array | undefined
+    /** Where a name has led, by its pinned key: a guess that saves a question if it is right, and is never relied on. */
+    readonly guess: (name: string) => NodeId | undefined
     /** True for a trusted node, and only while its pinned key is the trusted one. */
     readonly isTrusted: (node: NodeId) => boolean
     /** Pins a first key, confirms the same one, refuses another. Persisted before it succeeds. */

@@ -88,6 +88,7 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
   yield* Effect.addFinalizer(() => persist)
   return {
     pinned: (node) => table.nodes.get(node),
+    guess: (name) => PinTable.nodeBehind(table, name),
     isTrusted: (node) => {
       const [pinned, key] = [table.nodes.get(node), trusted.get(node)]
       return pinned !== undefined && key !== undefined && Bytes.equals(pinned, key)

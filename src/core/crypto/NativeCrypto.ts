@@ -11,6 +11,7 @@ import {
   createPublicKey,
   createSecretKey,
   diffieHellman,
+  generateKeyPairSync,
   type KeyObject,
   randomBytes,
   sign,
@@ -25,7 +26,12 @@ export const crypto: Crypto["Service"] = {
   sha256: (data) => plain(createHash("sha256").update(data).digest()),
   hmacSha256: (key, data) => plain(createHmac("sha256", key).update(data).digest()),
   aes256Gcm: (key) => makeAead(createSecretKey(ofLength(key, KEY_BYTES, "AES-256 key"))),
-  agreementKey: (privateKey) => makeAgreementKey(privateKey ?? randomBytes(KEY_BYTES)),
+  agreementKey: (privateBytes) =>
+    makeAgreementKey(
+      privateBytes === undefined
+        ? generateKeyPairSync("x25519").privateKey
+        : privateKeyObject(PKCS8_X25519, privateBytes)
+    ),
   signingKey: (seed) => makeSigningKey(seed ?? randomBytes(KEY_BYTES)),
   verify: (publicKey, message, signature) => {
     const key = verifyingKey(publicKey)
@@ -79,21 +85,18 @@ const makeAead = (key: KeyObject): Aead => {
   }
 }
 
-const makeAgreementKey = (privateBytes: Uint8Array): AgreementKey => {
-  const privateKey = privateKeyObject(PKCS8_X25519, privateBytes)
-  return {
-    publicKey: rawPublicKey(privateKey),
-    agree: (peerPublicKey) => {
-      if (peerPublicKey.length !== KEY_BYTES) return undefined
-      try {
-        return plain(diffieHellman({ privateKey, publicKey: publicKeyObject(SPKI_X25519, peerPublicKey) }))
-      } catch {
-        // OpenSSL refuses the all-zero secret of a low-order point (RFC 7748 §6.1).
-        return undefined
-      }
+const makeAgreementKey = (privateKey: KeyObject): AgreementKey => ({
+  publicKey: rawPublicKey(privateKey),
+  agree: (peerPublicKey) => {
+    if (peerPublicKey.length !== KEY_BYTES) return undefined
+    try {
+      return plain(diffieHellman({ privateKey, publicKey: publicKeyObject(SPKI_X25519, peerPublicKey) }))
+    } catch {
+      // OpenSSL refuses the all-zero secret of a low-order point (RFC 7748 §6.1).
+      return undefined
     }
   }
-}
+})
 
 const makeSigningKey = (seed: Uint8Array): SigningKey => {
   const privateKey = privateKeyObject(PKCS8_ED25519, seed)

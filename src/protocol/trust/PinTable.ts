@@ -57,6 +57,15 @@ export const pinName = (
     names === self.names ? self : { ...self, names }
   )
 
+/** The newest node whose pinned key is the one pinned for this name. A guess at where the name leads, and never more. */
+export const nodeBehind = (self: PinTable, name: string): NodeId | undefined => {
+  const pinned = self.names.get(name.toLowerCase())
+  if (pinned === undefined) return undefined
+  let found: NodeId | undefined
+  for (const [node, key] of self.nodes) if (Bytes.equals(key, pinned)) found = node
+  return found
+}
+
 /**
  * A person's decision: the new key of an address, and of every name that led to its old key.
  */

@@ -3,9 +3,11 @@ import { Context, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Names from "../../../src/actors/registry/Names.ts"
 import { RegistryClient } from "../../../src/actors/registry/RegistryClient.ts"
-import type { PeerKeys } from "../../../src/actors/trust/PeerKeys.ts"
+import { PeerKeys } from "../../../src/actors/trust/PeerKeys.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
 import { ScriptedNode } from "../../support/ScriptedNode.ts"
+
+const PLACE = { host: "127.0.0.1", port: 4000 }
 
 /** A registry that counts what it is asked, and answers until `isAway`. */
 const counting = Effect.gen(function* () {
@@ -13,6 +15,7 @@ const counting = Effect.gen(function* () {
   const registry = Context.get(services, RegistryClient)
   const asked: Array<string | number> = []
   const world = { isAway: false }
+  const guesses = new Map<string, NodeId>()
   const client = RegistryClient.of({
     ...registry,
     resolveHostname: (name) =>
@@ -24,11 +27,17 @@ const counting = Effect.gen(function* () {
       Effect.suspend(() => {
         asked.push(node)
         return registry.lookup(node)
+      }),
+    resolve: (node) =>
+      Effect.suspend(() => {
+        asked.push(`where ${node}`)
+        return node === 2 ? Effect.succeed(PLACE) : registry.resolve(node)
       })
   })
-  const provided = Context.add(services, RegistryClient, client)
+  const keys = { ...Context.get(services, PeerKeys), guess: (name: string) => guesses.get(name) }
+  const provided = services.pipe(Context.add(RegistryClient, client), Context.add(PeerKeys, keys))
   const run = <A, E>(effect: Effect.Effect<A, E, RegistryClient | PeerKeys>) => Effect.provide(effect, provided)
-  return { world, asked, run }
+  return { world, asked, guesses, run }
 })
 
 describe("Names", () => {
@@ -38,11 +47,11 @@ describe("Names", () => {
       const first = yield* run(Names.recent("bravo"))
       yield* TestClock.adjust("9 seconds")
       assert.strictEqual(yield* run(Names.recent("bravo")), first)
-      assert.deepStrictEqual(asked, ["bravo", 2])
+      assert.deepStrictEqual(asked, ["bravo", 2, "where 2"])
       yield* TestClock.adjust("1 seconds")
       yield* run(Names.recent("bravo"))
 
-      assert.deepStrictEqual(asked, ["bravo", 2, "bravo", 2])
+      assert.deepStrictEqual(asked, ["bravo", 2, "where 2", "bravo", 2, "where 2"])
     })
   )
 
@@ -51,13 +60,13 @@ describe("Names", () => {
       const { asked, run } = yield* counting
       yield* run(Names.recent(NodeId(2)))
       yield* run(Names.lookup(NodeId(2)))
-      assert.deepStrictEqual(asked, [2, 2])
+      assert.deepStrictEqual(asked, [2, "where 2", 2])
       yield* run(Names.recent(NodeId(2)))
-      assert.deepStrictEqual(asked, [2, 2])
+      assert.deepStrictEqual(asked, [2, "where 2", 2])
       yield* run(Names.forget(NodeId(2)))
       yield* run(Names.recent(NodeId(2)))
 
-      assert.deepStrictEqual(asked, [2, 2, 2])
+      assert.deepStrictEqual(asked, [2, "where 2", 2, 2, "where 2"])
     })
   )
 
@@ -69,6 +78,44 @@ describe("Names", () => {
       yield* Effect.flip(run(Names.resolve("bravo")))
 
       assert.strictEqual((yield* Effect.flip(run(Names.recent("bravo"))))._tag, "RegistryError")
+    })
+  )
+
+  it.effect("are asked for together with the node they led to before, which saves a round trip if they still do", () =>
+    Effect.gen(function* () {
+      const { asked, guesses, run } = yield* counting
+      guesses.set("bravo", NodeId(2))
+      assert.strictEqual((yield* run(Names.recent("bravo"))).node, 2)
+      assert.deepStrictEqual(asked, ["bravo", 2, "where 2"])
+    })
+  )
+
+  it.effect("are followed to the node they lead to now, whatever was guessed", () =>
+    Effect.gen(function* () {
+      const { asked, guesses, run } = yield* counting
+      guesses.set("bravo", NodeId(5))
+      const found = yield* run(Names.recent("bravo"))
+      assert.strictEqual(found.node, 2)
+      assert.deepStrictEqual(asked, ["bravo", 5, 2, "where 2"])
+      assert.strictEqual(yield* run(Names.remembered(NodeId(2))), found)
+      assert.strictEqual(yield* run(Names.remembered(NodeId(5))), undefined)
+    })
+  )
+
+  it.effect("say where a peer is to the dial that asked, and ask again a second later, or after a failure", () =>
+    Effect.gen(function* () {
+      const { asked, run } = yield* counting
+      yield* run(Names.recent("bravo"))
+      const place = yield* run(Names.endpoint(NodeId(2)))
+      assert.strictEqual(place, PLACE)
+      assert.deepStrictEqual(asked, ["bravo", 2, "where 2"])
+      yield* TestClock.adjust("1 seconds")
+      yield* run(Names.endpoint(NodeId(2)))
+      yield* run(Names.forget("bravo"))
+      yield* run(Names.endpoint(NodeId(2)))
+      yield* run(Names.askEndpoint(NodeId(2)))
+
+      assert.deepStrictEqual(asked, ["bravo", 2, "where 2", "where 2", "where 2", "where 2"])
     })
   )
 })

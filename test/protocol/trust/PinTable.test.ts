@@ -40,6 +40,18 @@ describe("PinTable", () => {
     assert.deepStrictEqual(PinTable.pinName(table, "alphA", key(2), bounds), Result.fail({ pinned: key(1) }))
   })
 
+  it("guesses the node behind a name by its key, the newest if it has had several", () => {
+    const named = Result.getOrThrow(PinTable.pinName(pinAll([[1, 1]]), "Alpha", key(2), bounds))
+    assert.strictEqual(PinTable.nodeBehind(named, "alpha"), undefined)
+    assert.strictEqual(PinTable.nodeBehind(named, "bravo"), undefined)
+
+    const both = [5, 3].reduce(
+      (table, node) => Result.getOrThrow(PinTable.pinNode(table, NodeId(node), key(2), bounds)),
+      named
+    )
+    assert.strictEqual(PinTable.nodeBehind(both, "ALPHA"), NodeId(3))
+  })
+
   it.prop("never exceeds its bound by unprotected pins and never drops a protected one", { pins: Pins }, ({ pins }) => {
     let table = PinTable.empty
     for (const { node, fill } of pins) {
