@@ -100,6 +100,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
             self: node.name(),
             url: service.url,
             headers: service.headers,
+            caller: () => gate.callerHeaders(),
             mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
           })
         : Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)

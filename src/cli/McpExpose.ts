@@ -94,6 +94,7 @@ const serviceOf = Effect.fnUntraced(function* (
           command,
           args,
           cwd: Values.text(input, "cwd") ?? process.cwd(),
+          ...(Values.boolean(input, "shared") === true ? { shared: true } : {}),
           env: yield* Effect.fromResult(environmentOf(Values.texts(input, "env")))
         }
   // Another command line or URL is a new service: who was allowed to use the old one was not asked about this one.

@@ -1,6 +1,7 @@
 /** `pilotctl mcp expose --url`: an MCP server that runs already, its place and its credentials (mcp §8, rules 3 and 10). */
 import { Effect } from "effect"
 import type * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import * as CallerHeaders from "../protocol/mcp/CallerHeaders.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Input } from "./Command.ts"
@@ -26,7 +27,7 @@ export const target = Effect.fnUntraced(function* (
         "for example --header-env Authorization=MY_TOKEN with MY_TOKEN='Bearer …' in the environment"
       )
     }
-    if (OURS.has(name.toLowerCase())) {
+    if (OURS.has(name.toLowerCase()) || name.toLowerCase().startsWith(CallerHeaders.PREFIX)) {
       return yield* CliError.invalidArgument(`--header-env ${name}: this header belongs to the protocol`)
     }
     const value = variables[variable]

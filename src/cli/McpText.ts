@@ -18,7 +18,12 @@ export const serviceRow = (service: Service): JsonObject => ({
   title: service.title,
   ...("url" in service
     ? { url: service.url, headers: Object.keys(service.headers) }
-    : { command: [service.command, ...service.args], cwd: service.cwd, env: Object.keys(service.env) }),
+    : {
+        command: [service.command, ...service.args],
+        cwd: service.cwd,
+        shared: service.shared ?? false,
+        env: Object.keys(service.env)
+      }),
   allowed: service.allowed.map(({ name, node, publicKey }) => ({
     node_id: node,
     address: Address.format(Address.make(0, node)),
@@ -109,6 +114,7 @@ const time = (atMs: number | undefined): string | undefined =>
 const described = (service: Service): ReadonlyArray<string> => [
   `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,
   ...("url" in service || service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
+  ...("url" in service || service.shared !== true ? [] : ["  shared   one process for all clients"]),
   ...withheld(service),
   ...(service.title === undefined ? [] : [`  title    ${printable(service.title)}`]),
   ...(service.port === undefined ? [] : [`  port     ${service.port}`]),

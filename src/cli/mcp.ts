@@ -29,6 +29,11 @@ const expose: Command = {
     },
     ...McpRules.FLAGS,
     { name: "title", value: "text", summary: "what peers that may use it are told it is called" },
+    {
+      name: "shared",
+      value: "boolean",
+      summary: "one process for all clients; only for servers of revision 2026-07-28"
+    },
     { name: "port", value: "port", summary: "also serve plain JSON lines on a virtual port of its own" },
     { name: "cwd", value: "path", summary: "working directory of the server (default: here)" },
     { name: "env", value: "text", placeholder: "name=value", summary: "a variable for the server", repeats: true },

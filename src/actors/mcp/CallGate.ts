@@ -6,6 +6,7 @@
 
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
+import * as CallerHeaders from "../../protocol/mcp/CallerHeaders.ts"
 import type * as AuditChain from "../../protocol/relay/AuditChain.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as CallArguments from "../../protocol/relay/CallArguments.ts"
@@ -71,10 +72,14 @@ export class CallGate {
     this.#safe.configure(rules ?? {})
   }
 
+  /** Who calls, as headers, if the owner wants the server to know. */
+  callerHeaders(): Readonly<Record<string, string>> {
+    return this.#caller === undefined ? {} : CallerHeaders.of(this.#caller)
+  }
+
   /** What the owner declares harmless, for the other end of the session. */
   get declared(): SafeCalls.Declared {
-    const { safe, trustHints } = this.#rules ?? {}
-    return { ...(safe === undefined ? {} : { safe }), ...(trustHints === undefined ? {} : { trustHints }) }
+    return SafeCalls.declaredIn(this.#rules ?? {})
   }
 
   /** Whether a message may go to another server when one dies with it: a single request that is safe (mcp §6.3). */

@@ -10,6 +10,7 @@ import { type Cause, Effect, Exit, Queue, Result, Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as BridgeReplies from "../../protocol/relay/BridgeReplies.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
@@ -50,7 +51,7 @@ export const make = Effect.fnUntraced(function* (
       if (call.method === "server/discover" && envelope.isError) from.isLegacy = true
       return
     }
-    if (envelope?._tag === "Request") return yield* from.write(noRequests(envelope.id))
+    if (envelope?._tag === "Request") return yield* from.write(BridgeReplies.noClient(envelope.id, "modern"))
     if (envelope?._tag !== "Notification") return
     const subscription = JsonRpcPeek.member(message, SUBSCRIPTION)
     const call = waiting.get(envelope.progressToken ?? subscription ?? "")
@@ -92,7 +93,7 @@ export const make = Effect.fnUntraced(function* (
 
   const leave = (from: Link, number: string) =>
     Effect.gen(function* () {
-      if (waiting.delete(number)) yield* from.write(cancelled(number))
+      if (waiting.delete(number)) yield* from.write(BridgeReplies.cancelled(number))
       if (!from.isLegacy || waiting.size > 0) return
       if (link === from) link = undefined
       yield* from.close
@@ -128,14 +129,6 @@ interface Link {
   readonly close: Effect.Effect<void>
   isLegacy: boolean
 }
-
-const cancelled = (id: string): Uint8Array =>
-  Bytes.fromUtf8(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`)
-
-const noRequests = (id: string): Uint8Array =>
-  Bytes.fromUtf8(
-    `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"Clients of this revision take no requests."}}`
-  )
 
 const SUBSCRIPTION = ["params", "_meta", "io.modelcontextprotocol/subscriptionId"]
 const RESULT_SUBSCRIPTION = ["result", "_meta", "io.modelcontextprotocol/subscriptionId"]

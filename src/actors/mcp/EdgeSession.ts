@@ -12,6 +12,7 @@ import type { Duplex } from "../../core/net/Duplex.ts"
 import * as EventLog from "../../protocol/mcp/EventLog.ts"
 import * as SseText from "../../protocol/mcp/SseText.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as BridgeReplies from "../../protocol/relay/BridgeReplies.ts"
 import { InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
@@ -103,7 +104,9 @@ export const make = Effect.fnUntraced(function* <E>(
   /** A question of the server for which no client comes is refused, so that the server does not wait for ever. */
   const refuseUnread = (id: string, seq: number) =>
     Effect.sleep(UNREAD_TIMEOUT).pipe(
-      Effect.andThen(Effect.suspend(() => (common.sent >= seq ? Effect.void : write(noListener(id))))),
+      Effect.andThen(
+        Effect.suspend(() => (common.sent >= seq ? Effect.void : write(BridgeReplies.noClient(id, "noStream"))))
+      ),
       Effect.forkIn(scope)
     )
 
@@ -263,11 +266,6 @@ const open = (id: number): EventStream => ({
 
 const textOf = (stream: EventStream, { data, seq }: EventLog.LoggedEvent): Uint8Array =>
   SseText.message(data, EventLog.formatId(stream.id, seq))
-
-const noListener = (id: string): Uint8Array =>
-  Bytes.fromUtf8(
-    `{"jsonrpc":"2.0","id":${id},"error":{"code":-32601,"message":"The client has no stream open for requests."}}`
-  )
 
 const NEWLINE = Uint8Array.of(0x0a)
 /** What a slow reader of one stream may have before it (mcp §6.5). */

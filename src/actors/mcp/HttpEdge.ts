@@ -137,7 +137,9 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
       : yield* Queue.take(messages).pipe(
           Effect.timeoutOption(PATIENCE),
           Effect.map(Option.getOrUndefined),
-          Effect.orElseSucceed(() => undefined)
+          Effect.orElseSucceed(() => undefined),
+          // Effect runs handlers uninterruptibly, so a client that leaves would be noticed only after this wait.
+          Effect.interruptible
         )
     const peeked = early === undefined ? undefined : Result.getOrUndefined(JsonRpcPeek.peek(early))
     if (early !== undefined && peeked?._tag === "Response") {

@@ -29,6 +29,8 @@ export interface Place {
   url: string
   /** What the owner configured. */
   readonly headers: Readonly<Record<string, string>>
+  /** Who calls, for owners who want that told; asked for with every request. */
+  readonly caller: () => Readonly<Record<string, string>>
 }
 
 /** What is asked. */
@@ -50,6 +52,7 @@ export const send = (
     const request = HttpClientRequest.make(ask.method)(place.url).pipe(
       HttpClientRequest.setHeaders(ask.headers),
       HttpClientRequest.setHeaders(place.headers),
+      HttpClientRequest.setHeaders(place.caller()),
       ask.body === undefined ? (same) => same : HttpClientRequest.bodyUint8Array(ask.body, "application/json")
     )
     const response = yield* HttpClient.withScope(client)

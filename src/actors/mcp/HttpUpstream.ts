@@ -28,6 +28,8 @@ export interface Options {
   readonly url: string
   /** Sent with every request; what the owner configured, credentials included. */
   readonly headers: Readonly<Record<string, string>>
+  /** Headers that say who calls; none unless the owner wants that. */
+  readonly caller: () => Readonly<Record<string, string>>
   /** Whether a message may be posted again when the server was lost with it (mcp §6.3). */
   readonly mayRepeat: (message: Uint8Array, envelope: JsonRpcPeek.Envelope) => boolean
 }
@@ -43,7 +45,7 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
   const notes: Array<string> = []
   const unsent: Array<Uint8Array> = []
   const running = new Map<string, Fiber.Fiber<void>>()
-  const place: HttpExchange.Place = { url: options.url, headers: options.headers }
+  const place: HttpExchange.Place = { url: options.url, headers: options.headers, caller: options.caller }
   /** Headers of a legacy session, once it is open. */
   let legacy: Record<string, string> | undefined
   let isLegacy = false

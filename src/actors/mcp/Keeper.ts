@@ -5,7 +5,7 @@
  * Owns all sessions; told of streams by whoever accepts them. A session that fails ends alone. Streams that do not say
  * soon what they want, and more of them than a peer may have, are closed.
  */
-import { Clock, Deferred, Effect, Option, type Scope } from "effect"
+import { Clock, Deferred, Effect, Option, Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
@@ -16,7 +16,7 @@ import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import * as ServiceListing from "../../protocol/relay/ServiceListing.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
 import { type Audit, CallGate } from "./CallGate.ts"
-import type { CannotStart, Child } from "./Child.ts"
+import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as FrameStream from "./FrameStream.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
@@ -25,6 +25,7 @@ import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
 import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
+import * as SharedChild from "./SharedChild.ts"
 import { StartLimits } from "./StartLimits.ts"
 import type { Discovery } from "./Upstream.ts"
 import * as WarmChildren from "./WarmChildren.ts"
@@ -73,6 +74,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const usages = new PeerUsages()
   const warm = yield* WarmChildren.make
   const memory = new DiscoveryMemory<Service>()
+  /** A service that was changed is another object, and its new sessions share another server. */
+  const shared = new WeakMap<Service, SharedChild.SharedChild>()
   const answer = yield* PlainRequests.make({ [ServiceListing.METHOD]: (remote) => listing(options, remote) })
   const breakers = new Map<string, ServiceBreaker>()
   const context = yield* Effect.context<never>()
@@ -91,8 +94,18 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       Effect.andThen(options.spawn(service, gate))
     )
     // A URL is nothing that has to be started.
-    return "url" in service ? start : warm.take(service, remote.node, start)
+    if ("url" in service) return start
+    return service.shared === true ? sharedOf(service, start) : warm.take(service, remote.node, start)
   }
+
+  const sharedOf = Effect.fnUntraced(function* (
+    service: Service,
+    start: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  ) {
+    const known = shared.get(service) ?? (yield* Scope.provide(SharedChild.make(start), scope))
+    shared.set(service, known)
+    return yield* known.join
+  })
 
   const discoveryOf = (service: Service, { node }: Address): Discovery => {
     const nowMs = () => MonotonicTime.nowMsUnsafe(clock)

@@ -30,12 +30,14 @@ const common = {
   rules: Schema.optionalKey(Rules)
 }
 
-/** A server that is started here, one process per client. */
+/** A server that is started here, one process per client unless it is shared. */
 export const CommandService = Schema.Struct({
   ...common,
   command: Schema.NonEmptyString,
   args: Schema.Array(Schema.String),
   cwd: Schema.optionalKey(Schema.String),
+  /** All sessions use one process; its server must speak the modern revision (`SharedChild`). */
+  shared: Schema.optionalKey(Schema.Boolean),
   env: Schema.Record(Schema.String, Schema.String)
 })
 /** A server that is started here, one process per client. */

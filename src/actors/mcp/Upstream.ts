@@ -8,6 +8,7 @@
  */
 import { Deferred, Effect, Exit, Result, Schema, Scope, Semaphore } from "effect"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as BridgeReplies from "../../protocol/relay/BridgeReplies.ts"
 import { type Call, InFlight, REISSUES_MAX } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
@@ -251,14 +252,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       const waiting = calls.drain(({ method }) => method !== "initialize")
       for (const { at } of waiting) gate.ended(at, "cancelled")
       if (child === undefined) return Effect.void
-      return Effect.forEach(waiting, ({ id }) => child.write(cancelled(id)), { discard: true })
+      return Effect.forEach(waiting, ({ id }) => child.write(BridgeReplies.cancelled(id)), { discard: true })
     }),
     child: () => running?.child
   }
 })
-
-const cancelled = (id: string): Uint8Array =>
-  UTF8.encode(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`)
 
 const tooLargeText = (bytesMax: number): string =>
   `The message is larger than ${bytesMax} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
@@ -268,4 +266,3 @@ const cannotStartText = (service: string, self: string): string =>
 
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256
-const UTF8 = new TextEncoder()

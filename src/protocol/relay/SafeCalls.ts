@@ -18,6 +18,12 @@ export interface Declared {
   readonly trustHints?: boolean
 }
 
+/** That part of the rules of a service. */
+export const declaredIn = ({ safe, trustHints }: Declared): Declared => ({
+  ...(safe === undefined ? {} : { safe }),
+  ...(trustHints === undefined ? {} : { trustHints })
+})
+
 /** What is safe in one session. */
 export class SafeCalls {
   #patterns: ReadonlyArray<ToolPattern.ToolPattern> = []

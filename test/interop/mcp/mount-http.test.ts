@@ -272,6 +272,7 @@ describe("pilotctl mcp mount --http", () => {
               self: "middle",
               url,
               headers: AUTHORIZED,
+              caller: () => gate.callerHeaders(),
               mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
             })
         })

@@ -8,6 +8,7 @@ import type { UrlService } from "../../../src/actors/mcp/ServiceTable.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as NodeUpstreamClient from "../../../src/core/net/NodeUpstreamClient.ts"
+import type { Rules } from "../../../src/protocol/relay/Policy.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as HttpUpstreams from "./HttpUpstreams.ts"
 import * as RealServers from "./RealServers.ts"
@@ -37,8 +38,10 @@ const rigOf = (served: UrlService) =>
           service: name,
           self: "mcp-host",
           ...served,
+          caller: () => gate.callerHeaders(),
           mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
         }),
+      caller: ({ node }) => Effect.succeed({ node_id: node, hostname: "hé", fingerprint: "" }),
       pieceBytes: 70_000
     })
   })
@@ -71,11 +74,13 @@ const withUpstream = <A>(
     upstream: HttpUpstreams.HttpUpstream,
     rig: McpRig.McpRig
   ) => Effect.Effect<A, unknown, Crypto | Scope.Scope | HttpClient.HttpClient>,
-  headers: Readonly<Record<string, string>> = {}
+  headers: Readonly<Record<string, string>> = {},
+  rules: Partial<Rules> = {}
 ) =>
   Effect.gen(function* () {
     const upstream = yield* HttpUpstreams.make
-    return yield* use(upstream, yield* rigOf(service(upstream.url, headers)))
+    const ruled = { tools: [], transparent: true, identify: false, ...rules }
+    return yield* use(upstream, yield* rigOf({ ...service(upstream.url, headers), rules: ruled }))
   }).pipe(Effect.scoped, Effect.provide(live))
 
 describe("an MCP server behind a URL", () => {
@@ -97,6 +102,47 @@ describe("an MCP server behind a URL", () => {
         while (upstream.sessions() > 0) yield* Effect.yieldNow
         assert.strictEqual(upstream.requests.at(-1)?.method, "DELETE")
       })
+    )
+  )
+
+  it.live("the server is told who calls in headers that nobody else can set, if its owner wants it (mcp §6.10)", () => {
+    const callers = (upstream: HttpUpstreams.HttpUpstream) =>
+      upstream.requests.map(({ headers }) =>
+        Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith("pilot-caller-")))
+      )
+    const used = (upstream: HttpUpstreams.HttpUpstream, rig: McpRig.McpRig) =>
+      Effect.gen(function* () {
+        yield* call(yield* connect(rig), "echo", "x")
+        return callers(upstream)
+      })
+    return Effect.gen(function* () {
+      const told = yield* withUpstream(used, {}, { identify: true })
+      assert.isNotEmpty(told)
+      for (const headers of told) {
+        assert.deepStrictEqual(headers, {
+          "pilot-caller-node-id": "2",
+          "pilot-caller-hostname": "=?base64?aMOp?=",
+          "pilot-caller-fingerprint": ""
+        })
+      }
+      for (const headers of yield* withUpstream(used)) assert.deepStrictEqual(headers, {})
+    })
+  })
+
+  it.live("a safe call whose connection is cut goes on without its client (mcp §6.3)", () =>
+    withUpstream(
+      (upstream, rig) =>
+        Effect.gen(function* () {
+          const client = yield* connect(rig)
+          const safe = yield* Effect.forkChild(call(client, "wait", "done"))
+          yield* upstream.begun(1)
+          yield* upstream.cut
+          yield* upstream.begun(2)
+          yield* upstream.release
+          assert.strictEqual(yield* Fiber.join(safe), "done")
+        }),
+      {},
+      { safe: ["wait"] }
     )
   )
 
