@@ -40,10 +40,23 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   const sessions = new Map<string, Entry>()
   let requests = 0
 
+  const close = (id: string) =>
+    Effect.suspend(() => {
+      const entry = sessions.get(id)
+      sessions.delete(id)
+      return entry === undefined ? Effect.void : Effect.forkIn(Scope.close(entry.scope, Exit.void), scope)
+    })
+
+  /** Clients that go without a word leave sessions behind; the oldest that nobody uses goes first. */
+  const makeRoom: Effect.Effect<boolean> = Effect.suspend(() => {
+    const idle = [...sessions].find(([, { session }]) => session.isIdle())
+    return idle === undefined ? Effect.succeed(false) : Effect.as(close(idle[0]), true)
+  })
+
   /** A relay session; the messages of its client's end are lines. */
   const connect: Effect.Effect<Duplex, never, Scope.Scope> = Effect.gen(function* () {
     const [near, far] = yield* DuplexPair.make
-    yield* Shim.run({ client: far, target: options.target, dial: options.dial }).pipe(
+    yield* Shim.run({ client: far, target: options.target, dial: options.dial, makeRoom }).pipe(
       Effect.ensuring(far.end),
       Effect.provideService(Crypto, crypto),
       Effect.forkScoped
@@ -52,19 +65,8 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   })
   const exchange = yield* EdgeExchange.make(connect, options.target)
 
-  const close = (id: string) =>
-    Effect.suspend(() => {
-      const entry = sessions.get(id)
-      sessions.delete(id)
-      return entry === undefined ? Effect.void : Effect.forkIn(Scope.close(entry.scope, Exit.void), scope)
-    })
-
   const openSession = Effect.gen(function* () {
-    if (sessions.size >= SESSIONS_MAX) {
-      const idle = [...sessions].find(([, { session }]) => session.isIdle())
-      if (idle === undefined) return undefined
-      yield* close(idle[0])
-    }
+    if (sessions.size >= SESSIONS_MAX && !(yield* makeRoom)) return undefined
     const own = yield* Scope.fork(scope, "sequential")
     const session = yield* Scope.provide(
       Effect.flatMap(connect, (near) => EdgeSession.make(near, options.target)),

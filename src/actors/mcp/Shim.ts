@@ -26,6 +26,8 @@ export interface Options<E, E2> {
   readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
   /** Watches the tools that the server lists. */
   readonly pins?: PinGuard
+  /** Gives up another session of this host when the peer has too many of them; false if there is none to spare. */
+  readonly makeRoom?: Effect.Effect<boolean>
 }
 
 /**
@@ -140,14 +142,17 @@ const connect = Effect.fnUntraced(function* <E, E2>(
 
 /** One stream, from dial to loss. */
 const attempt = <E, E2>(
-  { dial, target }: Options<E, E2>,
+  { dial, makeRoom = Effect.succeed(false), target }: Options<E, E2>,
   session: ShimSession.ShimSession,
   farewell: Deferred.Deferred<void>
 ): Effect.Effect<Outcome> =>
   Effect.gen(function* () {
     const before = session.epoch()
     const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx)
-    if (opened._tag === "Refused") return refused(target, { reason: opened.reason })
+    if (opened._tag === "Refused") {
+      const isRoomy = opened.reason === "overloaded" && (yield* makeRoom)
+      return isRoomy ? ({ _tag: "Carried" } as const) : refused(target, { reason: opened.reason })
+    }
     const { stream, welcome } = opened
     const { ended, relay } = yield* session.welcomed(welcome)
     const rx = welcome.resumed ? welcome.rx : 0

@@ -167,6 +167,18 @@ describe("pilotctl mcp mount --http", () => {
     )
   )
 
+  it.live("clients that go without DELETE take no room from those that come (mcp §6.4)", () =>
+    withEndpoint("fixture", (url) =>
+      Effect.gen(function* () {
+        for (let visit = 0; visit < 6; visit++) {
+          // Closing an SDK client ends its connections and nothing else.
+          const pid = yield* Effect.scoped(Effect.flatMap(sdk1(url), ({ client }) => call(client, "pid")))
+          assert.match(pid, /^\d+$/)
+        }
+      })
+    )
+  )
+
   it.live("an answer that came after the connection was cut is there for Last-Event-ID (mcp §2.3)", () =>
     withEndpoint("everything", (url) =>
       Effect.gen(function* () {
