@@ -157,9 +157,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const all = [...sessions.values()]
     const ofService = all.filter((entry) => entry.service === service.name)
     if (ofService.length >= Math.max(SESSIONS_PER_SERVICE, given ?? 0)) return false
-    // A bound of the owner's is for this service; without one the peer has so many sessions in all.
-    const rivals = given === undefined ? all.filter(({ sessionsMax }) => sessionsMax === undefined) : ofService
-    const own = rivals.filter((entry) => entry.remote.node === remote.node)
+    if (all.filter((entry) => entry.remote.node === remote.node).length >= SESSIONS_OF_PEER) return false
+    const own = ofService.filter((entry) => entry.remote.node === remote.node)
     if (own.length < (given ?? SESSIONS_PER_PEER)) return true
     const idle = own.find((entry) => entry.relay?.session.isIdle() === true)
     if (idle === undefined) return false
@@ -200,7 +199,6 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       upstream,
       gate,
       stop,
-      sessionsMax: service.rules?.sessions,
       relay: { session, resumeKey: hello.resumeKey }
     })
     return session
@@ -255,8 +253,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
     const { upstream } = session
-    const sessionsMax = service.value.rules?.sessions
-    sessions.set(key, { key, service: name, remote, upstream, gate, stop, sessionsMax, relay: undefined })
+    sessions.set(key, { key, service: name, remote, upstream, gate, stop, relay: undefined })
     yield* Effect.raceFirst(session.run, Deferred.await(stopped)).pipe(
       Effect.ensuring(Effect.sync(() => sessions.delete(key)))
     )
@@ -328,9 +325,11 @@ const leave = (streams: Map<number, number>, node: number): void => {
   else streams.set(node, left)
 }
 
-/** Sessions, and so children, at the same time (mcp §6.4). */
+/** Sessions of one service, and so children, at the same time: of one peer, unless its owner says otherwise, and of all (mcp §6.4). */
 const SESSIONS_PER_PEER = 4
 const SESSIONS_PER_SERVICE = 32
+/** Sessions of one peer, of all services: one mount of each of many services is an ordinary use. */
+const SESSIONS_OF_PEER = 256
 /** Streams of one peer that no session carries yet. */
 const STREAMS_PER_PEER = 16
 const HELLO_TIMEOUT = "10 seconds"

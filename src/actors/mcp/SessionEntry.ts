@@ -23,8 +23,6 @@ export interface Entry {
   readonly upstream: Upstream
   readonly gate: CallGate
   readonly stop: () => void
-  /** The owner's bound for this service when the session began. */
-  readonly sessionsMax: number | undefined
   /** Absent for a plain line client, which has nothing to resume. */
   readonly relay: { readonly session: KeeperSession; readonly resumeKey: string } | undefined
 }

@@ -19,12 +19,11 @@ export class StartLimits {
   ): Effect.Effect<void, TooManyStarts> {
     // A full bucket is the same as none, so the map holds only what was used lately.
     for (const [key, bucket] of this.#buckets) if (bucket.isFull(nowMs)) this.#buckets.delete(key)
-    const own = rules?.sessions
-    // A service with a bound of its own does not use up what its peer has for the others.
-    const peer = own === undefined ? `peer ${node}` : `peer ${node} ${name} ${own}`
+    const rate = rateOf(rules?.sessions)
     const isFree =
-      this.#bucket(`service ${name} ${own}`, rateOf(own), nowMs).take(nowMs) &&
-      this.#bucket(peer, rateOf(own), nowMs).take(nowMs)
+      this.#bucket(`peer ${node} ${rules?.sessions} ${name}`, rate, nowMs).take(nowMs) &&
+      this.#bucket(`peer ${node}`, TOTAL_RATE, nowMs).take(nowMs) &&
+      this.#bucket(`service ${name}`, TOTAL_RATE, nowMs).take(nowMs)
     return isFree ? Effect.void : new TooManyStarts({ detail: `too many starts of ${name} or by node ${node}` })
   }
 
@@ -42,4 +41,7 @@ const rateOf = (sessions: number | undefined): typeof START_RATE =>
     : { capacity: sessions * STARTS_PER_SESSION, perSecond: sessions / STARTS_PER_SESSION }
 
 const STARTS_PER_SESSION = 4
+/** Of one service by one peer. */
 const START_RATE = { capacity: 16, perSecond: 1 }
+/** Of all services by one peer, and of one service by all of them; at least what an owner gives. */
+const TOTAL_RATE = { capacity: 256, perSecond: 16 }

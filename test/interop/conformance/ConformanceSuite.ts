@@ -40,9 +40,7 @@ const readAll = (directory: string): Verdicts => {
     const file = join(directory, entry, "checks.json")
     // A scenario that gave up leaves no checks.
     if (!existsSync(file)) continue
-    const checks = Schema.decodeUnknownSync(Checks)(
-      JSON.parse(readFileSync(file, "utf8"))
-    )
+    const checks = Schema.decodeUnknownSync(Checks)(JSON.parse(readFileSync(file, "utf8")))
     for (const { id, status } of checks) {
       if (status === "INFO") continue
       let key = `${scenario}/${id}`
