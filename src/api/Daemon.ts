@@ -54,16 +54,14 @@ export const make = Effect.fnUntraced(function* (
       })),
     dial: Effect.fn("Pilot.dial")(function* (target, port, settings) {
       const client = yield* open
-      yield* Effect.mapError(client.knowEnds, pilotError)
-      const { node_id } = yield* locateBy(target, RECENT)(client)
-      const dialled = yield* client.dial(Address.make(0, node_id), Address.Port(port)).pipe(
-        Effect.mapError((error) => dialError(error, target)),
+      const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
+      const dialled = yield* client.dialTarget(target, Address.Port(port), settings?.timeoutMs).pipe(
+        Effect.catchIf(isUnknown, () => dialByNode(client, target, port)),
+        Effect.mapError((error) => (error._tag === "IpcError" ? dialError(error, target) : error)),
         Effect.timeoutOrElse({
-          duration: settings?.timeoutMs ?? DIAL_TIMEOUT_MS,
+          duration: timeoutMs,
           orElse: () => new DialError({ reason: "Timeout", target, detail: "no answer in time" })
-        }),
-        // Asks the registry, so that the next dial does not go where this one found nobody; this client may still be busy.
-        Effect.tapError(() => Effect.ignore(locate(target)))
+        })
       )
       return yield* Connection.configured(fromIpc(dialled), settings)
     }),
@@ -87,6 +85,16 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 })
+
+/** In three questions, as a daemon of an earlier version wants them. */
+const dialByNode = Effect.fnUntraced(function* (client: IpcClient.IpcClient, target: string, port: number) {
+  yield* client.knowEnds
+  const { node_id } = yield* locateBy(target)(client)
+  return yield* client.dial(Address.make(0, node_id), Address.Port(port))
+})
+
+const isUnknown = ({ detail, reason }: IpcError.IpcError): boolean =>
+  reason === "Daemon" && /^unknown (operation|command):/.test(detail)
 
 const locateBy =
   (target: string, how: JsonObject = {}) =>
@@ -169,8 +177,10 @@ const pilotError = (error: IpcError.IpcError): PilotError =>
     detail: IpcError.describe(error)
   })
 
-const dialError = (error: IpcError.IpcError, target: string): DialError | PilotError =>
-  error.reason === "Daemon" ? DialErrorText.parse(error.detail, target) : pilotError(error)
+const dialError = (error: IpcError.IpcError, target: string): DialError | PilotError => {
+  if (error.reason !== "Daemon") return pilotError(error)
+  return FINDING.test(error.detail) ? resolveError(error, target) : DialErrorText.parse(error.detail, target)
+}
 
 const resolveError = (error: IpcError.IpcError, target: string): DialError | PilotError => {
   if (error.reason !== "Daemon") return pilotError(error)
@@ -213,6 +223,8 @@ const PeerReply = Schema.Struct({
 
 const PingReply = Schema.Struct({ rtt_ms: Schema.Finite })
 
+/** The commands that find a peer, at the beginning of their refusals. */
+const FINDING = /^(resolve_hostname|lookup|peer): /
 /** What the daemon found a moment ago will do. */
 const RECENT = { recent: true }
 /** A little more than a daemon takes to give up by itself. */

@@ -8,15 +8,15 @@
  */
 import { Deferred, Duration, Effect, Queue, Result, type Scope, Semaphore } from "effect"
 import { Socket } from "effect/socket"
-import type { JsonObject } from "../../core/data/Json.ts"
+import * as Json from "../../core/data/Json.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
-import { type Address, type NodeId, Port } from "../../protocol/wire/Address.ts"
+import * as Address from "../../protocol/wire/Address.ts"
 import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
 import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import type { DatagramReceived } from "../node/Node.ts"
 import { IpcError } from "./IpcError.ts"
-import { type Accepted, IpcSession } from "./IpcSession.ts"
+import { type Accepted, dialledBy, IpcSession } from "./IpcSession.ts"
 
 /** One overlay stream. `end` closes it as a whole: the IPC of the reference knows no half-closed streams (node §1.5). */
 export interface IpcConnection extends Duplex<IpcError> {
@@ -25,47 +25,56 @@ export interface IpcConnection extends Duplex<IpcError> {
   /** See `Connection.setNoDelay` of the node; a daemon of the reference keeps its own way. */
   readonly setNoDelay: (isOn: boolean) => Effect.Effect<void>
   readonly id: number
-  readonly remote: Address
-  readonly remotePort: Port
+  readonly remote: Address.Address
+  readonly remotePort: Address.Port
   /** The bound port of an accepted stream; 0 for a dialled one, whose daemon does not tell. */
-  readonly localPort: Port
+  readonly localPort: Address.Port
 }
 
 /** A bound port. */
 export interface IpcListener {
-  readonly port: Port
+  readonly port: Address.Port
   /** The next stream; whoever takes it must end it. */
   readonly accept: Effect.Effect<IpcConnection, IpcError>
 }
 
 /** Everything a daemon can be asked. JSON answers are passed on as they came. */
 export interface IpcClient {
-  readonly info: Effect.Effect<JsonObject, IpcError>
-  readonly health: Effect.Effect<JsonObject, IpcError>
-  readonly resolveHostname: (name: string) => Effect.Effect<JsonObject, IpcError>
+  readonly info: Effect.Effect<Json.JsonObject, IpcError>
+  readonly health: Effect.Effect<Json.JsonObject, IpcError>
+  readonly resolveHostname: (name: string) => Effect.Effect<Json.JsonObject, IpcError>
   /** An empty name clears it. */
-  readonly setHostname: (name: string) => Effect.Effect<JsonObject, IpcError>
-  readonly setVisibility: (isPublic: boolean) => Effect.Effect<JsonObject, IpcError>
-  readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<JsonObject, IpcError>
-  readonly setTaskExec: (enabled: boolean) => Effect.Effect<JsonObject, IpcError>
-  readonly deregister: Effect.Effect<JsonObject, IpcError>
-  readonly handshake: (node: NodeId, justification: string) => Effect.Effect<JsonObject, IpcError>
-  readonly approve: (node: NodeId) => Effect.Effect<JsonObject, IpcError>
-  readonly reject: (node: NodeId, reason: string) => Effect.Effect<JsonObject, IpcError>
-  readonly revoke: (node: NodeId) => Effect.Effect<JsonObject, IpcError>
-  readonly pending: Effect.Effect<JsonObject, IpcError>
-  readonly trusted: Effect.Effect<JsonObject, IpcError>
+  readonly setHostname: (name: string) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly setVisibility: (isPublic: boolean) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly setTaskExec: (enabled: boolean) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly deregister: Effect.Effect<Json.JsonObject, IpcError>
+  readonly handshake: (node: Address.NodeId, justification: string) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly approve: (node: Address.NodeId) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly reject: (node: Address.NodeId, reason: string) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly revoke: (node: Address.NodeId) => Effect.Effect<Json.JsonObject, IpcError>
+  readonly pending: Effect.Effect<Json.JsonObject, IpcError>
+  readonly trusted: Effect.Effect<Json.JsonObject, IpcError>
   /** Waits until the node is trusted, at most 30 s; newer daemons only. */
-  readonly awaitTrust: (node: NodeId, timeoutMs: number) => Effect.Effect<JsonObject, IpcError>
+  readonly awaitTrust: (node: Address.NodeId, timeoutMs: number) => Effect.Effect<Json.JsonObject, IpcError>
   /** Our own operations; a daemon of the reference answers `unknown command: 0x71`. */
-  readonly extension: (op: string, value: JsonObject) => Effect.Effect<JsonObject, IpcError>
+  readonly extension: (op: string, value: Json.JsonObject) => Effect.Effect<Json.JsonObject, IpcError>
   /** Asks the daemon to keep streams open after the peer's end, and to say why one was reset; false if it cannot. */
   readonly knowEnds: Effect.Effect<boolean, IpcError>
   /** Closing the scope closes the connection. */
-  readonly dial: (address: Address, port: Port) => Effect.Effect<IpcConnection, IpcError, Scope.Scope>
+  readonly dial: (address: Address.Address, port: Address.Port) => Effect.Effect<IpcConnection, IpcError, Scope.Scope>
+  /**
+   * The same by name, address or number, all in one question, with `knowEnds`. A daemon that cannot answers with the
+   * reason `Daemon` and `unknown`.
+   */
+  readonly dialTarget: (
+    target: string,
+    port: Address.Port,
+    timeoutMs?: number
+  ) => Effect.Effect<IpcConnection, IpcError, Scope.Scope>
   /** The port stays bound until the client ends; streams that come after the scope are closed at once. */
-  readonly bind: (port: Port) => Effect.Effect<IpcListener, IpcError, Scope.Scope>
-  readonly sendTo: (address: Address, port: Port, data: Uint8Array) => Effect.Effect<void, IpcError>
+  readonly bind: (port: Address.Port) => Effect.Effect<IpcListener, IpcError, Scope.Scope>
+  readonly sendTo: (address: Address.Address, port: Address.Port, data: Uint8Array) => Effect.Effect<void, IpcError>
   /** Every datagram for the node, whatever its port; the oldest are dropped beyond `capacity`. */
   readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived, IpcError>, never, Scope.Scope>
   /** Closes any connection of the daemon, and waits a moment for its word. */
@@ -110,6 +119,7 @@ const receiveAll = (
       const unwanted = Result.isSuccess(reply) ? session.take(reply.success) : undefined
       if (unwanted !== undefined) yield* send({ _tag: "Close", connection: unwanted }, "close")
     }
+    session.deliver()
     if (exceeded !== undefined) return yield* disconnected("recv")
   })
   return session.budget.hasRoom.pipe(
@@ -138,10 +148,10 @@ const ask = (
       }),
       Effect.onError(() => {
         pending.isAbandoned = true
-        const reply = pending.delivered
-        return reply?._tag === "DialOk"
-          ? Effect.ignore(send({ _tag: "Close", connection: reply.connection }, "close"))
-          : Effect.void
+        const dialled = pending.delivered === undefined ? undefined : dialledBy(pending.delivered)
+        return dialled === undefined
+          ? Effect.void
+          : Effect.ignore(send({ _tag: "Close", connection: dialled }, "close"))
       })
     )
   }).pipe(oneAtATime.withPermit)
@@ -151,7 +161,7 @@ const askJson = (
   operation: string,
   to: IpcReply.Answered,
   request: IpcRequest.IpcRequest
-): Effect.Effect<JsonObject, IpcError> =>
+): Effect.Effect<Json.JsonObject, IpcError> =>
   Effect.flatMap(
     ask(wire, operation, request, (reply) => reply._tag === "Answer" && reply.to === to),
     (reply) =>
@@ -190,7 +200,18 @@ const clientOf = (wire: Wire): IpcClient => ({
       })
     )
   ),
-  dial: (address, port) => dial(wire, address, port),
+  dial: (address, port) => dial(wire, { _tag: "Dial", address, port }, port, () => address),
+  dialTarget: (target, port, timeoutMs) => {
+    const value = { target, port, timeout_ms: timeoutMs ?? 0, ends: true }
+    const remote = (reply: IpcReply.IpcReply) =>
+      Address.make(0, reply._tag === "Answer" ? Json.unsigned(reply.value, "node_id", 32) : 0)
+    const dialled = dial(wire, { _tag: "Extension", op: "dial", value }, port, remote)
+    return Effect.tap(dialled, () =>
+      Effect.sync(() => {
+        wire.knowsEnds = true
+      })
+    )
+  },
   bind: (port) => bind(wire, port),
   sendTo: (address, port, data) => wire.send({ _tag: "SendTo", address, port, data }, "sendto"),
   datagrams: (capacity) =>
@@ -208,17 +229,22 @@ const clientOf = (wire: Wire): IpcClient => ({
     })
 })
 
-const dial = (wire: Wire, address: Address, port: Port): Effect.Effect<IpcConnection, IpcError, Scope.Scope> =>
+const dial = (
+  wire: Wire,
+  request: IpcRequest.IpcRequest,
+  port: Address.Port,
+  remote: (reply: IpcReply.IpcReply) => Address.Address
+): Effect.Effect<IpcConnection, IpcError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.map(
-      ask(wire, "dial", { _tag: "Dial", address, port }, (reply) => reply._tag === "DialOk"),
-      (reply) => connectionOf(wire, reply._tag === "DialOk" ? reply.connection : 0, address, port, Port(0))
+      ask(wire, "dial", request, (reply) => dialledBy(reply) !== undefined),
+      (reply) => connectionOf(wire, dialledBy(reply) ?? 0, remote(reply), port, Address.Port(0))
     ),
     (connection) => connection.end,
     { interruptible: true }
   )
 
-const bind = Effect.fnUntraced(function* (wire: Wire, port: Port) {
+const bind = Effect.fnUntraced(function* (wire: Wire, port: Address.Port) {
   const queue = yield* Queue.unbounded<Accepted, IpcError>()
   // Before the request, because an Accept may follow BindOK in the same chunk.
   yield* Effect.acquireRelease(
@@ -232,7 +258,13 @@ const bind = Effect.fnUntraced(function* (wire: Wire, port: Port) {
   return { port, accept }
 })
 
-const connectionOf = (wire: Wire, id: number, remote: Address, remotePort: Port, localPort: Port): IpcConnection => {
+const connectionOf = (
+  wire: Wire,
+  id: number,
+  remote: Address.Address,
+  remotePort: Address.Port,
+  localPort: Address.Port
+): IpcConnection => {
   const stream = wire.session.stream(id)
   const end = Effect.suspend(() => {
     if (wire.session.stream(id) !== stream || stream === undefined) return Effect.void

@@ -8,8 +8,10 @@
  *
  * Dials and waits run beside the socket, everything else in order; Send, SendTo and Close wait for none of them.
  */
-import { Duration, Effect, Queue, Result, type Scope } from "effect"
+import { Duration, Effect, Fiber, Queue, Result, Scheduler, type Scope } from "effect"
 import { Socket } from "effect/socket"
+import { Turns } from "../../core/actor/Turns.ts"
+import * as Json from "../../core/data/Json.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
@@ -17,6 +19,7 @@ import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import { Node } from "../node/Node.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcCommands from "./IpcCommands.ts"
+import * as IpcExtension from "./IpcExtension.ts"
 import * as IpcStreams from "./IpcStreams.ts"
 import { Outbox } from "./Outbox.ts"
 import { ReplyOrder, type Slot } from "./ReplyOrder.ts"
@@ -48,6 +51,7 @@ interface Client {
   readonly options: Options
   readonly node: Node["Service"]
   readonly scope: Scope.Scope
+  readonly turns: Turns
   readonly outbox: Outbox
   readonly replies: ReplyOrder
   readonly streams: IpcStreams.IpcStreams
@@ -63,14 +67,15 @@ interface Question {
 }
 
 const open = Effect.fnUntraced(function* (options: Options) {
-  const outbox = new Outbox()
+  const turns = Turns.of(yield* Scheduler.Scheduler)
+  const outbox = new Outbox(turns)
   const node = yield* Node
   const scope = yield* Effect.scope
   const replies = new ReplyOrder((frame) => outbox.push(frame))
   const streams = IpcStreams.make({ node, outbox, replies, scope, lingering: options.lingering })
   yield* Effect.addFinalizer(() => Effect.sync(() => IpcStreams.hangUp(streams)))
   const client: Client = {
-    ...{ options, node, scope, outbox, replies, streams },
+    ...{ options, node, scope, turns, outbox, replies, streams },
     questions: yield* Queue.unbounded<Question>(),
     datagrams: yield* Queue.dropping<SendTo>(DATAGRAMS_MAX)
   }
@@ -88,6 +93,8 @@ const readAll = (
       yield* client.replies.hasRoom
       yield* handle(client, frame)
     }
+    // What the client has sent leaves now, and its replies with it. Of a bulk transfer more is coming, to share datagrams.
+    if (chunk.length < BULK_BYTES) client.turns.run()
     if (exceeded === undefined) return true
     yield* Effect.logError("IPC: a client sent a frame above the limit and was disconnected")
     return false
@@ -115,8 +122,10 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
     case "SendTo":
       return Effect.asVoid(Queue.offer(client.datagrams, request))
     case "Dial":
-      return IpcStreams.dial(client.streams, request.address, request.port, client.replies.reserve())
+      return IpcStreams.dial(client.streams, dialled(request.address, request.port), client.replies.reserve())
     case "Extension": {
+      if (request.op === "dial")
+        return IpcStreams.dial(client.streams, dialledByName(client, request.value), client.replies.reserve())
       const done = IpcStreams.perform(client.streams, request.op, request.value)
       const slot = client.replies.reserve()
       if (done === undefined) return Effect.asVoid(Queue.offer(client.questions, { slot, request }))
@@ -128,6 +137,30 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
       return Effect.asVoid(Effect.forkIn(answer(client, { slot: client.replies.reserve(), request }), client.scope))
     default:
       return Effect.asVoid(Queue.offer(client.questions, { slot: client.replies.reserve(), request }))
+  }
+}
+
+const dialled = (address: Address.Address, port: Address.Port): IpcStreams.Dial<never> => ({
+  address: Effect.succeed(address),
+  port,
+  dialled: ({ id }) => ({ _tag: "DialOk", connection: id })
+})
+
+/** All that a dial by name takes, in one question (`IpcExtension`). */
+const dialledByName = ({ streams }: Client, value: Json.JsonObject): IpcStreams.Dial<IpcCommands.Services> => {
+  const target = Json.string(value, "target")
+  const timeoutMs = Json.unsigned(value, "timeout_ms", 32)
+  streams.knowsEnds = Json.boolean(value, "ends")
+  return {
+    address: Effect.map(IpcExtension.locate(target, true), ({ node }) => Address.make(0, node)),
+    port: Address.Port(Json.unsigned(value, "port", 16)),
+    ...(timeoutMs === 0 ? {} : { timeoutMs }),
+    dialled: ({ id, remote }) => ({
+      _tag: "Answer",
+      to: "Extension",
+      value: { dialled: id, node_id: remote.node, address: Address.format(remote) }
+    }),
+    unanswered: IpcExtension.forget(target)
   }
 }
 
@@ -181,15 +214,22 @@ const forwardDatagrams = Effect.fnUntraced(function* ({ node, outbox }: Client) 
 /** Ends when the client does not read; the socket is then cut, because flushing it would never end. */
 const writeAll = (outbox: Outbox, writer: Socket.Writer): Effect.Effect<void, Socket.SocketError> => {
   const write = Effect.flatMap(outbox.take, (frames) =>
-    Effect.timeoutOrElse(Effect.as(writer.writeAll(frames), true), {
-      duration: WRITE_TIMEOUT,
-      orElse: () => Effect.succeed(false)
-    })
+    Effect.flatMap(Effect.forkChild(writer.writeAll(frames), { startImmediately: true }), inTime)
   )
   return Effect.repeat(write, { while: (isReading) => isReading }).pipe(
     Effect.andThen(Effect.logWarning("IPC: a client that does not read was disconnected")),
     Effect.andThen(writer.write(new Socket.CloseEvent(NOT_READING, "not reading")))
   )
+}
+
+/** False when it takes too long. A socket with room has taken everything already, and needs no timer. */
+const inTime = (writing: Fiber.Fiber<void, Socket.SocketError>): Effect.Effect<boolean, Socket.SocketError> => {
+  const written = writing.pollUnsafe()
+  if (written !== undefined) return Effect.as(written, true)
+  return Effect.timeoutOrElse(Effect.as(Fiber.join(writing), true), {
+    duration: WRITE_TIMEOUT,
+    orElse: () => Effect.as(Fiber.interrupt(writing), false)
+  })
 }
 
 const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answered>> = {
@@ -212,6 +252,8 @@ const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answer
   Extension: "Extension"
 }
 
+/** What one read of a socket brings at least when its writer does not stop. */
+const BULK_BYTES = 16 << 10
 const LISTS = ["conn_list", "peer_list", "pending", "trusted"]
 /** Datagrams that wait for a client, or for their peer's tunnel; the newest beyond are dropped. */
 const DATAGRAMS_MAX = 256

@@ -10,11 +10,12 @@
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
  * | `pin.accept` | `node` or `name`, `fingerprint` | `node_id fingerprint` |
  * | `trust.keys` | | `trusted` |
+ * | `dial` | `target`, `port`, `timeout_ms` | `dialled`: its connection; `node_id address`; with `ends` as below |
  * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
  * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
  * | `stream.nodelay` | `connection`, `on` | `connection`: short segments wait for acknowledgements (off), or do not (on, the default) |
  *
- * The last three belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
+ * The last four belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
 import { Effect, Result } from "effect"
@@ -89,7 +90,7 @@ const peer = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
 })
 
 /** Looking at a peer is using it: its first key is pinned, another one refused (security rule 1). */
-const locate = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
+export const locate = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
   if (target === "") return yield* Effect.fail("peer: missing target")
   const node = nodeIn(target)
   if (isRecent)
@@ -143,6 +144,10 @@ const acceptKey = Effect.fnUntraced(function* (node: Address.NodeId, name: strin
   yield* service.dropPeer(found)
   return { node_id: found, fingerprint: shown }
 })
+
+/** What was found behind a target did not answer: the next one asks the registry again. */
+export const forget = (target: string): Effect.Effect<void, never, RegistryClient> =>
+  Names.forget(nodeIn(target) ?? target)
 
 const nodeOf = (value: Json.JsonObject): Address.NodeId => Address.NodeId(Json.unsigned(value, "node", 32))
 

@@ -4,6 +4,7 @@
  * that. Mutable, owned by one `IpcClientActor`.
  */
 import { Effect, Latch } from "effect"
+import { Signal } from "../../core/actor/Signal.ts"
 import type { Connection, ConnectionReset } from "../node/Node.ts"
 
 /** What a client has sent on one connection and the stream has not taken yet. */
@@ -16,7 +17,8 @@ export class IpcPipe {
   #isEnding = false
   #isClosing = false
   #isBroken = false
-  readonly #changed = Latch.makeUnsafe(false)
+  /** Wakes `run` at once: a frame is on its way to the network before the next one is looked at. */
+  readonly #changed = new Signal()
   readonly #hasRoom = Latch.makeUnsafe(true)
 
   readonly #broken: (reason: ConnectionReset["reason"]) => void
@@ -35,7 +37,7 @@ export class IpcPipe {
       this.#pending.push(data)
       this.#sizeBytes += data.length
       if (this.#sizeBytes >= ROOM_BYTES) this.#hasRoom.closeUnsafe()
-      this.#changed.openUnsafe()
+      this.#changed.raise()
       return Effect.void
     })
   }
@@ -44,7 +46,7 @@ export class IpcPipe {
   end(): void {
     this.#isEnding = true
     this.#hasRoom.openUnsafe()
-    this.#changed.openUnsafe()
+    this.#changed.raise()
   }
 
   /** Everything taken goes out first, then the stream is closed. */
@@ -52,7 +54,7 @@ export class IpcPipe {
     this.#isEnding = true
     this.#isClosing = true
     this.#hasRoom.openUnsafe()
-    this.#changed.openUnsafe()
+    this.#changed.raise()
   }
 
   /** Moves the bytes on; ends when the stream is closed or reset. */
@@ -67,9 +69,12 @@ export class IpcPipe {
       )
     }
     if (this.#isClosing) return this.connection.close
-    this.#changed.closeUnsafe()
-    const woken = Effect.andThen(this.#changed.await, this.run)
-    return this.#isEnding ? Effect.andThen(this.connection.end, woken) : woken
+    const isEnding = this.#isEnding
+    const woken = Effect.andThen(
+      this.#changed.waitUnless(() => this.#pending.length > 0 || this.#isClosing || this.#isEnding !== isEnding),
+      this.run
+    )
+    return isEnding ? Effect.andThen(this.connection.end, woken) : woken
   })
 
   /** The stream is dead: nothing more can be sent, and whoever waits for room need not. */

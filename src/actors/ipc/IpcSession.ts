@@ -18,6 +18,13 @@ export interface Accepted {
   readonly stream: IpcStream
 }
 
+/** The connection that a reply is about, if it answers a dial: by address, or by name (`IpcExtension`). */
+export const dialledBy = (reply: IpcReply): number | undefined => {
+  if (reply._tag === "DialOk") return reply.connection
+  if (reply._tag !== "Answer" || reply.to !== "Extension") return undefined
+  return Json.unsigned(reply.value, "dialled", 32) || undefined
+}
+
 /** The state of one socket. */
 export class IpcSession {
   readonly budget = new IpcBudget()
@@ -28,9 +35,17 @@ export class IpcSession {
   readonly #closing = new Map<number, Deferred.Deferred<void>>()
   /** Data of connections whose DialOK is still on its way (node §12). */
   readonly #early = new Map<number, Array<Uint8Array>>()
+  /** Streams with data that their readers have not been told of. */
+  readonly #touched = new Set<IpcStream>()
   #isLost = false
 
-  /** Takes one frame; the answer names a connection that nobody wants, to be closed. */
+  /** Wakes the readers of what was taken, once for all frames that came together. */
+  deliver(): void {
+    for (const stream of this.#touched) stream.deliver()
+    this.#touched.clear()
+  }
+
+  /** Takes one frame; the answer names a connection that nobody wants, to be closed. `deliver` follows the last one. */
   take(reply: IpcReply): number | undefined {
     switch (reply._tag) {
       case "Recv":
@@ -45,17 +60,16 @@ export class IpcSession {
         this.#datagram(reply)
         return undefined
       case "Answer":
-        if (reply.to === "Extension" && Json.string(reply.value, "event") === RESET_EVENT) this.#reset(reply.value)
-        else this.exchange.settle(reply)
-        return undefined
-      case "DialOk":
-        // Opened here and not by the waiting fiber, because data may follow in the same chunk.
-        this.#open(reply.connection)
-        return this.exchange.settle(reply) ? undefined : this.#refuse(reply.connection)
-      default:
-        this.exchange.settle(reply)
-        return undefined
+        if (reply.to === "Extension" && Json.string(reply.value, "event") === RESET_EVENT) {
+          this.#reset(reply.value)
+          return undefined
+        }
     }
+    const dialled = dialledBy(reply)
+    // Opened here and not by the waiting fiber, because data may follow in the same chunk.
+    if (dialled !== undefined) this.#open(dialled)
+    const isWanted = this.exchange.settle(reply)
+    return dialled === undefined || isWanted ? undefined : this.#refuse(dialled)
   }
 
   /** The stream of a connection that was dialled or accepted and not forgotten. */
@@ -118,7 +132,11 @@ export class IpcSession {
 
   #receive(id: number, data: Uint8Array): void {
     const stream = this.#streams.get(id)
-    if (stream !== undefined) return stream.receive(data)
+    if (stream !== undefined) {
+      stream.receive(data)
+      this.#touched.add(stream)
+      return
+    }
     const chunks = this.#early.get(id)
     if (chunks !== undefined) {
       if (chunks.length < EARLY_CHUNKS_MAX) chunks.push(data)

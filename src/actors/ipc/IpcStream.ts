@@ -1,5 +1,6 @@
 /** The client's half of one overlay connection over the IPC socket: what arrived and was not read yet. */
 import { Cause, Effect, Latch } from "effect"
+import { Signal } from "../../core/actor/Signal.ts"
 import type { IpcError } from "./IpcError.ts"
 
 /**
@@ -29,7 +30,7 @@ export class IpcBudget {
 /** What has arrived for one connection. Mutable, owned by the client; one reader. */
 export class IpcStream {
   readonly #budget: IpcBudget
-  readonly #changed = Latch.makeUnsafe(false)
+  readonly #changed = new Signal()
   #chunks: Array<Uint8Array> = []
   #end: IpcError | Cause.Done | undefined
   #failure: IpcError | undefined
@@ -46,8 +47,10 @@ export class IpcStream {
       return Effect.succeed(chunk)
     }
     if (this.#end !== undefined) return Effect.fail(this.#end)
-    this.#changed.closeUnsafe()
-    return Effect.andThen(this.#changed.await, this.read)
+    return Effect.andThen(
+      this.#changed.waitUnless(() => this.#chunks.length > 0 || this.#end !== undefined),
+      this.read
+    )
   })
 
   /** No more will come. */
@@ -66,18 +69,22 @@ export class IpcStream {
     this.finish(error)
   }
 
-  /** One `Recv`. */
+  /** One `Recv`; `deliver` follows the last of them. */
   receive(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#end !== undefined) return
     this.#chunks.push(chunk)
     this.#budget.take(chunk.length)
-    this.#changed.openUnsafe()
+  }
+
+  /** Wakes the reader, at once. */
+  deliver(): void {
+    this.#changed.raise()
   }
 
   /** No more will come: the end of the stream, or the loss of the socket. What arrived can still be read. */
   finish(end: IpcError | Cause.Done = Cause.Done()): void {
     this.#end ??= end
-    this.#changed.openUnsafe()
+    this.#changed.raise()
   }
 
   /** Nobody reads any more: gives back what is buffered. */

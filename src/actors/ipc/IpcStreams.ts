@@ -46,8 +46,19 @@ export const make = (options: Options): IpcStreams => ({
   knowsEnds: false
 })
 
+/** What a client dials, and how it is told. */
+export interface Dial<R> {
+  /** Where to, or the text of the refusal. */
+  readonly address: Effect.Effect<Address, string, R>
+  readonly port: Port
+  readonly timeoutMs?: number
+  readonly dialled: (connection: Connection) => IpcReply.IpcReply
+  /** Done when nobody answered at the address. */
+  readonly unanswered?: Effect.Effect<void, never, R>
+}
+
 /** Dials beside the socket; the reply keeps its place. */
-export const dial = (self: IpcStreams, address: Address, port: Port, slot: Slot): Effect.Effect<void> =>
+export const dial = <R>(self: IpcStreams, wanted: Dial<R>, slot: Slot): Effect.Effect<void, never, R> =>
   Effect.suspend(() => {
     if (self.entries.size + self.dialling >= CONNECTIONS_MAX)
       return refuse(self, slot, `dial: per-client connection quota (${CONNECTIONS_MAX}) reached`)
@@ -55,7 +66,8 @@ export const dial = (self: IpcStreams, address: Address, port: Port, slot: Slot)
     const settled = Effect.sync(() => {
       self.dialling--
     })
-    return Effect.asVoid(Effect.forkIn(Effect.ensuring(dialNow(self, address, port, slot), settled), self.scope))
+    const dialling = Effect.ensuring(dialNow(self, wanted, slot), settled)
+    return Effect.asVoid(Effect.forkIn(dialling, self.scope, { startImmediately: true }))
   })
 
 /** Takes bytes for a stream of this client; for any other they are dropped (node §1.5). */
@@ -119,23 +131,26 @@ export const hangUp = (self: IpcStreams): void => {
   self.entries.clear()
 }
 
-const dialNow = Effect.fnUntraced(function* (self: IpcStreams, address: Address, port: Port, slot: Slot) {
+const dialNow = Effect.fnUntraced(function* <R>(self: IpcStreams, wanted: Dial<R>, slot: Slot) {
   const own = yield* Scope.fork(self.lingering)
   const answered = Latch.makeUnsafe(false)
+  const dialled = (address: Address) =>
+    self.node.dial(address, wanted.port, wanted.timeoutMs === undefined ? {} : { timeoutMs: wanted.timeoutMs }).pipe(
+      Scope.provide(own),
+      Effect.tapError(() => wanted.unanswered ?? Effect.void),
+      Effect.mapError((error) => DialErrorText.format(error, address.node))
+    )
   // Interrupted, or refused: nothing of the attempt stays.
-  const dialled = self.node.dial(address, port).pipe(
-    Scope.provide(own),
+  const opened = Effect.flatMap(wanted.address, dialled).pipe(
     Effect.tap((connection) => open(self, connection, own, answered)),
     Effect.onError(() => Scope.close(own, Exit.void))
   )
-  const exit = yield* Effect.exit(dialled)
+  const exit = yield* Effect.exit(opened)
   if (Exit.isFailure(exit)) {
     const error = Exit.findErrorOption(exit)
-    const text = error._tag === "Some" ? DialErrorText.format(error.value, address.node) : "dial: failed unexpectedly"
-    return yield* refuse(self, slot, text)
+    return yield* refuse(self, slot, error._tag === "Some" ? error.value : "dial: failed unexpectedly")
   }
-  const reply = IpcReply.encode({ _tag: "DialOk", connection: exit.value.id })
-  self.replies.fill(slot, reply, () => answered.openUnsafe())
+  self.replies.fill(slot, IpcReply.encode(wanted.dialled(exit.value)), () => answered.openUnsafe())
 })
 
 /** Between taking a stream and knowing it nothing may interrupt, or nobody would close it. */
@@ -175,9 +190,12 @@ const open = Effect.fnUntraced(function* (
 
 const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
   const { id, read } = pipe.connection
-  const next = Effect.flatMap(read, (segment) =>
-    Effect.forEach(frames(id, segment), (frame) => self.outbox.send(frame), { discard: true })
-  )
+  const next = Effect.flatMap(read, (segment) => {
+    const maxBytes = self.knowsEnds ? RECV_OWN_BYTES_MAX : RECV_BYTES_MAX
+    return segment.length <= maxBytes
+      ? self.outbox.send(IpcReply.encode({ _tag: "Recv", connection: id, data: segment }))
+      : Effect.forEach(frames(id, segment, maxBytes), (frame) => self.outbox.send(frame), { discard: true })
+  })
   // The protocol has one word for every end; a client that asked for it hears of a reset before that.
   const ended = (error: ConnectionReset | Cause.Done) => {
     pipe.hasEnded = true
@@ -192,10 +210,10 @@ const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
 const resetEvent = (connection: number, reason: string): Uint8Array =>
   IpcReply.encode({ _tag: "Answer", to: "Extension", value: { event: RESET_EVENT, connection, reason } })
 
-/** One frame per segment; only what our own nodes send beyond the reference's segments is split (node §1.5). */
-const frames = (connection: number, segment: Uint8Array): ReadonlyArray<Uint8Array> =>
-  Array.from({ length: Math.ceil(segment.length / RECV_BYTES_MAX) }, (_, index) => {
-    const data = segment.subarray(index * RECV_BYTES_MAX, (index + 1) * RECV_BYTES_MAX)
+/** What our own nodes send beyond the reference's segments is split (node §1.5). */
+const frames = (connection: number, segment: Uint8Array, maxBytes: number): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(segment.length / maxBytes) }, (_, index) => {
+    const data = segment.subarray(index * maxBytes, (index + 1) * maxBytes)
     return IpcReply.encode({ _tag: "Recv", connection, data })
   })
 
@@ -209,4 +227,6 @@ const refuse = ({ replies }: IpcStreams, slot: Slot, message: string): Effect.Ef
 const CONNECTIONS_MAX = 4096
 /** Data bytes of one Recv (node §1.5). */
 const RECV_BYTES_MAX = 4096
+/** The same for a client that knows ends: a quarter of what one read of a socket brings, so that most frames arrive whole. */
+const RECV_OWN_BYTES_MAX = 16 << 10
 const ACCEPT_DELAY = Duration.millis(5)

@@ -4,19 +4,31 @@
  * datagram that finds no room is dropped (node §1.3 rule 6). Mutable, with one owner; one writer empties it.
  */
 import { Effect, Latch } from "effect"
+import { Signal } from "../../core/actor/Signal.ts"
+import type { Turns } from "../../core/actor/Turns.ts"
 
 /** The frames one client has not been sent yet. */
 export class Outbox {
   #frames: Array<Uint8Array> = []
   #sizeBytes = 0
-  readonly #hasFrames = Latch.makeUnsafe(false)
+  #isScheduled = false
+  readonly #hasFrames = new Signal()
   readonly #hasRoom = Latch.makeUnsafe(true)
+  readonly #turns: Turns
+
+  /** Frames of one turn leave together, at its end. */
+  constructor(turns: Turns) {
+    this.#turns = turns
+  }
 
   /** Takes a frame in any case. */
   push(frame: Uint8Array): void {
     this.#frames.push(frame)
     this.#sizeBytes += frame.length
-    this.#hasFrames.openUnsafe()
+    if (!this.#isScheduled && this.#hasFrames.isAwaited) {
+      this.#isScheduled = true
+      this.#turns.schedule(this.#flush)
+    }
     if (this.#sizeBytes >= ROOM_BYTES) this.#hasRoom.closeUnsafe()
   }
 
@@ -39,9 +51,17 @@ export class Outbox {
   readonly take: Effect.Effect<readonly [Uint8Array, ...Array<Uint8Array>]> = Effect.suspend(() => {
     const [first, ...others] = this.#batch()
     return first === undefined
-      ? Effect.andThen(this.#hasFrames.await, this.take)
+      ? Effect.andThen(
+          this.#hasFrames.waitUnless(() => this.#frames.length > 0),
+          this.take
+        )
       : Effect.succeed([first, ...others] as const)
   })
+
+  readonly #flush = (): void => {
+    this.#isScheduled = false
+    this.#hasFrames.raise()
+  }
 
   #batch(): ReadonlyArray<Uint8Array> {
     let count = 0
@@ -50,7 +70,6 @@ export class Outbox {
     const batch = count === this.#frames.length ? this.#frames : this.#frames.slice(0, count)
     this.#frames = count === this.#frames.length ? [] : this.#frames.slice(count)
     for (const frame of batch) this.#sizeBytes -= frame.length
-    if (this.#frames.length === 0) this.#hasFrames.closeUnsafe()
     if (this.#sizeBytes < ROOM_BYTES) this.#hasRoom.openUnsafe()
     return batch
   }

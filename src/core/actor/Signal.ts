@@ -10,19 +10,26 @@ export class Signal {
 
   /** Until the next `raise`. */
   get wait(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      const wake = () => resume(Effect.void)
-      this.#waiting ??= []
-      this.#waiting.push(wake)
-      return Effect.sync(() => {
-        this.#waiting = this.#waiting?.filter((other) => other !== wake)
-      })
-    })
+    return Effect.callback<void>((resume) => this.#add(resume))
+  }
+
+  /** The same, and not at all if what is waited for is there already: a fiber may have given way since it looked. */
+  waitUnless(isThere: () => boolean): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => (isThere() ? resume(Effect.void) : this.#add(resume)))
   }
 
   /** Somebody waits. */
   get isAwaited(): boolean {
     return this.#waiting !== undefined && this.#waiting.length > 0
+  }
+
+  #add(resume: (woken: Effect.Effect<void>) => void): Effect.Effect<void> {
+    const wake = () => resume(Effect.void)
+    this.#waiting ??= []
+    this.#waiting.push(wake)
+    return Effect.sync(() => {
+      this.#waiting = this.#waiting?.filter((other) => other !== wake)
+    })
   }
 
   /** Wakes all who wait now. */

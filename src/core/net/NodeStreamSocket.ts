@@ -3,8 +3,9 @@
  * which costs more than half of the start of a short command.
  */
 import type * as Net from "node:net"
-import { Effect, Latch, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import { Socket } from "effect/socket"
+import { Signal } from "../actor/Signal.ts"
 
 /**
  * Reading starts with the reader, whose scope ends the connection; what was written is still delivered. A socket that
@@ -31,13 +32,14 @@ interface Listening {
 }
 
 const listen = (connection: Net.Socket): Listening => {
-  const changed = Latch.makeUnsafe(false)
+  // Whoever waits for bytes runs at once, and not a turn of the event loop later.
+  const changed = new Signal()
   let ended: Socket.SocketError | undefined
   const end = (error: Socket.SocketError) => {
     ended ??= error
-    changed.openUnsafe()
+    changed.raise()
   }
-  connection.on("readable", () => changed.openUnsafe())
+  connection.on("readable", () => changed.raise())
   connection.on("end", () => end(closed(1000)))
   connection.on("close", () => end(closed(1006)))
   connection.on("error", (cause) => end(new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })))
@@ -45,8 +47,10 @@ const listen = (connection: Net.Socket): Listening => {
     const chunk: Uint8Array | null = connection.read()
     if (chunk !== null) return Effect.succeed([chunk] as const)
     if (ended !== undefined) return Effect.fail(ended)
-    changed.closeUnsafe()
-    return Effect.andThen(changed.await, pull)
+    return Effect.andThen(
+      changed.waitUnless(() => connection.readableLength > 0 || ended !== undefined),
+      pull
+    )
   })
   const stop = () => {
     end(closed(1006))

@@ -103,6 +103,40 @@ describe("IpcClient over a daemon of ours", () => {
     })
   )
 
+  it.effect("a dial by name is one question, whose stream has two ends", () =>
+    Effect.gen(function* () {
+      const { client, node } = yield* ours
+      const connection = yield* client.dialTarget("bravo", ECHO)
+      const far = node.streams.get(connection.id)!
+      assert.deepStrictEqual([connection.remote, connection.remotePort], [PEER, ECHO])
+      far.finish()
+      assert.strictEqual(yield* reasonOf(connection.read), "Done")
+      yield* connection.write(bytes("still"))
+      yield* connection.endWriting
+      yield* settle
+
+      assert.deepStrictEqual(far.written, [bytes("still")])
+      assert.isTrue(far.isEnded)
+      assert.isFalse(far.isClosed)
+    })
+  )
+
+  it.effect("an interrupted dial by name leaves nothing open either", () =>
+    Effect.gen(function* () {
+      const { client, node } = yield* ours
+      const gate = yield* Deferred.make<void>()
+      node.gates.set(2, gate)
+      const dialling = yield* Effect.forkChild(Effect.scoped(client.dialTarget("0:0000.0000.0002", ECHO)))
+      yield* settle
+      yield* Fiber.interrupt(dialling)
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+
+      assert.strictEqual(node.streams.size, 1)
+      assert.isTrue(node.streams.get(1)!.isClosed)
+    })
+  )
+
   it.effect("a refusal carries the daemon's words", () =>
     Effect.gen(function* () {
       const { client } = yield* ours

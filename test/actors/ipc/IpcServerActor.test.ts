@@ -296,6 +296,51 @@ describe("IpcServerActor streams", () => {
     })
   )
 
+  it.effect("longer pieces to a client of ours", () =>
+    Effect.gen(function* () {
+      const { client, far } = yield* dialled
+      yield* client.send({ _tag: "Extension", op: "streams", value: { ends: true } })
+      yield* client.next
+      far.say(new Uint8Array(40_000))
+      const sizes = []
+      for (let count = 0; count < 3; count++) {
+        const reply = yield* client.next
+        sizes.push(reply._tag === "Recv" ? reply.data.length : -1)
+      }
+      assert.deepStrictEqual(sizes, [16_384, 16_384, 7232])
+    })
+  )
+
+  it.effect("a dial by name, and says which of its steps failed", () =>
+    Effect.gen(function* () {
+      const { connect, node } = yield* IpcRig.make
+      const client = yield* connect
+      const ask = (target: string, port: number) =>
+        client.send({ _tag: "Extension", op: "dial", value: { target, port, ends: true } })
+      yield* ask("bravo", 7)
+      const value = { dialled: 1, node_id: 2, address: "0:0000.0000.0002" }
+      assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value })
+      node.streams.get(1)!.say(bytes("hi"))
+      assert.deepStrictEqual(yield* client.next, { _tag: "Recv", connection: 1, data: bytes("hi") })
+
+      const refusals = []
+      for (const [target, port] of [
+        ["nobody", 7],
+        ["0:0000.0000.0002", 12345],
+        ["", 7]
+      ] as const) {
+        yield* ask(target, port)
+        const reply = yield* client.next
+        refusals.push(reply._tag === "Error" ? reply.message : reply._tag)
+      }
+      assert.deepStrictEqual(refusals, [
+        "resolve_hostname: registry: request failed",
+        "connection refused",
+        "peer: missing target"
+      ])
+    })
+  )
+
   it.effect("closes any id, but takes data only from its owner (node §1.5)", () =>
     Effect.gen(function* () {
       const { connect, far, node } = yield* dialled

@@ -28,6 +28,22 @@ describe("Signal", () => {
     })
   )
 
+  it.effect("one who waits for what is there already does not wait", () =>
+    Effect.gen(function* () {
+      const signal = new Signal()
+      let isThere = false
+      const waiting = yield* Effect.forkChild(
+        signal.waitUnless(() => isThere),
+        { startImmediately: true }
+      )
+      isThere = true
+      yield* signal.waitUnless(() => isThere)
+      assert.isUndefined(waiting.pollUnsafe())
+      signal.raise()
+      yield* Fiber.join(waiting)
+    })
+  )
+
   it.effect("one who waits again while being woken waits for the next time", () =>
     Effect.gen(function* () {
       const signal = new Signal()
