@@ -21,6 +21,8 @@ export interface Options {
   readonly home?: string
   /** Its socket, if it is elsewhere than in the usual places. */
   readonly socket?: string
+  /** The `pilotctl.js` that a keeper is started from, if it is not the one of this package (`Mcp.expose`). */
+  readonly pilotctl?: string
 }
 
 /** The service. Every call opens a socket of its own, so that a slow dial holds up nothing. */
@@ -116,12 +118,28 @@ const connect = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
   return yield* last ?? new PilotError({ reason: "NotRunning", detail: "daemon is not running" })
 })
 
-const candidates = Effect.fnUntraced(function* (options: Options) {
+/** The state directory of the daemon. */
+export const places = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<StateDirectory.StateDirectory> {
   const variables = yield* Environment.read
-  const directory = StateDirectory.resolve({
+  return StateDirectory.resolve({
     variables: { PILOT_HOME: options.home ?? variables.PILOT_HOME },
     homeDirectory: variables.HOME ?? "."
   })
+})
+
+/** All that the daemon knows of a peer. */
+export const peer = (
+  options: Options,
+  target: string
+): Effect.Effect<JsonObject, DialError | PilotError, LocalSocket> =>
+  Effect.gen(function* () {
+    const client = yield* connect(yield* candidates(options))
+    return yield* Effect.mapError(client.extension("peer", { target }), (error) => resolveError(error, target))
+  }).pipe(Effect.scoped)
+
+const candidates = Effect.fnUntraced(function* (options: Options) {
+  const variables = yield* Environment.read
+  const directory = yield* places(options)
   return SocketPath.candidates({
     variables: options.home === undefined ? { ...variables } : {},
     home: directory.home,
@@ -199,8 +217,8 @@ const pingError = (error: IpcError.IpcError, target: string): DialError | PingTi
     ? new PingTimeout({ target })
     : dialError(error, target)
 
-/** The user's own sockets only. */
-const owners = (): ReadonlyArray<number> => {
+/** Whose sockets are believed: the user's own only. */
+export const owners = (): ReadonlyArray<number> => {
   const uid = globalThis.process?.getuid?.()
   return uid === undefined ? [] : [uid]
 }

@@ -73,6 +73,10 @@ const find = (target: string, ask: Ask): Effect.Effect<LookedUp, DialError, Peer
         : refuse(target, "RegistryUnavailable", error.detail)
   })
 
+/** What stands behind the target now. */
+export const lookUp = (target: string): Effect.Effect<LookedUp, DialError, PeerKeys | RegistryClient> =>
+  find(target, askAgain)
+
 const locate = (target: string, ask: Ask): Effect.Effect<Address.Address, DialError, PeerKeys | RegistryClient> =>
   Effect.map(find(target, ask), ({ address }) => literalAddress(target) ?? address)
 
@@ -80,7 +84,7 @@ const resolve = Effect.fn("Pilot.resolve")(function* (
   target: string
 ): Effect.fn.Return<Peer, DialError, Crypto | PeerKeys | RegistryClient> {
   const crypto = yield* Crypto
-  const found = yield* find(target, askAgain)
+  const found = yield* lookUp(target)
   return {
     address: Address.format(literalAddress(target) ?? found.address),
     node: found.node,

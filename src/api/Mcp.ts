@@ -7,19 +7,45 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { Effect, Layer, type Scope } from "effect"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
+import * as EffectServer from "../actors/mcp/EffectServer.ts"
+import type * as InputRounds from "../actors/mcp/InputRounds.ts"
 import * as McpClient from "../actors/mcp/McpClient.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import { DialError } from "../actors/node/Node.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import type { Duplex } from "../core/net/Duplex.ts"
 import * as DuplexPair from "../core/net/DuplexPair.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import type * as McpCalls from "./McpCalls.ts"
 import * as Server from "./McpServer.ts"
 import { Pilot } from "./PilotService.ts"
 
+export type { Answer, Answers } from "../actors/mcp/InputRounds.ts"
 export { McpError, type Progress } from "../actors/mcp/McpClient.ts"
+export type { CallOptions } from "./McpCalls.ts"
+export {
+  type Access,
+  command,
+  expose,
+  layer as layerExpose,
+  type ServerOptions,
+  type Source,
+  serve,
+  toolkit,
+  url
+} from "./McpExpose.ts"
+export { Caller, ExposeError, McpHost } from "./McpHost.ts"
 export { type McpServer, type Tool, ToolFailed, type ToolResult, type Update } from "./McpServer.ts"
+export { type Call, type Calls, forModel, type ModelToolkit, ToolMismatch, typed } from "./McpTools.ts"
+
+/**
+ * Tells the caller a step of the tool, prompt or resource that this handler works on; a caller that does not listen hears
+ * nothing, and outside of a handler it does nothing.
+ */
+export const progress = (step: EffectServer.Step): Effect.Effect<void> =>
+  Effect.flatMap(EffectServer.CurrentCall, (tell) => tell(step))
 
 /** What the server is told of this program. */
 export interface ClientInfo {
@@ -27,10 +53,18 @@ export interface ClientInfo {
   readonly version: string
 }
 
+/** How a server is used. */
+export interface Options extends McpCalls.CallOptions {
+  /** What the server is told of this program. */
+  readonly client?: ClientInfo
+  /** What this program answers when the server asks; what is not here is not offered to it. */
+  readonly answers?: InputRounds.Answers
+}
+
 /** Opens the server `PEER/SERVICE`; the peer must have exposed it to this node. */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string,
-  client: ClientInfo = SELF
+  options: Options = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
   const target = Target.parse(name)
   if (target === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
@@ -52,7 +86,7 @@ export const connect = Effect.fn("Mcp.connect")(function* (
   yield* Effect.forkScoped(
     Effect.ensuring(Effect.provide(Shim.run({ client: far, target, dial }), NativeCrypto.layer), far.end)
   )
-  return Server.fromClient(yield* McpClient.make(near, client))
+  return yield* open(near, options)
 })
 
 /** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */
@@ -60,20 +94,21 @@ export const stdio = Effect.fn("Mcp.stdio")(
   function* (
     command: string,
     args: ReadonlyArray<string> = [],
-    options: {
-      readonly cwd?: string
-      readonly env?: Readonly<Record<string, string>>
-      readonly client?: ClientInfo
-    } = {}
+    options: Options & { readonly cwd?: string; readonly env?: Readonly<Record<string, string>> } = {}
   ) {
     const child = yield* ChildProcess.spawn(
       { command, args, cwd: options.cwd, env: options.env ?? {} },
       process.env
     ).pipe(Effect.catchTag("CannotStart", ({ detail }) => refused(detail)))
-    return Server.fromClient(yield* McpClient.make(child.stdio, options.client ?? SELF))
+    return yield* open(child.stdio, options)
   },
   Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
 )
+
+const open = <E>(stream: Duplex<E>, options: Options) =>
+  Effect.map(McpClient.make(stream, options.client ?? SELF, options.answers), (client) =>
+    Server.fromClient(client, options)
+  )
 
 const refused = (message: string) =>
   new McpClient.McpError({ reason: "Closed", code: 0, message, retryable: false, delivered: false })

@@ -1,7 +1,10 @@
 /** An MCP server as agent authors use it: its tools as typed effects, whatever carries the messages. */
 import { Effect, Queue, Schema, Stream } from "effect"
-import type { McpClient, McpError, Progress } from "../actors/mcp/McpClient.ts"
+import { listing, type McpClient, type McpError, type Progress } from "../actors/mcp/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
+import * as McpCalls from "./McpCalls.ts"
+import * as McpChanges from "./McpChanges.ts"
+import * as McpOffers from "./McpOffers.ts"
 
 /** The tool was run and says that it failed; `message` is what it told the model. */
 export class ToolFailed extends Schema.TaggedError<ToolFailed>()("ToolFailed", {
@@ -36,7 +39,7 @@ export type Update =
   | { readonly _tag: "Done"; readonly result: ToolResult }
 
 /** An open server. It ends with the scope it was opened in. */
-export interface McpServer {
+export interface McpServer extends McpOffers.Offers, McpChanges.Changes {
   /** The revision spoken, as `2025-11-25`. */
   readonly revision: string
   /** What the server says it is, and how it wants to be used. */
@@ -55,14 +58,16 @@ export interface McpServer {
   }
   /** Runs a tool and tells its steps. */
   readonly watch: (name: string, args?: Json.JsonObject) => Stream.Stream<Update, McpError | ToolFailed>
-  /** Emits when the server says that its tools changed. */
-  readonly toolsChanged: Stream.Stream<void, McpError>
+  /** What the server says it can do. */
+  readonly capabilities: Json.JsonObject
   /** Any other request of the protocol. */
   readonly request: McpClient["request"]
 }
 
-/** The tools behind an open client. */
-export const fromClient = (client: McpClient): McpServer => {
+/** The server behind an open client; its requests are made as the options say. */
+export const fromClient = (opened: McpClient, options: McpCalls.CallOptions = {}): McpServer => {
+  const request = McpCalls.guarded(opened, options)
+  const client = { ...opened, request, list: listing(request) }
   const run = (name: string, args: Json.JsonObject, onProgress?: (progress: Progress) => void) =>
     Effect.flatMap(client.request("tools/call", { name, arguments: args }, onProgress), (result) =>
       toResult(name, result)
@@ -104,20 +109,12 @@ export const fromClient = (client: McpClient): McpServer => {
           })
         )
       }),
-    toolsChanged: changes(client),
-    request: client.request
+    capabilities: era.capabilities,
+    request,
+    ...McpOffers.make(client),
+    // A subscription lasts as long as its stream, whatever the limit of a request.
+    ...McpChanges.make(opened)
   }
-}
-
-/** A legacy server tells unasked; a modern one on a request that lasts (mcp §1.1, list changes). */
-const changes = (client: McpClient): Stream.Stream<void, McpError> => {
-  const told = client.notifications.pipe(
-    Stream.filter(({ method }) => method === "notifications/tools/list_changed"),
-    Stream.map(() => undefined)
-  )
-  if (client.era.kind === "legacy") return told
-  const listen = client.request("subscriptions/listen", { notifications: { toolsListChanged: true } })
-  return Stream.merge(told, Stream.drain(Stream.fromEffect(listen)))
 }
 
 const toTool = (definition: Json.JsonObject): Tool => {

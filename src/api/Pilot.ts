@@ -15,7 +15,10 @@ import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 import * as Daemon from "./Daemon.ts"
 import * as Environment from "./Environment.ts"
+import * as HostDaemon from "./HostDaemon.ts"
+import * as HostPrograms from "./HostPrograms.ts"
 import * as InProcess from "./InProcess.ts"
+import { McpHost } from "./McpHost.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
@@ -30,10 +33,10 @@ export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean 
  * A node in this process, with the state directory and the configuration that a daemon would have. It is registered
  * when the layer is built, and leaves when its scope ends. Two nodes never share a state directory.
  */
-export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot, NodeError | NodeConfig.ConfigError> =>
+export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot | McpHost, NodeError | NodeConfig.ConfigError> =>
   Layer.unwrap(
     Effect.map(configuration(options), (config) =>
-      Layer.effect(Pilot, InProcess.make).pipe(
+      Layer.merge(Layer.effect(Pilot, InProcess.make), HostPrograms.layer(config.home)).pipe(
         Layer.provide(NodeLayer.layer(config)),
         Layer.provide(DaemonLayer.surroundings)
       )
@@ -41,8 +44,10 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot, NodeError |
   )
 
 /** A running daemon of this user. Nothing is started. */
-export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Pilot, PilotError> =>
-  Layer.effect(Pilot, Daemon.make(options)).pipe(Layer.provide(NodeLocalSocket.layer))
+export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Pilot | McpHost, PilotError> =>
+  Layer.merge(Layer.effect(Pilot, Daemon.make(options)), Layer.effect(McpHost, HostDaemon.make(options))).pipe(
+    Layer.provide(NodeLocalSocket.layer)
+  )
 
 /** See `Pilot`. */
 export const info: Effect.Effect<Info, PilotError, Pilot> = Effect.flatMap(Pilot, (pilot) => pilot.info)

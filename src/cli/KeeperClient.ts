@@ -1,5 +1,6 @@
 /** Asking the keeper from a command, starting it first where that is wanted. */
 import { Effect, Result, Schedule } from "effect"
+import * as ControlLines from "../actors/mcp/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import { LocalSocket, type LocalSocketError } from "../core/net/LocalSocket.ts"
@@ -9,7 +10,6 @@ import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import { Processes } from "./Processes.ts"
-import * as SocketLines from "./SocketLines.ts"
 
 /** Asks a running keeper, or one started now. */
 export const ask = Effect.fnUntraced(function* (
@@ -47,7 +47,7 @@ export const tryAsk = (
     if (Result.isFailure(connected)) {
       return connected.failure.reason === "NotServed" ? undefined : yield* unusable(connected.failure)
     }
-    const reply = yield* SocketLines.make(connected.success, KeeperControl.Reply, KeeperControl.Request).pipe(
+    const reply = yield* ControlLines.make(connected.success, KeeperControl.Reply, KeeperControl.Request).pipe(
       Effect.flatMap((lines) => Effect.andThen(lines.write(request), lines.read)),
       Effect.timeout(REPLY_TIMEOUT),
       Effect.mapError((error) => CliError.make("connection_failed", `the keeper does not answer: ${error.message}`))

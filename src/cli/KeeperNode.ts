@@ -6,7 +6,7 @@ import { Deferred, Effect, FiberMap, Result, type Scope } from "effect"
 import type { IpcClient, IpcListener } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import type { Keeper } from "../actors/mcp/Keeper.ts"
-import type { ServiceTable } from "../actors/mcp/ServiceTable.ts"
+import type { Service } from "../actors/mcp/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as Address from "../protocol/wire/Address.ts"
@@ -19,6 +19,8 @@ export interface KeeperNode {
   /** What this node is called in errors to clients. */
   readonly name: () => string
   readonly isConnected: () => boolean
+  /** Streams to that port come to the keeper now. */
+  readonly isBound: (port: number) => boolean
   readonly problems: () => ReadonlyArray<string>
   /** The key under which this node trusts that node now; undefined if it does not, or cannot be asked. */
   readonly trustedKey: (node: number) => Effect.Effect<string | undefined>
@@ -30,8 +32,8 @@ export interface KeeperNode {
   readonly serve: (keeper: Keeper) => Effect.Effect<never, never, Environment>
 }
 
-/** A connection that is not up yet; `table` are the services at any time. */
-export const make = (table: () => ServiceTable): KeeperNode => {
+/** A connection that is not up yet; `services` are those at any time. */
+export const make = (services: () => ReadonlyArray<Service>): KeeperNode => {
   let link: Link | undefined
   let name = "the host"
   let daemonProblem: string | undefined = "The daemon has not been reached yet."
@@ -42,10 +44,17 @@ export const make = (table: () => ServiceTable): KeeperNode => {
       const info = yield* DaemonClient.ask("mcp", client.info)
       name = Json.string(info, "hostname") || Json.string(info, "address")
       const lost = yield* Deferred.make<void>()
-      const opened: Link = { client, keeper, lost, ports: yield* FiberMap.make<number>(), problems: new Map() }
+      const opened: Link = {
+        client,
+        keeper,
+        lost,
+        ports: yield* FiberMap.make<number>(),
+        bound: new Set(),
+        problems: new Map()
+      }
       link = opened
       daemonProblem = undefined
-      yield* update(opened, table())
+      yield* update(opened, services())
       yield* Deferred.await(lost)
       return "The daemon is gone."
     }).pipe(
@@ -61,12 +70,13 @@ export const make = (table: () => ServiceTable): KeeperNode => {
   return {
     name: () => name,
     isConnected: () => link !== undefined,
+    isBound: (port) => link?.bound.has(port) === true,
     problems: () => [...(daemonProblem === undefined ? [] : [daemonProblem]), ...(link?.problems.values() ?? [])],
     trustedKey: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
     caller: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node))),
-    update: Effect.suspend(() => (link === undefined ? Effect.void : update(link, table()))),
+    update: Effect.suspend(() => (link === undefined ? Effect.void : update(link, services()))),
     serve: (keeper) => Effect.forever(serveOnce(keeper))
   }
 }
@@ -77,12 +87,13 @@ interface Link {
   /** Completed when the daemon is gone. */
   readonly lost: Deferred.Deferred<void>
   readonly ports: FiberMap.FiberMap<number>
+  readonly bound: Set<number>
   readonly problems: Map<number, string>
 }
 
-const update = Effect.fnUntraced(function* (link: Link, table: ServiceTable) {
+const update = Effect.fnUntraced(function* (link: Link, services: ReadonlyArray<Service>) {
   const wanted = new Map<number, string | undefined>([[MCP_PORT, undefined]])
-  for (const { name, port } of table.values()) if (port !== undefined) wanted.set(port, name)
+  for (const { name, port } of services) if (port !== undefined) wanted.set(port, name)
   for (const [port] of link.ports) if (!wanted.has(port)) yield* FiberMap.remove(link.ports, port)
   for (const [port, service] of wanted) {
     yield* FiberMap.run(link.ports, port, servePort(link, port, service), { onlyIfMissing: true })
@@ -96,6 +107,7 @@ const servePort = (link: Link, port: number, service: string | undefined): Effec
       const listener = yield* Effect.result(link.client.bind(Port(port)))
       if (Result.isSuccess(listener)) {
         link.problems.delete(port)
+        link.bound.add(port)
         yield* acceptAll(link, listener.success, service)
         return
       }
@@ -107,7 +119,12 @@ const servePort = (link: Link, port: number, service: string | undefined): Effec
     Effect.scoped,
     // A port that could not stay bound because the daemon is gone takes the whole connection with it.
     Effect.onExit((exit) => (exit._tag === "Success" ? Deferred.succeed(link.lost, undefined) : Effect.void)),
-    Effect.ensuring(Effect.sync(() => link.problems.delete(port)))
+    Effect.ensuring(
+      Effect.sync(() => {
+        link.problems.delete(port)
+        link.bound.delete(port)
+      })
+    )
   )
 
 const acceptAll = (

@@ -3,20 +3,26 @@
  * Its control socket is its lock. It ends when the last service goes, or when told to stop.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import { Clock, Deferred, Effect, Layer, Logger, Option, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Layer, Logger, Option, Schedule, Semaphore } from "effect"
 import { HttpClient } from "effect/http"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Socket } from "effect/socket"
 import * as AuditLog from "../actors/mcp/AuditLog.ts"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
+import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import { HeldServices } from "../actors/mcp/HeldServices.ts"
 import * as HttpUpstream from "../actors/mcp/HttpUpstream.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as Bytes from "../core/data/Bytes.ts"
+import type { JsonObject } from "../core/data/Json.ts"
+import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
+import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
@@ -25,12 +31,11 @@ import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as LogFile from "./LogFile.ts"
 import { Processes } from "./Processes.ts"
-import * as SocketLines from "./SocketLines.ts"
 
 /** Runs the keeper until it is stopped. `ready` runs when it can be asked; `initial` is exposed first. */
 export const run = Effect.fn("KeeperRun.run")(
   function* <R>(options: {
-    readonly initial?: ServiceTable.Service
+    readonly initial?: ServiceTable.StoredService
     readonly ready: Effect.Effect<void, never, R>
   }): Effect.fn.Return<void, CliError.CliError, Environment | ChildProcessSpawner | HttpClient.HttpClient | R> {
     const places = yield* KeeperPlaces.places
@@ -59,8 +64,16 @@ export const run = Effect.fn("KeeperRun.run")(
 
 /** Everything a command may ask for, on one table of services. */
 interface Office {
-  readonly expose: (service: ServiceTable.Service) => Effect.Effect<void, CliError.CliError, Environment>
-  readonly perform: (request: KeeperControl.Request) => Effect.Effect<void, CliError.CliError, Environment>
+  readonly expose: (service: ServiceTable.StoredService) => Effect.Effect<void, CliError.CliError, Environment>
+  readonly perform: (
+    request: Exclude<KeeperControl.Request, { readonly op: "hold" | "carry" }>
+  ) => Effect.Effect<void, CliError.CliError, Environment>
+  /** Exposes a service until the conversation ends. */
+  readonly hold: (
+    service: ServiceTable.Service,
+    lines: Lines
+  ) => Effect.Effect<void, CliError.CliError | ControlLines.BadConversation, Environment>
+  readonly held: HeldServices
   readonly state: Effect.Effect<KeeperControl.State>
   readonly serveNode: Effect.Effect<never, never, Environment>
   readonly stopped: Effect.Effect<void>
@@ -73,9 +86,12 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   const { ownPid } = yield* Processes
   const changing = yield* Semaphore.make(1)
   const stopped = yield* Deferred.make<void>()
+  const scope = yield* Effect.scope
   let table = yield* Effect.mapError(ServiceTable.load(places.services), unreadable)
-  const node = KeeperNode.make(() => table)
-  const { sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
+  const held = new HeldServices()
+  const services = () => [...table.values(), ...held.services]
+  const node = KeeperNode.make(services)
+  const { randomBytes, sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
   const clock = yield* Clock.Clock
   const audit = yield* AuditLog.make(places.audit, sha256)
   const keeper = yield* Keeper.make({
@@ -85,42 +101,85 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     get self() {
       return node.name()
     },
-    find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
+    find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name) ?? held.find(name))),
     list: (remote) =>
       Effect.map(node.trustedKey(remote.node), (key) =>
-        [...table.values()].filter((service) => ServiceTable.isAllowed(service, remote.node, key))
+        services().filter((service) => ServiceTable.isAllowed(service, remote.node, key))
       ),
     isAllowed: (service, remote) =>
       Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, remote.node, key)),
-    spawn: (service, gate) =>
-      "url" in service
-        ? HttpUpstream.open({
-            client,
-            service: service.name,
-            self: node.name(),
-            url: service.url,
-            headers: service.headers,
-            caller: () => gate.callerHeaders(),
-            mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
-          })
-        : Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
+    spawn: (service, gate, remote) => {
+      if ("program" in service) {
+        const ticket = Bytes.toHex(randomBytes(TICKET_BYTES))
+        return Effect.flatMap(node.caller(remote.node), (caller) => held.open(service.name, ticket, callerOf(caller)))
+      }
+      if (!("url" in service)) {
+        return Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
+      }
+      const { headers, name, url } = service
+      return HttpUpstream.open({
+        client,
+        service: name,
+        self: node.name(),
+        url,
+        headers,
+        caller: () => gate.callerHeaders(),
+        mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
+      })
+    }
   })
 
+  const changed = Effect.andThen(node.update, keeper.recheck)
+  const endIfEmpty = Effect.suspend(() =>
+    services().length === 0 ? Deferred.succeed(stopped, undefined) : Effect.void
+  )
   const replace = (next: ServiceTable.ServiceTable) =>
     Effect.gen(function* () {
       yield* Effect.mapError(ServiceTable.save(places.services, next), unreadable)
       table = next
-      yield* node.update
-      yield* keeper.recheck
+      yield* changed
     })
 
   const unexpose = Effect.fnUntraced(function* (name: string) {
     if (!table.has(name)) return yield* CliError.make("not_found", `no service ${JSON.stringify(name)} is exposed`)
     yield* replace(new Map([...table].filter(([key]) => key !== name)))
-    if (table.size === 0) yield* Deferred.succeed(stopped, undefined)
+    yield* endIfEmpty
   })
 
-  const expose = (service: ServiceTable.Service) => replace(new Map([...table, [service.name, service]]))
+  const expose = (service: ServiceTable.StoredService) => {
+    const other = held.find(service.name)
+    return other === undefined
+      ? replace(new Map([...table, [service.name, service]]))
+      : taken(service.name, `by ${ServiceTable.source(other)}`)
+  }
+
+  /** Clients that come now are let in; for a while only, since a daemon may be down for long. */
+  const serving = (service: ServiceTable.Service) =>
+    Effect.repeat(
+      Effect.sync(() => [MCP_PORT, service.port ?? MCP_PORT].every(node.isBound)),
+      { until: (isBound) => isBound, schedule: Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(150)]) }
+    )
+
+  const hold: Office["hold"] = (service, lines) =>
+    Effect.gen(function* () {
+      if (yield* Deferred.isDone(stopped)) return yield* CliError.make("not_running", "the keeper is ending")
+      const isTaken = table.has(service.name) || !held.add(service, lines.write)
+      if (isTaken) return yield* taken(service.name, "on this node")
+      yield* changing.withPermit(changed)
+      yield* serving(service)
+      yield* lines.write({ ok: true, state: yield* office.state })
+      // The program says nothing more; its end is the end of the service.
+      yield* Effect.ignore(lines.read)
+    }).pipe(
+      Effect.ensuring(
+        Effect.suspend(() => {
+          held.remove(service)
+          // Programs come and go: the next one should not have to wait for another keeper.
+          const later = Effect.andThen(Effect.sleep(IDLE), endIfEmpty)
+          return Effect.andThen(changing.withPermit(changed), Effect.forkIn(later, scope))
+        })
+      )
+    )
 
   const office: Office = {
     expose: (service) => changing.withPermit(expose(service)),
@@ -136,6 +195,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
           return Effect.void
       }
     },
+    hold,
+    held,
     state: Effect.map(keeper.status, (sessions) => ({
       pid: ownPid,
       isConnected: node.isConnected(),
@@ -143,7 +204,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         ...node.problems(),
         ...(audit.lost() === 0 ? [] : [`${audit.lost()} calls could not be written to ${places.audit}.`])
       ],
-      services: [...table.values()],
+      services: services(),
       sessions: sessions.map(({ inFlight, isIdle, pid, remote, service, stderrTail }) => ({
         service,
         node: remote.node,
@@ -170,19 +231,40 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
 
 const commandOf = ({ args, command, cwd, env }: ServiceTable.CommandService) => ({ command, args, cwd, env })
 
-/** One command on the control socket. */
+/** One command, or one program, on the control socket. */
 const converse = (socket: Socket.Socket, office: Office): Effect.Effect<void, never, Environment> =>
   Effect.gen(function* () {
-    const lines = yield* SocketLines.make(socket, KeeperControl.Request, KeeperControl.Reply)
+    const lines: Lines = yield* ControlLines.make(socket, KeeperControl.Request, KeeperControl.Said)
+    const refuse = ({ code, message }: CliError.CliError) => lines.write({ ok: false, code, detail: message })
     while (true) {
       const request = yield* lines.read
-      const reply = yield* Effect.matchEffect(office.perform(request), {
-        onFailure: ({ code, message }) => Effect.succeed({ ok: false as const, code, detail: message }),
-        onSuccess: () => Effect.map(office.state, (state) => ({ ok: true as const, state }))
+      if (request.op === "carry") return yield* office.held.carry(request.ticket, lines.rest)
+      if (request.op === "hold") {
+        return yield* Effect.catchTag(office.hold(request.service, lines), "CliError", refuse)
+      }
+      yield* Effect.matchEffect(office.perform(request), {
+        onFailure: refuse,
+        onSuccess: () => Effect.flatMap(office.state, (state) => lines.write({ ok: true, state }))
       })
-      yield* lines.write(reply)
     }
   }).pipe(Effect.scoped, Effect.ignore)
 
+type Lines = ControlLines.Conversation<KeeperControl.Request, KeeperControl.Said>
+
+const taken = (name: string, where: string): Effect.Effect<never, CliError.CliError> =>
+  CliError.make("already_exists", `a service ${JSON.stringify(name)} is exposed ${where} already`)
+
+const callerOf = (caller: JsonObject): KeeperControl.Caller => ({
+  node: Json.unsigned(caller, "node_id", 32),
+  address: Json.string(caller, "address"),
+  hostname: Json.string(caller, "hostname"),
+  fingerprint: Json.string(caller, "fingerprint")
+})
+
 const unreadable = (error: { readonly message: string; readonly path: string }): CliError.CliError =>
   CliError.make("internal", `${error.path}: ${error.message}`)
+
+/** How long a keeper without services waits for another program. */
+const IDLE = "60 seconds"
+/** A ticket is worth one stream to one client. */
+const TICKET_BYTES = 16

@@ -23,6 +23,9 @@ export const run = Effect.fnUntraced(function* (
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const existing = (yield* KeeperClient.status)?.services.find((service) => service.name === name)
+  if (existing !== undefined && "program" in existing) {
+    return yield* CliError.make("already_exists", `${name} is exposed by ${existing.program}, which holds its rules`)
+  }
   const allowed = yield* Effect.forEach(Values.texts(input, "allow"), (peer) => allow(input, peer))
   const service = yield* serviceOf(
     name,
@@ -66,9 +69,9 @@ const allow = Effect.fnUntraced(function* (input: Input, text: string) {
 const serviceOf = Effect.fnUntraced(function* (
   name: string,
   input: Input,
-  existing: ServiceTable.Service | undefined,
+  existing: ServiceTable.StoredService | undefined,
   allowed: ReadonlyArray<ServiceTable.AllowedPeer>
-): Effect.fn.Return<ServiceTable.Service, CliError.CliError, CliHost> {
+): Effect.fn.Return<ServiceTable.StoredService, CliError.CliError, CliHost> {
   const [command, ...args] = input.rest ?? []
   const merged = new Map([...(existing?.allowed ?? []), ...allowed].map((peer) => [peer.node, peer]))
   const url = Values.text(input, "url")
@@ -85,7 +88,7 @@ const serviceOf = Effect.fnUntraced(function* (
   if (port === 0) return yield* CliError.invalidArgument("--port 0 is not a port")
   const createdAtSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   const common = { name, allowed, createdAtSeconds, ...(port === undefined ? {} : { port }) }
-  const service: ServiceTable.Service =
+  const service: ServiceTable.StoredService =
     command === undefined
       ? { ...common, ...(yield* McpExposeUrl.target(url ?? "", input)) }
       : {

@@ -16,14 +16,7 @@ export interface Allowed {
 export const serviceRow = (service: Service): JsonObject => ({
   name: service.name,
   title: service.title,
-  ...("url" in service
-    ? { url: service.url, headers: Object.keys(service.headers) }
-    : {
-        command: [service.command, ...service.args],
-        cwd: service.cwd,
-        shared: service.shared ?? false,
-        env: Object.keys(service.env)
-      }),
+  ...sourceRow(service),
   allowed: service.allowed.map(({ name, node, publicKey }) => ({
     node_id: node,
     address: Address.format(Address.make(0, node)),
@@ -34,6 +27,13 @@ export const serviceRow = (service: Service): JsonObject => ({
   created_at: service.createdAtSeconds,
   rules: McpRules.row(service.rules)
 })
+
+const sourceRow = (service: Service): JsonObject => {
+  if ("url" in service) return { url: service.url, headers: Object.keys(service.headers) }
+  if ("program" in service) return { program: service.program }
+  const { args, command, cwd, env, shared = false } = service
+  return { command: [command, ...args], cwd, shared, env: Object.keys(env) }
+}
 
 /** A session as data. */
 export const sessionRow = (session: Session): JsonObject => ({
@@ -112,9 +112,9 @@ const time = (atMs: number | undefined): string | undefined =>
   atMs === undefined ? undefined : new Date(atMs).toISOString()
 
 const described = (service: Service): ReadonlyArray<string> => [
-  `  ${"url" in service ? "url    " : "command"}  ${printable(source(service))}`,
-  ...("url" in service || service.cwd === undefined ? [] : [`  in       ${service.cwd}`]),
-  ...("url" in service || service.shared !== true ? [] : ["  shared   one process for all clients"]),
+  `  ${"url" in service ? "url    " : "program" in service ? "program" : "command"}  ${printable(source(service))}`,
+  ...("cwd" in service && service.cwd !== undefined ? [`  in       ${service.cwd}`] : []),
+  ...("shared" in service && service.shared === true ? ["  shared   one process for all clients"] : []),
   ...withheld(service),
   ...(service.title === undefined ? [] : [`  title    ${printable(service.title)}`]),
   ...(service.port === undefined ? [] : [`  port     ${service.port}`]),
@@ -123,7 +123,7 @@ const described = (service: Service): ReadonlyArray<string> => [
 
 /** Names of what may be secret: variables, or headers. */
 const withheld = (service: Service): ReadonlyArray<string> => {
-  const names = Object.keys("url" in service ? service.headers : service.env)
+  const names = Object.keys("url" in service ? service.headers : "env" in service ? service.env : {})
   return names.length === 0 ? [] : [`  with     ${names.join(" ")}`]
 }
 

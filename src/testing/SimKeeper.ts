@@ -84,7 +84,7 @@ export const make = (node: SimNode, programs: Readonly<Record<string, Program>>)
 /** One life of a keeper. */
 interface Running {
   readonly process: SimWorld.Life
-  readonly expose: (service: ServiceTable.Service) => Effect.Effect<void>
+  readonly expose: (service: ServiceTable.StoredService) => Effect.Effect<void>
   readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
 }
 
@@ -104,7 +104,7 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
       Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, remote, key)),
     spawn: (service) => {
       // The virtual machines run processes; HTTP servers are tested with real ones.
-      if ("url" in service) return new CannotStart({ detail: "there is no HTTP in the simulation" })
+      if (!("command" in service)) return new CannotStart({ detail: "only commands are exposed in the simulation" })
       const { args, command, cwd, env } = service
       return Effect.provideService(
         ChildProcess.spawn({ command, args, cwd, env }, {}),
@@ -158,7 +158,7 @@ const trustedKey = (node: SimNode, remote: number): Effect.Effect<string | undef
 const whileItRuns = <A, E>(node: SimNode, program: Effect.Effect<A, E, Node | Trust>) =>
   Effect.suspend(() => (node.isUp() ? Effect.exit(node.run(program)) : Effect.succeed(undefined)))
 
-const serviceOf = Effect.fnUntraced(function* (exposure: Exposure): Effect.fn.Return<ServiceTable.Service> {
+const serviceOf = Effect.fnUntraced(function* (exposure: Exposure): Effect.fn.Return<ServiceTable.StoredService> {
   const allowed = yield* Effect.forEach(exposure.allow, (peer) =>
     Effect.map(peer.run(Effect.flatMap(Node, ({ status }) => status)), ({ address, publicKey }) => ({
       node: address.node,

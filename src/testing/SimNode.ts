@@ -4,9 +4,12 @@ import { AddressResolver, Dns } from "effect/net"
 import * as NodeConfig from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
+import { CannotStart } from "../actors/mcp/Child.ts"
 import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
+import * as HostInProcess from "../api/HostInProcess.ts"
 import * as InProcess from "../api/InProcess.ts"
+import { McpHost } from "../api/McpHost.ts"
 import type { NodeOptions } from "../api/Pilot.ts"
 import { Pilot } from "../api/PilotService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
@@ -21,7 +24,7 @@ import * as VirtualTls from "./VirtualTls.ts"
 import * as VirtualUdp from "./VirtualUdp.ts"
 
 /** What a program on a node can use. */
-export type Services = Pilot | NodeLayer.NodeServices | Crypto
+export type Services = Pilot | McpHost | NodeLayer.NodeServices | Crypto
 
 /** Why a node did not start. */
 export type StartError = NodeError | NodeConfig.ConfigError
@@ -110,7 +113,9 @@ const boot = Effect.fnUntraced(function* (
   const node = Context.get(started, Node)
   const services = Context.add(started, Node, world.ledger.watch(node)).pipe(Context.add(Crypto, crypto))
   const pilot = yield* Effect.provideContext(InProcess.make, services)
-  return Context.add(services, Pilot, pilot)
+  const start = () => new CannotStart({ detail: "a program exposes only servers of its own in the simulation" })
+  const host = yield* Effect.provide(HostInProcess.make({ start }), services)
+  return Context.add(services, Pilot, pilot).pipe(Context.add(McpHost, host))
 })
 
 const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine, life: SimWorld.Life) {

@@ -4,7 +4,7 @@ import type { CallGate } from "../../src/actors/mcp/CallGate.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
 import * as Keeper from "../../src/actors/mcp/Keeper.ts"
 import type { PinGuard } from "../../src/actors/mcp/PinGuard.ts"
-import type { Service } from "../../src/actors/mcp/ServiceTable.ts"
+import type { CommandService, Service } from "../../src/actors/mcp/ServiceTable.ts"
 import * as Shim from "../../src/actors/mcp/Shim.ts"
 import { CannotReach } from "../../src/actors/mcp/ShimFailure.ts"
 import type { Crypto } from "../../src/core/crypto/Crypto.ts"
@@ -120,7 +120,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 })
 
 /** A service of that name; what it runs is up to the rig's `spawn`. */
-export const service = (name: string, command = "server", args: ReadonlyArray<string> = []): Service => ({
+export const service = (name: string, command = "server", args: ReadonlyArray<string> = []): CommandService => ({
   name,
   command,
   args,

@@ -15,10 +15,10 @@ import * as PilotNetwork from "./PilotNetwork.ts"
 import * as PilotProcesses from "./PilotProcesses.ts"
 
 /** How a suite comes to the `Pilot` of a daemon's state directory; the daemon is stopped first where `isOwnNode`. */
-export interface Variant {
+export interface Variant<Services = Pilot.Pilot> {
   readonly name: string
   readonly isOwnNode: boolean
-  readonly open: (network: PilotNetwork.PilotNetwork, daemon: PilotNetwork.Daemon) => Layer.Layer<Pilot.Pilot, unknown>
+  readonly open: (network: PilotNetwork.PilotNetwork, daemon: PilotNetwork.Daemon) => Layer.Layer<Services, unknown>
 }
 
 type Service = Pilot.Pilot["Service"]

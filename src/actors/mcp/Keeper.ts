@@ -44,7 +44,8 @@ export interface Options {
   readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
   /** Where calls are recorded. */
   readonly audit?: Audit
-  readonly spawn: (service: Service, gate: CallGate) => Effect.Effect<Child, CannotStart, Scope.Scope>
+  /** A server for one session of the peer at that address. */
+  readonly spawn: (service: Service, gate: CallGate, remote: Address) => Effect.Effect<Child, CannotStart, Scope.Scope>
 }
 
 /** One accepted stream. `ownPort` names the service whose own port it came to. */
@@ -91,10 +92,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const spawn = (service: Service, remote: Address, gate: CallGate) => {
     const start = Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
-      Effect.andThen(options.spawn(service, gate))
+      Effect.andThen(options.spawn(service, gate, remote))
     )
-    // A URL is nothing that has to be started.
-    if ("url" in service) return start
+    // Only processes are slow to start.
+    if (!("command" in service)) return start
     return service.shared === true ? sharedOf(service, start) : warm.take(service, remote.node, start)
   }
 

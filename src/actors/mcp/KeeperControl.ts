@@ -3,11 +3,17 @@
  * No peer reaches it: commands are configuration of the owner, never data from the overlay.
  */
 import { Schema } from "effect"
-import { Service } from "./ServiceTable.ts"
+import { Service, StoredService } from "./ServiceTable.ts"
 
-/** `expose` adds or replaces a service; `stop` ends the keeper and keeps the services for its next start. */
+/**
+ * `expose` adds or replaces a service; `stop` ends the keeper and keeps the services for its next start. `hold` exposes a
+ * service as long as the connection lasts, on which the keeper then says `Opening` whenever a client of a program's server
+ * comes; the program answers with `carry` on a connection of its own, whose further bytes are the server's lines.
+ */
 export const Request = Schema.Union([
-  Schema.Struct({ op: Schema.Literal("expose"), service: Service }),
+  Schema.Struct({ op: Schema.Literal("expose"), service: StoredService }),
+  Schema.Struct({ op: Schema.Literal("hold"), service: Service }),
+  Schema.Struct({ op: Schema.Literal("carry"), ticket: Schema.String }),
   Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
   Schema.Struct({ op: Schema.Literal("status") }),
   Schema.Struct({ op: Schema.Literal("stop") })
@@ -60,6 +66,35 @@ export const Reply = Schema.Union([
 ])
 /** A keeper's answer. */
 export type Reply = typeof Reply.Type
+
+/** The peer that calls, as far as this node can tell for sure: its key is the one that node is trusted under. */
+export const Caller = Schema.Struct({
+  node: Schema.Int,
+  address: Schema.String,
+  /** Empty when it has no name, or the registry cannot be asked. */
+  hostname: Schema.String,
+  /** Empty when it is not known. */
+  fingerprint: Schema.String
+})
+/** The peer that calls. */
+export type Caller = typeof Caller.Type
+
+/** A client wants a server of the program that holds the service. */
+export const Opening = Schema.Struct({ ticket: Schema.String, caller: Caller })
+/** A client wants a server. */
+export type Opening = typeof Opening.Type
+
+/** Everything that a keeper says. */
+export const Said = Schema.Union([Reply, Opening])
+/** Everything that a keeper says. */
+export type Said = typeof Said.Type
+
+/** The socket's name in the state directory. */
+export const SOCKET_NAME = "keeper.sock"
+/** The keeper's log in the state directory. */
+export const LOG_NAME = "keeper.log"
+/** The words that make this program a keeper. */
+export const RUN_WORDS = ["_keeper-run"] as const
 
 /** Longer lines are refused. */
 export const LINE_BYTES_MAX = 1_048_576

@@ -2,24 +2,28 @@
  * An MCP client of either era over any byte stream (mcp §1.2, §2.1): opens the server, numbers requests, hands each its
  * answer and its progress, and cancels what is interrupted.
  *
- * Owns the stream's reading side and the calls in flight. It offers no client capabilities, so a server has nothing to
- * ask it but `ping`. Effect's own `McpClient` speaks one revision per transport and drops progress, hence this one.
+ * Owns the stream's reading side, the calls in flight and the questions of the server. It offers what the program answers
+ * (`InputRounds`) and nothing else. Effect's own `McpClient` speaks one revision per transport and drops progress, hence
+ * this one.
  */
-import { type Cause, Effect, PubSub, Schema, type Scope, Semaphore, Stream } from "effect"
+import { type Cause, Effect, type Fiber, PubSub, Schema, type Scope, Semaphore, Stream } from "effect"
 import * as Json from "../../core/data/Json.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as Era from "../../protocol/mcp/Era.ts"
 import * as JsonRpc from "../../protocol/mcp/JsonRpc.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import * as CallTrace from "./CallTrace.ts"
+import * as InputRounds from "./InputRounds.ts"
 
 /** A request without a result. */
 export class McpError extends Schema.TaggedError<McpError>()("McpError", {
   /**
    * `Rpc`: the server, or the bridge in its place, answered an error of `code`. `Closed`: the stream ended first.
-   * `Protocol`: it answered what the revision does not allow. `InputRequired`: the server wants answers of a person.
+   * `Protocol`: it answered what the revision does not allow. `InputRequired`: the server wants answers that this program
+   * does not give. `Timeout`: no answer within the time limit; the request was cancelled.
    */
-  reason: Schema.Literals(["Rpc", "Closed", "Protocol", "InputRequired"]),
+  reason: Schema.Literals(["Rpc", "Closed", "Protocol", "InputRequired", "Timeout"]),
   /** The JSON-RPC code; 0 for other reasons. Codes of the bridge are in `docs/mcp.md`. */
   code: Schema.Number,
   message: Schema.String,
@@ -54,8 +58,13 @@ export interface McpClient {
 /** Opens the server at the other end of `stream`, in the surrounding scope. */
 export const make = Effect.fn("McpClient.make")(function* <E>(
   stream: Duplex<E>,
-  clientInfo: { readonly name: string; readonly version: string }
+  clientInfo: { readonly name: string; readonly version: string },
+  answers: InputRounds.Answers = {}
 ): Effect.fn.Return<McpClient, McpError, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const capabilities = InputRounds.capabilities(answers)
+  /** Questions of the server that are being answered. */
+  const asked = new Map<JsonRpc.Id, Fiber.Fiber<void>>()
   const calls = new Map<JsonRpc.Id, Call>()
   const heard = yield* PubSub.sliding<Extract<JsonRpc.Incoming, { _tag: "Notification" }>>(NOTIFICATIONS_MAX)
   const writing = yield* Semaphore.make(1)
@@ -72,15 +81,36 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
       case "Failure":
         return Effect.sync(() => calls.get(message.id)?.done(Effect.fail(ofRpc(message.error))))
       case "Request":
-        return write(
-          message.method === "ping"
-            ? JsonRpc.result(message.id, {})
-            : JsonRpc.failure(message.id, JsonRpc.METHOD_NOT_FOUND, `this client offers no ${message.method}`)
-        )
+        return answer(message)
       case "Notification":
         if (message.method === "notifications/progress") return Effect.sync(() => progressed(message.params))
+        if (message.method === "notifications/cancelled") return Effect.sync(() => withdrawn(message.params))
         return PubSub.publish(heard, message)
     }
+  }
+
+  /** A program may take its time, so nothing waits for it. */
+  const answer = ({ id, method, params }: Extract<JsonRpc.Incoming, { _tag: "Request" }>) => {
+    if (method === "ping") return write(JsonRpc.result(id, {}))
+    const known = InputRounds.answerTo(answers, method)
+    if (known === undefined) {
+      return write(JsonRpc.failure(id, JsonRpc.METHOD_NOT_FOUND, `this client offers no ${method}`))
+    }
+    if (asked.size >= ASKED_MAX) return write(JsonRpc.failure(id, INTERNAL_ERROR, "too many questions at once"))
+    return known(params).pipe(
+      Effect.map((value) => JsonRpc.result(id, value)),
+      Effect.catch(({ message }) => Effect.succeed(JsonRpc.failure(id, INTERNAL_ERROR, message))),
+      Effect.flatMap(write),
+      Effect.ignore,
+      Effect.ensuring(Effect.sync(() => asked.delete(id))),
+      Effect.forkIn(scope),
+      Effect.map((fiber) => asked.set(id, fiber))
+    )
+  }
+
+  const withdrawn = (params: Json.JsonObject): void => {
+    const id = Json.member(params, "requestId")
+    if (typeof id === "string" || typeof id === "number") asked.get(id)?.interruptUnsafe()
   }
 
   const progressed = (params: Json.JsonObject): void => {
@@ -136,30 +166,55 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
       )
     })
 
-  const era = yield* open(ask, write, clientInfo)
+  const era = yield* open(ask, write, clientInfo, capabilities)
+  const once = (method: string, own: Json.JsonObject, onProgress?: (progress: Progress) => void) =>
+    ask(method, (id) => Era.params(era.kind, clientInfo, own, onProgress && id, capabilities), onProgress)
+
+  /** The request, made again with answers while the server has questions. */
+  const rounds = Effect.fnUntraced(function* (
+    method: string,
+    own: Json.JsonObject,
+    onProgress?: (progress: Progress) => void
+  ): Effect.fn.Return<Json.JsonObject, McpError> {
+    let result = yield* once(method, own, onProgress)
+    for (let round = 0; InputRounds.isQuestion(result); round++) {
+      const more =
+        round < InputRounds.ROUNDS_MAX
+          ? yield* Effect.mapError(InputRounds.answered(answers, result), ({ message }) => unanswered(message))
+          : undefined
+      if (more === undefined) return yield* unanswered(wants(result))
+      if (!Object.hasOwn(more, "inputResponses")) yield* Effect.sleep(InputRounds.PAUSE_MS * 2 ** round)
+      result = yield* once(method, { ...own, ...more }, onProgress)
+    }
+    return result
+  })
+
   const request: McpClient["request"] = (method, own, onProgress) =>
-    Effect.flatMap(
-      ask(method, (id) => Era.params(era.kind, clientInfo, own, onProgress && id), onProgress),
-      refuseInput
+    CallTrace.around(method, targetOf(own), (told) =>
+      rounds(method, Object.keys(told).length === 0 ? own : withMeta(own, told), onProgress)
     )
   return {
     era,
     request,
-    list: Effect.fnUntraced(function* (method, key) {
-      const items: Array<Json.JsonObject> = []
-      let cursor = ""
-      for (let page = 0; page < PAGES_MAX; page++) {
-        const result = yield* request(method, cursor === "" ? {} : { cursor })
-        items.push(...Json.objects(result, key))
-        cursor = Json.string(result, "nextCursor")
-        if (cursor === "") return items
-        if (items.length > ITEMS_MAX) break
-      }
-      return yield* protocol(`${method} has no end`)
-    }),
+    list: listing(request),
     notifications: Stream.fromPubSub(heard)
   }
 })
+
+/** All pages of lists, asked for by `request`. */
+export const listing = (request: McpClient["request"]): McpClient["list"] =>
+  Effect.fnUntraced(function* (method, key) {
+    const items: Array<Json.JsonObject> = []
+    let cursor = ""
+    for (let page = 0; page < PAGES_MAX; page++) {
+      const result = yield* request(method, cursor === "" ? {} : { cursor })
+      items.push(...Json.objects(result, key))
+      cursor = Json.string(result, "nextCursor")
+      if (cursor === "") return items
+      if (items.length > ITEMS_MAX) break
+    }
+    return yield* protocol(`${method} has no end`)
+  })
 
 interface Call {
   readonly done: (exit: Effect.Effect<Json.JsonObject, McpError>) => void
@@ -170,16 +225,18 @@ interface Call {
 const open = Effect.fnUntraced(function* (
   ask: (method: string, params: (id: number) => Json.JsonObject) => Effect.Effect<Json.JsonObject, McpError>,
   write: (message: string) => Effect.Effect<void, McpError>,
-  clientInfo: Json.JsonObject
+  clientInfo: Json.JsonObject,
+  capabilities: Json.JsonObject
 ): Effect.fn.Return<Era.Era, McpError> {
-  const discovered = yield* ask("server/discover", () => Era.params("modern", clientInfo, {}, undefined)).pipe(
+  const envelope = () => Era.params("modern", clientInfo, {}, undefined, capabilities)
+  const discovered = yield* ask("server/discover", envelope).pipe(
     Effect.map(Era.ofDiscover),
     Effect.timeout(DISCOVER_TIMEOUT),
     Effect.catchIf(isLegacySign, () => Effect.succeed(undefined)),
     Effect.catchTag("TimeoutError", () => Effect.succeed(undefined))
   )
   if (discovered !== undefined) return discovered
-  const era = Era.ofInitialize(yield* ask("initialize", () => Era.initialize(clientInfo)))
+  const era = Era.ofInitialize(yield* ask("initialize", () => Era.initialize(clientInfo, capabilities)))
   if (era === undefined) return yield* protocol("the server speaks no revision known here")
   yield* write(JsonRpc.notification("notifications/initialized", {}))
   return era
@@ -189,22 +246,24 @@ const open = Effect.fnUntraced(function* (
 const isLegacySign = (error: McpError | Cause.TimeoutError): boolean =>
   error._tag === "McpError" && error.reason === "Rpc" && (error.code > BRIDGE_MAX || error.code < BRIDGE_MIN)
 
-const refuseInput = (result: Json.JsonObject): Effect.Effect<Json.JsonObject, McpError> =>
-  Json.string(result, "resultType") === "input_required"
-    ? Effect.fail(
-        new McpError({
-          reason: "InputRequired",
-          code: 0,
-          message: `the server asks for ${Object.keys(inputs(result)).join(", ") || "another round"}`,
-          retryable: false,
-          delivered: true
-        })
-      )
-    : Effect.succeed(result)
+const unanswered = (message: string): McpError =>
+  new McpError({ reason: "InputRequired", code: 0, message, retryable: false, delivered: true })
 
-const inputs = (result: Json.JsonObject): Json.JsonObject => {
-  const value = Json.member(result, "inputRequests")
-  return Json.isObject(value) ? value : {}
+const wants = (result: Json.JsonObject): string =>
+  `the server asks for ${
+    InputRounds.questions(result)
+      .map(([name]) => name)
+      .join(", ") || "another round"
+  }`
+
+/** The tool, prompt or resource of a request. */
+const targetOf = (own: Json.JsonObject): string | undefined =>
+  Json.string(own, "name") || Json.string(own, "uri") || undefined
+
+/** What the program itself says stays. */
+const withMeta = (own: Json.JsonObject, told: Json.JsonObject): Json.JsonObject => {
+  const meta = Json.member(own, "_meta")
+  return { ...own, _meta: Json.isObject(meta) ? { ...told, ...meta } : told }
 }
 
 const ofRpc = (error: Json.JsonObject): McpError => {
@@ -234,6 +293,10 @@ const protocol = (message: string): McpError =>
 /** Old servers that never answer what they do not know; SDK 2 waits a minute, which nobody wants to (mcp §2.2). */
 const DISCOVER_TIMEOUT = "5 seconds"
 const NOTIFICATIONS_MAX = 1024
+/** Questions of the server at the same time. */
+const ASKED_MAX = 64
+/** JSON-RPC's own code for what went wrong on this side. */
+const INTERNAL_ERROR = -32603
 const PAGES_MAX = 100
 const ITEMS_MAX = 10_000
 const BRIDGE_MIN = -31999

@@ -53,13 +53,27 @@ export const UrlService = Schema.Struct({
 /** A streamable HTTP server that runs somewhere already. */
 export type UrlService = typeof UrlService.Type
 
+/** A server that is on disk, to be exposed until its owner says otherwise. */
+export const StoredService = Schema.Union([CommandService, UrlService])
+/** A server that is on disk. */
+export type StoredService = typeof StoredService.Type
+
+/** A server inside a running program of this host, one for each client; it is never on disk. */
+export const ProgramService = Schema.Struct({
+  ...common,
+  /** What the program calls itself, with its process id. */
+  program: Schema.NonEmptyString
+})
+/** A server inside a running program. */
+export type ProgramService = typeof ProgramService.Type
+
 /** One exposed server. */
-export const Service = Schema.Union([CommandService, UrlService])
+export const Service = Schema.Union([CommandService, UrlService, ProgramService])
 /** One exposed server. */
 export type Service = typeof Service.Type
 
-/** All of them, by name. */
-export type ServiceTable = ReadonlyMap<string, Service>
+/** Those on disk, by name. */
+export type ServiceTable = ReadonlyMap<string, StoredService>
 
 /**
  * Whether the peer with this key may use the service. `publicKey` is the one under which this node trusts it; a stranger
@@ -74,8 +88,11 @@ export const isAllowed = (service: Service, node: number, publicKey: string | un
 export const commandLine = (service: Pick<CommandService, "command" | "args">): string =>
   [service.command, ...service.args].map(quoted).join(" ")
 
-/** What serves: the command line, or the URL. Two services with the same source may be used by the same peers. */
-export const source = (service: Service): string => ("url" in service ? service.url : commandLine(service))
+/** What serves: the command line, the URL or the program. Two services with the same source may be used by the same peers. */
+export const source = (service: Service): string => {
+  if ("url" in service) return service.url
+  return "program" in service ? service.program : commandLine(service)
+}
 
 /** The services in the file; none if there is no file. */
 export const load = (path: string): Effect.Effect<ServiceTable, JsonFile.JsonFileError, FileSystem.FileSystem> =>
@@ -94,7 +111,7 @@ export const save = (
 ): Effect.Effect<void, JsonFile.JsonFileError, FileSystem.FileSystem | Path.Path> =>
   JsonFile.save(path, File, { v: 1, services: [...table.values()] })
 
-const File = Schema.Struct({ v: Schema.Literal(1), services: Schema.Array(Service) })
+const File = Schema.Struct({ v: Schema.Literal(1), services: Schema.Array(StoredService) })
 
 const quoted = (word: string): string =>
   /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`

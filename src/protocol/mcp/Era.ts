@@ -23,10 +23,10 @@ export const isLegacy = (revision: string): boolean => LEGACY_KNOWN.has(revision
 
 const LEGACY_KNOWN: ReadonlySet<string> = new Set([LEGACY, "2025-06-18", "2025-03-26", "2024-11-05"])
 
-/** The parameters of `initialize`. */
-export const initialize = (clientInfo: Json.JsonObject): Json.JsonObject => ({
+/** The parameters of `initialize`; `capabilities` are the client's. */
+export const initialize = (clientInfo: Json.JsonObject, capabilities: Json.JsonObject = {}): Json.JsonObject => ({
   protocolVersion: LEGACY,
-  capabilities: {},
+  capabilities,
   clientInfo
 })
 
@@ -60,7 +60,8 @@ export const params = (
   kind: Era["kind"],
   clientInfo: Json.JsonObject,
   own: Json.JsonObject,
-  progressToken: number | undefined
+  progressToken: number | undefined,
+  capabilities: Json.JsonObject = {}
 ): Json.JsonObject => {
   const meta = {
     ...object(own, "_meta"),
@@ -68,7 +69,7 @@ export const params = (
     ...(kind === "modern"
       ? {
           "io.modelcontextprotocol/protocolVersion": MODERN,
-          "io.modelcontextprotocol/clientCapabilities": {},
+          "io.modelcontextprotocol/clientCapabilities": capabilities,
           "io.modelcontextprotocol/clientInfo": clientInfo
         }
       : {})

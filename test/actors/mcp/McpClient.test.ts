@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue, Stream } from "effect"
+import { Deferred, Effect, Fiber, Queue, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as McpClient from "../../../src/actors/mcp/McpClient.ts"
 import * as McpServer from "../../../src/api/McpServer.ts"
@@ -222,6 +222,98 @@ describe("McpClient", () => {
       const error = yield* Fiber.join(call)
       assert.strictEqual(error.reason, "InputRequired")
       assert.include(error.message, "who")
+    })
+  )
+
+  it.effect(
+    "answers a legacy server's questions as the program does, side by side, and stops when they are withdrawn",
+    () =>
+      Effect.gen(function* () {
+        const [near, far] = yield* DuplexPair.make
+        const server = yield* serverOf(far)
+        const slow = yield* Deferred.make<void>()
+        const opening = yield* Effect.forkChild(
+          McpClient.make(near, SELF, {
+            "elicitation/create": (params) =>
+              Json.string(params, "message") === "slow"
+                ? Effect.onInterrupt(Effect.never, () => Deferred.succeed(slow, undefined))
+                : Effect.succeed({ action: "accept", content: { name: "me" } }),
+            "roots/list": () => Effect.fail({ message: "no roots today" })
+          })
+        )
+        yield* server.refuse(yield* server.next, METHOD_NOT_FOUND)
+        const initialize = yield* server.next
+        const offered = Json.member(Json.member(initialize, "params") as Json.JsonObject, "capabilities")
+        assert.deepStrictEqual(offered, { elicitation: {}, roots: {} })
+        yield* server.answer(initialize, { protocolVersion: "2025-06-18", capabilities: {} })
+        yield* server.next
+        yield* Fiber.join(opening)
+
+        yield* server.say({ id: "slow", method: "elicitation/create", params: { message: "slow" } })
+        yield* server.say({ id: 7, method: "elicitation/create", params: { message: "who?" } })
+        assert.deepInclude(yield* server.next, { id: 7, result: { action: "accept", content: { name: "me" } } })
+        yield* server.say({ id: 8, method: "roots/list" })
+        assert.deepInclude(yield* server.next, { id: 8, error: { code: -32603, message: "no roots today" } })
+        yield* server.say({ id: 9, method: "sampling/createMessage", params: {} })
+        assert.deepInclude(yield* server.next, {
+          id: 9,
+          error: { code: -32601, message: "this client offers no sampling/createMessage" }
+        })
+        yield* server.say({ method: "notifications/cancelled", params: { requestId: "slow" } })
+        yield* Deferred.await(slow)
+      })
+  )
+
+  it.effect("makes a modern call again with answers and the server's state, until it has no questions (mcp §1.5)", () =>
+    Effect.gen(function* () {
+      const [near, far] = yield* DuplexPair.make
+      const server = yield* serverOf(far)
+      const opening = yield* Effect.forkChild(
+        McpClient.make(near, SELF, {
+          "elicitation/create": ({ message }) => Effect.succeed({ action: "accept", content: { told: message } })
+        })
+      )
+      yield* server.answer(yield* server.next, { supportedVersions: ["2026-07-28"], capabilities: { tools: {} } })
+      const client = yield* Fiber.join(opening)
+      const call = yield* Effect.forkChild(client.request("tools/call", { name: "x", arguments: {} }))
+      const first = yield* server.next
+      const inputRequests = { who: { method: "elicitation/create", params: { message: "name?" } } }
+      yield* server.answer(first, { resultType: "input_required", inputRequests, requestState: "opaque=" })
+
+      const second = yield* server.next
+      assert.notStrictEqual(Json.member(second, "id"), Json.member(first, "id"))
+      assert.deepInclude(Json.member(second, "params"), {
+        name: "x",
+        inputResponses: { who: { action: "accept", content: { told: "name?" } } },
+        requestState: "opaque="
+      })
+      yield* server.answer(second, { resultType: "input_required", requestState: "wait" })
+      yield* TestClock.adjust("1 second")
+      const third = yield* server.next
+      assert.deepInclude(Json.member(third, "params"), { requestState: "wait" })
+      yield* server.answer(third, { resultType: "complete", content: [] })
+
+      assert.deepStrictEqual(yield* Fiber.join(call), { resultType: "complete", content: [] })
+    })
+  )
+
+  it.effect("a question that the program does not answer ends the call, and one without end does, too", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* modern
+      const sampling = { ask: { method: "sampling/createMessage", params: {} } }
+      const call = yield* Effect.forkChild(Effect.flip(client.request("tools/call", { name: "x" })))
+      yield* server.answer(yield* server.next, { resultType: "input_required", inputRequests: sampling })
+      assert.deepInclude(yield* Fiber.join(call), { reason: "InputRequired", message: "the server asks for ask" })
+
+      const endless = yield* Effect.forkChild(Effect.flip(client.request("tools/call", { name: "x" })))
+      for (let round = 0; round <= 10; round++) {
+        yield* server.answer(yield* server.next, { resultType: "input_required", requestState: "again" })
+        yield* TestClock.adjust("2 minutes")
+      }
+      assert.deepInclude(yield* Fiber.join(endless), {
+        reason: "InputRequired",
+        message: "the server asks for another round"
+      })
     })
   )
 })

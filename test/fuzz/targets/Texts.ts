@@ -2,6 +2,7 @@
 import { Effect, Option, Result, Schema } from "effect"
 import * as HostAddress from "../../../src/actors/layers/HostAddress.ts"
 import * as NodeConfig from "../../../src/actors/layers/NodeConfig.ts"
+import * as CallTrace from "../../../src/actors/mcp/CallTrace.ts"
 import * as KeeperControl from "../../../src/actors/mcp/KeeperControl.ts"
 import * as Target from "../../../src/actors/mcp/Target.ts"
 import * as PinFile from "../../../src/actors/trust/PinFile.ts"
@@ -133,6 +134,7 @@ const configured = (text: string): unknown => {
 }
 
 const SERVICE = { name: "files", command: "node", args: ["a.js"], allow: [{ node: 5, publicKey: KEY }] }
+const HELD = { name: "kitchen", allowed: [], createdAtSeconds: 0, program: "node (pid 1)" }
 const keeperRequest = Schema.decodeResult(Schema.fromJsonString(KeeperControl.Request))
 
 /** Words are split at spaces, as a shell would. */
@@ -204,6 +206,16 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     }
   ),
   text("text/hex", [Bytes.fromHex], ["00ff", "", "abcdef0123456789", "ABCD"], canonical(Bytes.fromHex, Bytes.toHex)),
+  text(
+    "text/traceparent",
+    [CallTrace.parse],
+    ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0-0-0", ""],
+    (text) => {
+      const span = CallTrace.parse(text)
+      if (span !== undefined) assertSame(CallTrace.parse(CallTrace.format(span)), span, "a span changes when written")
+      return span?.traceId
+    }
+  ),
   text("text/base64", [Bytes.fromBase64, Bytes.fromBase64Lenient], [KEY, "", "AA==", "AAA=", "AAAA\r\n"], base64),
   text(
     "text/names",
@@ -260,7 +272,14 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   file(
     "file/keeper",
     [KeeperControl.Request],
-    () => Corpus.jsons({ op: "status" }, { op: "unexpose", name: "files" }, { op: "expose", service: SERVICE }),
+    () =>
+      Corpus.jsons(
+        { op: "status" },
+        { op: "unexpose", name: "files" },
+        { op: "expose", service: SERVICE },
+        { op: "hold", service: HELD },
+        { op: "carry", ticket: "00ff" }
+      ),
     (text) => Result.isSuccess(keeperRequest(text))
   )
 ]

@@ -24,8 +24,8 @@ export const make = Effect.fnUntraced(function* (
       McpRig.service("missing", "/nonexistent/server")
     ],
     spawn: (service) =>
-      "url" in service
-        ? Effect.die("no URL here")
+      !("command" in service)
+        ? Effect.die("only commands here")
         : Effect.provideService(
             ChildProcess.spawn({ ...service, cwd: undefined }, process.env),
             ChildProcessSpawner,

@@ -1,8 +1,10 @@
-/** JSON lines over a local socket, decoded by schemas: the conversation between commands and the keeper. */
-import { Effect, Schema, type Scope } from "effect"
+/** JSON lines over a local socket, decoded by schemas: the conversation between the keeper and commands or programs. */
+import { Cause, Effect, Schema, type Scope } from "effect"
 import { Socket } from "effect/socket"
-import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
-import { LineSplitter } from "../protocol/relay/LineSplitter.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import * as KeeperControl from "./KeeperControl.ts"
 
 /** The other end went away, or said something else than it should. */
 export class BadConversation extends Schema.TaggedError<BadConversation>()("BadConversation", {
@@ -13,6 +15,8 @@ export class BadConversation extends Schema.TaggedError<BadConversation>()("BadC
 export interface Conversation<In, Out> {
   readonly read: Effect.Effect<In, BadConversation>
   readonly write: (message: Out) => Effect.Effect<void, BadConversation>
+  /** The bytes after the last line read, for what is no conversation any more. Nothing else may read or write then. */
+  readonly rest: Duplex<BadConversation>
 }
 
 /** Reads `incoming` and writes `outgoing` values. */
@@ -44,8 +48,26 @@ export const make = Effect.fnUntraced(function* <In, InText, Out, OutText>(
       encode(message).pipe(
         Effect.flatMap((text) => writer.write(`${text}\n`)),
         Effect.mapError(bad)
-      )
+      ),
+    rest: {
+      read: Effect.suspend(() => {
+        const line = waiting.shift()
+        if (line !== undefined) return Effect.succeed(Bytes.fromUtf8(`${line}\n`))
+        const begun = lines.finish()
+        if (begun?._tag === "Whole") return Effect.succeed(begun.bytes)
+        return Effect.matchEffect(pull, {
+          onFailure: ended,
+          onSuccess: (chunks) => Effect.succeed(Bytes.concat(...chunks))
+        })
+      }),
+      write: (bytes) => Effect.mapError(writer.write(bytes), bad),
+      end: Effect.void
+    }
   }
 })
+
+/** The other side's end is no error. */
+const ended = (error: Socket.SocketError): Effect.Effect<never, BadConversation | Cause.Done> =>
+  error.reason._tag === "SocketCloseError" && error.reason.code === 1000 ? Cause.done() : Effect.fail(bad(error))
 
 const bad = (error: { readonly message: string }): BadConversation => new BadConversation({ detail: error.message })

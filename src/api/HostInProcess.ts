@@ -1,0 +1,163 @@
+/** `McpHost` over a node that runs in this process: its keeper runs here as well, while anything is exposed. */
+import { Clock, Context, Effect, Option, RcRef, Scope } from "effect"
+import type { Audit, CallGate } from "../actors/mcp/CallGate.ts"
+import { CannotStart, type Child } from "../actors/mcp/Child.ts"
+import * as Keeper from "../actors/mcp/Keeper.ts"
+import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import { Node } from "../actors/node/Node.ts"
+import * as Names from "../actors/registry/Names.ts"
+import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
+import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
+import { Trust } from "../actors/trust/Trust.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
+import * as Bytes from "../core/data/Bytes.ts"
+import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
+import * as Address from "../protocol/wire/Address.ts"
+import * as InProcess from "./InProcess.ts"
+import { type Caller, ExposeError, type McpHost, type Open } from "./McpHost.ts"
+
+/** How servers that are no part of the program are started, and where calls are recorded. */
+export interface Options {
+  readonly start: (
+    service: ServiceTable.StoredService,
+    gate: CallGate
+  ) => Effect.Effect<Child, CannotStart, Scope.Scope>
+  readonly audit?: Pick<Audit, "record">
+}
+
+type Services = Crypto | Node | PeerKeys | RegistryClient | Trust
+
+/** The host; the end of its scope ends what it exposes. */
+export const make = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<McpHost["Service"], never, Services | Scope.Scope> {
+  // Without the scope: what is opened later lives in a scope of its own.
+  const services = Context.omit(Scope.Scope)(yield* Effect.context<Services>())
+  const held = new Map<string, Held>()
+  const running = yield* RcRef.make({ acquire: Effect.provideContext(run(options, held), services) })
+
+  return {
+    peer: (target) => Effect.provideContext(peer(target), services),
+    hold: Effect.fnUntraced(function* (service, open) {
+      const keeper = yield* RcRef.get(running)
+      if (held.has(service.name)) {
+        return yield* new ExposeError({ reason: "Taken", detail: `this program exposes ${service.name} already` })
+      }
+      held.set(service.name, { service, open })
+      yield* Effect.addFinalizer(() =>
+        Effect.suspend(() => {
+          held.delete(service.name)
+          return keeper.recheck
+        })
+      )
+      if (service.port !== undefined) yield* keeper.listen(service.port, service.name)
+      return Effect.never
+    })
+  }
+})
+
+interface Held {
+  readonly service: ServiceTable.Service
+  readonly open: Open | undefined
+}
+
+/** A keeper on the node's MCP port. */
+const run = Effect.fnUntraced(function* (
+  { audit, start }: Options,
+  held: ReadonlyMap<string, Held>
+): Effect.fn.Return<
+  Keeper.Keeper & {
+    readonly listen: (port: number, service?: string) => Effect.Effect<void, ExposeError, Scope.Scope>
+  },
+  ExposeError,
+  Services | Scope.Scope
+> {
+  const services = yield* Effect.context<Services>()
+  const node = yield* Node
+  const { sha256 } = yield* Crypto
+  const clock = yield* Clock.Clock
+  const { address, hostname } = yield* node.status
+  const callerOf = (remote: Address.Address) => Effect.provideContext(caller(remote), services)
+  const keeper = yield* Keeper.make({
+    self: hostname || Address.format(address),
+    find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
+    isAllowed: (service, remote) =>
+      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
+        ServiceTable.isAllowed(service, remote.node, key && Bytes.toBase64(key))
+      ),
+    caller: (remote) => Effect.map(callerOf(remote), ({ node: node_id, ...facts }) => ({ node_id, ...facts })),
+    list: (remote) =>
+      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
+        [...held.values()]
+          .map(({ service }) => service)
+          .filter((service) => ServiceTable.isAllowed(service, remote.node, key && Bytes.toBase64(key)))
+      ),
+    spawn: (service, gate, remote) => {
+      if (!("program" in service)) return start(service, gate)
+      const open = held.get(service.name)?.open
+      return open === undefined
+        ? new CannotStart({ detail: "the program exposes it no more" })
+        : Effect.flatMap(callerOf(remote), open)
+    },
+    ...(audit === undefined
+      ? {}
+      : { audit: { ...audit, sha256, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() } })
+  })
+  const listen = Effect.fnUntraced(function* (port: number, service?: string) {
+    const listener = yield* Effect.mapError(
+      node.listen(Address.Port(port)),
+      () => new ExposeError({ reason: "Taken", detail: `port ${port} of this node has a listener already` })
+    )
+    yield* listener.accept.pipe(
+      Effect.flatMap(({ end, read, remote, write }) => {
+        const incoming = { duplex: { read, write, end }, remote }
+        return Effect.forkScoped(keeper.serve(service === undefined ? incoming : { ...incoming, ownPort: service }))
+      }),
+      Effect.forever,
+      Effect.ignore,
+      Effect.forkScoped
+    )
+  })
+  yield* listen(MCP_PORT)
+  return { ...keeper, listen }
+})
+
+const peer = Effect.fnUntraced(function* (
+  target: string
+): Effect.fn.Return<ServiceTable.AllowedPeer, ExposeError, PeerKeys | RegistryClient> {
+  const found = yield* Effect.mapError(
+    InProcess.lookUp(target),
+    ({ message }) => new ExposeError({ reason: "UnknownPeer", detail: message })
+  )
+  return {
+    node: found.node,
+    publicKey: Bytes.toBase64(found.publicKey),
+    name: found.hostname || Address.format(found.address)
+  }
+})
+
+const trustedKey = Effect.fnUntraced(function* (
+  remote: number
+): Effect.fn.Return<Uint8Array | undefined, never, Trust> {
+  const { trusted } = yield* Trust
+  return (yield* trusted).find(({ node }) => node === remote)?.publicKey
+})
+
+/** The key is the one of the trust list, under which its tunnel was opened; the name is what the registry says now. */
+const caller = Effect.fnUntraced(function* (
+  remote: Address.Address
+): Effect.fn.Return<Caller["Service"], never, Crypto | PeerKeys | RegistryClient | Trust> {
+  const { sha256 } = yield* Crypto
+  const key = yield* trustedKey(remote.node)
+  const known = yield* Effect.option(Effect.timeout(Names.recent(remote.node), NAME_TIMEOUT))
+  return {
+    node: remote.node,
+    address: Address.format(Address.make(0, remote.node)),
+    hostname: Option.match(known, { onNone: () => "", onSome: ({ hostname }) => hostname }),
+    fingerprint: key === undefined ? "" : Fingerprint.format(sha256(key))
+  }
+})
+
+/** A registry that keeps silent must not keep a call waiting. */
+const NAME_TIMEOUT = "2 seconds"
