@@ -10,7 +10,7 @@ import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Daemon from "./Daemon.ts"
 import * as KeeperStart from "./KeeperStart.ts"
-import { ExposeError, type McpHost, type Open } from "./McpHost.ts"
+import { type Exposed, ExposeError, type McpHost, type Open } from "./McpHost.ts"
 
 /** The host. Nothing is started before something is exposed. */
 export const make = Effect.fnUntraced(function* (
@@ -67,7 +67,7 @@ const hold = Effect.fnUntraced(function* (
   another: Effect.Effect<Conversation, ExposeError, Scope.Scope>,
   service: Service,
   open: Open | undefined
-): Effect.fn.Return<Effect.Effect<never, ExposeError>, ExposeError, Scope.Scope> {
+): Effect.fn.Return<Exposed, ExposeError, Scope.Scope> {
   const lines = yield* first
   yield* Effect.mapError(lines.write({ op: "hold", service }), lost)
   const accepted = yield* Deferred.make<void, ExposeError>()
@@ -90,7 +90,7 @@ const hold = Effect.fnUntraced(function* (
     duration: REPLY_TIMEOUT,
     orElse: () => unavailable("the keeper does not answer")
   })
-  return Deferred.await(over)
+  return { ended: Deferred.await(over) }
 })
 
 /** One client: its lines go to a server of this program, and that one's back, until either ends. */
@@ -106,7 +106,7 @@ const carry = (
     const { stdio } = yield* open(caller)
     const there = Effect.forever(Effect.flatMap(lines.rest.read, stdio.write))
     const back = Effect.forever(Effect.flatMap(stdio.read, lines.rest.write))
-    yield* Effect.raceFirst(there, back)
+    return yield* Effect.raceFirst(there, back)
   }).pipe(
     Effect.scoped,
     Effect.catchCause((cause) => Effect.logDebug("mcp: a client of this program is gone", cause))

@@ -52,7 +52,7 @@ export const make = Effect.fnUntraced(function* (
         })
       )
       if (service.port !== undefined) yield* keeper.listen(service.port, service.name)
-      return Effect.never
+      return { ended: Effect.never }
     })
   }
 })

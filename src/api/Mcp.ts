@@ -36,7 +36,7 @@ export {
   toolkit,
   url
 } from "./McpExpose.ts"
-export { Caller, ExposeError, McpHost } from "./McpHost.ts"
+export { Caller, type Exposed, ExposeError, McpHost } from "./McpHost.ts"
 export { type McpServer, type Tool, ToolFailed, type ToolResult, type Update } from "./McpServer.ts"
 export { type Call, type Calls, forModel, type ModelToolkit, ToolMismatch, typed } from "./McpTools.ts"
 

@@ -6,7 +6,7 @@ import type { Service } from "../actors/mcp/ServiceTable.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
 import { ServiceName } from "../protocol/relay/RelayControl.ts"
 import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
-import { Caller, ExposeError, McpHost, type Open } from "./McpHost.ts"
+import { Caller, type Exposed, ExposeError, McpHost, type Open } from "./McpHost.ts"
 
 /** What is exposed. `R` is what servers of this program need, beside `Caller`. */
 export type Source<R = never> =
@@ -97,14 +97,14 @@ export const toolkit = <Tools extends Record<string, Tool.Any>, E, R>(
 ) => serve(McpServer.toolkit(kit).pipe(Layer.provide(handlers)), options)
 
 /**
- * Exposes it as the service of that name until the scope ends; then its sessions end too. The effect given back fails when it
- * is exposed no more although the scope goes on, because the keeper ended.
+ * Exposes it as the service of that name until the scope ends; then its sessions end too. Where it may end before, because the
+ * keeper does, wait for `ended`.
  */
 export const expose = Effect.fn("Mcp.expose")(function* <R = never>(
   name: string,
   source: Source<R>,
   access: Access = {}
-): Effect.fn.Return<Effect.Effect<never, ExposeError>, ExposeError, McpHost | Scope.Scope | R> {
+): Effect.fn.Return<Exposed, ExposeError, McpHost | Scope.Scope | R> {
   const host = yield* McpHost
   const service = yield* serviceOf(name, source, access, host)
   if (source._tag !== "Server") return yield* host.hold(service, undefined)
@@ -112,12 +112,19 @@ export const expose = Effect.fn("Mcp.expose")(function* <R = never>(
   return yield* host.hold(service, opening(name, source, context as Context.Context<R>))
 })
 
-/** The same as a layer, which fails when it cannot be exposed. */
+/** The same as a layer, which fails when it cannot be exposed; one that ends before the layer does is logged. */
 export const layer = <R = never>(
   name: string,
   source: Source<R>,
   access: Access = {}
-): Layer.Layer<never, ExposeError, McpHost | R> => Layer.effectDiscard(expose(name, source, access))
+): Layer.Layer<never, ExposeError, McpHost | R> =>
+  Layer.effectDiscard(
+    Effect.flatMap(expose(name, source, access), ({ ended }) =>
+      Effect.forkScoped(
+        Effect.catch(ended, ({ message }) => Effect.logError(`mcp: ${name} is exposed no more: ${message}`))
+      )
+    )
+  )
 
 const opening =
   <R>(

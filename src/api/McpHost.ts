@@ -30,6 +30,11 @@ export class Caller extends Context.Service<
   }
 >()("effect-pilot/api/McpCaller") {}
 
+/** A service that peers can use. `ended` fails when they can do so no more although the scope goes on. */
+export interface Exposed {
+  readonly ended: Effect.Effect<never, ExposeError>
+}
+
 /** Makes a server for one client, in the surrounding scope. */
 export type Open = (caller: Caller["Service"]) => Effect.Effect<Child, CannotStart, Scope.Scope>
 
@@ -40,12 +45,8 @@ export class McpHost extends Context.Service<
     /** The key that stands behind the peer now; that key is allowed, whatever the name leads to later. */
     readonly peer: (target: string) => Effect.Effect<AllowedPeer, ExposeError>
     /**
-     * Exposes the service until the scope ends. `open` serves those of programs. The effect given back ends when the
-     * service is exposed no more although the scope goes on.
+     * Exposes the service until the scope ends. `open` serves those of programs.
      */
-    readonly hold: (
-      service: Service,
-      open: Open | undefined
-    ) => Effect.Effect<Effect.Effect<never, ExposeError>, ExposeError, Scope.Scope>
+    readonly hold: (service: Service, open: Open | undefined) => Effect.Effect<Exposed, ExposeError, Scope.Scope>
   }
 >()("effect-pilot/api/McpHost") {}
