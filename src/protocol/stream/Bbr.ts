@@ -20,6 +20,7 @@ import {
   WINDOW_BYTES_MAX,
   WINDOW_SEGMENTS_MIN
 } from "./CongestionController.ts"
+import type { RateSample } from "./RateSampler.ts"
 
 /** Mutable inside the sender that owns it. */
 export class Bbr implements CongestionController {
@@ -160,7 +161,9 @@ export class Bbr implements CongestionController {
 
   /** §5.3.3.6 BBRUpdateProbeBWCyclePhase. */
   #probe(acknowledgement: Acknowledgement, nowMs: number): void {
-    const { bytesInFlight, rate } = acknowledgement
+    const { bytesInFlight, isWindowLimited, rate } = acknowledgement
+    // Before the probe raises the bound, which it may do with every acknowledgement.
+    const isBound = isWindowLimited && this.#window >= this.#bounds.longTerm
     this.#probing.follow(this.#bandwidth, isProbeBw(this.#state) && !rate.isAppLimited)
     if (isTooMuchLost(rate.lost, rate.inFlightAtSend)) {
       if (this.#probing.takeVerdict()) this.#limit(rate.inFlightAtSend, rate.isAppLimited, rate.totalDelivered, nowMs)
@@ -176,12 +179,12 @@ export class Bbr implements CongestionController {
     } else if (this.#state === "Refill" && this.#bandwidth.isRoundStart) {
       this.#bandwidth.startRound(rate.totalDelivered)
       this.#state = this.#probing.up(this.#bandwidth, this.#window, rate.bytesPerMs, nowMs)
-    } else if (this.#state === "Up") this.#checkUp(acknowledgement, nowMs)
+    } else if (this.#state === "Up") this.#checkUp(rate, isBound, nowMs)
   }
 
   /** §5.3.3.6 BBRIsTimeToGoDown: the bound, not the path, may be what keeps the rate from growing. */
-  #checkUp({ isWindowLimited, rate }: Acknowledgement, nowMs: number): void {
-    if (isWindowLimited && this.#window >= this.#bounds.longTerm) this.#bandwidth.resetFull(rate.bytesPerMs)
+  #checkUp(rate: RateSample, isBound: boolean, nowMs: number): void {
+    if (isBound) this.#bandwidth.resetFull(rate.bytesPerMs)
     else if (this.#bandwidth.isFullNow) this.#down(rate.totalDelivered, nowMs)
   }
 
@@ -198,7 +201,9 @@ export class Bbr implements CongestionController {
   /** §5.5.10.1 BBRHandleInflightTooHigh. */
   #limit(inFlight: number, isAppLimited: boolean, totalDelivered: number, nowMs: number): void {
     if (!isAppLimited) this.#bounds.limit(inFlight, Math.min(this.#product(), this.#window))
-    if (this.#state === "Up") this.#down(totalDelivered, nowMs)
+    if (this.#state !== "Up") return
+    this.#probing.contested()
+    this.#down(totalDelivered, nowMs)
   }
 
   /** §5.3.4.3 BBRCheckProbeRTT. */

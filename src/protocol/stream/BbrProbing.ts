@@ -18,6 +18,8 @@ export class BbrProbing {
   #phase: Phase = "None"
   /** The probe has not been judged yet (§5.3.3.6 BBR.bw_probe_samples). */
   #hasVerdict = true
+  /** The last probe ended because it lost too much. */
+  #isContested = false
   #cycleStartMs = 0
   #waitMs = 0
   /** Rounds counted when the last probe ended, less the random one. */
@@ -39,6 +41,11 @@ export class BbrProbing {
     this.#phase = "None"
   }
 
+  /** The probe under way has lost too much: the path was full, and others were on it if it is not ours alone. */
+  contested(): void {
+    this.#isContested = true
+  }
+
   /** True once per probe: too many losses answer it, and only the first time. */
   takeVerdict(): boolean {
     const isDue = !this.#hasVerdict
@@ -57,10 +64,16 @@ export class BbrProbing {
     }
   }
 
-  /** §5.3.3.5.3: after two to three seconds, or as many rounds as Reno would need to grow by as much again. */
+  /**
+   * §5.3.3.5.3: after two to three seconds, or as many rounds as Reno would need to grow by as much again, 63 at most. After
+   * a probe that lost too much as many as Reno would need, however many, for some seconds more: whoever has more of the path
+   * waits longer, and CUBIC has time to grow back (decision 0024).
+   */
   isDue(bandwidth: BbrBandwidth, targetBytes: number, nowMs: number): boolean {
-    const renoRounds = Math.min(RENO_ROUNDS_MAX, targetBytes / this.#segmentBytes)
-    return nowMs > this.#cycleStartMs + this.#waitMs || bandwidth.rounds - this.#roundsFrom >= renoRounds
+    const renoRounds = targetBytes / this.#segmentBytes
+    const [roundsMax, moreMs] = this.#isContested ? [renoRounds, CONTESTED_WAIT_MS] : [RENO_ROUNDS_MAX, 0]
+    const isLong = nowMs > this.#cycleStartMs + this.#waitMs + moreMs
+    return isLong || bandwidth.rounds - this.#roundsFrom >= Math.min(renoRounds, roundsMax)
   }
 
   /** Begins a cycle by sending less (§5.3.3.1). */
@@ -72,9 +85,9 @@ export class BbrProbing {
     return "Down"
   }
 
-  /** After a drain: the cycle begins, and its queue is gone already (§5.3.4.4). */
+  /** After a drain: the cycle begins, unless it is a long one; the queue is gone already (§5.3.4.4). */
   cruise(bandwidth: BbrBandwidth, nowMs: number): State {
-    this.down(bandwidth, nowMs)
+    if (!this.#isContested) this.down(bandwidth, nowMs)
     return "Cruise"
   }
 
@@ -89,6 +102,7 @@ export class BbrProbing {
   /** Sends faster than before (§5.3.3.4). */
   up(bandwidth: BbrBandwidth, window: number, bytesPerMs: number, nowMs: number): State {
     this.#hasVerdict = false
+    this.#isContested = false
     this.#phase = "Starting"
     this.#cycleStartMs = nowMs
     bandwidth.resetFull(bytesPerMs)
@@ -145,10 +159,11 @@ export class BbrProbing {
   }
 }
 
-/** §5.3.3.5: T_bbr and T_reno_bound. Whoever probes more often leaves a flow of CUBIC no time to recover (decision 0024). */
+/** §5.3.3.5: T_bbr and T_reno_bound, and what ours adds to the former after a probe that lost. Whoever probes more often leaves a flow of CUBIC no time to recover (decision 0024). */
 const WAIT_MS = 2_000
 const WAIT_SPREAD_MS = 1_000
 const RENO_ROUNDS_MAX = 63
+const CONTESTED_WAIT_MS = 4_000
 /** §2.9 BBR.ProbeRTTDuration. */
 const DRAIN_MS = 200
 const RAISES_MAX = 30
