@@ -3,9 +3,13 @@
  * and that `docs/simulation.md` lists every name.
  */
 
-/** `file` is below `src`; `from` is found in it exactly once, and `to` takes its place. */
+/**
+ * `file` is below `src`; `from` is found in it exactly once, and `to` takes its place. The mixed scenario must fail then, or
+ * the `scenario` below `test/sim` that is named because the mixed one cannot see it.
+ */
 export interface Mutation {
   readonly name: string
+  readonly scenario?: string
   readonly file: string
   readonly from: string
   readonly to: string
@@ -64,8 +68,8 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "close-drops-what-is-unsent",
     file: "protocol/stream/Closing.ts",
-    from: "if (nowMs < this.#lingerUntilMs) return",
-    to: "if (nowMs < this.#closeAtMs) return"
+    from: "if (!this.#sender.isDrained && nowMs >= this.#lingerUntilMs) {",
+    to: "if (!this.#sender.isDrained && nowMs >= this.#closeAtMs) {"
   },
   {
     name: "reuse-nonces",

@@ -86,7 +86,7 @@ export class Closing {
   /** wire §10.7: the peer is silent. Closed with FIN, in case it lives and only its acknowledgements are lost. */
   giveUp(nowMs: number): void {
     // Both have ended, and only the acknowledgement of our FIN is missing: nothing is lost.
-    if (this.#fins.isFinSent && this.#fins.isPeerEnded) return this.#finish(nowMs)
+    if (this.#isAllTold && this.#fins.isPeerEnded) return this.#finish(nowMs)
     // It is told the truth where it understands it: that this is not the end of our data.
     if (this.#config.hasResetReasons) return this.abort("Timeout", "Timeout")
     this.#lifecycle.fail("Timeout")
@@ -110,7 +110,7 @@ export class Closing {
     if (!isTimeWait && !this.#lifecycle.isSynchronized) return
     const position = fromWire(segment.sequence, this.#receiver.buffer.next)
     this.#fins.finReceived(position, isBare, nowMs)
-    if (isTimeWait) this.#fins.answer(nowMs)
+    if (isTimeWait) this.#fins.repeated(nowMs)
     // An answer to our own FIN: the peer sends nothing of what may still be missing.
     else if (this.#fins.isFinSent && !(isBare && this.#fins.isOneSided)) this.#finishAt(position, nowMs)
     else if (this.#fins.isPeerEnded) this.#receiver.requestAck()
@@ -129,7 +129,7 @@ export class Closing {
     if (state === "synSent") return this.#fail("Refused", undefined, reason)
     if (reason !== "NoConnection") return this.#fail("Reset", undefined, reason)
     // The peer has forgotten the stream after its end; only our FIN had not heard of it.
-    const isOver = this.#fins.isFinSent && (this.#isReaderGone || this.#fins.isPeerEnded)
+    const isOver = this.#isAllTold && (this.#isReaderGone || this.#fins.isPeerEnded)
     if (isOver) this.#leave(undefined)
     else this.#fail("Restarted", undefined, reason)
   }
@@ -153,6 +153,13 @@ export class Closing {
     return !isUnwanted && !this.#fins.isPeerEnded
   }
 
+  /** Data after both directions have ended: a peer whose FIN followed its data at once has heard of neither. */
+  receiveLate(nowMs: number): void {
+    if (!this.#fins.isOneSided) return
+    this.#fins.wantAnswer()
+    this.#fins.repeated(nowMs)
+  }
+
   /** The receiver has taken in data: the peer's FIN may have waited for it. */
   received(nowMs: number): void {
     if (this.#fins.isHolding) this.#endIfComplete(nowMs)
@@ -161,6 +168,7 @@ export class Closing {
   /** Looks at the timers. */
   timeout(nowMs: number): void {
     if (this.#orphanUntilMs <= nowMs) return this.#leave("Closed")
+    if (!this.#sender.isDrained) this.#fins.postpone(nowMs)
     for (let expiry = this.#fins.expire(nowMs); expiry !== "None"; expiry = this.#fins.expire(nowMs)) {
       if (expiry === "Truncated") {
         this.#lifecycle.fail("Truncated")
@@ -173,7 +181,7 @@ export class Closing {
   /** Adds what tells the peer of the end, if it must leave now. */
   drain(out: Array<Segment>, nowMs: number): void {
     // It may end in a reset, which must leave with this drain: a stream that is gone has no deadline.
-    if (this.#lifecycle.state === "finWait" && !this.#fins.isFinSent) this.#finishSending(nowMs)
+    if (this.#lifecycle.state === "finWait" && !this.#isAllTold) this.#finishSending(nowMs)
     if (this.#resetDue !== undefined) {
       out.push(this.#config.hasResetReasons ? Segments.resetFor(this.#resetDue) : Segments.reset)
       this.#resetDue = undefined
@@ -188,22 +196,34 @@ export class Closing {
     }
   }
 
-  /** The FIN waits until everything is acknowledged, because old peers repair nothing after it (wire §9.4). */
+  /**
+   * The FIN follows the last data at once where the peer holds it until the data before it has come, and a reset can take it
+   * back. It waits for the acknowledgement of everything where not: old peers repair nothing after it (wire §9.4).
+   */
   #finishSending(nowMs: number): void {
-    if (!this.#sender.isDrained) {
-      if (nowMs < this.#lingerUntilMs) return
+    if (!this.#sender.isDrained && nowMs >= this.#lingerUntilMs) {
       // A FIN would say that this was all.
       if (this.#config.hasResetReasons) return this.#fail("Timeout", "Timeout")
       this.#lifecycle.fail("Timeout")
       this.#sender.clear()
     }
+    if (this.#fins.isFinSent || !(this.#sender.isDrained || this.#mayFollowData)) return
     this.#finPosition = this.#sender.takeFin()
     this.#fins.sendFin()
   }
 
+  get #mayFollowData(): boolean {
+    return this.#sender.isSent && this.#config.isHalfClose && this.#config.hasResetReasons
+  }
+
+  /** Our FIN has left, and the peer has acknowledged all data before it. */
+  get #isAllTold(): boolean {
+    return this.#fins.isFinSent && this.#sender.isDrained
+  }
+
   /** While the peer holds back by its window it is its reader who is slow, and no reason to drop anything. */
   get #lingerUntilMs(): number {
-    if (this.#fins.isFinSent || this.#sender.isBlocked) return Number.POSITIVE_INFINITY
+    if (this.#isAllTold || this.#sender.isBlocked) return Number.POSITIVE_INFINITY
     return Math.max(this.#closeAtMs, this.#sender.progressAtMs) + this.#config.lingerMs
   }
 

@@ -240,6 +240,7 @@ export class Connection {
 
   #receiveAck(segment: Segment, nowMs: number): void {
     if (this.#lifecycle.state === "synSent" && this.#isForeign(segment)) return this.#handshake.challenge()
+    if (this.#lifecycle.state === "timeWait" && segment.payload.length > 0) this.#closing.receiveLate(nowMs)
     if (!this.#lifecycle.isSynchronized) return
     const isOpening = this.#lifecycle.state === "synReceived"
     if (isOpening && !this.#handshake.receiveAck(segment, nowMs)) return

@@ -29,6 +29,7 @@ export class FinExchange {
   /** When the first FIN was sent or received. */
   #firstFinAtMs = Number.POSITIVE_INFINITY
   #timeWaitUntilMs = Number.POSITIVE_INFINITY
+  #endedAtMs = 0
 
   constructor(config: StreamConfig) {
     this.#config = config
@@ -97,6 +98,16 @@ export class FinExchange {
     this.#firstFinAtMs = Math.min(this.#firstFinAtMs, nowMs)
   }
 
+  /**
+   * Data before our FIN is still unacknowledged, so no answer can have come: the data is what is repeated, and the time
+   * after which the FIN is given up has not begun.
+   */
+  postpone(nowMs: number): void {
+    if (this.#finAtMs > nowMs) return
+    this.#finAtMs = nowMs + this.#config.finRetryMs
+    this.#ownFinAtMs = nowMs
+  }
+
   /** Our FIN has been answered, or needs no answer any more. */
   finAnswered(): void {
     this.#isFinAnswered = true
@@ -131,6 +142,18 @@ export class FinExchange {
     this.#isAnswerWanted = true
   }
 
+  /**
+   * What was sent before both directions ended came again: the peer has not heard the answer. It has as long as any repair
+   * to hear it, where it may have sent its FIN before its data was acknowledged (RFC 9293 §3.10.7.4: restart the time-out).
+   */
+  repeated(nowMs: number): void {
+    this.answer(nowMs)
+    if (!this.#isOneSided) return
+    const { giveUpMs, retransmitMaxMs, timeWaitMs } = this.#config
+    const untilMs = Math.min(nowMs + retransmitMaxMs + timeWaitMs, this.#endedAtMs + giveUpMs)
+    this.#timeWaitUntilMs = Math.max(this.#timeWaitUntilMs, untilMs)
+  }
+
   /** Lets one FIN|ACK leave if a bare FIN has come, unless one has just left: copies of a FIN in a burst are one FIN. */
   answer(nowMs: number): void {
     if (!this.#isAnswerWanted) return
@@ -150,6 +173,7 @@ export class FinExchange {
     this.finAnswered()
     this.peerEnded()
     this.answer(nowMs)
+    this.#endedAtMs = nowMs
     // Directions that end one by one are answered for from the second end on: the first may be long ago.
     const sinceMs = this.#isOneSided ? nowMs : Math.min(this.#firstFinAtMs, nowMs)
     const untilMs = sinceMs + this.#config.timeWaitMs

@@ -73,6 +73,11 @@ export class Sender {
     return this.#buffer.length === 0 && this.#board.segments === 0
   }
 
+  /** Everything written has been sent at least once. */
+  get isSent(): boolean {
+    return this.#buffer.length === 0
+  }
+
   /** When data was last acknowledged, or first sent after a pause. */
   get progressAtMs(): number {
     return this.#progressAtMs
@@ -131,7 +136,7 @@ export class Sender {
     if (isAdvance) this.#advance(position)
     if (blocks.length > 0) this.#sack(blocks)
     if (position >= this.#unacked) this.window.update(segment.window, at, isAdvance)
-    if (position === this.#unacked && !isAdvance) this.#countDuplicate(segment, blocks, windowBefore, nowMs)
+    if (position === this.#unacked && !isAdvance) this.#countDuplicate(segment, blocks.length > 0, windowBefore, nowMs)
     this.window.measured(this.#board.delivery.largestBytes)
     if (isAdvance || this.#board.delivery.bytes > 0) {
       this.#progressAtMs = nowMs
@@ -227,14 +232,9 @@ export class Sender {
   }
 
   /** RFC 5681 §2 "duplicate": counted for every peer, and believed where no SACK says more. */
-  #countDuplicate(
-    segment: Segment,
-    blocks: ReadonlyArray<SackBlocks.SackBlock>,
-    windowBefore: number,
-    nowMs: number
-  ): void {
+  #countDuplicate(segment: Segment, isSack: boolean, windowBefore: number, nowMs: number): void {
     const isEmpty = segment.payload.length === 0
-    if (this.#board.segments === 0 || (!isEmpty && blocks.length === 0)) return
+    if (this.#board.segments === 0 || (!isEmpty && !isSack)) return
     if (isEmpty && segment.window !== windowBefore) return
     this.stats.duplicateAcks += 1
     if (!isEmpty) return

@@ -127,7 +127,8 @@ describe("datagram size", () => {
         const after = nodes.sent.slice(shrunkAt)
         const lastLost = after.findLastIndex(({ copies }) => copies === 0)
         assert.isAtMost(largest(after) + HEADERS, 1300)
-        assert.isAbove(after.length - lastLost, after.length / 2, "most of the rest goes through undisturbed")
+        // All the rest was in flight, with the end of the stream behind it: it is lost once, and comes through at once then.
+        assert.isAtLeast(after.length - lastLost, after.length / 2)
       })
     )
   )

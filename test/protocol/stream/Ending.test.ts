@@ -178,7 +178,125 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
       { atMs: 25_000, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 2, ack: 2 }] },
       { atMs: 33_000, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 2, ack: 2 }] }
     ])
-    assert.strictEqual(connection.deadlineMs, 35_000)
+    // The peer had not heard the answer: until its next repeat, and ten seconds (RFC 9293 §3.10.7.4).
+    assert.strictEqual(connection.deadlineMs, 53_000)
+  })
+
+  it("sends its FIN right behind its last data, without waiting a round trip for the acknowledgement", () => {
+    const connection = open(both)
+    play(connection, [
+      {
+        atMs: 20,
+        call: (self, nowMs) => {
+          write("bye")(self, nowMs)
+          end(self, nowMs)
+        },
+        expect: [
+          { flags: "A", seq: 1, ack: 1, payload: text("bye") },
+          { flags: "F", seq: 4 }
+        ]
+      },
+      { atMs: 30, receive: [{ flags: "A", seq: 1, ack: 5 }], expect: [] }
+    ])
+    assert.strictEqual(connection.state, "finWait")
+  })
+
+  it("waits with its FIN while the peer's window holds data back", () => {
+    const connection = open(both)
+    const segment = new Uint8Array(1121)
+    play(connection, [
+      { atMs: 20, receive: [{ flags: "A", seq: 1, ack: 1, window: 1 }], expect: [] },
+      {
+        atMs: 21,
+        call: (self, nowMs) => {
+          self.write(segment, nowMs)
+          write("more")(self, nowMs)
+          end(self, nowMs)
+        },
+        expect: [{ flags: "A", seq: 1, ack: 1, payload: segment }]
+      },
+      {
+        atMs: 30,
+        receive: [{ flags: "A", seq: 1, ack: 1122, window: 9 }],
+        expect: [
+          { flags: "A", seq: 1122, ack: 1, payload: text("more") },
+          { flags: "F", seq: 1126 }
+        ]
+      }
+    ])
+  })
+
+  it("keeps its FIN until everything is acknowledged where nobody announced to hold it (wire §9.4)", () => {
+    for (const partly of [{}, { ...both, isHalfClose: false }, { ...both, hasResetReasons: false }]) {
+      const connection = open(partly)
+      play(connection, [
+        { atMs: 20, call: write("bye"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("bye") }] },
+        { atMs: 21, call: end, expect: [] },
+        { atMs: 30, receive: [{ flags: "A", seq: 1, ack: 4 }], expect: [{ flags: "F", seq: 4 }] }
+      ])
+    }
+  })
+
+  it("repeats the data and not the FIN while data is missing, and then the FIN for as long as any data", () => {
+    const connection = open({ ...both, lingerMs: 60_000, giveUpMs: 30_000 })
+    play(connection, [{ atMs: 20, call: write("bye"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("bye") }] }])
+    play(connection, [{ atMs: 20, call: end, expect: [{ flags: "F", seq: 4 }] }])
+    const flags = new Set<number>()
+    let nowMs = 20
+    const runUntil = (untilMs: number) => {
+      for (; connection.deadlineMs <= untilMs && connection.error === undefined; ) {
+        nowMs = Math.max(nowMs, connection.deadlineMs)
+        connection.timeout(nowMs)
+        for (const segment of connection.drain(nowMs)) flags.add(segment.flags)
+      }
+    }
+    runUntil(20_000)
+    assert.deepStrictEqual([...flags], [2])
+
+    flags.clear()
+    connection.receive({ flags: 2, sequence: 1, acknowledgement: 4, window: 9, payload: text("") }, 20_000)
+    runUntil(49_000)
+    assert.isUndefined(connection.error)
+    assert.isTrue(flags.has(4))
+    runUntil(90_000)
+    assert.strictEqual(connection.error, "Timeout")
+  })
+
+  it("answers data that is repeated after both ends, whose acknowledgement was lost", () => {
+    const connection = open(both)
+    play(connection, [
+      { atMs: 20, call: end, expect: [{ flags: "F", seq: 1 }] },
+      { atMs: 30, receive: [{ flags: "A", seq: 1, ack: 2 }], expect: [] },
+      {
+        atMs: 40,
+        receive: [
+          { flags: "A", seq: 1, ack: 2, payload: text("last") },
+          { flags: "F", seq: 5 }
+        ],
+        expect: [{ flags: "FA", seq: 2, ack: 6 }]
+      },
+      {
+        atMs: 400,
+        receive: [
+          { flags: "A", seq: 1, ack: 2, payload: text("la") },
+          { flags: "A", seq: 3, ack: 2, payload: text("st") }
+        ],
+        expect: [{ flags: "FA", seq: 2, ack: 6 }]
+      }
+    ])
+    assert.strictEqual(readText(connection), "last")
+    assert.isUndefined(connection.error)
+  })
+
+  it("does not take a forgotten stream for an ordinary end while its data is unacknowledged", () => {
+    const connection = accept(both)
+    play(connection, [
+      { atMs: 20, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "A", seq: 1, ack: 2 }] },
+      { atMs: 30, call: write("bye"), expect: [{ flags: "A", seq: 1, ack: 2, payload: text("bye") }] },
+      { atMs: 31, call: close, expect: [{ flags: "F", seq: 4 }] },
+      { atMs: 40, receive: [reset("NoConnection")], expect: [] }
+    ])
+    assert.strictEqual(connection.error, "Restarted")
   })
 
   it("is over without error when both have ended and only the last acknowledgement never comes", () => {
@@ -198,9 +316,9 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
     const connection = open(both)
     play(connection, [
       { atMs: 20, call: write("bye"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("bye") }] },
-      { atMs: 21, call: close, expect: [] },
+      { atMs: 21, call: close, expect: [{ flags: "F", seq: 4 }] },
       { atMs: 22, receive: [{ flags: "A", seq: 1, ack: 1, payload: text("early") }], expect: [] },
-      { atMs: 30, receive: [{ flags: "A", seq: 6, ack: 4 }], expect: [{ flags: "F", seq: 4 }] },
+      { atMs: 30, receive: [{ flags: "A", seq: 6, ack: 4 }], expect: [] },
       { atMs: 40, receive: [{ flags: "A", seq: 6, ack: 5 }], expect: [] },
       {
         atMs: 50,
@@ -278,7 +396,7 @@ describe("Ending: resets with a reason (wire §17 bit 1)", () => {
     const connection = open(both)
     play(connection, [
       { atMs: 20, call: write("a"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("a") }] },
-      { atMs: 21, call: close, expect: [] }
+      { atMs: 21, call: close, expect: [{ flags: "F", seq: 2 }] }
     ])
     const sent: Array<Written> = []
     for (let nowMs = connection.deadlineMs; !connection.isClosed; nowMs = connection.deadlineMs) {
@@ -424,6 +542,8 @@ describe("Ending: pairs", () => {
       pair.a.wantsEnd = true
       pair.touch(pair.a)
       assert.isTrue(pair.run(({ b }) => b.connection.isReadEnded, 600_000))
+      // The end may have come in the middle of a batch.
+      pair.touch(pair.b)
       assert.isTrue(isSame(pair.b.bytes, request))
       pair.b.outgoing = answer
       pair.b.wantsEnd = true
