@@ -6,7 +6,7 @@
  * former one fell silent; frames are relayed only between announced nodes and only from the sender's own address; and
  * commands go only to announced nodes, in small numbers (architecture, security rule 7).
  */
-import type * as Endpoint from "../core/data/Endpoint.ts"
+import * as Endpoint from "../core/data/Endpoint.ts"
 import { ExpiringMap } from "../core/data/ExpiringMap.ts"
 import * as SourceGroup from "../core/data/SourceGroup.ts"
 import { type Config as BucketConfig, TokenBucket } from "../core/data/TokenBucket.ts"
@@ -27,6 +27,8 @@ export interface Config {
   readonly relay: BucketConfig
   /** Discover messages per source; each is answered with a few bytes more than it has. */
   readonly discover: BucketConfig
+  /** Answers nobody asked for, per host they go to. */
+  readonly wake: BucketConfig
 }
 
 /** The limits of rendezvous §8 and of the newer beacons (§14.5). */
@@ -36,12 +38,15 @@ export const defaults: Config = {
   sourcesMax: 100_000,
   punch: { capacity: 5, perSecond: 1 },
   relay: { capacity: 4000, perSecond: 4000 },
-  discover: { capacity: 200, perSecond: 100 }
+  discover: { capacity: 200, perSecond: 100 },
+  wake: { capacity: 20, perSecond: 10 }
 }
 
 /** What the registry knows of a node: from where it registered, and when, on the clock of `nowMs`. */
 export interface Registration {
   readonly host: string
+  /** `host` with the port that it says it is reached at, as text; its connection has proved the host only. */
+  readonly endpoint: string
   readonly atMs: number
 }
 
@@ -61,6 +66,8 @@ export interface BeaconCounters {
   punchUnknownTarget: number
   /** A discover for an id that no node is registered under. */
   unregistered: number
+  /** Nodes told to announce themselves. */
+  woken: number
   rateLimited: number
   /** Kinds of message that a beacon of one process does not serve. */
   ignored: number
@@ -75,6 +82,7 @@ export class BeaconDirectory {
     punchForeignSender: 0,
     punchUnknownTarget: 0,
     unregistered: 0,
+    woken: 0,
     rateLimited: 0,
     ignored: 0
   }
@@ -82,6 +90,8 @@ export class BeaconDirectory {
   readonly #registration: (node: NodeId) => Registration | undefined
   readonly #entries: ExpiringMap<NodeId, BeaconEntry.BeaconEntry>
   readonly #budgets: { readonly [B in Budget]: ExpiringMap<string, TokenBucket> }
+  /** Addresses told within the last second. */
+  readonly #woken: ExpiringMap<string, true>
 
   /** `registration` asks the registry of the same process; nodes that it does not know are not served. */
   constructor(config: Config, registration: (node: NodeId) => Registration | undefined) {
@@ -90,7 +100,8 @@ export class BeaconDirectory {
     this.#entries = new ExpiringMap({ entriesMax: config.nodesMax, lifeMs: config.nodeLifeMs })
     const buckets = () =>
       new ExpiringMap<string, TokenBucket>({ entriesMax: config.sourcesMax, lifeMs: BUCKET_IDLE_MS })
-    this.#budgets = { punch: buckets(), relay: buckets(), discover: buckets() }
+    this.#budgets = { punch: buckets(), relay: buckets(), discover: buckets(), wake: buckets() }
+    this.#woken = new ExpiringMap({ entriesMax: config.sourcesMax, lifeMs: WAKE_MS })
   }
 
   /** What one datagram leads to. Total: anything unexpected is dropped and counted. */
@@ -146,12 +157,12 @@ export class BeaconDirectory {
     const requesterEntry = this.#entries.get(requester, nowMs)
     if (requesterEntry === undefined || !BeaconEntry.isCurrent(requesterEntry, from, nowMs)) {
       this.counters.punchForeignSender++
-      return []
+      return this.#wake(requester, from, nowMs)
     }
     const targetEntry = this.#entries.get(target, nowMs)
     if (targetEntry === undefined || this.#registration(target) === undefined || target === requester) {
       this.counters.punchUnknownTarget++
-      return []
+      return targetEntry === undefined ? this.#wakeRegistered(target, nowMs) : []
     }
     if (!this.#spend("punch", from, nowMs)) return []
     return [
@@ -170,12 +181,12 @@ export class BeaconDirectory {
     const senderEntry = this.#entries.get(sender, nowMs)
     if (senderEntry === undefined || !BeaconEntry.isCurrent(senderEntry, from, nowMs)) {
       this.counters.relayForeignSender++
-      return []
+      return this.#wake(sender, from, nowMs)
     }
     const target = this.#entries.get(destination, nowMs)
     if (target === undefined || this.#registration(destination) === undefined) {
       this.counters.relayUnknownDestination++
-      return []
+      return target === undefined ? this.#wakeRegistered(destination, nowMs) : []
     }
     if (!this.#spend("relay", from, nowMs)) return []
     this.counters.relayed++
@@ -183,6 +194,26 @@ export class BeaconDirectory {
       ? { _tag: "RelayDeliverTo", sender, destination, frame }
       : { _tag: "RelayDeliver", sender, frame }
     return BeaconEntry.addresses(target, nowMs).map((to) => ({ to, message }))
+  }
+
+  /**
+   * A node that is not known here, after a restart of the beacon or of its translator: an answer to no question makes it
+   * announce itself, while old nodes only log it. It is smaller than what brought it about.
+   */
+  #wake(node: NodeId, to: Endpoint.Endpoint, nowMs: number): ReadonlyArray<Sending> {
+    const place = Endpoint.format(to)
+    if (this.#registration(node) === undefined || this.#woken.get(place, nowMs) !== undefined) return []
+    if (!this.#spend("wake", to, nowMs)) return []
+    this.#woken.set(place, true, nowMs)
+    this.counters.woken++
+    return [{ to, message: { _tag: "DiscoverReply", endpoint: to } }]
+  }
+
+  /** The same for whom somebody wants to reach: where it registered, at a host that its connection has proved. */
+  #wakeRegistered(node: NodeId, nowMs: number): ReadonlyArray<Sending> {
+    const registered = this.#registration(node)
+    const to = registered === undefined ? undefined : Endpoint.parse(registered.endpoint)
+    return to === undefined ? [] : this.#wake(node, to, nowMs)
   }
 
   #spend(budget: Budget, from: Endpoint.Endpoint, nowMs: number): boolean {
@@ -199,7 +230,9 @@ export class BeaconDirectory {
   }
 }
 
-type Budget = "punch" | "relay" | "discover"
+type Budget = "punch" | "relay" | "discover" | "wake"
 
 /** A bucket is recreated full after this long, which is longer than any takes to refill. */
 const BUCKET_IDLE_MS = 60_000
+/** An address hears no more often that it should announce itself. */
+const WAKE_MS = 1_000

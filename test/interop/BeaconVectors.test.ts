@@ -61,8 +61,9 @@ describe("BeaconServerActor", () => {
         host: "127.0.0.1",
         port: 0,
         // The hijacker shares the host of the victim, which is the hardest case.
-        registration: () => ({ host: "127.0.0.1", atMs: Number.NEGATIVE_INFINITY }),
-        config: BeaconDirectory.defaults
+        registration: () => ({ host: "127.0.0.1", endpoint: "127.0.0.1:1", atMs: Number.NEGATIVE_INFINITY }),
+        // An answer to no question would be taken for one to the test's own.
+        config: { ...BeaconDirectory.defaults, wake: { capacity: 0, perSecond: 0 } }
       })
       const ports = ["38801", "38802", "38803", "38804"]
       const stations = yield* Effect.all(Object.fromEntries(ports.map((port) => [port, openStation])))
@@ -109,7 +110,7 @@ describe("BeaconServerActor", () => {
       const beacon = yield* BeaconServerActor.spawn({
         host: "127.0.0.1",
         port: 0,
-        registration: () => ({ host: "127.0.0.1", atMs: 0 }),
+        registration: () => ({ host: "127.0.0.1", endpoint: "127.0.0.1:1", atMs: 0 }),
         config: BeaconDirectory.defaults
       })
       const a = yield* openStation

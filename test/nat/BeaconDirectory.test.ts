@@ -30,13 +30,14 @@ const makeDesk = (config: Partial<BeaconDirectory.Config> = {}) => {
   const registeredAtMs = new Map(Array.from({ length: 9 }, (_, index) => [index + 1, -1]))
   const directory = new BeaconDirectory.BeaconDirectory({ ...BeaconDirectory.defaults, ...config }, (id) => {
     const atMs = registeredAtMs.get(id)
-    return atMs === undefined ? undefined : { host: `192.0.2.${id}`, atMs }
+    return atMs === undefined ? undefined : { host: `192.0.2.${id}`, endpoint: `192.0.2.${id}:4000`, atMs }
   })
   const send = (message: BeaconMessage.BeaconMessage, from: Endpoint.Endpoint, nowMs: number) =>
     directory.receive(message, from, nowMs).map(({ message, to }) => [message._tag, Endpoint.format(to)])
   return { directory, registeredAtMs, send }
 }
 
+const woken = (to: Endpoint.Endpoint) => [["DiscoverReply", Endpoint.format(to)]]
 const delivered = (...to: ReadonlyArray<Endpoint.Endpoint>) =>
   to.map((place) => ["RelayDeliver", Endpoint.format(place)])
 
@@ -55,9 +56,9 @@ describe("BeaconDirectory", () => {
     send(discover(2), at(2), 0)
 
     assert.deepStrictEqual(send(relay(1, 2), at(1), 1), delivered(at(2)))
-    assert.deepStrictEqual(send(relay(1, 2), at(3), 1), [])
-    assert.deepStrictEqual(send(relay(1, 2), at(1, 4001), 1), [])
-    assert.deepStrictEqual(send(relay(3, 2), at(3), 1), [])
+    assert.deepStrictEqual(send(relay(1, 2), at(3), 1), woken(at(3)))
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 4001), 1), woken(at(1, 4001)))
+    assert.deepStrictEqual(send(relay(3, 2), at(3, 4001), 1), woken(at(3, 4001)))
     assert.deepStrictEqual(send(relay(1, 3), at(1), 1), [])
     assert.include(directory.counters, { relayed: 1, relayForeignSender: 3, relayUnknownDestination: 1 })
   })
@@ -80,9 +81,9 @@ describe("BeaconDirectory", () => {
       ["PunchCommand", "192.0.2.2:4000"]
     ]
 
-    assert.deepStrictEqual(send(punch(1, 3), at(1), 0), [])
+    assert.deepStrictEqual(send(punch(1, 3), at(1), 0), woken(at(3)))
     assert.deepStrictEqual(send(punch(1, 1), at(1), 0), [])
-    assert.deepStrictEqual(send(punch(1, 2), at(9), 0), [])
+    assert.deepStrictEqual(send(punch(1, 2), at(9), 0), woken(at(9)))
     for (let count = 0; count < 5; count++) assert.deepStrictEqual(send(punch(1, 2), at(1), 0), both)
     assert.deepStrictEqual(send(punch(1, 2), at(1), 999), [])
     assert.deepStrictEqual(send(punch(1, 2), at(1), 1000), both)
@@ -113,7 +114,35 @@ describe("BeaconDirectory", () => {
     assert.deepStrictEqual(send(relay(1, 2), at(1), 1500), delivered(at(2, 5000), at(2)))
     assert.deepStrictEqual(send(relay(2, 1), at(2), 6499), delivered(at(1)))
     assert.deepStrictEqual(send(relay(1, 2), at(1), 6500), delivered(at(2, 5000)))
-    assert.deepStrictEqual(send(relay(2, 1), at(2), 6500), [])
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 6500), woken(at(2)))
+  })
+
+  it("tells whom it does not know to announce itself, and whom somebody wants, where they registered", () => {
+    const { directory, registeredAtMs, send } = makeDesk()
+    // As after a restart: the registry knows them all, the beacon nobody.
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 5000), 0), woken(at(1, 5000)))
+    send(discover(1), at(1, 5000), 1)
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 5000), 2), woken(at(2)))
+    send(discover(2), at(2), 3)
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 5000), 4), delivered(at(2)))
+
+    registeredAtMs.delete(3)
+    assert.deepStrictEqual(send(relay(3, 1), at(3), 5), [])
+    assert.deepStrictEqual(send(relay(1, 3), at(1, 5000), 6), [])
+    assert.strictEqual(directory.counters.woken, 2)
+  })
+
+  it("tells an address at most once a second, and a host at most ten times after a few (security rule 7)", () => {
+    const { directory, send } = makeDesk()
+    const told = (nowMs: number, port = 4000) => send(relay(1, 2), at(1, port), nowMs).length
+    assert.deepStrictEqual([told(0), told(0), told(999), told(1000), told(1500)], [1, 0, 0, 1, 0])
+
+    const ports = Array.from({ length: 100 }, (_, index) => told(10_000, 5000 + index))
+    assert.strictEqual(
+      ports.reduce((sum, count) => sum + count),
+      20
+    )
+    assert.strictEqual(directory.counters.rateLimited, 80)
   })
 
   it("forgets a candidate when the address in use announces itself again", () => {
@@ -170,7 +199,7 @@ describe("BeaconDirectory", () => {
   })
 
   it.prop(
-    "sends only to whom it answers or to addresses that announced a registered node, and never three times what came",
+    "sends only to whom it answers or to addresses that announced or registered, and never three times what came",
     { moves: Arbitrary.array(move, { maxLength: 60 }) },
     ({ moves }) => {
       const { directory } = makeDesk()
@@ -181,7 +210,10 @@ describe("BeaconDirectory", () => {
         const from = at(host, port)
         if (message._tag === "Discover" && message.node !== 0) announcedFrom.set(Endpoint.format(from), nowMs)
         const sendings = directory.receive(message, from, nowMs)
-        for (const { to } of sendings) {
+        for (const { message: sent, to } of sendings) {
+          // The registry's connection has proved that a node is there; it hears of nothing but that it is wanted.
+          const isRegistered = /^192\.0\.2\.[1-9]:4000$/.test(Endpoint.format(to))
+          if (isRegistered && sent._tag === "DiscoverReply") continue
           const announcedAtMs = announcedFrom.get(Endpoint.format(to)) ?? Number.NEGATIVE_INFINITY
           assert.isTrue(Endpoint.equals(to, from) || nowMs - announcedAtMs < 600_000)
         }

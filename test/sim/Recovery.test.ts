@@ -44,6 +44,32 @@ describe("recovery, in the simulator", { timeout: PATIENCE_MS }, () => {
     )
   )
 
+  it.effect(
+    "nodes that only the relay joins go on within seconds when their beacon was restarted and knows nobody",
+    () =>
+      SimNet.run({ seed: 6 }, (net) =>
+        Effect.gen(function* () {
+          const a = yield* net.node("a", { nat: "symmetric", main })
+          const b = yield* net.node("b", { nat: "symmetric", main })
+          yield* net.trust(a, b)
+          for (const [from, to] of [
+            [a, "b"],
+            [b, "a"]
+          ] as const) {
+            yield* exchangeMs(net, from, to)
+            assert.strictEqual((yield* from.run(Pilot.ping(to))).path, "relay")
+            yield* net.crashRendezvous
+            yield* net.sleep("1 second")
+            yield* net.restartRendezvous
+
+            assert.isBelow(yield* exchangeMs(net, from, to), 3000)
+            // Clear of the keepalive that would have told the beacon anyway.
+            yield* net.sleep("7 seconds")
+          }
+        })
+      )
+  )
+
   it.effect("after every power cut a node is who it was, and trusts whom it trusted", () =>
     SimNet.run({ seed: 11 }, (net) =>
       Effect.gen(function* () {

@@ -16,6 +16,8 @@ export class Mapping {
   readonly #beacon: Endpoint | undefined
   readonly #heard = Latch.makeUnsafe(false)
   #round: AddressDiscovery.AddressDiscovery | undefined
+  #askedAtMs = Number.NEGATIVE_INFINITY
+  readonly #woken = Latch.makeUnsafe(false)
 
   constructor(socket: UdpSocket, beacon: Endpoint | undefined) {
     this.#socket = socket
@@ -27,8 +29,18 @@ export class Mapping {
     return this.#round?.mapped
   }
 
+  /**
+   * Waits until the beacon has answered without having been asked: it does not know this node any more, though somebody
+   * wants it. For one waiter.
+   */
+  get woken(): Effect.Effect<void> {
+    return Effect.tap(this.#woken.await, () => Effect.sync(() => this.#woken.closeUnsafe()))
+  }
+
   /** A discover reply arrived. */
   answered(from: Endpoint, mapped: Endpoint, nowMs: number): void {
+    // Not a late answer, or a copy of one: that would make questions out of answers for ever.
+    if (nowMs - this.#askedAtMs > LATE_MS) this.#woken.openUnsafe()
     if (this.#round === undefined) return
     this.#round = AddressDiscovery.received(this.#round, AddressDiscovery.defaults, from, mapped, nowMs)
     this.#heard.openUnsafe()
@@ -49,7 +61,10 @@ export class Mapping {
         const { next, send } = AddressDiscovery.timeout(this.#round, AddressDiscovery.defaults, nowMs())
         this.#round = next
         this.#heard.closeUnsafe()
-        if (send !== undefined) this.#socket.send(BeaconMessage.encode(send), beacon)
+        if (send !== undefined) {
+          this.#askedAtMs = nowMs()
+          this.#socket.send(BeaconMessage.encode(send), beacon)
+        }
         const dueAtMs = AddressDiscovery.deadlineMs(next)
         if (dueAtMs === undefined) return next.mapped
         yield* Effect.raceFirst(Effect.sleep(Math.max(0, dueAtMs - nowMs())), this.#heard.await)
@@ -57,3 +72,6 @@ export class Mapping {
     })
   }
 }
+
+/** An answer comes within this, or is no answer. */
+const LATE_MS = 3_000

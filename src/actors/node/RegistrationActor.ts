@@ -3,10 +3,11 @@
  *
  * Owns the count of failed heartbeats. Every interval it announces the node to the beacon, which keeps the NAT mapping
  * open even while the registry is away, and sends a heartbeat; after three failures, or when the beacon sees the node
- * elsewhere, it registers again. Nobody tells it anything; it tells `NodeSupervisor` through `registered` and
+ * elsewhere, it registers again. Told by the beacon that it is unknown there, it announces the node at once; it tells `NodeSupervisor` through `registered` and
  * `heartbeat`. Restarted with a fresh count.
  */
-import { Effect, Schedule, type Scope } from "effect"
+import { Clock, Effect, Schedule, type Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as EndpointText from "../../core/data/Endpoint.ts"
 import { type Address, NodeId } from "../../protocol/wire/Address.ts"
@@ -58,12 +59,20 @@ export const restore = Effect.fn("RegistrationActor.restore")(function* (
 export const spawn = (options: Options): Effect.Effect<void, never, RegistryClient | Scope.Scope> =>
   Effect.gen(function* () {
     const registry = yield* RegistryClient
+    const nowMs = yield* Effect.map(Clock.Clock, (clock) => () => MonotonicTime.nowMsUnsafe(clock))
     let failures = 0
+    let dueAtMs = nowMs() + options.intervalMs
     while (true) {
-      yield* Effect.sleep(options.intervalMs)
+      const isWoken = yield* Effect.raceFirst(
+        Effect.as(Effect.sleep(Math.max(0, dueAtMs - nowMs())), false),
+        Effect.as(options.mapping.woken, true)
+      )
+      if (!isWoken) dueAtMs = nowMs() + options.intervalMs
       const before = options.mapping.endpoint
       const mapped = yield* options.mapping.announce(options.node())
       const hasMoved = options.endpoint === undefined && !isSame(before, mapped)
+      // A beacon that was restarted knows nobody, and a registry that was with it is asked soon enough.
+      if (isWoken && !hasMoved) continue
       const isAlive = yield* Effect.match(registry.heartbeat, { onFailure: () => false, onSuccess: () => true })
       failures = isAlive ? 0 : failures + 1
       if (isAlive) yield* options.heartbeat

@@ -42,7 +42,9 @@ export interface RegistryServerLimits extends Limits {
 export interface RegistryServer {
   readonly local: Endpoint
   /** From where and when a node registered that is registered now. */
-  readonly registration: (node: NodeId) => { readonly host: string; readonly atMs: number } | undefined
+  readonly registration: (
+    node: NodeId
+  ) => { readonly host: string; readonly endpoint: string; readonly atMs: number } | undefined
   readonly metrics: RegistryMetrics.RegistryMetrics
   /** Walks everything; ask rarely. */
   readonly statistics: (nowMs: number) => RegistryStatistics

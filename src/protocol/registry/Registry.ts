@@ -71,11 +71,11 @@ export class Registry {
   }
 
   /** From where and when a node registered that is registered now; the beacon of the same process serves nobody else. */
-  registration(id: NodeId): { readonly host: string; readonly atMs: number } | undefined {
+  registration(id: NodeId): { readonly host: string; readonly endpoint: string; readonly atMs: number } | undefined {
     const node = NodeTable.present(this.#state.nodes, id)
     const atMs = this.#state.leases.registeredAtMs.get(id)
     if (node === undefined || atMs === undefined) return undefined
-    return { host: Registration.hostOf(node.endpoint), atMs }
+    return { host: Registration.hostOf(node.endpoint), endpoint: node.endpoint, atMs }
   }
 
   /** For the dashboard; walks everything. */
