@@ -43,6 +43,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "never-time-out",
+    scenario: "Streams.test.ts",
     file: "protocol/stream/Recovery.ts",
     from: 'if (expiry === "Timeout") this.#timedOut(progress, nowMs)',
     to: 'if (expiry === "Timeout") return expiry'
@@ -128,8 +129,8 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "keep-a-lost-registry-connection",
     file: "actors/registry/RegistryConnection.ts",
-    from: "    this.#open = undefined\n",
-    to: "\n"
+    from: "if (this.#open?.isOver === false) return",
+    to: "if (this.#open !== undefined) return"
   },
   {
     name: "forget-trust-on-disk",
