@@ -3,6 +3,7 @@ import { Context, Effect, Layer, Logger, Scope } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
+import * as EraBridge from "../actors/mcp/EraBridge.ts"
 import * as PinGuard from "../actors/mcp/PinGuard.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
@@ -20,7 +21,8 @@ import * as ProcessStdio from "./ProcessStdio.ts"
 /** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
 export const run = Effect.fnUntraced(function* (
   text: string,
-  pinMode: string
+  pinMode: string,
+  isModernOnly: boolean
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const mode = pinMode === "warn" || pinMode === "hold" || pinMode === "block" ? pinMode : undefined
   if (mode === undefined) return yield* CliError.invalidArgument(`invalid --pins ${pinMode}`, "warn, hold or block")
@@ -31,9 +33,12 @@ export const run = Effect.fnUntraced(function* (
   const context = yield* environment
   const { pins: path } = yield* KeeperPlaces.places
   const peerKey = Effect.provideContext(keyOf(target.peer), context)
-  yield* Effect.flatMap(PinGuard.make({ path, target, mode, peerKey }), (pins) =>
-    Shim.run({ client, target, pins, dial: Effect.provideContext(dial(target), context) })
-  ).pipe(Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+  yield* Effect.gen(function* () {
+    const pins = yield* PinGuard.make({ path, target, mode, peerKey })
+    const verdict = { server: undefined }
+    const bridged = yield* EraBridge.make({ client, target, verdict, isModernOnly, isShared: false })
+    yield* Shim.run({ client: bridged, target, pins, dial: Effect.provideContext(dial(target), context) })
+  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
   return silent()
 })
 

@@ -50,7 +50,8 @@ export const run = Effect.fnUntraced(function* (
     const lower = (texts: Iterable<string>) => new Set([...texts].map((text) => text.toLowerCase()))
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
     const dial = Effect.provideContext(McpConnect.dial(target), environment)
-    yield* HttpEdge.serve(listener.server, { target, dial, door })
+    const isModernOnly = Values.boolean(input, "modern-client") === true
+    yield* HttpEdge.serve(listener.server, { target, dial, door, isModernOnly })
     yield* Terminal.printError(
       `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)

@@ -154,6 +154,11 @@ const mountRow = (name: string, summary: string): Command => ({
       placeholder: "warn|hold|block",
       summary: "a tool that changed: say so (default), hide it until approved, or block the service"
     },
+    {
+      name: "modern-client",
+      value: "boolean",
+      summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
+    },
     { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
     { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
     { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
@@ -164,7 +169,9 @@ const mountRow = (name: string, summary: string): Command => ({
     const McpConnect = yield* Effect.promise(() => import("./McpConnect.ts"))
     const http = Values.text(input, "http")
     const pins = Values.text(input, "pins")
-    if (http === undefined) return yield* McpConnect.run(text, pins ?? "warn")
+    if (http === undefined) {
+      return yield* McpConnect.run(text, pins ?? "warn", Values.boolean(input, "modern-client") === true)
+    }
     if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
     const target = yield* McpConnect.targetOf(text)
     const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))

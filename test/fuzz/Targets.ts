@@ -2,6 +2,7 @@
 import type { Target } from "./Fuzzer.ts"
 import * as Connections from "./targets/Connections.ts"
 import * as Daemon from "./targets/Daemon.ts"
+import * as Eras from "./targets/Eras.ts"
 import * as Http from "./targets/Http.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
@@ -13,6 +14,7 @@ import * as Wire from "./targets/Wire.ts"
 export const decoders: ReadonlyArray<Target> = [
   ...Wire.targets,
   ...Daemon.targets,
+  ...Eras.targets,
   ...Relay.targets,
   ...Http.targets,
   ...Texts.targets

@@ -2,6 +2,7 @@
 import { Effect, Exit, Option, Scope } from "effect"
 import type { CallGate } from "../../src/actors/mcp/CallGate.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
+import * as EraBridge from "../../src/actors/mcp/EraBridge.ts"
 import * as Keeper from "../../src/actors/mcp/Keeper.ts"
 import type { PinGuard } from "../../src/actors/mcp/PinGuard.ts"
 import type { CommandService, Service } from "../../src/actors/mcp/ServiceTable.ts"
@@ -20,7 +21,8 @@ export interface McpRig {
   readonly client: (
     service: string,
     node?: number,
-    pins?: PinGuard
+    pins?: PinGuard,
+    era?: EraOptions
   ) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Crypto | Scope.Scope>
   /** A bare stream to the keeper, as node `node`; `ownPort` if it goes to a service's own port. */
   readonly stream: (node: number, ownPort?: string) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Scope.Scope>
@@ -34,6 +36,11 @@ export interface McpRig {
   readonly restartKeeper: Effect.Effect<void>
   /** Node ids that may use everything. */
   readonly allowed: Set<number>
+}
+
+/** How a client's mount bridges the eras; without it, it does not. */
+export interface EraOptions {
+  readonly isModernOnly: boolean
 }
 
 /** What a rig is made of. */
@@ -106,10 +113,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* cut
       yield* Scope.close(dead, Exit.void)
     }),
-    client: (service, node = 2, pins) =>
+    client: (service, node = 2, pins, era) =>
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
-        const shim = { client: stdio.right, target: { peer: "mcp-host", service }, dial: dial(node) }
+        const target = { peer: "mcp-host", service }
+        const bridged = { client: stdio.right, target, verdict: { server: undefined }, isShared: false }
+        const client = era === undefined ? stdio.right : yield* EraBridge.make({ ...bridged, ...era })
+        const shim = { client, target, dial: dial(node) }
         yield* Shim.run(pins === undefined ? shim : { ...shim, pins }).pipe(
           Effect.ensuring(stdio.right.end),
           Effect.forkScoped

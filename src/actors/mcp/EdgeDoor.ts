@@ -100,4 +100,9 @@ export const statusOf = (method: string, answer: Uint8Array, isError: boolean): 
   return code === -32601 ? 404 : 200
 }
 
-const CAPABILITIES_PATH = ["params", "_meta", "io.modelcontextprotocol/clientCapabilities"]
+/** The `_meta` member in which a modern request says what its client offers (mcp §1.4). */
+export const CAPABILITIES_PATH: ReadonlyArray<string> = [
+  "params",
+  "_meta",
+  "io.modelcontextprotocol/clientCapabilities"
+]

@@ -11,13 +11,15 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as DuplexPair from "../../core/net/DuplexPair.ts"
 import * as SseText from "../../protocol/mcp/SseText.ts"
+import type { Verdict } from "../../protocol/relay/era/EraDetector.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import * as BoundedBody from "./BoundedBody.ts"
 import * as EdgeDoor from "./EdgeDoor.ts"
-import * as EdgeExchange from "./EdgeExchange.ts"
+import * as EdgeExchanges from "./EdgeExchanges.ts"
 import * as EdgeSession from "./EdgeSession.ts"
+import * as EraBridge from "./EraBridge.ts"
 import * as Shim from "./Shim.ts"
 import type { CannotReach } from "./ShimFailure.ts"
 import type { Target } from "./Target.ts"
@@ -28,6 +30,8 @@ export interface Options<E> {
   /** A stream to the MCP port of the peer. */
   readonly dial: Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
   readonly door: EdgeDoor.EdgeDoor
+  /** The clients are known to speak nothing but the modern revision. */
+  readonly isModernOnly?: boolean
 }
 
 /** Serves until the surrounding scope ends. */
@@ -53,23 +57,24 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     return idle === undefined ? Effect.succeed(false) : Effect.as(close(idle[0]), true)
   })
 
+  const verdict: Verdict = { server: undefined }
+
   /** A relay session; the messages of its client's end are lines. */
-  const connect: Effect.Effect<Duplex, never, Scope.Scope> = Effect.gen(function* () {
-    const [near, far] = yield* DuplexPair.make
-    yield* Shim.run({ client: far, target: options.target, dial: options.dial, makeRoom }).pipe(
-      Effect.ensuring(far.end),
-      Effect.provideService(Crypto, crypto),
-      Effect.forkScoped
-    )
-    return near
-  })
-  const exchange = yield* EdgeExchange.make(connect, options.target)
+  const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
+    Effect.gen(function* () {
+      const { dial, isModernOnly = false, target } = options
+      const [near, far] = yield* DuplexPair.make
+      const client = yield* EraBridge.make({ client: far, target, verdict, isModernOnly, isShared })
+      yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client, target, dial, makeRoom }), far.end))
+      return near
+    }).pipe(Effect.provideService(Crypto, crypto))
+  const exchange = yield* EdgeExchanges.make(connect(true), options.target, verdict)
 
   const openSession = Effect.gen(function* () {
     if (sessions.size >= SESSIONS_MAX && !(yield* makeRoom)) return undefined
     const own = yield* Scope.fork(scope, "sequential")
     const session = yield* Scope.provide(
-      Effect.flatMap(connect, (near) => EdgeSession.make(near, options.target)),
+      Effect.flatMap(connect(false), (near) => EdgeSession.make(near, options.target)),
       own
     )
     const id = Bytes.toHex(crypto.randomBytes(SESSION_BYTES))

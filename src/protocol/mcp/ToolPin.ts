@@ -2,6 +2,7 @@
  * What a tool's definition is known by (mcp §6.9): the SHA-256 of the RFC 8785 text of the fields that a model or a client
  * acts on. Everything else, icons and `_meta` included, may change unnoticed.
  */
+import * as CanonicalJson from "../../core/data/CanonicalJson.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as PlainText from "./PlainText.ts"
 
@@ -24,14 +25,7 @@ export const of = (tool: Json.JsonObject): Pinned | undefined => {
   return { name, canonical: text, hidden: PlainText.clean(text).hidden }
 }
 
-/** RFC 8785: members by the UTF-16 units of their names, numbers and texts as ECMAScript prints them. */
-export const canonical = (value: Json.Json): string => {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  if (!Json.isObject(value)) return JSON.stringify(value)
-  const members = Object.keys(value)
-    .toSorted((a, b) => (a < b ? -1 : 1))
-    .map((key) => `${JSON.stringify(key)}:${canonical(Json.member(value, key) ?? null)}`)
-  return `{${members.join(",")}}`
-}
+/** RFC 8785. */
+export const canonical = CanonicalJson.encode
 
 const FIELDS = ["name", "title", "description", "inputSchema", "outputSchema", "annotations", "execution"]

@@ -38,7 +38,10 @@ export class Opening {
   /** Notes a message of the server: the answer to `initialize` says what kind of server it is. */
   received(bytes: Uint8Array, envelope: Envelope): void {
     if (envelope._tag !== "Response" || this.#result !== undefined) return
-    if (envelope.id === this.#replays.get("initialize")?.id) this.#result = identity(bytes)
+    if (envelope.id !== this.#replays.get("initialize")?.id) return
+    // A server that refused it, as one of the modern era does, has nothing to hear again.
+    if (envelope.isError) this.#clear()
+    else this.#result = identity(bytes)
   }
 
   /** True once a server has answered `initialize`: only then is there something to repeat. */

@@ -51,5 +51,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     })
   } else if (method === "tools/call") {
     tools[params.name]?.(id, params.arguments?.value ?? "")
+  } else if (method !== undefined && id !== undefined) {
+    write({ error: { code: -32601, message: "Method not found" }, jsonrpc: "2.0", id })
   }
 })

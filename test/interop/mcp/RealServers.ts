@@ -1,4 +1,4 @@
-/** A rig whose servers are real processes: `everything` from the npm registry and `fixture` of this folder. */
+/** A rig whose servers are real processes: `everything` from the npm registry, `modern` and `fixture` of this folder. */
 import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
 import { Effect, type Scope } from "effect"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
@@ -18,6 +18,7 @@ export const make = Effect.fnUntraced(function* (
       McpRig.service("everything", process.execPath, [
         file("../../../node_modules/@modelcontextprotocol/server-everything/dist/index.js")
       ]),
+      McpRig.service("modern", process.execPath, [file("ModernServer.ts")]),
       McpRig.service("fixture", process.execPath, [file("FixtureServer.ts")]),
       // A shell in between, as npx is: the server is a grandchild.
       McpRig.service("grandchild", "/bin/sh", ["-c", `"${process.execPath}" "${file("FixtureServer.ts")}"; exit 0`]),
@@ -39,10 +40,11 @@ export const make = Effect.fnUntraced(function* (
 export const transport = (
   rig: McpRig.McpRig,
   service: string,
-  node: number
+  node: number,
+  era?: McpRig.EraOptions
 ): Effect.Effect<SdkTransport<JSONRPCMessage, Cut>, never, Crypto | Scope.Scope> =>
   Effect.map(
-    rig.client(service, node),
+    rig.client(service, node, undefined, era),
     (duplex) => new SdkTransport(duplex, (line): JSONRPCMessage => JSON.parse(line))
   )
 

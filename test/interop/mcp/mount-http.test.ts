@@ -308,8 +308,13 @@ describe("pilotctl mcp mount --http", () => {
         })
         // The name of the tool travels in a header as well, and the second edge compares it.
         yield* write(toolCall("a", "recall", "", MODERN_META))
+        // The first edge translates for the legacy server behind it.
         assert.deepStrictEqual(JSON.parse(yield* read), {
-          result: { content: [{ type: "text", text: "" }] },
+          result: {
+            _meta: { "io.modelcontextprotocol/serverInfo": { name: "fixture", version: "1" } },
+            resultType: "complete",
+            content: [{ type: "text", text: "" }]
+          },
           jsonrpc: "2.0",
           id: "a"
         })

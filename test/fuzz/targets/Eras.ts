@@ -1,0 +1,160 @@
+/** The era bridge between a hostile client and a hostile server, in every state that it can be in. */
+import { Result } from "effect"
+import * as Bytes from "../../../src/core/data/Bytes.ts"
+import { EraDetector } from "../../../src/protocol/relay/era/EraDetector.ts"
+import type { Outputs } from "../../../src/protocol/relay/era/EraTranslator.ts"
+import * as RequestState from "../../../src/protocol/relay/era/RequestState.ts"
+import * as JsonEdit from "../../../src/protocol/relay/JsonEdit.ts"
+import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
+import * as JsonScanner from "../../../src/protocol/relay/JsonScanner.ts"
+import * as Corpus from "../Corpus.ts"
+import * as Fuzzer from "../Fuzzer.ts"
+
+const SEAL = {
+  random: () => "a1",
+  sign: (text: string) => Bytes.toHex(Bytes.fromUtf8(text)).slice(-64),
+  hash: () => "00"
+}
+const META = {
+  "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+  "io.modelcontextprotocol/clientCapabilities": { elicitation: { form: {}, url: {} }, sampling: {}, roots: {} }
+}
+const CAPABILITIES = { tools: { listChanged: true }, resources: { subscribe: true, listChanged: true }, logging: {} }
+const call = (id: unknown, more: object = {}) => ({
+  jsonrpc: "2.0",
+  id,
+  method: "tools/call",
+  params: { name: "x", arguments: { a: 1 }, _meta: META, ...more }
+})
+const QUESTION = { method: "elicitation/create", params: { message: "m", mode: "url" } }
+
+const messages = (): ReadonlyArray<Uint8Array> => [
+  ...Corpus.vectorJson(({ jsonrpc }) => jsonrpc === "2.0"),
+  ...Corpus.jsons(
+    call(1),
+    call(1, { inputResponses: { "input-1": { action: "accept" } }, requestState: "a1.600000.00" }),
+    {
+      jsonrpc: "2.0",
+      id: 1,
+      method: "subscriptions/listen",
+      params: { notifications: { resourceSubscriptions: ["a:b"] }, _meta: META }
+    },
+    {
+      jsonrpc: "2.0",
+      id: 1,
+      result: { resultType: "input_required", inputRequests: { a: QUESTION }, requestState: "s" }
+    },
+    { jsonrpc: "2.0", id: 2, error: { code: -32042, message: "m", data: { elicitations: [QUESTION.params] } } },
+    { jsonrpc: "2.0", id: "q", ...QUESTION },
+    { jsonrpc: "2.0", id: 1, result: { action: "accept", content: {} } }
+  )
+]
+
+/** What a bridge is in before the input: both directions open, with a call that waits and one that is asked. */
+const PRELUDES = Corpus.jsons(
+  {
+    jsonrpc: "2.0",
+    id: 0,
+    method: "initialize",
+    params: { protocolVersion: "2025-11-25", capabilities: META["io.modelcontextprotocol/clientCapabilities"] }
+  },
+  { jsonrpc: "2.0", id: 0, error: { code: -32022, message: "m", data: { supported: ["2026-07-28"] } } },
+  {
+    jsonrpc: "2.0",
+    id: "dev.effect-pilot/era-probe-1",
+    result: { supportedVersions: ["2026-07-28"], capabilities: CAPABILITIES }
+  },
+  { jsonrpc: "2.0", method: "notifications/initialized" },
+  call(1)
+)
+
+const legacy = (): EraDetector => {
+  const detector = new EraDetector({
+    peer: "p",
+    service: "s",
+    isShared: false,
+    isModernOnly: false,
+    verdict: { server: undefined },
+    seal: SEAL
+  })
+  for (const [index, message] of PRELUDES.entries()) {
+    if (index === 1 || index === 2) detector.fromServer(message, 0)
+    else detector.fromClient(message, 0)
+  }
+  return detector
+}
+
+const modern = (): EraDetector => {
+  const detector = new EraDetector({
+    peer: "p",
+    service: "s",
+    isShared: false,
+    isModernOnly: true,
+    verdict: { server: "legacy" },
+    seal: SEAL
+  })
+  const [first, opened, asked] = Corpus.jsons(
+    call(1),
+    {
+      jsonrpc: "2.0",
+      id: "dev.effect-pilot/era-1",
+      result: { protocolVersion: "2025-11-25", capabilities: CAPABILITIES }
+    },
+    { jsonrpc: "2.0", id: "q", method: "elicitation/create", params: { message: "m" } }
+  )
+  detector.fromClient(first!, 0)
+  detector.fromServer(opened!, 0)
+  detector.fromServer(asked!, 0)
+  return detector
+}
+
+const fresh = (): EraDetector =>
+  new EraDetector({
+    peer: "p",
+    service: "s",
+    isShared: true,
+    isModernOnly: true,
+    verdict: { server: undefined },
+    seal: SEAL
+  })
+
+/** Whatever comes of a message is a message: nothing that only looks like one is ever made of it. */
+const bridged = (bytes: Uint8Array): unknown => {
+  const isMessage = Result.isSuccess(JsonRpcPeek.peek(bytes))
+  const detector = STATES[bytes.length % STATES.length]!()
+  const outputs: Outputs = [
+    ...detector.fromClient(bytes, 1),
+    ...detector.fromServer(bytes, 1),
+    ...detector.timeout(700_000),
+    ...detector.closed()
+  ]
+  for (const output of outputs) {
+    const isJson = JsonScanner.read(output.bytes, { start: 0, end: output.bytes.length }) !== undefined
+    if (isMessage && !isJson) throw new Error(`no JSON: ${Bytes.toUtf8Lossy(output.bytes)}`)
+  }
+  return isMessage
+}
+
+const STATES = [legacy, modern, fresh]
+
+const stated = (bytes: Uint8Array): unknown =>
+  RequestState.open(SEAL, { peer: "p", service: "s", method: "m", digest: "d" }, Bytes.toUtf8Lossy(bytes), 0)
+
+/** Every format of this file. */
+export const targets: ReadonlyArray<Fuzzer.Target> = [
+  Fuzzer.decoder({
+    name: "relay/EraDetector",
+    covers: [EraDetector, JsonEdit.set, JsonEdit.remove],
+    format: "json",
+    samples: messages,
+    decode: bridged
+  }),
+  Fuzzer.decoder({
+    name: "relay/RequestState",
+    covers: [RequestState.open],
+    samples: () => [
+      Bytes.fromUtf8(RequestState.write(SEAL, { peer: "p", service: "s", method: "m", digest: "d" }, "a1", 600_000))
+    ],
+    decode: stated
+  })
+]

@@ -1,0 +1,173 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Era from "../../../../src/protocol/mcp/Era.ts"
+import { EraDetector, type Verdict } from "../../../../src/protocol/relay/era/EraDetector.ts"
+import * as EraTranslator from "../../../../src/protocol/relay/era/EraTranslator.ts"
+import * as Transcript from "./Transcript.ts"
+
+const make = (isModernOnly = false, verdict: Verdict = { server: undefined }) => {
+  const detector = new EraDetector({
+    peer: "p",
+    service: "s",
+    isShared: false,
+    isModernOnly,
+    verdict,
+    seal: Transcript.seal()
+  })
+  return { detector, verdict, transcript: Transcript.make(detector) }
+}
+const INITIALIZE = {
+  jsonrpc: "2.0",
+  id: 0,
+  method: "initialize",
+  params: { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "c", version: "1" } }
+}
+const modern = (id: unknown, method: string) => ({ jsonrpc: "2.0", id, method, params: { _meta: Transcript.meta() } })
+const error = (id: unknown, code: number, data?: object) => ({
+  jsonrpc: "2.0",
+  id,
+  error: { code, message: "m", data }
+})
+const discovered = (id: unknown, supportedVersions = ["2026-07-28"]) => ({
+  jsonrpc: "2.0",
+  id,
+  result: { resultType: "complete", supportedVersions, capabilities: {} }
+})
+const SUPPORTED = { supported: ["2026-07-28"], requested: "2025-11-25" }
+const idOf = (outputs: ReadonlyArray<string>) => Transcript.messageOf(outputs.at(-1))["id"]
+const line = (arrow: string, message: unknown) => [`${arrow} ${JSON.stringify(message)}`]
+
+describe("EraDetector", () => {
+  it("knows the revisions that the client of our own knows", () => {
+    assert.strictEqual(EraTranslator.MODERN, Era.MODERN)
+    assert.strictEqual(EraTranslator.LEGACY[0], Era.LEGACY)
+    assert.isTrue(EraTranslator.LEGACY.every(Era.isLegacy))
+  })
+
+  it("is out as soon as initialize is answered", () => {
+    const { detector, transcript } = make()
+
+    assert.deepStrictEqual(transcript.client(INITIALIZE), line("→", INITIALIZE))
+    const answer = { jsonrpc: "2.0", id: 0, result: { protocolVersion: "2025-11-25" } }
+    assert.deepStrictEqual(transcript.server(answer), line("←", answer))
+    assert.isTrue(detector.isThrough)
+  })
+
+  it("is out as soon as discovery is answered, or a list with the mark of the modern revision", () => {
+    for (const [method, result] of [
+      ["server/discover", discovered(1)],
+      ["tools/list", { jsonrpc: "2.0", id: 1, result: { resultType: "complete", tools: [] } }]
+    ] as const) {
+      const { detector, transcript, verdict } = make()
+
+      assert.deepStrictEqual(transcript.client(modern(1, method)), line("→", modern(1, method)))
+      assert.deepStrictEqual(transcript.server(result), line("←", result))
+      assert.isTrue(detector.isThrough)
+      assert.strictEqual(verdict.server, "modern")
+    }
+  })
+
+  it("translates for a legacy client whose server refuses initialize and offers the modern revision", () => {
+    const { detector, transcript, verdict } = make()
+    transcript.client(INITIALIZE)
+    const asked = transcript.server(error(0, -32022, SUPPORTED))
+    const opened = transcript.server(discovered(idOf(asked)))
+
+    assert.include(asked[0], '"method":"server/discover"')
+    assert.match(opened[0] ?? "", /^← .*"id":0,.*"protocolVersion":"2025-11-25"/)
+    assert.isTrue(detector.isTranslating)
+    assert.strictEqual(verdict.server, "modern")
+  })
+
+  it("a server that is silent to initialize is asked for its revisions, too", () => {
+    const { detector, transcript } = make()
+    transcript.client(INITIALIZE)
+    transcript.nowMs = detector.deadlineMs() ?? Number.NaN
+    const asked = transcript.timeout()
+    transcript.server(discovered(idOf(asked)))
+
+    assert.isTrue(detector.isTranslating)
+  })
+
+  it("a server of revisions that nobody bridges is named by initialize; a broken one answers for itself", () => {
+    const { transcript } = make()
+    transcript.client(INITIALIZE)
+    const asked = transcript.server(error(0, -32022, { supported: ["2031-01-01"] }))
+    const refused = transcript.server(error(idOf(asked), -32022, { supported: ["2031-01-01"] }))
+    assert.match(
+      refused[0] ?? "",
+      /^← .*"id":0,.*-32602,"message":"The server speaks 2031-01-01;.*"supported":\["2031-01-01"\]/
+    )
+
+    const broken = make().transcript
+    broken.client(INITIALIZE)
+    const again = broken.server(error(0, -32603))
+    assert.deepStrictEqual(broken.server(error(idOf(again), -32603)), line("←", error(0, -32603)))
+  })
+
+  it("a relay that cannot reach the server says nothing about it (mcp §1.3)", () => {
+    const { detector, transcript, verdict } = make(true)
+
+    transcript.client(INITIALIZE)
+    assert.deepStrictEqual(transcript.server(error(0, -31001)), line("←", error(0, -31001)))
+    transcript.client(modern(1, "server/discover"))
+    assert.deepStrictEqual(transcript.server(error(1, -31001)), line("←", error(1, -31001)))
+    assert.isFalse(detector.isThrough || detector.isTranslating)
+    assert.isUndefined(verdict.server)
+  })
+
+  it("a refused discovery reaches a client that may speak both eras, and then initialize passes", () => {
+    const { detector, transcript } = make()
+    transcript.client(modern("d", "server/discover"))
+
+    assert.deepStrictEqual(transcript.server(error("d", -32601)), line("←", error("d", -32601)))
+    assert.deepStrictEqual(transcript.client(INITIALIZE), line("→", INITIALIZE))
+    assert.isTrue(detector.isThrough)
+  })
+
+  it("translates for a modern-only client whose discovery is refused, or not answered", () => {
+    for (const answered of [true, false]) {
+      const { detector, transcript } = make(true)
+      transcript.client(modern("d", "server/discover"))
+      transcript.nowMs = 5000
+      const initialize = answered ? transcript.server(error("d", -32601)) : transcript.timeout()
+
+      assert.include(initialize[0], '"method":"initialize"')
+      assert.isTrue(detector.isTranslating)
+    }
+  })
+
+  it("a tool is not called before the server is known; then it is called once", () => {
+    const { detector, transcript } = make()
+    const asked = transcript.client(modern(1, "tools/call"))
+    assert.deepStrictEqual(transcript.client(modern(2, "tools/list")), [])
+    assert.lengthOf(asked, 1)
+    const released = transcript.server(discovered(idOf(asked)))
+
+    assert.deepStrictEqual(released, [...line("→", modern(1, "tools/call")), ...line("→", modern(2, "tools/list"))])
+    assert.isTrue(detector.isThrough)
+
+    const legacy = make()
+    const probe = legacy.transcript.client(modern(1, "tools/call"))
+    const initialize = legacy.transcript.server(error(idOf(probe), -32601))
+    assert.deepStrictEqual(Transcript.messageOf(initialize[0])["method"], "initialize")
+  })
+
+  it("a legacy server that answers a modern list is found out by the missing mark", () => {
+    const { detector, transcript } = make()
+    transcript.client(modern(1, "tools/list"))
+    const probe = transcript.server({ jsonrpc: "2.0", id: 1, result: { tools: [] } })
+    transcript.server(error(idOf(probe), -32601))
+
+    assert.isTrue(detector.isTranslating)
+  })
+
+  it("sessions that share a verdict do not ask again", () => {
+    const legacy = make(false, { server: "legacy" })
+    const [initialize] = legacy.transcript.client(modern(1, "tools/call"))
+    assert.include(initialize, '"method":"initialize"')
+
+    const known = make(false, { server: "modern" })
+    assert.deepStrictEqual(known.transcript.client(modern(1, "tools/call")), line("→", modern(1, "tools/call")))
+    assert.isTrue(known.detector.isThrough)
+  })
+})
