@@ -154,7 +154,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       }),
     trust: (asking, approving) => inWorld(SimTrust.establish(world, asking, approving)),
     expose: (node, exposure) => inWorld(parts(node).keeper.expose(exposure)),
-    connect: (node, peer, service) => Effect.map(inWorld(SimShim.open(node, { peer, service })), fromOutside(inWorld)),
+    connect: (node, peer, service) =>
+      Effect.flatMap(Scope.make("sequential"), (own) =>
+        Effect.acquireRelease(
+          Effect.map(inWorld(Scope.provide(SimShim.open(node, { peer, service }), own)), fromOutside(inWorld)),
+          // Its goodbye takes time in the world, which stands still while nobody waits for it.
+          (_, exit) => inWorld(Scope.close(own, exit))
+        )
+      ),
     run: (effect) => inWorld(effect),
     sleep: (duration) => inWorld(Effect.sleep(duration)),
     at: (time, effect) =>

@@ -2,10 +2,11 @@
  * Starts and stops servers as child processes (mcp §2.2, §8 rule 1): an argument vector without a shell, a minimal
  * environment, a process group of its own. It stops in the order that servers expect, and takes grandchildren along.
  */
-import { Cause, Deferred, Effect, Queue, type Scope, type Sink, Stream } from "effect"
+import { Cause, Deferred, Effect, Latch, type Scope, type Sink, Stream } from "effect"
 import * as Process from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Duplex } from "../../core/net/Duplex.ts"
+import * as TurnWriter from "../../core/net/TurnWriter.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { CannotStart, type Child, ChildGone } from "./Child.ts"
 
@@ -61,7 +62,7 @@ export const spawn = Effect.fn("ChildProcess.spawn")(function* (
   )
   return {
     pid: handle.pid,
-    stdio: { ...input, read: readFrom(output, exited) },
+    stdio: { ...input, read: yield* readFrom(output, exited) },
     exited: Deferred.await(exited),
     stderrTail: Effect.sync(() => [...tail])
   }
@@ -80,43 +81,55 @@ export const environment = (
   return { ...environment, ...configured }
 }
 
-/** Writes to standard input one after the other; each completes when the pipe has taken the bytes. */
+/** Writes to standard input; what is written while the pipe is busy goes there together. */
 const openInput = <E>(
   stdin: Sink.Sink<void, Uint8Array, never, E>
 ): Effect.Effect<Pick<Duplex<ChildGone>, "write" | "end">, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const writes = yield* Queue.bounded<Write, Cause.Done>(1)
-    const closed = yield* Deferred.make<never, ChildGone>()
+    const changed = Latch.makeUnsafe(false)
+    let waiting: Write | undefined
     let current: Write | undefined
+    let isEnding = false
+    let isClosed = false
+    const closed = new ChildGone({ detail: "standard input is closed" })
     // The sink asks for the next chunk only when the pipe has taken the last.
-    const pull = Effect.suspend(() => {
-      if (current !== undefined) Deferred.doneUnsafe(current.taken, Effect.void)
-      current = undefined
-      return Effect.map(Queue.take(writes), (write) => {
-        current = write
-        return [write.bytes] as const
-      })
+    const pull: Effect.Effect<readonly [Uint8Array], Cause.Done> = Effect.suspend(() => {
+      current?.resume(Effect.void)
+      current = waiting
+      waiting = undefined
+      if (current !== undefined) return Effect.succeed([current.bytes] as const)
+      if (isEnding) return Cause.done()
+      changed.closeUnsafe()
+      return Effect.andThen(changed.await, pull)
     })
     yield* Stream.fromPull(Effect.succeed(pull)).pipe(
       Stream.run(stdin),
-      Effect.onExit(() => Deferred.fail(closed, new ChildGone({ detail: "standard input is closed" }))),
+      Effect.onExit(() =>
+        Effect.sync(() => {
+          isClosed = true
+          for (const write of [current, waiting]) write?.resume(closed)
+        })
+      ),
       Effect.ignore,
-      Effect.forkScoped
+      Effect.forkScoped({ startImmediately: true })
     )
-    const write = Effect.fnUntraced(function* (bytes: Uint8Array) {
-      const taken = Deferred.makeUnsafe<void>()
-      yield* Queue.offer(writes, { bytes, taken })
-      yield* Effect.raceFirst(Deferred.await(taken), Deferred.await(closed))
+    const writer = yield* TurnWriter.make((bytes) =>
+      Effect.callback<void, ChildGone>((resume) => {
+        if (isClosed || isEnding) return resume(closed)
+        waiting = { bytes, resume }
+        changed.openUnsafe()
+      })
+    )
+    const end = Effect.sync(() => {
+      isEnding = true
+      changed.openUnsafe()
     })
-    return {
-      write: (bytes) => Effect.raceFirst(write(bytes), Deferred.await(closed)),
-      end: Effect.asVoid(Queue.end(writes))
-    }
+    return { write: writer.write, end: Effect.andThen(Effect.timeoutOption(writer.flushed, STOP_STEP), end) }
   })
 
 interface Write {
   readonly bytes: Uint8Array
-  readonly taken: Deferred.Deferred<void>
+  readonly resume: (taken: Effect.Effect<void, ChildGone>) => void
 }
 
 /**
@@ -126,26 +139,49 @@ interface Write {
 const readFrom = <E>(
   output: Effect.Effect<ReadonlyArray<Uint8Array>, E | Cause.Done>,
   exited: Deferred.Deferred<string>
-): Effect.Effect<Uint8Array, ChildGone | Cause.Done> => {
-  const waiting: Array<Uint8Array> = []
-  const afterExit = Deferred.await(exited).pipe(
-    Effect.andThen(Effect.sleep(OUTPUT_GRACE)),
-    Effect.andThen(Cause.done())
-  )
-  return Effect.suspend(() => {
-    const first = waiting.shift()
-    if (first !== undefined) return Effect.succeed(first)
-    return Effect.raceFirst(output, afterExit).pipe(
-      Effect.mapError((error) =>
-        Cause.isDone(error) ? Cause.Done() : new ChildGone({ detail: "standard output broke" })
-      ),
-      Effect.map((chunks) => {
-        waiting.push(...chunks.slice(1))
-        return chunks[0] ?? new Uint8Array(0)
+): Effect.Effect<Effect.Effect<Uint8Array, ChildGone | Cause.Done>, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const wanted = Latch.makeUnsafe(false)
+    const changed = Latch.makeUnsafe(false)
+    let waiting: Array<Uint8Array> = []
+    let end: ChildGone | Cause.Done | undefined
+    const finish = (reason: ChildGone | Cause.Done) =>
+      Effect.sync(() => {
+        end ??= reason
+        changed.openUnsafe()
       })
+    // One fiber reads for all chunks: racing each with the end of the process would cost more than the chunk.
+    yield* Effect.gen(function* () {
+      while (true) {
+        yield* wanted.await
+        wanted.closeUnsafe()
+        waiting.push(...(yield* output))
+        changed.openUnsafe()
+      }
+    }).pipe(
+      Effect.catch((error) =>
+        finish(Cause.isDone(error) ? Cause.Done() : new ChildGone({ detail: "standard output broke" }))
+      ),
+      Effect.forkScoped({ startImmediately: true })
     )
+    yield* Deferred.await(exited).pipe(
+      Effect.andThen(Effect.sleep(OUTPUT_GRACE)),
+      Effect.andThen(finish(Cause.Done())),
+      Effect.forkScoped
+    )
+    const read: Effect.Effect<Uint8Array, ChildGone | Cause.Done> = Effect.suspend(() => {
+      const [first, ...others] = waiting
+      if (first !== undefined) {
+        waiting = others
+        return Effect.succeed(first)
+      }
+      if (end !== undefined) return Effect.fail(end)
+      changed.closeUnsafe()
+      wanted.openUnsafe()
+      return changed.await.pipe(Effect.andThen(read))
+    })
+    return read
   })
-}
 
 /** Reads standard error to its end, so that the child never waits for it, and keeps the last lines. */
 const keepTail = <E>(stderr: Stream.Stream<Uint8Array, E>): Effect.Effect<Array<string>, never, Scope.Scope> =>

@@ -7,6 +7,7 @@ import { DeadlineTimer } from "../../core/actor/DeadlineTimer.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Timers } from "../../core/actor/Timers.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import * as TurnWriter from "../../core/net/TurnWriter.ts"
 import type { Bye, Limits } from "../../protocol/relay/RelayControl.ts"
 import { encode, Frame } from "../../protocol/relay/RelayFrame.ts"
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
@@ -49,13 +50,15 @@ export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Retu
   const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
     timer.takeFired()
     session.timeout(now())
+    outgoing.openUnsafe()
     changed()
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => timer.cancel()))
 
   /** To be called after anything that may have changed what the session wants. */
   const changed = (): void => {
-    outgoing.openUnsafe()
+    // Waking the writer for nothing would cost more than asking.
+    if (session.hasFrame(now())) outgoing.openUnsafe()
     if (session.canSend) room.openUnsafe()
     const deadlineMs = session.deadlineMs()
     if (deadlineMs !== undefined) timer.arm(deadlineMs, false)
@@ -76,6 +79,9 @@ export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Retu
         yield* latch.await
       }
     })
+
+  const waitToSend = (message: Uint8Array): Effect.Effect<number> =>
+    waitFor(room, () => (session.canSend ? sendNow(message) : undefined))
 
   /** Several small frames in one write, but never more than one chunk's worth beyond the first. */
   const nextWrite = (): Uint8Array | undefined => {
@@ -104,6 +110,8 @@ export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Retu
           return goodbye
         } else {
           yield* outgoing.await
+          // What one event causes leaves as one write.
+          yield* TurnWriter.endOfTurn
         }
       }
     })
@@ -127,7 +135,7 @@ export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Retu
     session,
     sendNow,
     room: Effect.asVoid(waitFor(room, () => session.canSend || undefined)),
-    send: (message) => waitFor(room, () => (session.canSend ? sendNow(message) : undefined)),
+    send: (message) => Effect.suspend(() => (session.canSend ? Effect.succeed(sendNow(message)) : waitToSend(message))),
     take: waitFor(incoming, () => session.nextMessage()),
     handedOver: (message) => {
       session.handedOver(message, now())

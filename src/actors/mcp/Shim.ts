@@ -9,6 +9,7 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
+import * as TurnWriter from "../../core/net/TurnWriter.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { PinGuard } from "./PinGuard.ts"
@@ -39,13 +40,16 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
 ): Effect.fn.Return<void, never, Crypto> {
   yield* Effect.scoped(
     Effect.gen(function* () {
-      const session = yield* ShimSession.make(guarded(options), options.target)
+      const output = yield* TurnWriter.make(options.client.write)
+      const client = { ...options.client, write: output.write }
+      const session = yield* ShimSession.make(guarded({ ...options, client }), options.target)
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
-      const served = Effect.andThen(readClient(options, session), Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
-      yield* Effect.raceFirst(served, session.over)
+      const reading = readClient({ ...options, client }, session)
+      const served = Effect.andThen(reading, Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
+      yield* Effect.raceAllFirst([served, session.over, Effect.ignore(output.broken)])
     })
   )
 })
@@ -115,12 +119,15 @@ const connect = Effect.fnUntraced(function* <E, E2>(
     const startedAtMs = now()
     session.demand.closeUnsafe()
     const { relay } = session.epoch()
+    const rxBefore = relay.session.rx
     const outcome = yield* attempt(options, session, farewell)
-    // A stream that lives shorter than this does not count as a connection, or a keeper in trouble would be dialled
+    // A stream that lives shorter than this is not dialled again at once, or a keeper in trouble would be dialled
     // without pause and the calls would wait for ever.
-    const wasUp = outcome._tag === "Carried" && now() - startedAtMs >= STABLE_MS
+    const wasStable = outcome._tag === "Carried" && now() - startedAtMs >= STABLE_MS
+    // However short it lived: what brought an answer was a connection.
+    const wasUp = wasStable || (outcome._tag === "Carried" && relay.session.rx > rxBefore)
+    if (wasStable) failures = 0
     if (wasUp) {
-      failures = 0
       logged = ""
       patienceMs = PATIENCE_MS
       // A path that died silently has been dead since it was last heard, not since that was noticed.

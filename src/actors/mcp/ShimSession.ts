@@ -110,8 +110,7 @@ export const make = Effect.fnUntraced(function* <E>(
   }
 
   /** Accepts a message of the client for an epoch. */
-  const submit = (state: State, message: Uint8Array, lost = 0): void => {
-    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+  const submit = (state: State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
     if (requests.length > 0) state.relay.session.isWaiting = true
     let ordinal = Number.POSITIVE_INFINITY
@@ -309,7 +308,7 @@ export const make = Effect.fnUntraced(function* <E>(
       if (cancelled !== undefined) alive.ended(cancelled.id)
     }
     opening.sent(line.bytes, envelope)
-    submit(current, line.bytes)
+    submit(current, line.bytes, 0, envelope)
     if (requests.length > 0) demand.openUnsafe()
   })
 
@@ -342,6 +341,7 @@ interface State extends Epoch {
     | undefined
 }
 
+const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))
 const TOO_LARGE = `The message is larger than ${STDIO_MESSAGE_BYTES_MAX} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256

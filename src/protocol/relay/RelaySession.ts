@@ -149,6 +149,13 @@ export class RelaySession {
     this.#inbox.handedOver(message, nowMs + this.#config.ackDelayMs)
   }
 
+  /** `nextFrame` would give one. */
+  hasFrame(nowMs: number): boolean {
+    const stream = this.#stream
+    if (stream === undefined) return false
+    return stream.control.length > 0 || this.#outbox.hasNext || this.#inbox.isAckDue(nowMs, this.#config.ackEveryFrames)
+  }
+
   /** The next frame to write to the stream, if any: control frames first, DATA as credit allows. */
   nextFrame(nowMs: number): Uint8Array | undefined {
     const stream = this.#stream
