@@ -125,7 +125,8 @@ const receiveAll = (
   return session.budget.hasRoom.pipe(
     Effect.andThen(pull),
     Effect.flatMap((chunks) => Effect.forEach(chunks, take, { discard: true })),
-    Effect.forever,
+    // It waits for the socket by itself; a turn of the event loop in between would only cost.
+    Effect.forever({ disableYield: true }),
     Effect.ignore,
     Effect.ensuring(Effect.sync(() => session.lose()))
   )

@@ -204,7 +204,7 @@ const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
     // For any other client the whole stream is over now (node §1.5).
     if (!self.knowsEnds) pipe.close()
   }
-  return Effect.catch(Effect.forever(next), (error) => Effect.sync(() => ended(error)))
+  return Effect.catch(Effect.forever(next, { disableYield: true }), (error) => Effect.sync(() => ended(error)))
 }
 
 const resetEvent = (connection: number, reason: string): Uint8Array =>
