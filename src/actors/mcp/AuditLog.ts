@@ -4,7 +4,7 @@
  *
  * Owns the file; told of calls by the gates of one `Keeper`.
  */
-import { Effect, FileSystem, Queue, type Scope } from "effect"
+import { Effect, FileSystem, Latch, Queue, type Scope } from "effect"
 import * as AuditChain from "../../protocol/relay/AuditChain.ts"
 
 /** The record at work. */
@@ -24,6 +24,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<AuditLog, never, FileSystem.FileSystem | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
   const waiting = yield* Queue.dropping<AuditChain.Call | Effect.Effect<void>>(WAITING_MAX)
+  const hurry = Latch.makeUnsafe(false)
   let sizeBytes = 0
   let head: string | undefined
   let isFailing = false
@@ -83,7 +84,11 @@ export const make = Effect.fnUntraced(function* (
     )
 
   const drain = Effect.gen(function* () {
-    const batch = yield* Queue.takeAll(waiting)
+    const first = yield* Queue.take(waiting)
+    // Opening a file for every call would cost more than the call.
+    if (!Effect.isEffect(first)) yield* Effect.timeoutOption(hurry.await, BATCH_DELAY)
+    hurry.closeUnsafe()
+    const batch = [first, ...(yield* Queue.clear(waiting))]
     const calls: Array<AuditChain.Call> = []
     const after: Array<Effect.Effect<void>> = []
     for (const item of batch) Effect.isEffect(item) ? after.push(item) : calls.push(item)
@@ -92,6 +97,7 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(Effect.forever(drain))
   const flushed = Effect.callback<void>((resume) => {
+    hurry.openUnsafe()
     if (
       !Queue.offerUnsafe(
         waiting,
@@ -124,4 +130,6 @@ const OWNER_ONLY = 0o600
 const WAITING_MAX = 8192
 /** After this the file becomes `….1`, and the one before it is gone. */
 const FILE_BYTES_MAX = 33_554_432
+/** Calls of so long are written together. */
+const BATCH_DELAY = "20 millis"
 const FLUSH_TIMEOUT = "2 seconds"

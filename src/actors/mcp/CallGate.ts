@@ -275,16 +275,20 @@ const isOf = (bytes: Uint8Array, message: JsonScanner.Span, id: string): boolean
 
 /** What an answer says; of a batch only that it came. */
 const resultIn = (answer: Uint8Array, audit: Audit) => {
-  const [message, second] = RawJson.messages(answer)
-  if (message === undefined || second !== undefined) return NO_RESULT
-  const result = RawJson.only(answer, message, "result")
-  if (result === undefined || result === RawJson.TWICE) {
+  // Two passes over what may be megabytes: one for its members, one for those of the result.
+  const whole = { start: 0, end: answer.length }
+  const root = JsonScanner.read(answer, whole)
+  if (root?._tag !== "Object") return NO_RESULT
+  const [result, second] = root.members.filter(({ key }) => key === "result")
+  if (result === undefined || second !== undefined) {
     const code = Number(JsonRpcPeek.member(answer, ["error", "code"]))
     return { ...NO_RESULT, code: Number.isSafeInteger(code) ? code : 0 }
   }
+  const inner = JsonScanner.read(answer, result)
+  const isError = inner?._tag === "Object" ? inner.members.find(({ key }) => key === "isError") : undefined
   return {
     code: undefined,
-    isToolError: JsonRpcPeek.member(answer, ["result", "isError"]) === "true",
+    isToolError: isError !== undefined && JsonScanner.text(answer, isError) === "true",
     resultHash: Bytes.toHex(audit.sha256(answer.subarray(result.start, result.end)))
   }
 }

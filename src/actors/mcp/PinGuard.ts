@@ -44,7 +44,15 @@ export const make = Effect.fnUntraced(function* (
   const { sha256 } = yield* Crypto
   const { mode, path, target } = options
   const refuses = mode !== "warn"
-  let lists = 0
+  /** Requests for lists, ever: nothing else than an answer to one can hold tools, however late or often it comes. */
+  const asked = new Set<string>()
+
+  /** Whether a client could take the message for a list. */
+  const mayList = (message: Uint8Array): boolean => {
+    if (asked.size === 0 || asked.size > ASKED_MAX) return asked.size > 0
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    return envelope?._tag === "Response" ? asked.has(looseId(envelope.id)) : envelope?._tag === "Batch"
+  }
 
   const ofService = (pin: PinTable.Pin, peerKey: string) => pin.peerKey === peerKey && pin.service === target.service
 
@@ -101,7 +109,9 @@ export const make = Effect.fnUntraced(function* (
   const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
-    lists += requests.filter(({ method }) => method === "tools/list").length
+    for (const { id, method } of requests) {
+      if (method === "tools/list" && asked.size <= ASKED_MAX) asked.add(looseId(id))
+    }
     const calls = refuses ? requests.filter(({ method }) => method === "tools/call") : []
     if (calls.length === 0) return undefined
     const names = yield* usable
@@ -123,9 +133,7 @@ export const make = Effect.fnUntraced(function* (
     )
   })
 
-  const toClient = Effect.fnUntraced(function* (message: Uint8Array) {
-    // Nothing else than an answer to a list can hold one, and few messages are.
-    if (lists === 0) return message
+  const checked = Effect.fnUntraced(function* (message: Uint8Array) {
     const listed = ToolFilter.listed(message)
     if (listed.length === 0) return message
     const tools = listed.flatMap(({ end, start }) => {
@@ -142,8 +150,15 @@ export const make = Effect.fnUntraced(function* (
     return ToolFilter.cut(message, ({ name }) => isUsable(names, name))
   })
 
-  return { fromClient, toClient }
+  return { fromClient, toClient: (message) => (mayList(message) ? checked(message) : Effect.succeed(message)) }
 })
+
+/** Some clients take the text "5" for the number 5, and the server is not to be trusted with the difference. */
+const looseId = (id: string): string => {
+  const text = id.startsWith('"') ? String(JSON.parse(id)) : id
+  const value = Number(text)
+  return Number.isNaN(value) ? text : String(value)
+}
 
 const textOf = (target: Target, { hidden, name }: ToolPin.Pinned, wasKnown: boolean): string => {
   const subject = `${JSON.stringify(name)} of ${target.peer}/${target.service}`
@@ -158,5 +173,7 @@ const keyOf = ({ peerKey, service, tool }: Pick<PinTable.Pin, "peerKey" | "servi
 const DECODER = new TextDecoder()
 /** Longer definitions are known by their hash only, and cannot be shown. */
 const TEXT_CHARACTERS_MAX = 2048
+/** Ids of lists; a client that asks for more has every message looked at. */
+const ASKED_MAX = 1024
 /** Tools pinned of one service; `hold` and `block` show no others. */
 const PINS_MAX = 256

@@ -5,13 +5,13 @@
 import {
   createCipheriv,
   createDecipheriv,
-  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
   diffieHellman,
   generateKeyPairSync,
+  hash,
   type KeyObject,
   randomBytes,
   sign,
@@ -23,7 +23,7 @@ import { type Aead, type AgreementKey, Crypto, type SigningKey } from "./Crypto.
 /** The native implementation as a value, for code that runs outside of Effect. */
 export const crypto: Crypto["Service"] = {
   randomBytes: (sizeBytes) => randomBytes(sizeBytes),
-  sha256: (data) => plain(createHash("sha256").update(data).digest()),
+  sha256: (data) => plain(hash("sha256", data, "buffer")),
   hmacSha256: (key, data) => plain(createHmac("sha256", key).update(data).digest()),
   aes256Gcm: (key) => makeAead(createSecretKey(ofLength(key, KEY_BYTES, "AES-256 key"))),
   agreementKey: (privateBytes) =>

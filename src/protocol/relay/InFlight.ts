@@ -98,6 +98,8 @@ const take = (calls: Map<string, Call>, id: string): Call | undefined => {
 
 /** Strings by their value, since escapes may differ; numbers by their digits; so 0 and "0" are two ids (mcp §2.1). */
 const keyOf = (id: string): string => {
+  if (!id.startsWith('"')) return `n${id}`
+  if (!id.includes("\\")) return `s${id.slice(1, -1)}`
   const bytes = UTF8.encode(id)
   const value = JsonScanner.string(bytes, { start: 0, end: bytes.length })
   return value === undefined ? `n${id}` : `s${value}`

@@ -55,7 +55,17 @@ export const string = (bytes: Uint8Array, span: Span): string | undefined => {
 }
 
 /** The raw text of a value. */
-export const text = (bytes: Uint8Array, span: Span): string => UTF8.decode(bytes.subarray(span.start, span.end))
+export const text = (bytes: Uint8Array, { end, start }: Span): string => {
+  if (end - start > SHORT_BYTES) return UTF8.decode(bytes.subarray(start, end))
+  // Calling the decoder costs more than the names and ids of most messages.
+  let text = ""
+  for (let at = start; at < end; at++) {
+    const byte = bytes[at] ?? 0
+    if (byte >= 0x80) return UTF8.decode(bytes.subarray(start, end))
+    text += String.fromCharCode(byte)
+  }
+  return text
+}
 
 /** Space that follows the span belongs to what is around it. */
 const isOnlySpace = (bytes: Uint8Array, from: number, to: number): boolean => {
@@ -204,3 +214,4 @@ const NULL: ReadonlyArray<number> = [0x6e, 0x75, 0x6c, 0x6c]
 /** `"` `\` `/` `b` `f` `n` `r` `t` */
 const ESCAPES: ReadonlySet<number> = new Set([0x22, 0x5c, 0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74])
 const UTF8 = new TextDecoder()
+const SHORT_BYTES = 24
