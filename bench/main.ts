@@ -15,6 +15,7 @@ import * as Datagrams from "./groups/Datagrams.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
+import * as Mcp from "./groups/Mcp.ts"
 import * as Memory from "./groups/Memory.ts"
 import * as Ping from "./groups/Ping.ts"
 import * as Programs from "./groups/Programs.ts"
@@ -27,6 +28,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Streams.group,
   Datagrams.group,
   Programs.group,
+  Mcp.group,
   Loss.group,
   Requests.group,
   Ping.group,
