@@ -32,6 +32,9 @@ const mayImport = (from: string, path: string): boolean => {
   if (starts(from, "core")) return starts(room, "core")
   if (from === "protocol/wire") return room === "core/data"
   if (from === "protocol" || from === "nat") return room === "protocol/wire" || room === "core/data" || isEvent
+  // Cards speak of tools, and the registry keeps cards (decision 39).
+  if (from === "protocol/directory" && room === "protocol/mcp") return true
+  if (from === "protocol/registry" && room === "protocol/directory") return true
   if (starts(from, "protocol")) return room === "protocol/wire" || room === "core/data" || isEvent
   if (from === "actors/layers") return starts(room, "core", "protocol", "nat", "actors")
   if (starts(from, "actors")) {

@@ -8,12 +8,14 @@ import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import { ConnectionReset, DialError, PingTimeout, PortInUse, resetCauses } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
+import * as Json from "../core/data/Json.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
+import * as Identity from "../protocol/trust/Identity.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
 import * as Environment from "./Environment.ts"
-import { type Pilot, PilotError } from "./PilotService.ts"
+import { type Pilot, PilotError, type PublicCard } from "./PilotService.ts"
 
 /** Which daemon; by default the one `pilotctl` would ask. */
 export interface Options {
@@ -67,6 +69,19 @@ export const make = Effect.fnUntraced(function* (
       )
       return yield* Connection.configured(fromIpc(dialled), settings)
     }),
+    trusted: asking((client) => client.extension("trust.keys", {})).pipe(
+      Effect.map((reply) =>
+        Json.objects(reply, "trusted").flatMap((row) => {
+          const publicKey = Identity.decodePublicKey(Json.string(row, "public_key"))
+          return publicKey === undefined ? [] : [{ node: Json.unsigned(row, "node_id", 32), publicKey }]
+        })
+      )
+    ),
+    publicCards: (question) =>
+      Effect.map(
+        asking((client) => client.extension("card.search", question)),
+        (reply) => Json.objects(reply, "cards").map(publicCard)
+      ),
     listen: (port, settings) =>
       Stream.scoped(Stream.unwrap(Effect.flatMap(open, (client) => accepting(client, port)))).pipe(
         Stream.mapEffect((connection) => Connection.configured(connection, settings))
@@ -97,6 +112,16 @@ const dialByNode = Effect.fnUntraced(function* (client: IpcClient.IpcClient, tar
 
 const isUnknown = ({ detail, reason }: IpcError.IpcError): boolean =>
   reason === "Daemon" && /^unknown (operation|command):/.test(detail)
+
+const publicCard = (row: Json.JsonObject): PublicCard => {
+  const signed = Json.member(row, "signed")
+  return {
+    node: Json.unsigned(row, "node_id", 32),
+    hostname: Json.string(row, "hostname"),
+    signed: Json.isObject(signed) ? signed : {},
+    pinned: Identity.decodePublicKey(Json.string(row, "pinned"))
+  }
+}
 
 const locateBy =
   (target: string, how: JsonObject = {}) =>

@@ -2,19 +2,21 @@
 import { type Cause, Effect, Result, Scope, Stream } from "effect"
 import { DialError, Node, type Connection as NodeConnection } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
-import type { LookedUp, RegistryClient, RegistryError } from "../actors/registry/RegistryClient.ts"
-import type { KeyChanged, NameMoved, PeerKeys } from "../actors/trust/PeerKeys.ts"
+import { type LookedUp, RegistryClient, type RegistryError } from "../actors/registry/RegistryClient.ts"
+import { type KeyChanged, type NameMoved, PeerKeys } from "../actors/trust/PeerKeys.ts"
+import { Trust } from "../actors/trust/Trust.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
-import type { Peer, Pilot } from "./PilotService.ts"
+import { type Peer, type Pilot, PilotError } from "./PilotService.ts"
 
 /** The service, on the services of a node. */
-export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKeys | RegistryClient> = Effect.gen(
-  function* () {
+export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKeys | RegistryClient | Trust> =
+  Effect.gen(function* () {
     const services = yield* Effect.context<Crypto | Node | PeerKeys | RegistryClient>()
     const node = yield* Node
+    const trust = yield* Trust
     const located = (target: string) => Effect.provide(locate(target, Names.recent), services)
     const forget = (target: string) => Effect.provide(Names.forget(literalAddress(target)?.node ?? target), services)
     return {
@@ -29,6 +31,10 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
         Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))).pipe(
           Stream.mapEffect((connection) => Connection.configured(connection, options))
         ),
+      trusted: Effect.map(trust.trusted, (peers) =>
+        peers.map(({ node: peer, publicKey }) => ({ node: peer, publicKey }))
+      ),
+      publicCards: (question) => Effect.provide(publicCards(question), services),
       ping: Effect.fn("Pilot.ping")(function* (target, options) {
         const address = yield* located(target)
         const rttMs = yield* node
@@ -38,8 +44,19 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
         return { rttMs, path: peers.find((peer) => peer.node === address.node)?.path ?? "direct" }
       })
     }
-  }
-)
+  })
+
+const publicCards = Effect.fnUntraced(function* (
+  question: Parameters<RegistryClient["Service"]["cards"]["search"]>[0]
+) {
+  const { cards } = yield* RegistryClient
+  const keys = yield* PeerKeys
+  const found = yield* Effect.mapError(
+    cards.search(question),
+    ({ detail }) => new PilotError({ reason: "Refused", detail: `registry: ${detail}` })
+  )
+  return found.map((card) => ({ ...card, pinned: keys.pinned(card.node) }))
+})
 
 const info = Effect.gen(function* () {
   const node = yield* Node

@@ -1,6 +1,7 @@
 /** The `Pilot` service: what a node offers to programs, whoever runs it. `Pilot.ts` is its face for users. */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import type { JsonObject } from "../core/data/Json.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 
 /** The node cannot be asked: no daemon, or it went away, or it said no. */
@@ -33,6 +34,22 @@ export interface Peer {
   readonly fingerprint: string
 }
 
+/** A peer that this node trusts, with the key it is trusted under. */
+export interface TrustedPeer {
+  readonly node: number
+  readonly publicKey: Uint8Array
+}
+
+/** A capability card as the registry gave it: not checked (`Directory` does that). */
+export interface PublicCard {
+  readonly node: number
+  readonly hostname: string
+  /** `{ card, signature }`. */
+  readonly signed: JsonObject
+  /** The key that this node has pinned for that node, if any. */
+  readonly pinned: Uint8Array | undefined
+}
+
 /** How a stream is opened. */
 export interface DialOptions extends ConnectionOptions {
   /** 30 s unless told otherwise. */
@@ -60,6 +77,13 @@ export class Pilot extends Context.Service<
     ) => Effect.Effect<Connection, DialError | PilotError, Scope.Scope>
     /** Every connection lives in a scope of its own that ends when the stream of connections does, or it is closed. */
     readonly listen: (port: number, options?: ConnectionOptions) => Stream.Stream<Connection, PortInUse | PilotError>
+    readonly trusted: Effect.Effect<ReadonlyArray<TrustedPeer>, PilotError>
+    /** What the registry finds; for `Directory`, which checks it. */
+    readonly publicCards: (question: {
+      readonly query: string
+      readonly schema: JsonObject
+      readonly limit: number
+    }) => Effect.Effect<ReadonlyArray<PublicCard>, PilotError>
     readonly ping: (
       target: string,
       options?: { readonly timeoutMs?: number }

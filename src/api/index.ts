@@ -1,5 +1,6 @@
 /** effect-pilot: the network half of an agent, as Effects. */
 export { StreamObserver } from "../actors/node/StreamObserver.ts"
 export type { Connection } from "./Connection.ts"
+export * as Directory from "./Directory.ts"
 export * as Mcp from "./Mcp.ts"
 export * as Pilot from "./Pilot.ts"

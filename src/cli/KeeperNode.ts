@@ -26,6 +26,10 @@ export interface KeeperNode {
   readonly trustedKey: (node: number) => Effect.Effect<string | undefined>
   /** What is known of that node; its key is the pinned one. */
   readonly caller: (node: number) => Effect.Effect<Json.JsonObject>
+  /** Asks the daemon; undefined while it is away, or when it refuses. */
+  readonly ask: (operation: string, value: Json.JsonObject) => Effect.Effect<Json.JsonObject | undefined>
+  /** This node, as far as it is known. */
+  readonly identity: Effect.Effect<{ readonly node: number; readonly publicKey: string } | undefined>
   /** Binds the ports that services want now, and releases those they want no more. */
   readonly update: Effect.Effect<void>
   /** Serves streams for ever. */
@@ -76,6 +80,22 @@ export const make = (services: () => ReadonlyArray<Service>): KeeperNode => {
       Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
     caller: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node))),
+    ask: (operation, value) =>
+      Effect.suspend(() => {
+        if (link === undefined) return Effect.succeed(undefined)
+        const asked = Effect.timeout(link.client.extension(operation, value), ASK_TIMEOUT)
+        return Effect.orElseSucceed(asked, () => undefined)
+      }),
+    identity: Effect.suspend(() => {
+      if (link === undefined) return Effect.succeed(undefined)
+      return Effect.orElseSucceed(
+        Effect.map(link.client.info, (info) => ({
+          node: Json.unsigned(info, "node_id", 32),
+          publicKey: Json.string(info, "public_key")
+        })),
+        () => undefined
+      )
+    }),
     update: Effect.suspend(() => (link === undefined ? Effect.void : update(link, services()))),
     serve: (keeper) => Effect.forever(serveOnce(keeper))
   }
@@ -163,5 +183,6 @@ const callerOf = (client: IpcClient, node: number): Effect.Effect<Json.JsonObjec
     Effect.orElseSucceed(() => bare(node))
   )
 
+const ASK_TIMEOUT = "15 seconds"
 const RETRY = "500 millis"
 const REBIND = "5 seconds"

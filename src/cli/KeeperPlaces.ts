@@ -13,6 +13,10 @@ export interface KeeperPlaces {
   readonly audit: string
   /** Tools of peers as they were first seen. */
   readonly pins: string
+  /** Numbers of the capability cards of this node. */
+  readonly cards: string
+  /** The newest cards seen of others. */
+  readonly cardBook: string
 }
 
 /** The places of whoever runs the command. */
@@ -22,5 +26,7 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   services: `${home}/services.json`,
   log: `${home}/keeper.log`,
   audit: `${home}/mcp-audit.jsonl`,
-  pins: `${home}/mcp-pins.json`
+  pins: `${home}/mcp-pins.json`,
+  cards: `${home}/mcp-cards.json`,
+  cardBook: `${home}/mcp-card-book.json`
 }))

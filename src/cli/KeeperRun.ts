@@ -27,6 +27,7 @@ import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as KeeperCards from "./KeeperCards.ts"
 import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as LogFile from "./LogFile.ts"
@@ -82,7 +83,7 @@ interface Office {
 const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlaces) {
   const spawner = yield* ChildProcessSpawner
   const client = yield* HttpClient.HttpClient
-  const { variables } = yield* CliHost
+  const { variables, version } = yield* CliHost
   const { ownPid } = yield* Processes
   const changing = yield* Semaphore.make(1)
   const stopped = yield* Deferred.make<void>()
@@ -94,7 +95,32 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   const { randomBytes, sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
   const clock = yield* Clock.Clock
   const audit = yield* AuditLog.make(places.audit, sha256)
+  const spawn = (service: ServiceTable.Service, asker: Asker) => {
+    if ("program" in service) {
+      const ticket = Bytes.toHex(randomBytes(TICKET_BYTES))
+      return Effect.flatMap(asker.peer, (caller) => held.open(service.name, ticket, callerOf(caller)))
+    }
+    if (!("url" in service)) {
+      return Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
+    }
+    const { headers, name, url } = service
+    return HttpUpstream.open({ client, service: name, self: node.name(), url, headers, ...asker.upstream })
+  }
+  /** This node itself: a look at a server is nobody's call. */
+  const ourselves: Asker = {
+    peer: Effect.flatMap(node.identity, (identity) => node.caller(identity?.node ?? 0)),
+    upstream: { caller: () => ({}), mayRepeat: () => false }
+  }
+  const cards = yield* KeeperCards.make({
+    path: places.cards,
+    node,
+    sha256,
+    version,
+    services,
+    spawn: (service) => spawn(service, ourselves)
+  })
   const keeper = yield* Keeper.make({
+    cards: cards.shelf.page,
     audit: { sha256, record: audit.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() },
     caller: (remote) => node.caller(remote.node),
     // Read when a session opens, because the name is known only while the daemon answers.
@@ -108,31 +134,23 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       ),
     isAllowed: (service, remote) =>
       Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, remote.node, key)),
-    spawn: (service, gate, remote) => {
-      if ("program" in service) {
-        const ticket = Bytes.toHex(randomBytes(TICKET_BYTES))
-        return Effect.flatMap(node.caller(remote.node), (caller) => held.open(service.name, ticket, callerOf(caller)))
-      }
-      if (!("url" in service)) {
-        return Effect.provideService(ChildProcess.spawn(commandOf(service), variables), ChildProcessSpawner, spawner)
-      }
-      const { headers, name, url } = service
-      return HttpUpstream.open({
-        client,
-        service: name,
-        self: node.name(),
-        url,
-        headers,
-        caller: () => gate.callerHeaders(),
-        mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
+    spawn: (service, gate, remote) =>
+      spawn(service, {
+        peer: node.caller(remote.node),
+        upstream: {
+          caller: () => gate.callerHeaders(),
+          mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
+        }
       })
-    }
   })
 
-  const changed = Effect.andThen(node.update, keeper.recheck)
-  const endIfEmpty = Effect.suspend(() =>
-    services().length === 0 ? Deferred.succeed(stopped, undefined) : Effect.void
-  )
+  const changed = node.update.pipe(Effect.andThen(keeper.recheck), Effect.andThen(cards.changed))
+  const endIfEmpty = Effect.suspend(() => {
+    if (services().length > 0) return Effect.void
+    // The process ends now, and a public service that is gone must not be found any more.
+    const withdrawn = Effect.timeoutOption(cards.shelf.publish, WITHDRAW_TIMEOUT)
+    return Effect.andThen(withdrawn, Deferred.succeed(stopped, undefined))
+  })
   const replace = (next: ServiceTable.ServiceTable) =>
     Effect.gen(function* () {
       yield* Effect.mapError(ServiceTable.save(places.services, next), unreadable)
@@ -213,7 +231,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         stderrTail,
         ...(pid === undefined ? {} : { pid })
       })),
-      health: [...table.keys()].map((service) => {
+      health: services().map(({ name: service }) => {
         const { answeredAtMs, failedAtMs, ...health } = keeper.health(service)
         return {
           service,
@@ -228,6 +246,14 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   }
   return office
 })
+
+/** For whom a server is opened: what a program's server is told of it, and what goes with requests to a URL. */
+interface Asker {
+  readonly peer: Effect.Effect<Json.JsonObject>
+  readonly upstream: Pick<HttpUpstream.Options, "caller" | "mayRepeat">
+}
+
+const WITHDRAW_TIMEOUT = "3 seconds"
 
 const commandOf = ({ args, command, cwd, env }: ServiceTable.CommandService) => ({ command, args, cwd, env })
 

@@ -5,6 +5,7 @@ import * as CliError from "./CliError.ts"
 import { type Command, type Environment, type Output, output } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as DaemonClient from "./DaemonClient.ts"
+import * as FindFlags from "./FindFlags.ts"
 import * as FingerprintFlag from "./FingerprintFlag.ts"
 import * as NodeText from "./NodeText.ts"
 import * as Values from "./Values.ts"
@@ -87,10 +88,13 @@ const disconnect: Command = {
 const find: Command = {
   name: "find",
   usage: "<hostname>",
-  summary: "Looks a name up; the first use of a name pins the key behind it",
-  returns: "address, hostname, node_id, public, fingerprint",
-  flags: [],
+  summary: "Looks a name up, and pins the key behind it at its first use; or finds services by what they can do",
+  returns:
+    "address, hostname, node_id, public, fingerprint; of services: found [peer, service, target, usable, next, title, " +
+    "description, version, name, eras, score, tools, tools_count], problems [node_id, detail], asked",
+  flags: FindFlags.FLAGS,
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    if (FindFlags.isGiven(input)) return yield* FindFlags.run(input)
     const name = yield* Effect.fromResult(Values.positional(find, input, 0))
     const client = yield* DaemonClient.connect
     const found = yield* Effect.mapError(client.resolveHostname(name), (error) =>

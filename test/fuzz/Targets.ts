@@ -2,6 +2,7 @@
 import type { Target } from "./Fuzzer.ts"
 import * as Connections from "./targets/Connections.ts"
 import * as Daemon from "./targets/Daemon.ts"
+import * as Directory from "./targets/Directory.ts"
 import * as Eras from "./targets/Eras.ts"
 import * as Http from "./targets/Http.ts"
 import * as Registry from "./targets/Registry.ts"
@@ -17,6 +18,7 @@ export const decoders: ReadonlyArray<Target> = [
   ...Eras.targets,
   ...Relay.targets,
   ...Http.targets,
+  ...Directory.targets,
   ...Texts.targets
 ]
 

@@ -260,7 +260,10 @@ export const registryRequest: Arbitrary.Arbitrary<RegistryRequest> = oneOf<Regis
   tagged("RequestHandshake", { from: nodeId, to: nodeId, justification: utf8, signature: utf8 }),
   tagged("PollHandshakes", { node: nodeId, signature: utf8 }),
   tagged("RespondHandshake", { node: nodeId, peer: nodeId, accept: element(true, false), signature: utf8 }),
-  tagged("Punch", { requester: nodeId, a: nodeId, b: nodeId, signature: utf8 })
+  tagged("Punch", { requester: nodeId, a: nodeId, b: nodeId, signature: utf8 }),
+  tagged("PublishCard", { node: nodeId, signedCard: jsonObject, signature: utf8 }),
+  tagged("WithdrawCard", { node: nodeId, service: utf8, signature: utf8 }),
+  tagged("SearchCards", { query: utf8, schema: jsonObject, limit: unsigned(16) })
 )
 
 /** Any handshake message. */

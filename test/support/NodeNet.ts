@@ -21,6 +21,7 @@ import * as TunnelConfig from "../../src/protocol/tunnel/TunnelConfig.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
 import * as MemoryNetwork from "../../src/testing/MemoryNetwork.ts"
+import { NO_CARDS } from "./NoCards.ts"
 
 /** What the registry knows of one node. */
 export interface Record {
@@ -167,7 +168,8 @@ export const registryOf = (
     revokeTrust: () => Effect.void,
     requestHandshake: () => Effect.void,
     respondHandshake: () => Effect.void,
-    pollHandshakes: Effect.succeed({ requests: [], responses: [] })
+    pollHandshakes: Effect.succeed({ requests: [], responses: [] }),
+    cards: NO_CARDS
   }
 }
 

@@ -18,6 +18,7 @@ import { Trust, TrustError } from "../../src/actors/trust/Trust.ts"
 import type { Crypto } from "../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
+import { NO_CARDS } from "./NoCards.ts"
 
 /** The far end of a stream of the scripted node. */
 export interface Far {
@@ -284,7 +285,8 @@ const registry: RegistryClient["Service"] = {
   revokeTrust: () => Effect.void,
   requestHandshake: () => Effect.void,
   respondHandshake: () => Effect.void,
-  pollHandshakes: Effect.succeed({ requests: [], responses: [] })
+  pollHandshakes: Effect.succeed({ requests: [], responses: [] }),
+  cards: NO_CARDS
 }
 
 const refused = (operation: string) =>

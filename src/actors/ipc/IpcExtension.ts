@@ -14,8 +14,9 @@
  * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
  * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
  * | `stream.nodelay` | `connection`, `on` | `connection`: short segments wait for acknowledgements (off), or do not (on, the default) |
+ * | `card.…` | | see `IpcCards` |
  *
- * The last four belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
+ * The four before `card.…` belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
 import { Effect, Result } from "effect"
@@ -32,6 +33,7 @@ import { Trust } from "../trust/Trust.ts"
 import * as DialErrorText from "./DialErrorText.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
+import * as IpcCards from "./IpcCards.ts"
 
 /** The answer, or the text of the refusal, which begins with the operation's name. */
 export const perform = (
@@ -51,6 +53,14 @@ export const perform = (
       return acceptKey(nodeOf(value), Json.string(value, "name"), Json.string(value, "fingerprint"))
     case "trust.keys":
       return IpcAnswer.trustedList
+    case "card.sign":
+      return IpcCards.sign(value)
+    case "card.publish":
+      return IpcCards.publish(value)
+    case "card.withdraw":
+      return IpcCards.withdraw(value)
+    case "card.search":
+      return IpcCards.search(value)
     default:
       return Effect.fail(`unknown operation: ${op}`)
   }

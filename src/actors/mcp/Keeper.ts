@@ -10,6 +10,7 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
+import * as CardExchange from "../../protocol/directory/CardExchange.ts"
 import { DiscoveryMemory } from "../../protocol/relay/DiscoveryMemory.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
@@ -40,6 +41,8 @@ export interface Options {
   readonly isAllowed: (service: Service, remote: Address) => Effect.Effect<boolean>
   /** Those that the peer at that address may use, told to it when it asks. */
   readonly list: (remote: Address) => Effect.Effect<ReadonlyArray<Service>>
+  /** The capability cards of services that a peer may use, for `CardExchange`; absent: there are none. */
+  readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
   /** What a server is told of a caller, if its owner wants that. */
   readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
   /** Where calls are recorded. */
@@ -77,7 +80,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const memory = new DiscoveryMemory<Service>()
   /** A service that was changed is another object, and its new sessions share another server. */
   const shared = new WeakMap<Service, SharedChild.SharedChild>()
-  const answer = yield* PlainRequests.make({ [ServiceListing.METHOD]: (remote) => listing(options, remote) })
+  const answer = yield* PlainRequests.make({
+    [ServiceListing.METHOD]: (remote) => listing(options, remote),
+    ...(options.cards === undefined ? {} : { [CardExchange.METHOD]: cardsOf(options.list, options.cards) })
+  })
   const breakers = new Map<string, ServiceBreaker>()
   const context = yield* Effect.context<never>()
   const streams = new Map<number, number>()
@@ -312,6 +318,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     health: (service) => breakerOf(service).health()
   }
 })
+
+const cardsOf =
+  (list: Options["list"], cards: NonNullable<Options["cards"]>) => (remote: Address, params: JsonObject) =>
+    Effect.flatMap(list(remote), (services) => cards(services, params))
 
 const listing = ({ list }: Options, remote: Address): Effect.Effect<JsonObject> =>
   Effect.map(list(remote), (services) =>

@@ -78,7 +78,13 @@ export const run = Effect.fn("ServerProbe.run")(function* <E>(
     const reachedAtMs = options.reachedAtMs?.()
     const reachMs = reachedAtMs === undefined ? undefined : Math.max(0, reachedAtMs - beganAtMs)
     report = { ...report, reachMs, capabilities, instructions, revision, serverInfo }
-    yield* timed("ping", "pingMs", client.request(kind === "modern" ? "server/discover" : "ping", {}))
+    // Some servers forget that they must answer this one; what follows shows whether they live.
+    const sign = Effect.catchIf(
+      Effect.asVoid(client.request(kind === "modern" ? "server/discover" : "ping", {})),
+      ({ reason }) => reason === "Rpc",
+      () => Effect.void
+    )
+    yield* Effect.timeoutOption(timed("ping", "pingMs", sign), PING_TIMEOUT_MS)
     if (Json.member(capabilities, "tools") === undefined) return unhealthy(report, "the server offers no tools")
     const tools = yield* timed("list", "listMs", client.list("tools/list", "tools"))
     if (tools.length === 0) return unhealthy(report, "the server lists no tools")
@@ -106,7 +112,8 @@ const failing = (report: Report, failedAt: Stage, reason: string, code: number):
   code
 })
 
-const NOTHING: Report = {
+/** Nothing was reached. */
+export const NOTHING: Report = {
   verdict: "failing",
   failedAt: undefined,
   reason: "",
@@ -122,6 +129,7 @@ const NOTHING: Report = {
   tools: []
 }
 
+const PING_TIMEOUT_MS = 2000
 /** Some servers are fetched from a package registry when they first start. */
 const TIMEOUT_MS = 30_000
 const REASON_CHARACTERS_MAX = 400

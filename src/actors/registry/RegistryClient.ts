@@ -1,7 +1,9 @@
 /** The face of the registry towards a node: one service, whatever carries it (rendezvous §2–4). */
 import { Context, type Effect, Schema } from "effect"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { JsonObject } from "../../core/data/Json.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+import type { FoundCard } from "../../protocol/wire/RegistryReply.ts"
 
 /** Why a registry call failed. `Refused` carries the registry's own text. */
 export class RegistryError extends Schema.TaggedError<RegistryError>()("RegistryError", {
@@ -45,6 +47,20 @@ export interface PolledHandshakes {
   readonly responses: ReadonlyArray<{ readonly from: NodeId; readonly accept: boolean; readonly timestamp: number }>
 }
 
+/** Public capability cards at a registry of ours (`CardOperations`); another refuses them as unknown. */
+export interface Cards {
+  /** `{ card, signature }` for a card of this node; it is not looked at. */
+  readonly sign: (card: JsonObject) => JsonObject
+  readonly publish: (signed: JsonObject) => Effect.Effect<void, RegistryError>
+  readonly withdraw: (service: string) => Effect.Effect<void, RegistryError>
+  /** What the registry finds, not checked. `schema` is one of the arguments that the caller has. */
+  readonly search: (question: {
+    readonly query: string
+    readonly schema: JsonObject
+    readonly limit: number
+  }) => Effect.Effect<ReadonlyArray<FoundCard>, RegistryError>
+}
+
 /** All signing happens inside; every call has a time-out and fails with `RegistryError`. */
 export class RegistryClient extends Context.Service<
   RegistryClient,
@@ -71,5 +87,6 @@ export class RegistryClient extends Context.Service<
     readonly requestHandshake: (peer: NodeId, justification: string) => Effect.Effect<void, RegistryError>
     readonly respondHandshake: (peer: NodeId, accept: boolean) => Effect.Effect<void, RegistryError>
     readonly pollHandshakes: Effect.Effect<PolledHandshakes, RegistryError>
+    readonly cards: Cards
   }
 >()("effect-pilot/actors/registry/RegistryClient") {}

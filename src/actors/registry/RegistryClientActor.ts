@@ -12,6 +12,7 @@ import type { SigningKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
 import { TlsClient } from "../../core/net/TlsClient.ts"
+import * as CapabilityCard from "../../protocol/directory/CapabilityCard.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import * as DecodeError from "../../protocol/wire/DecodeError.ts"
 import * as RegistryMessage from "../../protocol/wire/RegistryMessage.ts"
@@ -109,6 +110,7 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
       Effect.flatMap(call({ _tag: "ResolveHostname", hostname, requester: self ?? NodeId(0) }), (raw) =>
         Effect.map(decoded("resolve_hostname", RegistryReply.resolvedHostname(raw)), (reply) => ({ ...reply, raw }))
       ),
+    cards: cardsOf(key, asSelf, call),
     ...aboutSelf(asSelf),
     ...aboutTrust(asSelf)
   })
@@ -125,6 +127,17 @@ const aboutSelf = (
   setVisibility: (isPublic) => asSelf((node) => ({ _tag: "SetVisibility", node, isPublic, signature: "" })),
   setTags: (tags) => asSelf((node) => ({ _tag: "SetTags", node, tags, signature: "" })),
   setTaskExec: (enabled) => asSelf((node) => ({ _tag: "SetTaskExec", node, enabled, signature: "" }))
+})
+
+const cardsOf = (
+  key: SigningKey,
+  asSelf: AsSelf,
+  call: (request: RegistryRequest.RegistryRequest) => Effect.Effect<Json.JsonObject, RegistryError>
+): RegistryClient["Service"]["cards"] => ({
+  sign: (card) => ({ card, signature: Bytes.toBase64(key.sign(Bytes.fromUtf8(CapabilityCard.signedText(card)))) }),
+  publish: (signedCard) => Effect.asVoid(asSelf((node) => ({ _tag: "PublishCard", node, signedCard, signature: "" }))),
+  withdraw: (service) => Effect.asVoid(asSelf((node) => ({ _tag: "WithdrawCard", node, service, signature: "" }))),
+  search: (question) => Effect.map(call({ _tag: "SearchCards", ...question }), RegistryReply.foundCards)
 })
 
 const aboutTrust = (

@@ -7,6 +7,7 @@ export interface RowTable {
   readonly trust: Map<string, Rows["trust"][number]>
   readonly requests: Map<string, Rows["requests"][number]>
   readonly responses: Map<string, Rows["responses"][number]>
+  readonly cards: Map<string, Rows["cards"][number]>
 }
 
 /** A table that holds these rows. */
@@ -14,7 +15,8 @@ export const make = (rows: Rows): RowTable => ({
   nodes: new Map(rows.nodes.map((record) => [record.id, record])),
   trust: new Map(rows.trust.map((row) => [key(row.from, row.to), row])),
   requests: new Map(rows.requests.map((row) => [key(row.target, row.request.from), row])),
-  responses: new Map(rows.responses.map((row) => [key(row.requester, row.response.from), row]))
+  responses: new Map(rows.responses.map((row) => [key(row.requester, row.response.from), row])),
+  cards: new Map(rows.cards.map((row) => [key(row.node, row.service), row]))
 })
 
 /** Applies changes in order. */
@@ -27,7 +29,8 @@ export const rows = (self: RowTable): Rows => ({
   nodes: [...self.nodes.values()],
   trust: [...self.trust.values()],
   requests: [...self.requests.values()],
-  responses: [...self.responses.values()]
+  responses: [...self.responses.values()],
+  cards: [...self.cards.values()]
 })
 
 const applyOne = (self: RowTable, change: Change): void => {
@@ -55,7 +58,15 @@ const applyOne = (self: RowTable, change: Change): void => {
     case "ResponseRemoved":
       self.responses.delete(key(change.requester, change.from))
       return
+    case "CardStored": {
+      const { node, service, signed } = change
+      self.cards.set(key(node, service), { node, service, signed })
+      return
+    }
+    case "CardRemoved":
+      self.cards.delete(key(change.node, change.service))
+      return
   }
 }
 
-const key = (a: number, b: number): string => `${a} ${b}`
+const key = (a: number, b: number | string): string => `${a} ${b}`

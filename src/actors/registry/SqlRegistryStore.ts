@@ -5,6 +5,7 @@
 import { Effect, Layer, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Bytes from "../../core/data/Bytes.ts"
+import * as Json from "../../core/data/Json.ts"
 import * as Migrations from "../../core/storage/Migrations.ts"
 import type { Change, Rows } from "../../protocol/registry/Change.ts"
 import type { NodeRecord } from "../../protocol/registry/NodeRecord.ts"
@@ -71,6 +72,16 @@ const createTables = Effect.gen(function* () {
       )`
 })
 
+const createCards = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE registry_cards (
+        node_id BIGINT NOT NULL,
+        service TEXT NOT NULL,
+        signed_card TEXT NOT NULL,
+        PRIMARY KEY (node_id, service)
+      )`
+})
+
 const load = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient
 ): Effect.fn.Return<Rows, SqlError.SqlError | Schema.SchemaError> {
@@ -82,6 +93,7 @@ const load = Effect.fnUntraced(function* (
   const responses = yield* decodeResponses(
     yield* sql`SELECT * FROM registry_responses ORDER BY responded_at, requester_id, from_id`
   )
+  const cards = yield* decodeCards(yield* sql`SELECT * FROM registry_cards ORDER BY node_id, service`)
   return {
     nodes: nodes.map(toRecord),
     trust: trust.map(({ from_id, to_id }) => ({ from: NodeId(from_id), to: NodeId(to_id) })),
@@ -101,7 +113,11 @@ const load = Effect.fnUntraced(function* (
         accept: row.is_accept === 1,
         timestampSeconds: row.responded_at
       }
-    }))
+    })),
+    cards: cards.flatMap(({ node_id, service, signed_card }) => {
+      const signed = Json.parseObject(signed_card)
+      return signed === undefined ? [] : [{ node: NodeId(node_id), service, signed }]
+    })
   }
 })
 
@@ -132,6 +148,12 @@ const write = (sql: SqlClient.SqlClient, change: Change): Effect.Effect<unknown,
     }
     case "ResponseRemoved":
       return sql`DELETE FROM registry_responses WHERE requester_id = ${change.requester} AND from_id = ${change.from}`
+    case "CardStored":
+      return sql`INSERT INTO registry_cards (node_id, service, signed_card)
+        VALUES (${change.node}, ${change.service}, ${JSON.stringify(change.signed)})
+        ON CONFLICT (node_id, service) DO UPDATE SET signed_card = excluded.signed_card`
+    case "CardRemoved":
+      return sql`DELETE FROM registry_cards WHERE node_id = ${change.node} AND service = ${change.service}`
   }
 }
 
@@ -210,5 +232,11 @@ const decodeResponses = Schema.decodeUnknownEffect(
     })
   )
 )
+const decodeCards = Schema.decodeUnknownEffect(
+  Schema.Array(Schema.Struct({ node_id: Schema.Int, service: Schema.String, signed_card: Schema.String }))
+)
 /** Each released step never changes; the next one is appended. */
-const MIGRATIONS = [{ id: 1, name: "registry_rows", migrate: createTables }]
+const MIGRATIONS = [
+  { id: 1, name: "registry_rows", migrate: createTables },
+  { id: 2, name: "registry_cards", migrate: createCards }
+]

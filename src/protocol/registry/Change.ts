@@ -1,5 +1,6 @@
 /** What a request changed, as rows: the store writes them before the reply leaves, and reads them back at start. */
 import { Data } from "effect"
+import type { JsonObject } from "../../core/data/Json.ts"
 import type { NodeId } from "../wire/Address.ts"
 import type { NodeRecord } from "./NodeRecord.ts"
 
@@ -13,6 +14,9 @@ export type Change = Data.TaggedEnum<{
   RequestRemoved: { readonly target: NodeId; readonly from: NodeId }
   ResponseStored: { readonly requester: NodeId; readonly response: HandshakeResponse }
   ResponseRemoved: { readonly requester: NodeId; readonly from: NodeId }
+  /** The public capability card of one service, with its signature. */
+  CardStored: { readonly node: NodeId; readonly service: string; readonly signed: JsonObject }
+  CardRemoved: { readonly node: NodeId; readonly service: string }
 }>
 export const Change = Data.taggedEnum<Change>()
 
@@ -37,7 +41,8 @@ export interface Rows {
   readonly trust: ReadonlyArray<{ readonly from: NodeId; readonly to: NodeId }>
   readonly requests: ReadonlyArray<{ readonly target: NodeId; readonly request: HandshakeRequest }>
   readonly responses: ReadonlyArray<{ readonly requester: NodeId; readonly response: HandshakeResponse }>
+  readonly cards: ReadonlyArray<{ readonly node: NodeId; readonly service: string; readonly signed: JsonObject }>
 }
 
 /** A registry that never ran. */
-export const noRows: Rows = { nodes: [], trust: [], requests: [], responses: [] }
+export const noRows: Rows = { nodes: [], trust: [], requests: [], responses: [], cards: [] }

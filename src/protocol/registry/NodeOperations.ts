@@ -6,6 +6,7 @@ import * as Json from "../../core/data/Json.ts"
 import { NodeId } from "../wire/Address.ts"
 import * as Signature from "../wire/RegistrySignature.ts"
 import * as Authentication from "./Authentication.ts"
+import * as CardOperations from "./CardOperations.ts"
 import type { Change } from "./Change.ts"
 import * as HostnameTable from "./HostnameTable.ts"
 import type { Instant } from "./Instant.ts"
@@ -80,7 +81,7 @@ export const deregister: Operation = (state, call) => {
   const id = nodeId(call, "node_id")
   if (NodeTable.present(state.nodes, id) === undefined) return answer({})
   return Result.flatMap(signer(state, call, id, Signature.deregister(id)), (node) =>
-    answer({}, [leave(state, node, call.at)])
+    answer({}, [leave(state, node, call.at), ...CardOperations.forget(state, id)])
   )
 }
 
@@ -151,7 +152,7 @@ export const rotateKey: Operation = (state, call) =>
     Lease.renew(state.leases, id, call.at.nowMs)
     const record = { ...node, publicKey, hasBoundRotation: node.hasBoundRotation || isBound }
     const members = { node_id: id, address: NodeRecord.address(record), public_key: newKeyText }
-    return yield* answer(members, [store(state, record)])
+    return yield* answer(members, [store(state, record), ...CardOperations.forget(state, id)])
   })
 
 interface Naming {

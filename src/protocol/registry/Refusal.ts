@@ -9,6 +9,7 @@ export type RefusalCode =
   | "bad_public_key"
   | "bad_signature_encoding"
   | "beacon_field_required"
+  | "card_refused"
   | "admin_token_required"
   | "field_required"
   | "handshake_inbox_full"

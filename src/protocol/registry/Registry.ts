@@ -13,6 +13,7 @@ import type { NodeId } from "../wire/Address.ts"
 import type { Verify } from "./Authentication.ts"
 import * as BeaconList from "./BeaconList.ts"
 import * as BeaconOperations from "./BeaconOperations.ts"
+import * as CardOperations from "./CardOperations.ts"
 import type { Change, Rows } from "./Change.ts"
 import * as DirectoryOperations from "./DirectoryOperations.ts"
 import type { Instant } from "./Instant.ts"
@@ -64,10 +65,11 @@ export class Registry {
     const state = this.#state
     BeaconList.sweep(state.beacons, at.nowMs)
     SourceLimits.sweep(state.limits, at.nowMs)
-    return Lease.stale(state.leases, at.nowMs, state.policy.staleMs).flatMap((id) => {
+    const left = Lease.stale(state.leases, at.nowMs, state.policy.staleMs).flatMap((id) => {
       const node = NodeTable.present(state.nodes, id)
-      return node === undefined ? [] : [RegistryState.leave(state, node, at)]
+      return node === undefined ? [] : [RegistryState.leave(state, node, at), ...CardOperations.forget(state, id)]
     })
+    return [...left, ...CardOperations.sweep(state, at)]
   }
 
   /** From where and when a node registered that is registered now; the beacon of the same process serves nobody else. */
@@ -141,7 +143,10 @@ const OPERATIONS: ReadonlyMap<string, RegistryState.Operation> = new Map(
     update_polo_score: ReputationOperations.updateScore,
     set_polo_score: ReputationOperations.setScore,
     beacon_register: BeaconOperations.registerBeacon,
-    beacon_list: BeaconOperations.listBeacons
+    beacon_list: BeaconOperations.listBeacons,
+    publish_card: CardOperations.publish,
+    withdraw_card: CardOperations.withdraw,
+    search_cards: CardOperations.search
   })
 )
 

@@ -2,10 +2,12 @@
 
 import { Result } from "effect"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
-import type * as Json from "../../core/data/Json.ts"
+import * as Json from "../../core/data/Json.ts"
+import * as SignedCard from "../directory/SignedCard.ts"
 import type { NodeId } from "../wire/Address.ts"
 import * as Authentication from "./Authentication.ts"
 import * as BeaconList from "./BeaconList.ts"
+import * as CardTable from "./CardTable.ts"
 import { Change, type Rows } from "./Change.ts"
 import * as HandshakeInbox from "./HandshakeInbox.ts"
 import * as HostnameTable from "./HostnameTable.ts"
@@ -29,6 +31,7 @@ export interface RegistryState {
   readonly leases: Lease.Leases
   readonly limits: SourceLimits.SourceLimits
   readonly beacons: BeaconList.BeaconList
+  readonly cards: CardTable.CardTable
 }
 
 /** One request as an operation sees it. */
@@ -69,7 +72,8 @@ export const restore = (
     inbox: HandshakeInbox.make(),
     leases: Lease.make(),
     limits: SourceLimits.make(),
-    beacons: BeaconList.make()
+    beacons: BeaconList.make(),
+    cards: CardTable.make()
   }
   for (const record of rows.nodes) {
     store(state, record)
@@ -78,7 +82,16 @@ export const restore = (
   for (const { from, to } of rows.trust) TrustPairs.report(state.trust, from, to)
   for (const { target, request } of rows.requests) HandshakeInbox.restoreRequest(state.inbox, target, request)
   for (const { requester, response } of rows.responses) HandshakeInbox.respond(state.inbox, requester, response)
+  for (const { node, signed } of rows.cards) restoreCard(state, node, signed)
   return state
+}
+
+/** What was checked when it was stored is not checked again; the next sweep removes what has expired meanwhile. */
+const restoreCard = (state: RegistryState, node: NodeId, signed: Json.JsonObject): void => {
+  const card = Json.member(signed, "card")
+  const nowSeconds = Json.isObject(card) ? Json.integer(card, "issuedAt") : 0
+  const decoded = SignedCard.decode(signed, { verify: () => true, nowSeconds })
+  if (Result.isSuccess(decoded)) CardTable.put(state.cards, node, decoded.success)
 }
 
 /** Replaces a record, its name included. */

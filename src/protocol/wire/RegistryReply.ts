@@ -80,6 +80,15 @@ export interface PunchEndpoints {
   readonly b: Endpoint.Endpoint
 }
 
+/** One of the cards in the reply to `search_cards`. */
+export interface FoundCard {
+  readonly node: Address.NodeId
+  /** The name that the registry has for the node; empty when none. */
+  readonly hostname: string
+  /** `{ card, signature }`, not checked. */
+  readonly signed: Json.JsonObject
+}
+
 type Decoded<A> = Result.Result<A, DecodeError.DecodeError>
 
 /** Reads the reply to `register`. */
@@ -133,6 +142,16 @@ export const resolvedHostname = (reply: Json.JsonObject): Decoded<ResolvedHostna
     isPublic: Json.boolean(reply, "public")
   }))
 
+/** Reads the reply to `search_cards`, cards unread; what is no card comes to light when it is checked. */
+export const foundCards = (reply: Json.JsonObject): ReadonlyArray<FoundCard> =>
+  Json.objects(reply, "cards")
+    .slice(0, FOUND_CARDS_MAX)
+    .map((entry) => ({
+      node: nodeId(entry, "node_id"),
+      hostname: Json.string(entry, "hostname"),
+      signed: { card: Json.member(entry, "card"), signature: Json.string(entry, "signature") }
+    }))
+
 /** Reads the reply to `poll_handshakes`; entries without a sender are skipped. */
 export const polled = (reply: Json.JsonObject): Polled => ({
   requests: entries(reply, "requests").map((entry) => ({
@@ -175,4 +194,6 @@ const isNetwork = (value: Json.Json): value is number =>
 
 const KEY_BYTES = 32
 /** A peer's own list is this short at our registry; a longer one would make us send to many strangers. */
+/** More than any registry of ours gives. */
+const FOUND_CARDS_MAX = 64
 const LAN_ENDPOINTS_MAX = 8

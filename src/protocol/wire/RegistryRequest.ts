@@ -45,6 +45,11 @@ export type RegistryRequest = Data.TaggedEnum<{
     readonly signature: string
   }
   Punch: { readonly requester: NodeId; readonly a: NodeId; readonly b: NodeId; readonly signature: string }
+  /** An extension of ours: the card of a service, with the signature of its own. */
+  PublishCard: { readonly node: NodeId; readonly signedCard: Json.JsonObject; readonly signature: string }
+  WithdrawCard: { readonly node: NodeId; readonly service: string; readonly signature: string }
+  /** `schema` is a JSON Schema of the arguments that the caller has; empty for none. */
+  SearchCards: { readonly query: string; readonly schema: Json.JsonObject; readonly limit: number }
   /** A type this page does not know, as sent. */
   Unknown: { readonly type: string }
 }>
@@ -114,6 +119,22 @@ export const toObject = (self: RegistryRequest): Json.JsonObject => {
         node_b: self.b,
         signature: optional(self.signature)
       }
+    case "PublishCard":
+      return {
+        type: TYPE.PublishCard,
+        node_id: self.node,
+        signed_card: self.signedCard,
+        signature: optional(self.signature)
+      }
+    case "WithdrawCard":
+      return {
+        type: TYPE.WithdrawCard,
+        node_id: self.node,
+        service: self.service,
+        signature: optional(self.signature)
+      }
+    case "SearchCards":
+      return { type: TYPE.SearchCards, query: self.query, schema: self.schema, limit: self.limit }
     case "Unknown":
       return { type: self.type }
   }
@@ -172,6 +193,17 @@ export const fromObject = (object: Json.JsonObject): RegistryRequest => {
       return { _tag: "RespondHandshake", node, peer: id("peer_id"), accept: Json.boolean(object, "accept"), signature }
     case TYPE.Punch:
       return { _tag: "Punch", requester: id("requester_id"), a: id("node_a"), b: id("node_b"), signature }
+    case TYPE.PublishCard:
+      return { _tag: "PublishCard", node, signedCard: member(object, "signed_card"), signature }
+    case TYPE.WithdrawCard:
+      return { _tag: "WithdrawCard", node, service: Json.string(object, "service"), signature }
+    case TYPE.SearchCards:
+      return {
+        _tag: "SearchCards",
+        query: Json.string(object, "query"),
+        schema: member(object, "schema"),
+        limit: Json.unsigned(object, "limit", 16)
+      }
     default:
       return { _tag: "Unknown", type }
   }
@@ -208,8 +240,15 @@ export const signedText = (self: RegistryRequest): string | undefined => {
       return Signature.respondHandshake(self.node, self.peer)
     case "Punch":
       return Signature.punch(self.a, self.b)
+    case "PublishCard": {
+      const card = member(self.signedCard, "card")
+      return Signature.publishCard(self.node, Json.string(card, "service"), Json.integer(card, "sequence"))
+    }
+    case "WithdrawCard":
+      return Signature.withdrawCard(self.node, self.service)
     case "Lookup":
     case "ResolveHostname":
+    case "SearchCards":
     case "Unknown":
       return undefined
   }
@@ -229,6 +268,11 @@ const registerObject = (self: Extract<RegistryRequest, { readonly _tag: "Registe
   signature: optional(self.signature)
 })
 
+const member = (self: Json.JsonObject, name: string): Json.JsonObject => {
+  const value = Json.member(self, name)
+  return Json.isObject(value) ? value : {}
+}
+
 const optional = (text: string): string | undefined => (text === "" ? undefined : text)
 
 const TYPE = {
@@ -247,5 +291,8 @@ const TYPE = {
   RequestHandshake: "request_handshake",
   PollHandshakes: "poll_handshakes",
   RespondHandshake: "respond_handshake",
-  Punch: "punch"
+  Punch: "punch",
+  PublishCard: "publish_card",
+  WithdrawCard: "withdraw_card",
+  SearchCards: "search_cards"
 } as const

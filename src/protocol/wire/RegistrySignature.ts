@@ -49,6 +49,13 @@ export const setVisibility = (node: NodeId): string => `set_visibility:${node}`
 /** Offers or withdraws task execution. */
 export const setTaskExec = (node: NodeId): string => `set_task_exec:${node}`
 
+/** Publishes the capability card with that number; the card has a signature of its own. An extension of ours. */
+export const publishCard = (node: NodeId, service: string, sequence: number): string =>
+  `publish_card:${node}:${service}:${sequence}`
+
+/** Takes the card of a service back. */
+export const withdrawCard = (node: NodeId, service: string): string => `withdraw_card:${node}:${service}`
+
 /** Changes the key, in the form of v1.2 that leaves the new key uncovered. */
 export const rotateKey = (node: NodeId): string => `rotate:${node}`
 

@@ -50,7 +50,12 @@ const change: Arbitrary.Arbitrary<Change> = oneOf<Change>(
       response: { from: row.from, accept: row.accept, timestampSeconds: row.at }
     })
   ),
-  Arbitrary.map(Arbitrary.all({ requester: id, from: id }), Change.ResponseRemoved)
+  Arbitrary.map(Arbitrary.all({ requester: id, from: id }), Change.ResponseRemoved),
+  Arbitrary.map(
+    Arbitrary.all({ node: id, service: element("files", "mail"), title: stored }),
+    ({ node, service, title }) => Change.CardStored({ node, service, signed: { card: { title }, signature: "" } })
+  ),
+  Arbitrary.map(Arbitrary.all({ node: id, service: element("files", "mail") }), Change.CardRemoved)
 )
 
 const layer = SqlRegistryStore.layer.pipe(Layer.provide(SqliteClient.layer({ path: IN_MEMORY })))
@@ -75,6 +80,7 @@ describe("SqlRegistryStore", () => {
         assert.deepStrictEqual(sorted(actual.trust), sorted(expected.trust))
         assert.deepStrictEqual(sorted(actual.requests), sorted(expected.requests))
         assert.deepStrictEqual(sorted(actual.responses), sorted(expected.responses))
+        assert.deepStrictEqual(sorted(actual.cards), sorted(expected.cards))
       }).pipe(Effect.provide(layer, { local: true }))
   )
 
