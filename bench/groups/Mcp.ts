@@ -237,7 +237,7 @@ const promise = <A>(run: () => Promise<A>): Effect.Effect<A, McpFailed> =>
 export const group: Group = {
   name: "mcp",
   about: "`tools/call` through shim, two nodes and keeper, next to the same server without them",
-  seconds: 120,
+  seconds: 180,
   run: measure
 }
 
