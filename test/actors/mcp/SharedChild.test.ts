@@ -110,7 +110,7 @@ describe("a shared child", () => {
       assert.strictEqual(JSON.parse(yield* a.line).error.code, -31001)
     }))
 
-  test("a legacy client is told which revision there is (mcp §6.6)", () =>
+  test("a legacy client is told which revision there is (mcp §1.2)", () =>
     Effect.gen(function* () {
       const { client } = yield* station()
       const a = yield* client(2)
