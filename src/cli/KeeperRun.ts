@@ -21,6 +21,7 @@ import * as Bytes from "../core/data/Bytes.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
+import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
 import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
@@ -59,7 +60,9 @@ export const run = Effect.fn("KeeperRun.run")(
     // The command that asked for the end still wants its answer.
     yield* Effect.sleep("100 millis")
   },
-  Effect.provide(Layer.merge(NodeChildProcessSpawner.layer, NodeUpstreamClient.layer)),
+  Effect.provide(
+    Layer.mergeAll(NodeChildProcessSpawner.layer, NodeUpstreamClient.layer, NodeTelemetry.layer("pilot-keeper"))
+  ),
   Effect.provideService(Logger.LogToStderr, true)
 )
 

@@ -10,6 +10,7 @@ import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
+import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Output, silent } from "./Command.ts"
@@ -22,7 +23,8 @@ import * as ProcessStdio from "./ProcessStdio.ts"
 export const run = Effect.fnUntraced(function* (
   text: string,
   pinMode: string,
-  isModernOnly: boolean
+  isModernOnly: boolean,
+  otlp: string | undefined
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const mode = pinMode === "warn" || pinMode === "hold" || pinMode === "block" ? pinMode : undefined
   if (mode === undefined) return yield* CliError.invalidArgument(`invalid --pins ${pinMode}`, "warn, hold or block")
@@ -38,7 +40,16 @@ export const run = Effect.fnUntraced(function* (
     const verdict = { server: undefined }
     const bridged = yield* EraBridge.make({ client, target, verdict, isModernOnly, isShared: false })
     yield* Shim.run({ client: bridged, target, pins, dial: Effect.provideContext(dial(target), context) })
-  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      Layer.mergeAll(
+        NativeCrypto.layer,
+        NodeTelemetry.layer("pilot-mount", otlp),
+        Layer.succeed(Logger.LogToStderr, true)
+      )
+    )
+  )
   return silent()
 })
 

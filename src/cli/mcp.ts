@@ -159,6 +159,12 @@ const mountRow = (name: string, summary: string): Command => ({
       value: "boolean",
       summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
     },
+    {
+      name: "otlp",
+      value: "text",
+      placeholder: "url",
+      summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
+    },
     { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
     { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
     { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
@@ -170,9 +176,15 @@ const mountRow = (name: string, summary: string): Command => ({
     const http = Values.text(input, "http")
     const pins = Values.text(input, "pins")
     if (http === undefined) {
-      return yield* McpConnect.run(text, pins ?? "warn", Values.boolean(input, "modern-client") === true)
+      return yield* McpConnect.run(
+        text,
+        pins ?? "warn",
+        Values.boolean(input, "modern-client") === true,
+        Values.text(input, "otlp")
+      )
     }
     if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
+    if (input.flags.has("otlp")) return yield* CliError.invalidArgument("--otlp and --http do not go together yet")
     const target = yield* McpConnect.targetOf(text)
     const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
     return yield* McpMountHttp.run(target, http, input)

@@ -18,6 +18,7 @@ import * as RawJson from "../../protocol/relay/RawJson.ts"
 import * as SafeCalls from "../../protocol/relay/SafeCalls.ts"
 import * as ToolFilter from "../../protocol/relay/ToolFilter.ts"
 import * as ToolPattern from "../../protocol/relay/ToolPattern.ts"
+import * as TraceMeta from "../../protocol/relay/TraceMeta.ts"
 import * as PeerUsage from "./PeerUsage.ts"
 
 /** What became of a call. `resent` is none: the same call goes on under another mark. */
@@ -214,6 +215,7 @@ export class CallGate {
         bytesIn: message.length,
         atMs: this.#options.nowMs(),
         argumentsHash: audit === undefined || args === undefined ? undefined : Bytes.toHex(audit.sha256(args)),
+        traceparent: audit === undefined || spans.length !== 1 ? undefined : TraceMeta.traceparentOf(message),
         arguments: keeps && args !== undefined ? DECODER.decode(args.subarray(0, ARGUMENTS_BYTES_MAX)) : undefined
       }
     })
@@ -238,6 +240,7 @@ export class CallGate {
       outcome: "ok",
       code: undefined,
       decision: "allow",
+      traceparent: begun.traceparent,
       arguments: begun.arguments
     }
   }
@@ -260,7 +263,10 @@ type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
 
 /** A request as the record begins. `seq` is its mark. */
 interface Begun
-  extends Pick<AuditChain.Call, "seq" | "id" | "method" | "target" | "bytesIn" | "argumentsHash" | "arguments"> {
+  extends Pick<
+    AuditChain.Call,
+    "seq" | "id" | "method" | "target" | "bytesIn" | "argumentsHash" | "traceparent" | "arguments"
+  > {
   readonly atMs: number
 }
 

@@ -28,6 +28,7 @@ import type { Service } from "./ServiceTable.ts"
 import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
 import * as SharedChild from "./SharedChild.ts"
 import { StartLimits } from "./StartLimits.ts"
+import * as TracedStream from "./TracedStream.ts"
 import type { Discovery } from "./Upstream.ts"
 import * as WarmChildren from "./WarmChildren.ts"
 
@@ -98,7 +99,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const spawn = (service: Service, remote: Address, gate: CallGate) => {
     const start = Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
-      Effect.andThen(options.spawn(service, gate, remote))
+      Effect.andThen(options.spawn(service, gate, remote)),
+      Effect.flatMap((child) => TracedStream.tracedChild(child, service.name))
     )
     // Only processes are slow to start.
     if (!("command" in service)) return start

@@ -17,6 +17,7 @@ import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
 import type { Target } from "./Target.ts"
+import * as TracedStream from "./TracedStream.ts"
 
 /** What a shim is made of. */
 export interface Options<E, E2> {
@@ -36,10 +37,11 @@ export interface Options<E, E2> {
  * interruption says goodbye at once.
  */
 export const run = Effect.fn("Shim.run")(function* <E, E2>(
-  options: Options<E, E2>
+  given: Options<E, E2>
 ): Effect.fn.Return<void, never, Crypto> {
   yield* Effect.scoped(
     Effect.gen(function* () {
+      const options = { ...given, client: yield* TracedStream.traced(given.client, spansOf(given.target)) }
       const output = yield* TurnWriter.make(options.client.write)
       const client = { ...options.client, write: output.write }
       const session = yield* ShimSession.make(guarded({ ...options, client }), options.target)
@@ -52,6 +54,13 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       yield* Effect.raceAllFirst([served, session.over, Effect.ignore(output.broken)])
     })
   )
+})
+
+/** Calls as spans, where anybody wants them. */
+const spansOf = ({ peer, service }: Target): TracedStream.Options => ({
+  requests: "read",
+  kind: "internal",
+  attributes: { "mcp.service": `${peer}/${service}` }
 })
 
 /** The client as the session writes to it: one message and a newline at a time. */

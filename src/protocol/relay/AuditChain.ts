@@ -31,6 +31,8 @@ export interface Call {
   readonly code: number | undefined
   /** `allow`, or what was against it. */
   readonly decision: "allow" | "method" | "tool" | "quota"
+  /** The W3C trace context that the caller named. */
+  readonly traceparent: string | undefined
   /** Raw JSON text, only if the owner wants it. */
   readonly arguments: string | undefined
 }

@@ -16,6 +16,7 @@ const call = (seq: number): AuditChain.Call => ({
   target: "t",
   id: "1",
   argumentsHash: undefined,
+  traceparent: undefined,
   resultHash: undefined,
   bytesIn: 1,
   bytesOut: 1,

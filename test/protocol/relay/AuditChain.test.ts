@@ -14,6 +14,7 @@ const CALL: AuditChain.Call = {
   target: "t",
   id: "1",
   argumentsHash: undefined,
+  traceparent: undefined,
   resultHash: undefined,
   bytesIn: 1,
   bytesOut: 1,

@@ -1,0 +1,137 @@
+/**
+ * A stream of MCP lines whose requests become spans (mcp §1.4): from the line that asks to the line that answers, under the
+ * span that the request names, or as the root that it is told about. Only used where a tracer is installed; the stream
+ * without it is the stream itself.
+ *
+ * Owns the open spans of one client; ends those that were never answered when the stream does.
+ */
+import { Cause, type Clock, Context, Effect, Exit, Option, Result, type Tracer } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
+import type { Duplex } from "../../core/net/Duplex.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
+import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import * as TraceMeta from "../../protocol/relay/TraceMeta.ts"
+import * as CallTrace from "./CallTrace.ts"
+import type { Child } from "./Child.ts"
+
+/** Whose requests they are: those that are read from the stream, or those that are written to it. */
+export interface Options {
+  readonly requests: "read" | "written"
+  readonly kind: Tracer.SpanKind
+  /** What is known of all of them, as `mcp.service`. */
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/** The stream under the tracer of the surroundings, if there is any. */
+export const traced = <E>(stream: Duplex<E>, options: Options): Effect.Effect<Duplex<E>> =>
+  Effect.contextWith((context: Context.Context<never>) =>
+    Effect.clockWith((clock) => {
+      const tracer = CallTrace.tracerIn(context)
+      return Effect.succeed(
+        tracer === undefined ? stream : wrap(stream, new CallSpans(tracer, clock, options), options)
+      )
+    })
+  )
+
+/** A server's calls under the tracer of the surroundings, if there is any. */
+export const tracedChild = (child: Child, service: string): Effect.Effect<Child> =>
+  Effect.map(
+    traced(child.stdio, { requests: "written", kind: "server", attributes: { "mcp.service": service } }),
+    (stdio) => (stdio === child.stdio ? child : { ...child, stdio })
+  )
+
+const wrap = <E>(stream: Duplex<E>, spans: CallSpans, { requests }: Options): Duplex<E> => {
+  const lines = { read: new LineSplitter(MESSAGE_BYTES_MAX), written: new LineSplitter(MESSAGE_BYTES_MAX) }
+  /** Whole lines of a chunk, as they are passed on. */
+  const through = (direction: "read" | "written", chunk: Uint8Array): Uint8Array => {
+    const passed: Array<Uint8Array> = []
+    for (const line of lines[direction].push(chunk)) {
+      if (line._tag === "Oversized") continue
+      passed.push(direction === requests ? spans.asked(line.bytes) : spans.answered(line.bytes), NEWLINE)
+    }
+    return Bytes.concat(...passed)
+  }
+  const read: Duplex<E>["read"] = Effect.gen(function* () {
+    while (true) {
+      const passed = through("read", yield* stream.read)
+      if (passed.length > 0) return passed
+    }
+  }).pipe(Effect.tapError(() => Effect.sync(() => spans.end())))
+  return {
+    read,
+    write: (bytes) =>
+      Effect.suspend(() => {
+        const passed = through("written", bytes)
+        return passed.length === 0 ? Effect.void : stream.write(passed)
+      }),
+    end: Effect.andThen(
+      Effect.sync(() => spans.end()),
+      stream.end
+    )
+  }
+}
+
+/** The open spans of one client, by the raw text of the request's id. */
+class CallSpans {
+  readonly #tracer: Tracer.Tracer
+  readonly #clock: Clock.Clock
+  readonly #options: Options
+  readonly #open = new Map<string, Tracer.Span>()
+
+  constructor(tracer: Tracer.Tracer, clock: Clock.Clock, options: Options) {
+    this.#tracer = tracer
+    this.#clock = clock
+    this.#options = options
+  }
+
+  /** A line of the client, with our context in it if it had none. A batch passes unseen. */
+  asked(message: Uint8Array): Uint8Array {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    if (envelope?._tag === "Notification" && envelope.cancels !== undefined) {
+      this.#end(envelope.cancels, Exit.failCause(Cause.interrupt()))
+    }
+    if (envelope?._tag !== "Request" || this.#open.size >= SPANS_MAX) return message
+    const said = TraceMeta.traceparentOf(message)
+    const parent = said === undefined ? undefined : CallTrace.parse(said)
+    const { attributes, kind, name } = CallTrace.named(this.#options.kind, envelope.method, envelope.target)
+    const span = this.#tracer.span({
+      name,
+      kind,
+      parent: Option.fromUndefinedOr(parent),
+      annotations: Context.empty(),
+      links: [],
+      startTime: this.#clock.currentTimeNanosUnsafe(),
+      root: parent === undefined,
+      sampled: parent?.sampled ?? true
+    })
+    for (const [key, value] of Object.entries({ ...this.#options.attributes, ...attributes }))
+      span.attribute(key, value)
+    this.#open.set(envelope.id, span)
+    return said === undefined ? TraceMeta.write(message, CallTrace.format(span)) : message
+  }
+
+  /** A line of the server. */
+  answered(message: Uint8Array): Uint8Array {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    for (const { id, isError } of envelope === undefined ? [] : JsonRpcPeek.responses(envelope)) {
+      this.#end(id, isError ? Exit.fail("the server answered an error") : Exit.void)
+    }
+    return message
+  }
+
+  /** Nothing more is answered. */
+  end(): void {
+    for (const id of [...this.#open.keys()]) this.#end(id, Exit.fail("the stream ended before the answer"))
+  }
+
+  #end(id: string, exit: Exit.Exit<unknown, unknown>): void {
+    const span = this.#open.get(id)
+    this.#open.delete(id)
+    span?.end(this.#clock.currentTimeNanosUnsafe(), exit)
+  }
+}
+
+const NEWLINE = Uint8Array.of(0x0a)
+/** Open spans of one client; calls beyond are carried without. */
+const SPANS_MAX = 512
