@@ -6,12 +6,15 @@
  */
 import { Clock, Context, Effect, Exit, FileSystem, Layer, Option, Path, Scope } from "effect"
 import { ChildProcessSpawner } from "effect/process"
+import * as CardShelf from "../actors/mcp/CardShelf.ts"
 import { CannotStart } from "../actors/mcp/Child.ts"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
 import * as Keeper from "../actors/mcp/Keeper.ts"
+import * as ServiceInspector from "../actors/mcp/ServiceInspector.ts"
 import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
 import type { SessionStatus } from "../actors/mcp/SessionEntry.ts"
 import { Node } from "../actors/node/Node.ts"
+import { RegistryClient } from "../actors/registry/RegistryClient.ts"
 import { Trust } from "../actors/trust/Trust.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
@@ -93,8 +96,30 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
   const disk = VirtualFileSystem.make(machine.disk, () => machine.processes.has(process))
   const files = Context.add(yield* Layer.build(Path.layer), FileSystem.FileSystem, disk)
   let table = yield* Effect.orDie(Effect.provideContext(ServiceTable.load(SERVICES), files))
+  const spawn = (service: ServiceTable.Service) => {
+    // The virtual machines run processes; HTTP servers are tested with real ones.
+    if (!("command" in service)) return new CannotStart({ detail: "only commands are exposed in the simulation" })
+    const { args, command, cwd, env } = service
+    return Effect.provideService(
+      ChildProcess.spawn({ command, args, cwd, env }, {}),
+      ChildProcessSpawner.ChildProcessSpawner,
+      spawner.service
+    )
+  }
+  const inspector = yield* ServiceInspector.make({ spawn, clientInfo: { name: "sim", version: "1" } })
+  const shelf = yield* Effect.provideContext(
+    CardShelf.make({
+      path: CARDS,
+      hash: (text) => Bytes.toHex(machine.crypto.sha256(Bytes.fromUtf8(text))),
+      inspector,
+      signer: signerOf(node),
+      services: () => table.values()
+    }),
+    files
+  )
   const keeper = yield* Keeper.make({
     self: node.name,
+    cards: shelf.page,
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
     list: ({ node: remote }) =>
       Effect.map(trustedKey(node, remote), (key) =>
@@ -102,16 +127,7 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
       ),
     isAllowed: (service, { node: remote }) =>
       Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, remote, key)),
-    spawn: (service) => {
-      // The virtual machines run processes; HTTP servers are tested with real ones.
-      if (!("command" in service)) return new CannotStart({ detail: "only commands are exposed in the simulation" })
-      const { args, command, cwd, env } = service
-      return Effect.provideService(
-        ChildProcess.spawn({ command, args, cwd, env }, {}),
-        ChildProcessSpawner.ChildProcessSpawner,
-        spawner.service
-      )
-    }
+    spawn
   })
   yield* Effect.forkScoped(serveNode(node, keeper))
   const running: Running = {
@@ -171,6 +187,28 @@ const serviceOf = Effect.fnUntraced(function* (exposure: Exposure): Effect.fn.Re
   return { name, command, args, env, allowed, createdAtSeconds }
 })
 
+/** The node signs; nothing is public here, so the registry is not asked. */
+const signerOf = (node: SimNode): CardShelf.Signer => ({
+  identity: Effect.map(
+    whileItRuns(
+      node,
+      Effect.flatMap(Node, ({ status }) => status)
+    ),
+    (exit) =>
+      exit !== undefined && Exit.isSuccess(exit)
+        ? { node: exit.value.address.node, publicKey: Bytes.toBase64(exit.value.publicKey) }
+        : undefined
+  ),
+  sign: (card) =>
+    Effect.suspend(() => {
+      if (!node.isUp()) return Effect.succeed(undefined)
+      return node.run(Effect.map(RegistryClient, ({ cards }) => cards.sign(card)))
+    }),
+  publish: () => Effect.succeed(false),
+  withdraw: () => Effect.succeed(false)
+})
+
+const CARDS = `${HOME}/mcp-cards.json`
 const SERVICES = `${HOME}/services.json`
 /** As the real one waits before it looks for its daemon again. */
 const RETRY = "500 millis"
