@@ -7,6 +7,8 @@ import * as LengthPrefix from "../../src/protocol/wire/LengthPrefix.ts"
 /** One connection. */
 export interface RawConnection {
   readonly send: (bytes: Uint8Array) => void
+  /** No more will be sent. */
+  readonly end: () => void
   /** The text of the next reply, or `closed` when the server has closed the connection. */
   readonly next: Effect.Effect<string>
   /** Sends one framed text and reads its reply. */
@@ -33,6 +35,9 @@ export const open = (port: number, localAddress = "127.0.0.1"): Effect.Effect<Ra
     const next = Queue.take(replies)
     return {
       send,
+      end: () => {
+        socket.end()
+      },
       next,
       ask: (text) =>
         Effect.andThen(

@@ -6,6 +6,8 @@ export interface RegistryMetrics {
   totalRequests: number
   /** Nodes that left by request; leaving twice counts once. */
   deregistrations: number
+  /** Connections ended because of a frame that was no request, or a length above the limit. */
+  malformed: number
   readonly byKind: Map<string, KindMetrics>
 }
 
@@ -19,7 +21,7 @@ export interface KindMetrics {
 }
 
 /** Nothing served. */
-export const make = (): RegistryMetrics => ({ totalRequests: 0, deregistrations: 0, byKind: new Map() })
+export const make = (): RegistryMetrics => ({ totalRequests: 0, deregistrations: 0, malformed: 0, byKind: new Map() })
 
 /** Counts one served request. `kind` comes from a closed list, so the map is bounded. */
 export const record = (self: RegistryMetrics, kind: string, isError: boolean, durationMs: number): void => {

@@ -77,7 +77,9 @@ export class RegistryTurn {
       } else if (event._tag === "Closed") {
         this.#forget(session)
       } else {
+        const wasEnding = session.isEnding
         RegistrySession.received(session, event.bytes, at.nowMs)
+        if (session.isEnding && !wasEnding) this.#parts.metrics.malformed++
         this.#active.add(session)
         this.#handleWaiting(session)
       }
@@ -153,7 +155,10 @@ export class RegistryTurn {
   /** False when the connection ends after what it was answered so far. */
   #handle(session: RegistrySession.RegistrySession, body: Uint8Array, at: Instant): boolean {
     const decoded = RegistryMessage.decode(body)
-    if (Result.isFailure(decoded)) return false
+    if (Result.isFailure(decoded)) {
+      this.#parts.metrics.malformed++
+      return false
+    }
     const handled = this.#parts.registry.handle(decoded.success, session.connection.remote, at)
     for (const change of handled.changes) this.#changes.push(change)
     if (handled.changes.length > 0) session.holdsChange = true
