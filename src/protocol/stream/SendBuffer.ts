@@ -110,8 +110,10 @@ export class SendBuffer {
     for (let index = 0; filled < length; index++) {
       const chunk = this.#chunks.at(index)
       if (chunk === undefined) break
-      payload.set(chunk.bytes.subarray(chunk.start, chunk.end), filled)
-      filled += chunk.end - chunk.start
+      // The last one may be longer than what is left: a tail probe takes less than a segment.
+      const taken = Math.min(chunk.end - chunk.start, length - filled)
+      payload.set(chunk.bytes.subarray(chunk.start, chunk.start + taken), filled)
+      filled += taken
     }
     return payload
   }

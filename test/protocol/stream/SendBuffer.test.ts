@@ -67,6 +67,25 @@ describe("SendBuffer", () => {
   )
 
   it.prop(
+    "gives every byte once and in order when segments are cut shorter than they would be, as a tail probe is",
+    { writes: Arbitrary.array(Arb.bytes(30), { maxLength: 20 }), bytesMax: Arb.integer(1, MAX) },
+    ({ bytesMax, writes }) => {
+      const buffer = new SendBuffer(MAX)
+      for (const bytes of writes) buffer.append(bytes, 0)
+      // Later writes are not joined to chunks that have become as large as a segment: there are several.
+      buffer.resize(2 * MAX)
+      const segments: Array<Uint8Array> = []
+      for (let cut = buffer.take(bytesMax); cut !== undefined; cut = buffer.take(bytesMax)) {
+        assert.isAtMost(cut.length, bytesMax)
+        segments.push(cut)
+      }
+
+      assert.deepStrictEqual(Bytes.concat(...segments), Bytes.concat(...writes))
+    },
+    runs
+  )
+
+  it.prop(
     "never cuts a write that fits a segment (node §1.5)",
     { writes: Arbitrary.array(Arbitrary.flatMap(Arb.integer(1, MAX), Arb.bytesOf), { maxLength: 30 }) },
     ({ writes }) => {
