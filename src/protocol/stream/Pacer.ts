@@ -63,9 +63,12 @@ const WAKE_SEGMENTS = 2
 /** RFC 9002 §7.7 allows the initial window at once; ten segments are what TCP sends (RFC 6928). */
 const BURST_SEGMENTS_MIN = 10
 const BURST_BYTES_MIN = 15_000
-/** Keeps one turn of the event loop short and socket buffers from overflowing. */
+/**
+ * Keeps one turn of the event loop short and socket buffers from overflowing. What else arrives, the answer to a ping for
+ * one, waits for the end of the turn: with twice as many bytes twice as long, and no more of them come through.
+ */
 const BURST_SEGMENTS_MAX = 256
-const BURST_BYTES_MAX = 512 * 1024
+const BURST_BYTES_MAX = 256 * 1024
 /** Twice what a timer of an event loop resolves. */
 const BURST_MS = 2
 /** How late a timer of a busy event loop may be without costing throughput. */
