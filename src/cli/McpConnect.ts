@@ -1,8 +1,9 @@
 /** `pilotctl mcp connect PEER/NAME`: a stdio MCP server for any client, whose tools run on another node (mcp §6.1). */
-import { Context, Effect, Layer, Logger, Scope } from "effect"
+import { Context, Duration, Effect, Layer, Logger, Scope } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
+import * as DetachBridge from "../actors/mcp/DetachBridge.ts"
 import * as EraBridge from "../actors/mcp/EraBridge.ts"
 import * as PinGuard from "../actors/mcp/PinGuard.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
@@ -13,22 +14,23 @@ import * as Json from "../core/data/Json.ts"
 import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
-import { type Environment, type Output, silent } from "./Command.ts"
+import { type Environment, type Input, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
+import * as Values from "./Values.ts"
 
 /** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
 export const run = Effect.fnUntraced(function* (
   text: string,
   pinMode: string,
-  isModernOnly: boolean,
-  otlp: string | undefined
+  input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const mode = pinMode === "warn" || pinMode === "hold" || pinMode === "block" ? pinMode : undefined
   if (mode === undefined) return yield* CliError.invalidArgument(`invalid --pins ${pinMode}`, "warn, hold or block")
   const target = yield* targetOf(text)
+  const detachMs = yield* detachAfterMs(input)
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
@@ -37,21 +39,33 @@ export const run = Effect.fnUntraced(function* (
   const peerKey = Effect.provideContext(keyOf(target.peer), context)
   yield* Effect.gen(function* () {
     const pins = yield* PinGuard.make({ path, target, mode, peerKey })
-    const verdict = { server: undefined }
-    const bridged = yield* EraBridge.make({ client, target, verdict, isModernOnly, isShared: false })
+    const detaching = yield* DetachBridge.make(client, target, detachMs)
+    const isModernOnly = Values.boolean(input, "modern-client") === true
+    const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
+    const bridged = yield* EraBridge.make({ client: detaching, ...era })
     yield* Shim.run({ client: bridged, target, pins, dial: Effect.provideContext(dial(target), context) })
   }).pipe(
     Effect.scoped,
     Effect.provide(
       Layer.mergeAll(
         NativeCrypto.layer,
-        NodeTelemetry.layer("pilot-mount", otlp),
+        NodeTelemetry.layer("pilot-mount", Values.text(input, "otlp")),
         Layer.succeed(Logger.LogToStderr, true)
       )
     )
   )
   return silent()
 })
+
+/** When calls are detached, in milliseconds; undefined if they are not. */
+export const detachAfterMs = (input: Input): Effect.Effect<number | undefined, CliError.CliError> =>
+  Effect.flatMap(Effect.fromResult(Values.duration(input, "detach-after", 0)), (duration) => {
+    const ms = Duration.toMillis(duration)
+    if (ms === 0) return Effect.succeed(undefined)
+    return ms >= DETACH_MIN_MS
+      ? Effect.succeed(ms)
+      : CliError.invalidArgument("--detach-after is a second at least", "less than the client's own limit, such as 50s")
+  })
 
 /** The service that a text names. */
 export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {
@@ -100,3 +114,5 @@ export const dialFailure = (target: Target.Target, self: string, error: IpcError
         detail: sentence(`this node: ${IpcError.describe(error)}`),
         isFinal: false
       })
+
+const DETACH_MIN_MS = 1000

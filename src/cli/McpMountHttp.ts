@@ -23,6 +23,7 @@ export const run = Effect.fnUntraced(function* (
   at: string,
   input: Input
 ): Effect.fn.Return<never, CliError.CliError, Environment> {
+  const detachAfterMs = yield* McpConnect.detachAfterMs(input)
   const place = Endpoint.parse(at)
   if (place === undefined)
     return yield* CliError.invalidArgument(`invalid --http ${JSON.stringify(at)}`, "127.0.0.1:7070")
@@ -51,7 +52,7 @@ export const run = Effect.fnUntraced(function* (
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
     const dial = Effect.provideContext(McpConnect.dial(target), environment)
     const isModernOnly = Values.boolean(input, "modern-client") === true
-    yield* HttpEdge.serve(listener.server, { target, dial, door, isModernOnly })
+    yield* HttpEdge.serve(listener.server, { target, dial, door, isModernOnly, detachAfterMs })
     yield* Terminal.printError(
       `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)

@@ -165,6 +165,11 @@ const mountRow = (name: string, summary: string): Command => ({
       placeholder: "url",
       summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
     },
+    {
+      name: "detach-after",
+      value: "duration",
+      summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
+    },
     { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
     { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
     { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
@@ -176,12 +181,7 @@ const mountRow = (name: string, summary: string): Command => ({
     const http = Values.text(input, "http")
     const pins = Values.text(input, "pins")
     if (http === undefined) {
-      return yield* McpConnect.run(
-        text,
-        pins ?? "warn",
-        Values.boolean(input, "modern-client") === true,
-        Values.text(input, "otlp")
-      )
+      return yield* McpConnect.run(text, pins ?? "warn", input)
     }
     if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
     if (input.flags.has("otlp")) return yield* CliError.invalidArgument("--otlp and --http do not go together yet")

@@ -2,6 +2,7 @@
 import { Effect, Exit, Option, Scope } from "effect"
 import type { CallGate } from "../../src/actors/mcp/CallGate.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
+import * as DetachBridge from "../../src/actors/mcp/DetachBridge.ts"
 import * as EraBridge from "../../src/actors/mcp/EraBridge.ts"
 import * as Keeper from "../../src/actors/mcp/Keeper.ts"
 import type { PinGuard } from "../../src/actors/mcp/PinGuard.ts"
@@ -41,6 +42,8 @@ export interface McpRig {
 /** How a client's mount bridges the eras; without it, it does not. */
 export interface EraOptions {
   readonly isModernOnly: boolean
+  /** Calls that take longer are detached. */
+  readonly detachAfterMs?: number
 }
 
 /** What a rig is made of. */
@@ -117,7 +120,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
         const target = { peer: "mcp-host", service }
-        const bridged = { client: stdio.right, target, verdict: { server: undefined }, isShared: false }
+        const detaching = yield* DetachBridge.make(stdio.right, target, era?.detachAfterMs)
+        const bridged = { client: detaching, target, verdict: { server: undefined }, isShared: false }
         const client = era === undefined ? stdio.right : yield* EraBridge.make({ ...bridged, ...era })
         const shim = { client, target, dial: dial(node) }
         yield* Shim.run(pins === undefined ? shim : { ...shim, pins }).pipe(

@@ -1,22 +1,14 @@
 /**
- * The client's end of a session with the era bridge in it (mcp §6.6): to the session it is the client, to the client it is
- * the server. It looks at messages until client and server are known to understand each other; from then on it is gone,
- * and the bytes go by as they come. If they do not, it translates.
- *
- * Owns the translator and the reading of the client until then; every rule is the translator's.
+ * The era bridge before a client (mcp §6.6): it looks at messages until client and server are known to understand each other,
+ * and translates only if they do not.
  */
-import { type Cause, Clock, Effect, Latch, Queue, type Scope, Semaphore } from "effect"
-import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Effect, type Scope } from "effect"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
-import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import { EraDetector, type Verdict } from "../../protocol/relay/era/EraDetector.ts"
-import type { Outputs } from "../../protocol/relay/era/EraTranslator.ts"
-import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
-import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
-import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { Target } from "./Target.ts"
+import * as TranslatedClient from "./TranslatedClient.ts"
 
 /** Whom it stands between. */
 export interface Options<E> {
@@ -35,85 +27,19 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<Duplex<E>, never, Crypto | Scope.Scope> {
   const { client, target } = options
-  const clock = yield* Clock.Clock
-  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const detector = new EraDetector({ ...options, ...target, seal: yield* seal })
-  const toServer = yield* Queue.unbounded<Uint8Array, Cause.Done>()
-  const room = Latch.makeUnsafe(true)
-  const changed = Latch.makeUnsafe(false)
-  const writing = yield* Semaphore.make(1)
   let isTold = false
-  /** Nothing of the client is left in here: the session reads it itself. */
-  let isGone = false
-
-  const perform = Effect.fnUntraced(function* (outputs: Outputs) {
-    for (const { _tag, bytes } of outputs) {
-      const line = Bytes.concat(bytes, NEWLINE)
-      if (_tag === "ToServer") Queue.offerUnsafe(toServer, line)
-      else yield* writing.withPermits(1)(client.write(line))
-    }
-    changed.openUnsafe()
-    if (!detector.isTranslating || isTold) return
-    isTold = true
-    yield* Effect.logInfo(`mcp: client and server are of different eras; ${target.service} is translated`)
-  })
-
-  const fromClient = (line: Line): Effect.Effect<void, E> =>
-    line._tag === "Whole" ? perform(detector.fromClient(line.bytes, nowMs())) : perform(refuse(target, line.envelope))
-
-  const lines = new LineSplitter(MESSAGE_BYTES_MAX)
-  const readClient = Effect.gen(function* () {
-    let isWhole = true
-    while (!(detector.isThrough && isWhole)) {
-      const chunk = yield* client.read
-      isWhole = chunk[chunk.length - 1] === NEWLINE[0]
-      yield* Effect.forEach(lines.push(chunk), fromClient, { discard: true })
-      if (Queue.sizeUnsafe(toServer) < WAITING_MAX) continue
-      room.closeUnsafe()
-      yield* room.await
-    }
-  }).pipe(
-    Effect.catchCause(() => {
-      // The session meets the client's end, or its failure, itself.
-      const last = lines.finish()
-      const rest = last === undefined ? Effect.void : fromClient(last)
-      return Effect.ignore(
-        Effect.andThen(
-          rest,
-          Effect.suspend(() => perform(detector.closed()))
-        )
-      )
-    }),
-    Effect.andThen(Queue.end(toServer))
-  )
-
-  /** Wakes the translator when it has something to do. */
-  const keepTime = Effect.gen(function* () {
-    while (true) {
-      changed.closeUnsafe()
-      const deadlineMs = detector.deadlineMs()
-      const slept = deadlineMs === undefined ? Effect.never : Effect.sleep(Math.max(1, deadlineMs - nowMs()))
-      yield* Effect.raceFirst(slept, changed.await)
-      yield* Effect.ignore(perform(detector.timeout(nowMs())))
-      if (detector.isThrough) return
-    }
-  })
-
-  yield* Effect.forkScoped(readClient)
-  yield* Effect.forkScoped(keepTime)
-  const translated = Queue.take(toServer).pipe(
-    Effect.tap(() => Effect.sync(() => room.openUnsafe())),
-    Effect.catch(() => {
-      isGone = true
-      return client.read
+  return yield* TranslatedClient.make({
+    client,
+    target,
+    translator: detector,
+    isThrough: () => detector.isThrough,
+    performed: Effect.suspend(() => {
+      if (!detector.isTranslating || isTold) return Effect.void
+      isTold = true
+      return Effect.logInfo(`mcp: client and server are of different eras; ${target.service} is translated`)
     })
-  )
-  return {
-    read: Effect.suspend(() => (isGone ? client.read : translated)),
-    write: (line) =>
-      detector.isThrough ? client.write(line) : perform(detector.fromServer(line.subarray(0, -1), nowMs())),
-    end: client.end
-  }
+  })
 })
 
 /** A key of this process: what it signed is worth nothing elsewhere. */
@@ -126,17 +52,5 @@ const seal = Effect.map(Crypto, (crypto) => {
   }
 })
 
-const refuse = (target: Target, envelope: JsonRpcPeek.Envelope | undefined): Outputs => {
-  const error = { kind: "tooLarge", message: TOO_LARGE, retryable: false, delivered: false, ...target } as const
-  return (envelope === undefined ? [] : JsonRpcPeek.requests(envelope)).map(({ id }) => ({
-    _tag: "ToClient",
-    bytes: BridgeError.encode(error, id)
-  }))
-}
-
-const TOO_LARGE = `A message may have at most ${MESSAGE_BYTES_MAX} bytes.`
-/** Messages for the server that it has not taken; then the client is not read. */
-const WAITING_MAX = 64
 const KEY_BYTES = 32
 const NAME_BYTES = 16
-const NEWLINE = Uint8Array.of(0x0a)

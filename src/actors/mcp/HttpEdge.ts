@@ -16,6 +16,7 @@ import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import * as BoundedBody from "./BoundedBody.ts"
+import * as DetachBridge from "./DetachBridge.ts"
 import * as EdgeDoor from "./EdgeDoor.ts"
 import * as EdgeExchanges from "./EdgeExchanges.ts"
 import * as EdgeSession from "./EdgeSession.ts"
@@ -32,6 +33,8 @@ export interface Options<E> {
   readonly door: EdgeDoor.EdgeDoor
   /** The clients are known to speak nothing but the modern revision. */
   readonly isModernOnly?: boolean
+  /** Tools that work longer are answered with a handle. */
+  readonly detachAfterMs?: number | undefined
 }
 
 /** Serves until the surrounding scope ends. */
@@ -64,7 +67,8 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     Effect.gen(function* () {
       const { dial, isModernOnly = false, target } = options
       const [near, far] = yield* DuplexPair.make
-      const client = yield* EraBridge.make({ client: far, target, verdict, isModernOnly, isShared })
+      const detaching = yield* DetachBridge.make(far, target, options.detachAfterMs)
+      const client = yield* EraBridge.make({ client: detaching, target, verdict, isModernOnly, isShared })
       yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client, target, dial, makeRoom }), far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))

@@ -1,8 +1,9 @@
 /** The era bridge between a hostile client and a hostile server, in every state that it can be in. */
 import { Result } from "effect"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
+import { DetachedCalls } from "../../../src/protocol/relay/DetachedCalls.ts"
 import { EraDetector } from "../../../src/protocol/relay/era/EraDetector.ts"
-import type { Outputs } from "../../../src/protocol/relay/era/EraTranslator.ts"
+import type { EraTranslator, Outputs } from "../../../src/protocol/relay/era/EraTranslator.ts"
 import * as RequestState from "../../../src/protocol/relay/era/RequestState.ts"
 import * as JsonEdit from "../../../src/protocol/relay/JsonEdit.ts"
 import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
@@ -135,7 +136,14 @@ const bridged = (bytes: Uint8Array): unknown => {
   return isMessage
 }
 
-const STATES = [legacy, modern, fresh]
+const detached = (): DetachedCalls => {
+  const calls = new DetachedCalls({ afterMs: 1, random: () => "h" })
+  calls.fromClient(PRELUDES.at(-1)!, 0)
+  calls.timeout(1)
+  return calls
+}
+
+const STATES: ReadonlyArray<() => EraTranslator> = [legacy, modern, fresh, detached]
 
 const stated = (bytes: Uint8Array): unknown =>
   RequestState.open(SEAL, { peer: "p", service: "s", method: "m", digest: "d" }, Bytes.toUtf8Lossy(bytes), 0)
@@ -144,7 +152,7 @@ const stated = (bytes: Uint8Array): unknown =>
 export const targets: ReadonlyArray<Fuzzer.Target> = [
   Fuzzer.decoder({
     name: "relay/EraDetector",
-    covers: [EraDetector, JsonEdit.set, JsonEdit.remove],
+    covers: [EraDetector, DetachedCalls, JsonEdit.set, JsonEdit.remove],
     format: "json",
     samples: messages,
     decode: bridged

@@ -309,3 +309,35 @@ describe("with a dual-era party on either side the bridge stays out (mcp §6.6)"
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 })
+
+describe("mcp mount --detach-after (mcp §6.7)", () => {
+  it.live("a long call of server-everything is answered with a handle, and its result is fetched", () =>
+    Effect.gen(function* () {
+      const rig = yield* RealServers.make(70_000)
+      const options = { isModernOnly: false, detachAfterMs: 1000 }
+      const transport = yield* RealServers.transport(rig, "everything", 2, options)
+      const client = new Client1({ name: "legacy", version: "1" }, { capabilities: {} })
+      yield* promise(() => client.connect(transport))
+      const { tools } = yield* promise(() => client.listTools())
+      const call = (name: string, args: Record<string, unknown>) =>
+        Effect.map(
+          promise(() => client.callTool({ name, arguments: args })),
+          textOf
+        )
+      const running = yield* call("trigger-long-running-operation", { duration: 3, steps: 3 })
+      const handle = /handle ([0-9a-f]{32})\./.exec(running)?.[1] ?? ""
+      let fetched = running
+      while (fetched.startsWith("Still running")) fetched = yield* call("pilot_fetch_result", { handle })
+
+      assert.include(
+        tools.map(({ name }) => name),
+        "pilot_fetch_result"
+      )
+      assert.isFalse(tools.some(({ outputSchema }) => outputSchema !== undefined))
+      assert.include(fetched, "completed")
+      assert.strictEqual(yield* call("pilot_fetch_result", { handle }), fetched)
+      assert.include(yield* call("echo", { message: "quick" }), "quick")
+      yield* promise(() => client.close())
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+})
