@@ -50,24 +50,28 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "never-reopen-the-window",
+    scenario: "Streams.test.ts",
     file: "protocol/stream/FlowControl.ts",
     from: "    this.#segments = segments\n",
     to: "    this.#segments = Math.min(this.#segments, segments)\n"
   },
   {
     name: "never-send-a-fin",
+    scenario: "Streams.test.ts",
     file: "protocol/stream/FinExchange.ts",
     from: "    this.#isFinSent = true\n    this.#isFinDue = true\n",
     to: "    this.#isFinSent = true\n"
   },
   {
     name: "fin-one-byte-too-late",
+    scenario: "Streams.test.ts",
     file: "protocol/stream/FinExchange.ts",
     from: "      this.#peerFinPosition = position\n",
     to: "      this.#peerFinPosition = position + 1\n"
   },
   {
     name: "close-drops-what-is-unsent",
+    scenario: "Streams.test.ts",
     file: "protocol/stream/Closing.ts",
     from: "if (!this.#sender.isDrained && nowMs >= this.#lingerUntilMs) {",
     to: "if (!this.#sender.isDrained && nowMs >= this.#closeAtMs) {"
