@@ -83,7 +83,8 @@ export const modernProblem = (
   if (headers["mcp-protocol-version"] !== revision) return { code: -32020, message: "MCP-Protocol-Version differs." }
   if (HeaderText.decode(headers["mcp-method"] ?? "") !== method) return { code: -32020, message: "Mcp-Method differs." }
   const name = target ?? JsonRpcPeek.string(body, ["params", "taskId"])
-  const isNamed = /^(tools\/call|prompts\/get|resources\/read|tasks\/.+)$/.test(method) && name !== undefined
+  const isNamed =
+    /^(tools\/call|prompts\/get|resources\/read|tasks\/(get|update|cancel))$/.test(method) && name !== undefined
   return isNamed && HeaderText.decode(headers["mcp-name"] ?? "") !== name
     ? { code: -32020, message: "Mcp-Name differs." }
     : undefined

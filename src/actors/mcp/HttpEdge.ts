@@ -4,7 +4,7 @@
  *
  * Owns the sessions of its clients, each with a `Shim` of its own; told of requests by the HTTP server.
  */
-import { Effect, Exit, Option, Queue, Result, Scope, Stream } from "effect"
+import { Effect, Exit, Option, Queue, Result, Schedule, Scope, Stream } from "effect"
 import { type HttpServer, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -54,11 +54,16 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
       return entry === undefined ? Effect.void : Effect.forkIn(Scope.close(entry.scope, Exit.void), scope)
     })
 
-  /** Clients that go without a word leave sessions behind; the oldest that nobody uses goes first. */
+  /**
+   * Clients that go without a word leave sessions behind; the oldest that nobody uses goes first, and is gone when this
+   * succeeds. One whose client has left just now is noticed a moment later.
+   */
   const makeRoom: Effect.Effect<boolean> = Effect.suspend(() => {
-    const idle = [...sessions].find(([, { session }]) => session.isIdle())
-    return idle === undefined ? Effect.succeed(false) : Effect.as(close(idle[0]), true)
-  })
+    const [id, entry] = [...sessions].find(([, { session }]) => session.isIdle()) ?? []
+    if (id === undefined || entry === undefined) return Effect.succeed(false)
+    sessions.delete(id)
+    return Effect.as(Scope.close(entry.scope, Exit.void), true)
+  }).pipe(Effect.repeat({ until: (isMade) => isMade, times: 4, schedule: Schedule.spaced("250 millis") }))
 
   const verdict: Verdict = { server: undefined }
 
@@ -114,10 +119,9 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     const peeked = JsonRpcPeek.peek(body)
     if (Result.isFailure(peeked)) return notJson(peeked.failure.reason)
     const envelope = peeked.success
+    if (EdgeDoor.isModern(request.headers, body)) return yield* postModern(request.headers, body, envelope)
     const isOpening = envelope._tag === "Request" && envelope.method === "initialize"
     const id = request.headers["mcp-session-id"]
-    if (!isOpening && EdgeDoor.isModern(request.headers, body))
-      return yield* postModern(request.headers, body, envelope)
     if (id === undefined && !isOpening) return refusal(400, -32600, "A session is needed: send initialize first.")
     const known = id === undefined ? undefined : sessions.get(id)
     if (id !== undefined && known === undefined) return UNKNOWN_SESSION
