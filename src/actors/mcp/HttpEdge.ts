@@ -143,6 +143,8 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     if (envelope._tag !== "Request") return refusal(400, -32600, "In this revision, only requests are posted.")
     const wrong = EdgeDoor.modernProblem(headers, body, envelope)
     if (wrong !== undefined) return refusal(400, wrong.code, wrong.message, envelope.id)
+    // The handshake is no method of this era, and past this point it would open the shared session as the other one's.
+    if (envelope.method === "initialize") return refusal(404, -32601, "Method not found", envelope.id)
     // In the scope of the HTTP request, which ends when its response is written or its client is gone.
     const messages = yield* exchange.ask(body, envelope)
     if (messages === undefined) return refusal(503, -32600, "Too many requests wait.", envelope.id)
