@@ -4,6 +4,7 @@ import * as Connections from "./targets/Connections.ts"
 import * as Daemon from "./targets/Daemon.ts"
 import * as Directory from "./targets/Directory.ts"
 import * as Eras from "./targets/Eras.ts"
+import * as Federation from "./targets/Federation.ts"
 import * as Http from "./targets/Http.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
@@ -17,6 +18,7 @@ export const decoders: ReadonlyArray<Target> = [
   ...Daemon.targets,
   ...Eras.targets,
   ...Relay.targets,
+  ...Federation.targets,
   ...Http.targets,
   ...Directory.targets,
   ...Texts.targets
