@@ -24,11 +24,10 @@ import * as Values from "./Values.ts"
 /** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
 export const run = Effect.fnUntraced(function* (
   text: string,
-  pinMode: string,
+  pinText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const mode = pinMode === "warn" || pinMode === "hold" || pinMode === "block" ? pinMode : undefined
-  if (mode === undefined) return yield* CliError.invalidArgument(`invalid --pins ${pinMode}`, "warn, hold or block")
+  const mode = yield* pinMode(pinText)
   const target = yield* targetOf(text)
   const detachMs = yield* detachAfterMs(input)
   const { endsOnSignal } = yield* Processes
@@ -67,6 +66,12 @@ export const detachAfterMs = (input: Input): Effect.Effect<number | undefined, C
       : CliError.invalidArgument("--detach-after is a second at least", "less than the client's own limit, such as 50s")
   })
 
+/** What `--pins` says. */
+export const pinMode = (text: string): Effect.Effect<PinGuard.Mode, CliError.CliError> =>
+  text === "warn" || text === "hold" || text === "block"
+    ? Effect.succeed(text)
+    : CliError.invalidArgument(`invalid --pins ${text}`, "warn, hold or block")
+
 /** The service that a text names. */
 export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {
   const target = Target.parse(text)
@@ -79,7 +84,7 @@ export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.Cl
 export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))
 
 /** The key that stands behind the peer; undefined while the daemon cannot tell. */
-const keyOf = (peer: string): Effect.Effect<string | undefined, never, Exclude<Environment, Scope.Scope>> =>
+export const keyOf = (peer: string): Effect.Effect<string | undefined, never, Exclude<Environment, Scope.Scope>> =>
   Effect.scoped(Effect.flatMap(DaemonClient.connect, (client) => client.extension("peer", { target: peer }))).pipe(
     Effect.map((found) => Json.string(found, "public_key") || undefined),
     Effect.orElseSucceed(() => undefined)

@@ -36,10 +36,13 @@ const CLIENTS: Readonly<Record<string, Client>> = {
   windsurf: { member: "mcpServers", path: everywhere(".codeium/windsurf/mcp_config.json") }
 }
 
+/** In place of a service: the front of all of them. */
+const FRONT = "front"
+
 /** The names for `--client`. */
 export const NAMES: ReadonlyArray<string> = Object.keys(CLIENTS)
 
-/** Shows the entry for `PEER/SERVICE`; writes it if asked to. `name` is what the client calls the server. */
+/** Shows the entry for `PEER/SERVICE`, or for `front`, which is all of them; writes it if asked to. `name` is what the client calls the server. */
 export const run = Effect.fnUntraced(function* (options: {
   readonly target: string
   readonly client: string
@@ -48,8 +51,10 @@ export const run = Effect.fnUntraced(function* (options: {
   readonly platform: NodeJS.Platform
   readonly directory: string
 }): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const target = Target.parse(options.target)
-  if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(options.target)} is not PEER/NAME`)
+  const target = options.target === FRONT ? undefined : Target.parse(options.target)
+  if (target === undefined && options.target !== FRONT) {
+    return yield* CliError.invalidArgument(`${JSON.stringify(options.target)} is neither PEER/NAME nor ${FRONT}`)
+  }
   const client = Object.hasOwn(CLIENTS, options.client) ? CLIENTS[options.client] : undefined
   if (client === undefined) {
     return yield* CliError.invalidArgument(
@@ -58,7 +63,8 @@ export const run = Effect.fnUntraced(function* (options: {
     )
   }
   const host = yield* CliHost
-  const name = options.name ?? `${target.peer}-${target.service}`.replaceAll(/[^A-Za-z0-9_-]/gu, "-")
+  const usual = target === undefined ? "pilot" : `${target.peer}-${target.service}`.replaceAll(/[^A-Za-z0-9_-]/gu, "-")
+  const name = options.name ?? usual
   const entry = { ...client.extra, ...entryOf(host, options.target) }
   const { join } = yield* Path.Path
   const path = join(
@@ -102,7 +108,7 @@ const entryOf = (
   )
   return {
     command: nodePath,
-    args: [...nodeOptions, programPath, "mcp", "mount", target],
+    args: [...nodeOptions, programPath, "mcp", ...(target === FRONT ? [FRONT] : ["mount", target])],
     ...(Object.keys(env).length === 0 ? {} : { env })
   }
 }

@@ -7,6 +7,7 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
+import type { Duplex } from "../core/net/Duplex.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
 import * as AtomicFile from "../core/storage/AtomicFile.ts"
 import * as CliError from "./CliError.ts"
@@ -17,9 +18,14 @@ import { Processes } from "./Processes.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
-/** Serves until a signal comes. */
-export const run = Effect.fnUntraced(function* (
+/** Serves a service until a signal comes. */
+export const run = (target: Target, at: string, input: Input): Effect.Effect<never, CliError.CliError, Environment> =>
+  serve(target, undefined, at, input)
+
+/** Serves until a signal comes; `connect` opens the server for each client, else it is the target. */
+export const serve = Effect.fnUntraced(function* (
   target: Target,
+  connect: Effect.Effect<Duplex, never, Scope.Scope> | undefined,
   at: string,
   input: Input
 ): Effect.fn.Return<never, CliError.CliError, Environment> {
@@ -52,7 +58,10 @@ export const run = Effect.fnUntraced(function* (
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
     const dial = Effect.provideContext(McpConnect.dial(target), environment)
     const isModernOnly = Values.boolean(input, "modern-client") === true
-    yield* HttpEdge.serve(listener.server, { target, dial, door, isModernOnly, detachAfterMs })
+    yield* HttpEdge.serve(listener.server, {
+      ...{ target, dial, door, isModernOnly, detachAfterMs },
+      ...(connect === undefined ? {} : { connect })
+    })
     yield* Terminal.printError(
       `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)

@@ -47,16 +47,26 @@ export const call = Effect.fnUntraced(function* (
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  return yield* perform(yield* open(text), text, tool, argsText, input)
+})
+
+/** Runs one tool of an open server, which people know as `label`. */
+export const perform = Effect.fnUntraced(function* (
+  server: McpServer.McpServer,
+  label: string,
+  tool: string,
+  argsText: string,
+  input: Input
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const args = Json.parseObject(argsText)
   if (args === undefined) return yield* CliError.invalidArgument("--args is not a JSON object", `--args '{"path":"."}'`)
-  const server = yield* open(text)
   const last = yield* server.watch(tool, args).pipe(
     Stream.tap((update) =>
       update._tag === "Progress" ? Terminal.note(input, progressLine(update.progress)) : Effect.void
     ),
     Stream.runLast,
     Effect.flatMap(Effect.fromOption),
-    Effect.mapError((error) => failureOf(text, error))
+    Effect.mapError((error) => failureOf(label, error))
   )
   if (last._tag !== "Done") return yield* CliError.make("internal", "the server ended the call without a result")
   const { content, structured, text: said } = last.result
@@ -105,7 +115,8 @@ const failureOf = (
   }
 }
 
-const failure = ({ code, message, reason }: McpClient.McpError): CliError.CliError => {
+/** What went wrong between this command and a server, in the words of commands. */
+export const failure = ({ code, message, reason }: McpClient.McpError): CliError.CliError => {
   const text = PlainText.clean(message).text
   switch (code) {
     case BridgeError.CODE.unreachable:

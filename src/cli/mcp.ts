@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
+import { DOOR_FLAGS, front, MOUNT_FLAGS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -142,18 +143,7 @@ const mountRow = (name: string, summary: string): Command => ({
   summary,
   returns: "nothing: standard output is the protocol",
   flags: [
-    {
-      name: "http",
-      value: "address",
-      placeholder: "host:port",
-      summary: "serve streamable HTTP at this place instead"
-    },
-    {
-      name: "pins",
-      value: "text",
-      placeholder: "warn|hold|block",
-      summary: "a tool that changed: say so (default), hide it until approved, or block the service"
-    },
+    ...MOUNT_FLAGS,
     {
       name: "modern-client",
       value: "boolean",
@@ -170,10 +160,7 @@ const mountRow = (name: string, summary: string): Command => ({
       value: "duration",
       summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
     },
-    { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
-    { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
-    { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
-    { name: "allow-remote", value: "boolean", summary: "with --http: listen where other machines reach it" }
+    ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {
     const text = yield* Effect.fromResult(Values.positional(mount, input, 0))
@@ -200,8 +187,9 @@ const connect = mountRow("mcp connect", "Another name of mcp mount")
 
 const install: Command = {
   name: "mcp install",
-  usage: "<peer/name>",
-  summary: "The entry that makes an MCP client use a peer's server, printed or written into its configuration",
+  usage: "<peer/name|front>",
+  summary:
+    "The entry that makes an MCP client use a peer's server, or with front all of them, printed or written into its configuration",
   returns: "client, path, name, entry, written",
   flags: [
     {
@@ -234,12 +222,30 @@ const install: Command = {
 
 const tools: Command = {
   name: "mcp tools",
-  usage: "<peer/name>",
-  summary: "The tools of a peer's MCP server",
-  returns: "server, revision, tools [name, title, description, hidden_characters, input_schema]",
-  flags: [],
+  usage: "[peer/name]",
+  summary: "The tools of a peer's MCP server, or without one those of every service that this node may use",
+  returns:
+    "server, revision, tools [name, title, description, hidden_characters, input_schema]; of all services: tools [name, title, description, hints, input_schema], with --search also service and pin",
+  flags: [
+    {
+      name: "search",
+      value: "text",
+      placeholder: "words",
+      summary: "tools of all services that fit the words, best first"
+    },
+    { name: "limit", value: "number", summary: "with --search: how many (default: 10)" }
+  ],
   run: Effect.fnUntraced(function* (input) {
-    const text = yield* Effect.fromResult(Values.positional(tools, input, 0))
+    const [text] = input.positionals
+    const words = Values.text(input, "search")
+    if (text !== undefined && words !== undefined) {
+      return yield* CliError.invalidArgument("--search looks through all services", "leave PEER/NAME out")
+    }
+    if (text === undefined) {
+      const limit = yield* Effect.fromResult(Values.count(input, "limit", 10))
+      const McpAll = yield* Effect.promise(() => import("./McpAll.ts"))
+      return yield* McpAll.tools(words, limit)
+    }
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
     return yield* McpUse.tools(text)
   })
@@ -247,15 +253,21 @@ const tools: Command = {
 
 const call: Command = {
   name: "mcp call",
-  usage: "<peer/name> <tool>",
-  summary: "Runs one tool of a peer's MCP server; its progress is shown on standard error",
+  usage: "<peer/name> <tool> | <alias__tool>",
+  summary:
+    "Runs one tool of a peer's MCP server, or one by the name that mcp tools gives it; its progress is shown on standard error",
   returns: "content, structured, text",
   flags: [{ name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" }],
   run: Effect.fnUntraced(function* (input) {
     const text = yield* Effect.fromResult(Values.positional(call, input, 0))
+    const args = Values.text(input, "args") ?? "{}"
+    if (input.positionals.length === 1 && !text.includes("/")) {
+      const McpAll = yield* Effect.promise(() => import("./McpAll.ts"))
+      if (McpAll.isName(text)) return yield* McpAll.call(text, args, input)
+    }
     const tool = yield* Effect.fromResult(Values.positional(call, input, 1))
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.call(text, tool, Values.text(input, "args") ?? "{}", input)
+    return yield* McpUse.call(text, tool, args, input)
   })
 }
 
@@ -288,6 +300,7 @@ export const commands: ReadonlyArray<Command> = [
   pinsRow("forget", "Forgets definitions: the next ones seen are taken"),
   mount,
   connect,
+  front,
   install,
   tools,
   call,

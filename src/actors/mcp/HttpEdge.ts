@@ -35,6 +35,8 @@ export interface Options<E> {
   readonly isModernOnly?: boolean
   /** Tools that work longer are answered with a handle. */
   readonly detachAfterMs?: number | undefined
+  /** Opens the server for one client, in place of a relay session to the target; its messages are lines. */
+  readonly connect?: Effect.Effect<Duplex, never, Scope.Scope>
 }
 
 /** Serves until the surrounding scope ends. */
@@ -69,6 +71,7 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
 
   /** A relay session; the messages of its client's end are lines. */
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
+    options.connect ??
     Effect.gen(function* () {
       const { dial, isModernOnly = false, target } = options
       const [near, far] = yield* DuplexPair.make

@@ -4,7 +4,7 @@
  *
  * Stands between a client and its `ShimSession`; reads and writes the table of pins, which commands change as well.
  */
-import { Effect, FileSystem, Path, Result } from "effect"
+import { Effect, FileSystem, Path, Result, type Semaphore } from "effect"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -25,6 +25,8 @@ export interface Options {
   readonly mode: Mode
   /** The key that stands behind the peer; undefined while it cannot be asked for. */
   readonly peerKey: Effect.Effect<string | undefined>
+  /** Held while the table is read and written, where several guards share it. */
+  readonly lock?: Semaphore.Semaphore
 }
 
 /** One client's guard. */
@@ -140,7 +142,8 @@ export const make = Effect.fnUntraced(function* (
       const tool = Json.parseObject(DECODER.decode(message.subarray(start, end)))
       return (tool === undefined ? undefined : ToolPin.of(tool)) ?? []
     })
-    yield* compare(tools).pipe(
+    const compared = options.lock === undefined ? compare(tools) : options.lock.withPermit(compare(tools))
+    yield* compared.pipe(
       Effect.provideService(FileSystem.FileSystem, files),
       Effect.provideService(Path.Path, paths),
       Effect.catch((error) => Effect.logWarning(`mcp: pins cannot be kept: ${error.message}`))

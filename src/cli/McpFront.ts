@@ -1,0 +1,122 @@
+/** `pilotctl mcp front`: every service that this node may use as one MCP server, on stdio or at a local URL (mcp §6.11). */
+import { Context, Effect, FileSystem, Layer, Logger, Path, type Scope, Semaphore } from "effect"
+import * as Front from "../actors/mcp/Front.ts"
+import type * as FrontLists from "../actors/mcp/FrontLists.ts"
+import * as PinGuard from "../actors/mcp/PinGuard.ts"
+import * as Target from "../actors/mcp/Target.ts"
+import type { Crypto } from "../core/crypto/Crypto.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import * as Json from "../core/data/Json.ts"
+import * as FederatedName from "../protocol/mcp/FederatedName.ts"
+import * as Address from "../protocol/wire/Address.ts"
+import * as CliError from "./CliError.ts"
+import { CliHost } from "./CliHost.ts"
+import { type Environment, type Input, type Output, silent } from "./Command.ts"
+import * as DaemonClient from "./DaemonClient.ts"
+import * as KeeperPlaces from "./KeeperPlaces.ts"
+import * as McpConnect from "./McpConnect.ts"
+import * as McpMountHttp from "./McpMountHttp.ts"
+import { Processes } from "./Processes.ts"
+import * as ProcessStdio from "./ProcessStdio.ts"
+import * as Values from "./Values.ts"
+
+/** Serves until the client closes, or at `http` until a signal comes. */
+export const run = Effect.fnUntraced(function* (
+  input: Input
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const settings = yield* settingsOf(input)
+  const mode = yield* McpConnect.pinMode(Values.text(input, "pins") ?? "warn")
+  const http = Values.text(input, "http")
+  const { endsOnSignal } = yield* Processes
+  yield* endsOnSignal
+  return yield* Effect.gen(function* () {
+    const front = yield* make(settings, mode)
+    if (http !== undefined) {
+      return yield* McpMountHttp.serve({ peer: "all", service: "services" }, front.connect, http, input)
+    }
+    yield* front.run(yield* ProcessStdio.open)
+    return silent()
+  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+})
+
+/** A front over the daemon's trusted peers, in the surrounding scope. */
+export const make = Effect.fnUntraced(function* (
+  settings: Front.Settings,
+  mode: PinGuard.Mode
+): Effect.fn.Return<Front.Front, never, Environment | Crypto | Scope.Scope> {
+  const { version } = yield* CliHost
+  const environment = yield* McpConnect.environment
+  const { pins: path } = yield* KeeperPlaces.places
+  const files = Context.make(FileSystem.FileSystem, yield* FileSystem.FileSystem)
+  const context = Context.merge(environment, Context.add(files, Path.Path, yield* Path.Path))
+  const crypto = yield* Effect.context<Crypto>()
+  // Many guards write one file.
+  const lock = yield* Semaphore.make(1)
+  return yield* Front.make({
+    peers: Effect.provideContext(Effect.scoped(peers), context),
+    dial: (target) => Effect.provideContext(McpConnect.dial(target), context),
+    pins: (target) =>
+      PinGuard.make({
+        path,
+        target,
+        mode,
+        lock,
+        peerKey: Effect.provideContext(McpConnect.keyOf(target.peer), context)
+      }).pipe(Effect.provideContext(Context.merge(context, crypto))),
+    version,
+    settings
+  })
+})
+
+/** What the flags say. */
+const settingsOf = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<Front.Settings, CliError.CliError> {
+  const mode = Values.text(input, "mode") ?? Front.DEFAULTS.mode
+  if (!isMode(mode)) return yield* CliError.invalidArgument(`invalid --mode ${mode}`, MODES.join(", "))
+  const aliases = new Map<string, string>()
+  for (const text of Values.texts(input, "alias")) {
+    const [name = "", alias = ""] = text.split("=")
+    if (Target.parse(name) === undefined || !FederatedName.isAlias(alias) || [...aliases.values()].includes(alias)) {
+      return yield* CliError.invalidArgument(
+        `invalid --alias ${JSON.stringify(text)}`,
+        `PEER/NAME=alias; letters, digits, - and single _, at most ${FederatedName.ALIAS_CHARACTERS_MAX}, each once`
+      )
+    }
+    aliases.set(name, alias)
+  }
+  const only = yield* Effect.forEach(Values.texts(input, "service"), McpConnect.targetOf)
+  const sampling = yield* Effect.forEach(Values.texts(input, "sampling"), McpConnect.targetOf)
+  return {
+    mode,
+    budget: {
+      tools: yield* Effect.fromResult(Values.count(input, "budget-tools", Front.DEFAULTS.budget.tools)),
+      bytes: yield* Effect.fromResult(Values.count(input, "budget-bytes", Front.DEFAULTS.budget.bytes))
+    },
+    patience: Front.DEFAULTS.patience,
+    aliases,
+    only: only.length === 0 ? undefined : only,
+    sampling: new Set(sampling.map(({ peer, service }) => `${peer}/${service}`))
+  }
+})
+
+/** Those whose trust is mutual, by their names; a peer without one by its address. */
+const peers = Effect.gen(function* () {
+  const client = yield* DaemonClient.connect
+  const reply = yield* client.extension("trust.keys", {})
+  const mutual = Json.objects(reply, "trusted").filter((row) => Json.member(row, "mutual") !== false)
+  return yield* Effect.forEach(
+    mutual,
+    (row) => {
+      const target = Address.format(Address.make(0, Json.unsigned(row, "node_id", 32)))
+      return client.extension("peer", { target, recent: true }).pipe(
+        Effect.map((found) => Json.string(found, "hostname") || target),
+        // Not known now, or behind another key: it is tried by its address, and fails there with the reason.
+        Effect.orElseSucceed(() => target)
+      )
+    },
+    { concurrency: LOOKUPS_AT_ONCE }
+  )
+})
+
+const MODES: ReadonlyArray<FrontLists.Mode> = ["reveal", "call", "all"]
+const isMode = (text: string): text is FrontLists.Mode => MODES.some((mode) => mode === text)
+const LOOKUPS_AT_ONCE = 8

@@ -1,0 +1,66 @@
+/** The row of `pilotctl mcp front`, with the flags that it shares with `mcp mount` (mcp §6.11). */
+import { Effect } from "effect"
+import type { Command } from "./Command.ts"
+
+/** Flags of everything that serves an MCP client. */
+export const MOUNT_FLAGS: Command["flags"] = [
+  {
+    name: "http",
+    value: "address",
+    placeholder: "host:port",
+    summary: "serve streamable HTTP at this place instead"
+  },
+  {
+    name: "pins",
+    value: "text",
+    placeholder: "warn|hold|block",
+    summary: "a tool that changed: say so (default), hide it until approved, or block the service"
+  }
+]
+
+/** Who may come in by `--http`. */
+export const DOOR_FLAGS: Command["flags"] = [
+  { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
+  { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
+  { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
+  { name: "allow-remote", value: "boolean", summary: "with --http: listen where other machines reach it" }
+]
+
+/** One mount for everything. */
+export const front: Command = {
+  name: "mcp front",
+  usage: "",
+  summary: "One MCP server for every service that this node may use; put it into the configuration of any MCP client",
+  returns: "nothing: standard output is the protocol",
+  flags: [
+    {
+      name: "mode",
+      value: "text",
+      placeholder: "reveal|call|all",
+      summary: "many tools: search adds what it finds (default), a tool calls any, or list all"
+    },
+    { name: "budget-tools", value: "number", summary: "up to so many tools are listed in every mode (default: 40)" },
+    { name: "budget-bytes", value: "number", summary: "and definitions of so many bytes (default: 40000)" },
+    {
+      name: "alias",
+      value: "text",
+      placeholder: "peer/name=alias",
+      summary: "what tools of that service begin with",
+      repeats: true
+    },
+    { name: "service", value: "text", placeholder: "peer/name", summary: "only this service", repeats: true },
+    {
+      name: "sampling",
+      value: "text",
+      placeholder: "peer/name",
+      summary: "this service may use the client's model",
+      repeats: true
+    },
+    ...MOUNT_FLAGS,
+    ...DOOR_FLAGS
+  ],
+  run: Effect.fnUntraced(function* (input) {
+    const McpFront = yield* Effect.promise(() => import("./McpFront.ts"))
+    return yield* McpFront.run(input)
+  })
+}
