@@ -162,6 +162,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "dials-cannot-be-given-up",
+    scenario: "Recovery.test.ts",
     file: "actors/node/Outgoing.ts",
     from: "    restore,\n    Effect.as(",
     to: "    Effect.as("
