@@ -9,6 +9,7 @@ import { Effect, Layer, type Scope } from "effect"
 import * as ChildProcess from "../actors/mcp/ChildProcess.ts"
 import * as EffectServer from "../actors/mcp/EffectServer.ts"
 import type * as InputRounds from "../actors/mcp/InputRounds.ts"
+import * as Instances from "../actors/mcp/Instances.ts"
 import * as McpClient from "../actors/mcp/McpClient.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
@@ -61,30 +62,34 @@ export interface Options extends McpCalls.CallOptions {
   readonly answers?: InputRounds.Answers
 }
 
-/** Opens the server `PEER/SERVICE`; the peer must have exposed it to this node. */
+/**
+ * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it to this node.
+ */
 export const connect = Effect.fn("Mcp.connect")(function* (
-  name: string,
+  name: string | ReadonlyArray<string>,
   options: Options = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
-  const target = Target.parse(name)
-  if (target === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
+  const targets = Target.parseInstances(typeof name === "string" ? name : name.join(","))
+  if (targets === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
   const pilot = yield* Pilot
   const self = yield* Effect.match(pilot.info, {
     onFailure: () => "this node",
     onSuccess: ({ address, hostname }) => hostname || address
   })
-  const dial = pilot.dial(target.peer, MCP_PORT).pipe(
-    Effect.map(({ duplex }) => duplex),
-    Effect.mapError((error) =>
-      error instanceof DialError
-        ? ofDialled(target, self, error)
-        : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
+  const dial = (target: Target.Target) =>
+    pilot.dial(target.peer, MCP_PORT).pipe(
+      Effect.map(({ duplex }) => duplex),
+      Effect.mapError((error) =>
+        error instanceof DialError
+          ? ofDialled(target, self, error)
+          : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
+      )
     )
-  )
+  const route = yield* Effect.provide(Instances.route(targets, dial), NativeCrypto.layer)
   const [near, far] = yield* DuplexPair.make
   // The far side also ends when the session cannot go on, and then nothing more comes.
   yield* Effect.forkScoped(
-    Effect.ensuring(Effect.provide(Shim.run({ client: far, target, dial }), NativeCrypto.layer), far.end)
+    Effect.ensuring(Effect.provide(Shim.run({ client: far, ...route }), NativeCrypto.layer), far.end)
   )
   return yield* open(near, options)
 })

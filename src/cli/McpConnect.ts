@@ -5,6 +5,7 @@ import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import * as DetachBridge from "../actors/mcp/DetachBridge.ts"
 import * as EraBridge from "../actors/mcp/EraBridge.ts"
+import * as Instances from "../actors/mcp/Instances.ts"
 import * as PinGuard from "../actors/mcp/PinGuard.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
@@ -28,21 +29,24 @@ export const run = Effect.fnUntraced(function* (
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const mode = yield* pinMode(pinText)
-  const target = yield* targetOf(text)
+  const targets = Target.parseInstances(text)
+  if (targets === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
   const detachMs = yield* detachAfterMs(input)
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
   const context = yield* environment
   const { pins: path } = yield* KeeperPlaces.places
-  const peerKey = Effect.provideContext(keyOf(target.peer), context)
   yield* Effect.gen(function* () {
+    const route = yield* Instances.route(targets, (instance) => Effect.provideContext(dial(instance), context))
+    const { target } = route
+    const peerKey = Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
     const pins = yield* PinGuard.make({ path, target, mode, peerKey })
     const detaching = yield* DetachBridge.make(client, target, detachMs)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    yield* Shim.run({ client: bridged, target, pins, dial: Effect.provideContext(dial(target), context) })
+    yield* Shim.run({ client: bridged, pins, ...route })
   }).pipe(
     Effect.scoped,
     Effect.provide(

@@ -139,7 +139,7 @@ const pinsRow = (action: "list" | "diff" | "approve" | "forget", summary: string
 
 const mountRow = (name: string, summary: string): Command => ({
   name,
-  usage: "<peer/name>",
+  usage: "<peer/name> [peer/name]…",
   summary,
   returns: "nothing: standard output is the protocol",
   flags: [
@@ -168,7 +168,7 @@ const mountRow = (name: string, summary: string): Command => ({
     const http = Values.text(input, "http")
     const pins = Values.text(input, "pins")
     if (http === undefined) {
-      return yield* McpConnect.run(text, pins ?? "warn", input)
+      return yield* McpConnect.run(input.positionals.join(","), pins ?? "warn", input)
     }
     if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
     if (input.flags.has("otlp")) return yield* CliError.invalidArgument("--otlp and --http do not go together yet")

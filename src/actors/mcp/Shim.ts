@@ -6,12 +6,14 @@
  */
 import { Clock, Deferred, Effect, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
-import type { Crypto } from "../../core/crypto/Crypto.ts"
+import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as TurnWriter from "../../core/net/TurnWriter.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import { Frame } from "../../protocol/relay/RelayFrame.ts"
+import type { Moves } from "./Instances.ts"
 import type { PinGuard } from "./PinGuard.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
@@ -30,6 +32,8 @@ export interface Options<E, E2> {
   readonly pins?: PinGuard
   /** Gives up another session of this host when the peer has too many of them; false if there is none to spare. */
   readonly makeRoom?: Effect.Effect<boolean>
+  /** Tells when `target` and `dial` lead to another instance of the service. */
+  readonly moves?: Moves
 }
 
 /**
@@ -118,6 +122,7 @@ const connect = Effect.fnUntraced(function* <E, E2>(
   farewell: Deferred.Deferred<void>
 ) {
   const clock = yield* Clock.Clock
+  const crypto = yield* Crypto
   const now = () => MonotonicTime.nowMsUnsafe(clock)
   let downSinceMs = now()
   let patienceMs = FIRST_PATIENCE_MS
@@ -127,6 +132,10 @@ const connect = Effect.fnUntraced(function* <E, E2>(
   while (true) {
     const startedAtMs = now()
     session.demand.closeUnsafe()
+    if (options.moves?.take() === true) {
+      session.epoch().credentials = ShimLink.credentials(crypto, options.target.service)
+      failures = 0
+    }
     const { relay } = session.epoch()
     const rxBefore = relay.session.rx
     const outcome = yield* attempt(options, session, farewell)
@@ -142,6 +151,8 @@ const connect = Effect.fnUntraced(function* <E, E2>(
       // A path that died silently has been dead since it was last heard, not since that was noticed.
       downSinceMs = relay.session.heardAtMs ?? now()
     }
+    // Another instance may have what this one has not.
+    if (options.moves?.isPending() === true) continue
     if (outcome._tag === "Failed") {
       if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
       logged = outcome.failure.message
@@ -158,13 +169,16 @@ const connect = Effect.fnUntraced(function* <E, E2>(
 
 /** One stream, from dial to loss. */
 const attempt = <E, E2>(
-  { dial, makeRoom = Effect.succeed(false), target }: Options<E, E2>,
+  { dial, makeRoom = Effect.succeed(false), moves, target }: Options<E, E2>,
   session: ShimSession.ShimSession,
   farewell: Deferred.Deferred<void>
 ): Effect.Effect<Outcome> =>
   Effect.gen(function* () {
     const before = session.epoch()
-    const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx)
+    const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx).pipe(
+      Effect.raceFirst(moves === undefined ? Effect.never : Effect.as(moves.moved, { _tag: "Moved" } as const))
+    )
+    if (opened._tag === "Moved") return { _tag: "Carried" } as const
     if (opened._tag === "Refused") {
       const isRoomy = opened.reason === "overloaded" && (yield* makeRoom)
       return isRoomy ? ({ _tag: "Carried" } as const) : refused(target, { reason: opened.reason })
@@ -172,12 +186,15 @@ const attempt = <E, E2>(
     const { stream, welcome } = opened
     const { ended, relay } = yield* session.welcomed(welcome)
     const rx = welcome.resumed ? welcome.rx : 0
-    const bye = yield* Effect.raceFirst(
+    const bye = yield* Effect.raceAllFirst([
       relay.carry(stream, rx, welcome.limits ?? LIMITS_DEFAULT),
-      Effect.as(ended, ABANDONED)
-    )
+      Effect.as(ended, ABANDONED),
+      Effect.as(leaving(moves, session), MOVED)
+    ])
+    // The keeper that is left must not keep a server for nobody.
+    if (bye === MOVED) yield* Effect.ignore(stream.send(Frame.Bye({ bye: CLOSED })))
     yield* stream.end
-    if (bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
+    if (bye === MOVED || bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
     if (bye !== CLOSED) return refused(target, bye)
     yield* Deferred.succeed(farewell, undefined)
     return yield* Effect.never
@@ -191,6 +208,12 @@ const attempt = <E, E2>(
     )
   )
 
+/** A move that nothing forces waits for the calls in flight, for a while. */
+const leaving = (moves: Moves | undefined, session: ShimSession.ShimSession): Effect.Effect<void> =>
+  moves === undefined
+    ? Effect.never
+    : Effect.andThen(moves.moved, Effect.asVoid(Effect.timeoutOption(session.settled, QUIET_TIMEOUT)))
+
 const refused = (target: Target, bye: Bye): Outcome => ({ _tag: "Failed", failure: ofBye(target, bye), isFinal: true })
 
 /** At once, then 100 ms, doubling to 5 s, spread by a quarter (mcp §6.2). */
@@ -203,6 +226,7 @@ const redialDelayMs = (failures: number): Effect.Effect<number> => {
 /** Our own goodbye; a keeper that says the same word is another matter. */
 const CLOSED: Bye = { reason: "closed" }
 const ABANDONED: Bye = { reason: "abandoned" }
+const MOVED: Bye = { reason: "moved" }
 const FLAPPING: Failure = {
   kind: "unreachable",
   message: "The connection is lost as soon as it is made.",
@@ -216,5 +240,6 @@ const PATIENCE_MS = 20_000
 const FIRST_PATIENCE_MS = 5000
 const REDIAL_MIN_MS = 100
 const REDIAL_MAX_MS = 5000
+const QUIET_TIMEOUT = "30 seconds"
 const FINISH_TIMEOUT = "10 seconds"
 const GOODBYE_TIMEOUT = "1 second"

@@ -45,7 +45,8 @@ export interface ShimSession {
 
 /** One numbering of messages: it ends when either side has forgotten it. */
 export interface Epoch {
-  readonly credentials: ShimLink.Credentials
+  /** Others, of a session that there never was, make the next keeper one that has forgotten this session. */
+  credentials: ShimLink.Credentials
   readonly relay: RelayEnd.RelayEnd
   /** Completes when another epoch has taken its place. */
   readonly ended: Effect.Effect<void>
@@ -327,7 +328,6 @@ export const make = Effect.fnUntraced(function* <E>(
 })
 
 interface State extends Epoch {
-  credentials: ShimLink.Credentials
   wasCarried: boolean
   readonly close: Effect.Effect<void>
   readonly replayed: InFlight

@@ -10,3 +10,14 @@ export const parse = (text: string): Target | undefined => {
   const [peer, service] = [text.slice(0, slash), text.slice(slash + 1)]
   return slash > 0 && service !== "" && !service.includes("/") ? { peer, service } : undefined
 }
+
+/** One or several of them, which are instances of the same service, with commas between; undefined when one is none. */
+export const parseInstances = (text: string): readonly [Target, ...ReadonlyArray<Target>] | undefined => {
+  const words = text.split(",").map((word) => word.trim())
+  const [first, ...others] = words.flatMap((word) => parse(word) ?? [])
+  const isWhole = others.length + 1 === words.length && words.length <= INSTANCES_MAX
+  return first === undefined || !isWhole ? undefined : [first, ...others]
+}
+
+/** Instances behind one mount: each is measured all the time. */
+const INSTANCES_MAX = 8

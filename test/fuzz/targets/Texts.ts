@@ -219,13 +219,14 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   text("text/base64", [Bytes.fromBase64, Bytes.fromBase64Lenient], [KEY, "", "AA==", "AAA=", "AAAA\r\n"], base64),
   text(
     "text/names",
-    [HostnameTable.validate, Tags.normalize, Justification.clean, Target.parse],
+    [HostnameTable.validate, Tags.normalize, Justification.clean, Target.parse, Target.parseInstances],
     ["alpha", "a-b-1", "peer/files", "tag one", "please trust me \u202e"],
     (text) => [
       HostnameTable.validate(text),
       Tags.normalize(text.split(" ")),
       Justification.clean(text),
-      Target.parse(text)
+      Target.parse(text),
+      Target.parseInstances(text)
     ]
   ),
   text(
