@@ -60,7 +60,7 @@ const compare = Effect.fnUntraced(function* ({ file, name, requirements }: Subje
   return rows
 })
 
-describe("the official conformance suite, directly and through the bridge (mcp §7)", () => {
+describe("the official conformance suite, directly and through the bridge", () => {
   layer(Stage.layer, { timeout: 120_000, excludeTestServices: true })((it) => {
     it.effect(
       "finds the same",

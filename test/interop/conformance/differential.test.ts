@@ -136,7 +136,7 @@ const compare = Effect.fnUntraced(function* (subject: Subject, clientName: strin
   return [subject.name, clientName, String(questions.length), "none"]
 }, Effect.scoped)
 
-describe("official servers and clients, directly and through the bridge (mcp §7)", () => {
+describe("official servers and clients, directly and through the bridge", () => {
   layer(Stage.layer, { timeout: 120_000, excludeTestServices: true })((it) => {
     it.effect(
       "say the same",
