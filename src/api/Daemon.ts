@@ -50,10 +50,11 @@ export const make = Effect.fnUntraced(function* (
       }))
     ),
     resolve: (target) =>
-      Effect.map(locate(target), ({ address, fingerprint, hostname, node_id }) => ({
+      Effect.map(locate(target), ({ address, fingerprint, hostname, node_id, public_key }) => ({
         address,
         node: node_id,
         hostname,
+        publicKey: public_key,
         fingerprint
       })),
     dial: Effect.fn("Pilot.dial")(function* (target, port, settings) {
@@ -260,6 +261,7 @@ const PeerReply = Schema.Struct({
   address: Schema.String,
   node_id: Schema.Finite,
   hostname: Schema.String,
+  public_key: Schema.String,
   fingerprint: Schema.String,
   path: Schema.Literals(["direct", "relay", "none"])
 })

@@ -6,6 +6,7 @@ import { type LookedUp, RegistryClient, type RegistryError } from "../actors/reg
 import { type KeyChanged, type NameMoved, PeerKeys } from "../actors/trust/PeerKeys.ts"
 import { Trust } from "../actors/trust/Trust.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
+import * as Bytes from "../core/data/Bytes.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
@@ -106,6 +107,7 @@ const resolve = Effect.fn("Pilot.resolve")(function* (
     address: Address.format(literalAddress(target) ?? found.address),
     node: found.node,
     hostname: found.hostname,
+    publicKey: Bytes.toBase64(found.publicKey),
     fingerprint: Fingerprint.format(crypto.sha256(found.publicKey))
   }
 })

@@ -11,6 +11,7 @@ import * as EffectServer from "../actors/mcp/EffectServer.ts"
 import type * as InputRounds from "../actors/mcp/InputRounds.ts"
 import * as Instances from "../actors/mcp/Instances.ts"
 import * as McpClient from "../actors/mcp/McpClient.ts"
+import * as PinGuard from "../actors/mcp/PinGuard.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
@@ -18,6 +19,7 @@ import { DialError } from "../actors/node/Node.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import * as DuplexPair from "../core/net/DuplexPair.ts"
+import * as FileLock from "../core/storage/FileLock.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import type * as McpCalls from "./McpCalls.ts"
 import * as Server from "./McpServer.ts"
@@ -54,6 +56,13 @@ export interface ClientInfo {
   readonly version: string
 }
 
+/** How the tools of a peer's server are watched (`docs/mcp.md`, Pinned tools). */
+export interface Pins {
+  /** `mcp-pins.json` of a state directory, which `pilotctl mcp pins` shows and changes, or a file of the program's own. */
+  readonly path: string
+  readonly mode: PinGuard.Mode
+}
+
 /** How a server is used. */
 export interface Options extends McpCalls.CallOptions {
   /** What the server is told of this program. */
@@ -63,11 +72,13 @@ export interface Options extends McpCalls.CallOptions {
 }
 
 /**
- * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it to this node.
+ * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it
+ * to this node. With `pins`, a tool that is not what it was when it was first listed is logged, or hidden and refused with
+ * −31006.
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string | ReadonlyArray<string>,
-  options: Options = {}
+  options: Options & { readonly pins?: Pins } = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
   const targets = Target.parseInstances(typeof name === "string" ? name : name.join(","))
   if (targets === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
@@ -87,9 +98,18 @@ export const connect = Effect.fn("Mcp.connect")(function* (
     )
   const route = yield* Effect.provide(Instances.route(targets, dial), NativeCrypto.layer)
   const [near, far] = yield* DuplexPair.make
+  const { target } = route
+  const peerKey = Effect.match(
+    Effect.suspend(() => pilot.resolve(target.peer)),
+    { onFailure: () => undefined, onSuccess: ({ publicKey }) => publicKey || undefined }
+  )
+  const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
   // The far side also ends when the session cannot go on, and then nothing more comes.
   yield* Effect.forkScoped(
-    Effect.ensuring(Effect.provide(Shim.run({ client: far, ...route }), NativeCrypto.layer), far.end)
+    Effect.ensuring(
+      Effect.provide(Shim.run({ client: far, ...route, ...(pins && { pins }) }), NativeCrypto.layer),
+      far.end
+    )
   )
   return yield* open(near, options)
 })
@@ -118,4 +138,5 @@ const open = <E>(stream: Duplex<E>, options: Options) =>
 const refused = (message: string) =>
   new McpClient.McpError({ reason: "Closed", code: 0, message, retryable: false, delivered: false })
 
+const GUARD = Layer.mergeAll(NativeCrypto.layer, FileLock.layer, NodeFileSystem.layer, NodePath.layer)
 const SELF: ClientInfo = { name: "effect-pilot", version: "0.1.0" }

@@ -30,7 +30,9 @@ export interface Peer {
   readonly address: string
   readonly node: number
   readonly hostname: string
-  /** Of the key pinned for it. */
+  /** The key pinned for it: Ed25519, base64. */
+  readonly publicKey: string
+  /** Of that key. */
   readonly fingerprint: string
 }
 

@@ -13,6 +13,7 @@ import * as Target from "../actors/mcp/Target.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
+import * as FileLock from "../core/storage/FileLock.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Input, type Output, silent } from "./Command.ts"
@@ -28,7 +29,7 @@ export const run = Effect.fnUntraced(function* (
   pinText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const mode = yield* pinMode(pinText)
+  yield* pinMode(pinText)
   const targets = Target.parseInstances(text)
   if (targets === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
   const detachMs = yield* detachAfterMs(input)
@@ -36,12 +37,10 @@ export const run = Effect.fnUntraced(function* (
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
   const context = yield* environment
-  const { pins: path } = yield* KeeperPlaces.places
   yield* Effect.gen(function* () {
     const route = yield* Instances.route(targets, (instance) => Effect.provideContext(dial(instance), context))
     const { target } = route
-    const peerKey = Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
-    const pins = yield* PinGuard.make({ path, target, mode, peerKey })
+    const pins = yield* guardOf(target, pinText)
     const detaching = yield* DetachBridge.make(client, target, detachMs)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
@@ -75,6 +74,21 @@ export const pinMode = (text: string): Effect.Effect<PinGuard.Mode, CliError.Cli
   text === "warn" || text === "hold" || text === "block"
     ? Effect.succeed(text)
     : CliError.invalidArgument(`invalid --pins ${text}`, "warn, hold or block")
+
+/** Watches the tools of a peer's service, in one of the modes of `--pins`. */
+export const guardOf = Effect.fnUntraced(function* (
+  target: Target.Target,
+  text: string
+): Effect.fn.Return<PinGuard.PinGuard, CliError.CliError, Environment> {
+  const mode = yield* pinMode(text)
+  const { pins: path } = yield* KeeperPlaces.places
+  const context = yield* environment
+  // Of several instances, the one in use when the key is wanted.
+  const peerKey = Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
+  return yield* PinGuard.make({ path, target, mode, peerKey }).pipe(
+    Effect.provide(Layer.merge(NativeCrypto.layer, FileLock.layer))
+  )
+})
 
 /** The service that a text names. */
 export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {

@@ -7,6 +7,7 @@ import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
+import * as FileLock from "../core/storage/FileLock.ts"
 import * as FederatedName from "../protocol/mcp/FederatedName.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as CliError from "./CliError.ts"
@@ -62,7 +63,7 @@ export const make = Effect.fnUntraced(function* (
         mode,
         lock,
         peerKey: Effect.provideContext(McpConnect.keyOf(target.peer), context)
-      }).pipe(Effect.provideContext(Context.merge(context, crypto))),
+      }).pipe(Effect.provideContext(Context.merge(context, crypto)), Effect.provide(FileLock.layer)),
     version,
     settings
   })

@@ -2,6 +2,7 @@
 import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } from "effect"
 import * as EdgeDoor from "../actors/mcp/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/HttpEdge.ts"
+import type { PinGuard } from "../actors/mcp/PinGuard.ts"
 import type { Target } from "../actors/mcp/Target.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
@@ -19,15 +20,21 @@ import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
 /** Serves a service until a signal comes. */
-export const run = (target: Target, at: string, input: Input): Effect.Effect<never, CliError.CliError, Environment> =>
-  serve(target, undefined, at, input)
+export const run = (
+  target: Target,
+  at: string,
+  pinMode: string,
+  input: Input
+): Effect.Effect<never, CliError.CliError, Environment> =>
+  Effect.flatMap(McpConnect.guardOf(target, pinMode), (pins) => serve(target, undefined, at, input, pins))
 
 /** Serves until a signal comes; `connect` opens the server for each client, else it is the target. */
 export const serve = Effect.fnUntraced(function* (
   target: Target,
   connect: Effect.Effect<Duplex, never, Scope.Scope> | undefined,
   at: string,
-  input: Input
+  input: Input,
+  pins?: PinGuard
 ): Effect.fn.Return<never, CliError.CliError, Environment> {
   const detachAfterMs = yield* McpConnect.detachAfterMs(input)
   const place = Endpoint.parse(at)
@@ -60,7 +67,8 @@ export const serve = Effect.fnUntraced(function* (
     const isModernOnly = Values.boolean(input, "modern-client") === true
     yield* HttpEdge.serve(listener.server, {
       ...{ target, dial, door, isModernOnly, detachAfterMs },
-      ...(connect === undefined ? {} : { connect })
+      ...(connect === undefined ? {} : { connect }),
+      ...(pins === undefined ? {} : { pins })
     })
     yield* Terminal.printError(
       `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +

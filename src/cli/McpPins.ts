@@ -1,6 +1,7 @@
 /** `pilotctl mcp pins`: the tools that peers' servers listed, which of them changed, and what a person decides (mcp §6.9). */
 import { Effect } from "effect"
 import * as PinTable from "../actors/mcp/PinTable.ts"
+import * as FileLock from "../core/storage/FileLock.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Output, output } from "./Command.ts"
@@ -27,12 +28,21 @@ export const run = Effect.fnUntraced(function* (
   const touched =
     action === "list" || action === "forget" ? meant : meant.filter(({ changed }) => changed !== undefined)
   if (action === "approve" || action === "forget") {
-    const next = all.flatMap((pin) => (touched.includes(pin) ? (action === "forget" ? [] : [approved(pin)]) : [pin]))
-    yield* Effect.mapError(PinTable.save(path, next), unusable)
+    const decided = new Map(touched.map((pin) => [keyOf(pin), pin.changed?.sha256]))
+    // What changed once more since it was shown is not what the person decided about.
+    const isMeant = (pin: PinTable.Pin) => decided.has(keyOf(pin)) && decided.get(keyOf(pin)) === pin.changed?.sha256
+    yield* PinTable.update(path, (now) =>
+      now.flatMap((pin) => (isMeant(pin) ? (action === "forget" ? [] : [approved(pin)]) : [pin]))
+    ).pipe(
+      Effect.provide(FileLock.layer),
+      Effect.mapError((error) => unusable(error._tag === "LockError" ? { path, message: error.detail } : error))
+    )
   }
   const lines = touched.map((pin) => (action === "diff" ? difference(pin) : line(action, pin)))
   return output({ pins: touched.map(row) }, lines.join("\n") || "nothing has changed")
 })
+
+const keyOf = ({ peerKey, service, tool }: PinTable.Pin): string => JSON.stringify([peerKey, service, tool])
 
 const approved = ({ changed, ...pin }: PinTable.Pin): PinTable.Pin =>
   changed === undefined ? pin : { ...pin, approved: changed }

@@ -1,5 +1,5 @@
 /** `pilotctl mcp tools` and `mcp call`: the tools of a peer's server for people and scripts. */
-import { Effect, Stream } from "effect"
+import { Effect, Layer, Logger, Stream } from "effect"
 import * as McpClient from "../actors/mcp/McpClient.ts"
 import * as Shim from "../actors/mcp/Shim.ts"
 import * as Target from "../actors/mcp/Target.ts"
@@ -14,12 +14,14 @@ import { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output } from "./Command.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as Terminal from "./Terminal.ts"
+import * as Values from "./Values.ts"
 
 /** The tools of `PEER/SERVICE`. */
 export const tools = Effect.fnUntraced(function* (
-  text: string
+  text: string,
+  pinMode: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const server = yield* open(text)
+  const server = yield* open(text, pinMode)
   const found = yield* Effect.mapError(server.tools, failure)
   const rows = found.map(({ definition, description, name, title }) => ({
     name,
@@ -47,7 +49,10 @@ export const call = Effect.fnUntraced(function* (
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  return yield* perform(yield* open(text), text, tool, argsText, input)
+  const server = yield* open(text, Values.text(input, "pins") ?? "warn")
+  // A definition that changed shows in a list only. A server without one still has its call.
+  yield* Effect.ignore(server.tools)
+  return yield* perform(server, text, tool, argsText, input)
 })
 
 /** Runs one tool of an open server, which people know as `label`. */
@@ -79,15 +84,22 @@ export const perform = Effect.fnUntraced(function* (
 
 /** A session of its own with the server, as long as the command runs. */
 const open = Effect.fnUntraced(function* (
-  text: string
+  text: string,
+  pinMode: string
 ): Effect.fn.Return<McpServer.McpServer, CliError.CliError, Environment> {
   const target = Target.parse(text)
   if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
   const { version } = yield* CliHost
   const [near, far] = yield* DuplexPair.make
   const environment = yield* McpConnect.environment
-  yield* Shim.run({ client: far, target, dial: Effect.provideContext(McpConnect.dial(target), environment) }).pipe(
-    Effect.provide(NativeCrypto.layer),
+  const pins = yield* McpConnect.guardOf(target, pinMode)
+  yield* Shim.run({
+    client: far,
+    target,
+    pins,
+    dial: Effect.provideContext(McpConnect.dial(target), environment)
+  }).pipe(
+    Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))),
     Effect.ensuring(far.end),
     Effect.forkScoped
   )

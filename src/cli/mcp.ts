@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
-import { DOOR_FLAGS, front, MOUNT_FLAGS } from "./mountRows.ts"
+import { DOOR_FLAGS, front, MOUNT_FLAGS, PINS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -170,11 +170,10 @@ const mountRow = (name: string, summary: string): Command => ({
     if (http === undefined) {
       return yield* McpConnect.run(input.positionals.join(","), pins ?? "warn", input)
     }
-    if (pins !== undefined) return yield* CliError.invalidArgument("--pins and --http do not go together yet")
     if (input.flags.has("otlp")) return yield* CliError.invalidArgument("--otlp and --http do not go together yet")
     const target = yield* McpConnect.targetOf(text)
     const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
-    return yield* McpMountHttp.run(target, http, input)
+    return yield* McpMountHttp.run(target, http, pins ?? "warn", input)
   })
 })
 
@@ -233,6 +232,7 @@ const tools: Command = {
       placeholder: "words",
       summary: "tools of all services that fit the words, best first"
     },
+    PINS,
     { name: "limit", value: "number", summary: "with --search: how many (default: 10)" }
   ],
   run: Effect.fnUntraced(function* (input) {
@@ -247,7 +247,7 @@ const tools: Command = {
       return yield* McpAll.tools(words, limit)
     }
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.tools(text)
+    return yield* McpUse.tools(text, Values.text(input, "pins") ?? "warn")
   })
 }
 
@@ -257,7 +257,10 @@ const call: Command = {
   summary:
     "Runs one tool of a peer's MCP server, or one by the name that mcp tools gives it; its progress is shown on standard error",
   returns: "content, structured, text",
-  flags: [{ name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" }],
+  flags: [
+    { name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" },
+    PINS
+  ],
   run: Effect.fnUntraced(function* (input) {
     const text = yield* Effect.fromResult(Values.positional(call, input, 0))
     const args = Values.text(input, "args") ?? "{}"

@@ -1,6 +1,14 @@
 /** The row of `pilotctl mcp front`, with the flags that it shares with `mcp mount` (mcp §6.11). */
 import { Effect } from "effect"
-import type { Command } from "./Command.ts"
+import type { Command, Flag } from "./Command.ts"
+
+/** What becomes of tools that changed. */
+export const PINS: Flag = {
+  name: "pins",
+  value: "text",
+  placeholder: "warn|hold|block",
+  summary: "a tool that changed: say so (default), hide it until approved, or block the service"
+}
 
 /** Flags of everything that serves an MCP client. */
 export const MOUNT_FLAGS: Command["flags"] = [
@@ -10,12 +18,7 @@ export const MOUNT_FLAGS: Command["flags"] = [
     placeholder: "host:port",
     summary: "serve streamable HTTP at this place instead"
   },
-  {
-    name: "pins",
-    value: "text",
-    placeholder: "warn|hold|block",
-    summary: "a tool that changed: say so (default), hide it until approved, or block the service"
-  }
+  PINS
 ]
 
 /** Who may come in by `--http`. */

@@ -21,6 +21,7 @@ import * as EdgeDoor from "./EdgeDoor.ts"
 import * as EdgeExchanges from "./EdgeExchanges.ts"
 import * as EdgeSession from "./EdgeSession.ts"
 import * as EraBridge from "./EraBridge.ts"
+import type { PinGuard } from "./PinGuard.ts"
 import * as Shim from "./Shim.ts"
 import type { CannotReach } from "./ShimFailure.ts"
 import type { Target } from "./Target.ts"
@@ -37,6 +38,8 @@ export interface Options<E> {
   readonly detachAfterMs?: number | undefined
   /** Opens the server for one client, in place of a relay session to the target; its messages are lines. */
   readonly connect?: Effect.Effect<Duplex, never, Scope.Scope>
+  /** Watches the tools that the server lists, for all clients. */
+  readonly pins?: PinGuard
 }
 
 /** Serves until the surrounding scope ends. */
@@ -73,11 +76,12 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect ??
     Effect.gen(function* () {
-      const { dial, isModernOnly = false, target } = options
+      const { dial, isModernOnly = false, pins, target } = options
       const [near, far] = yield* DuplexPair.make
       const detaching = yield* DetachBridge.make(far, target, options.detachAfterMs)
       const client = yield* EraBridge.make({ client: detaching, target, verdict, isModernOnly, isShared })
-      yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client, target, dial, makeRoom }), far.end))
+      const shim = Shim.run({ client, target, dial, makeRoom, ...(pins === undefined ? {} : { pins }) })
+      yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))
   const exchange = yield* EdgeExchanges.make(connect(true), options.target, verdict)

@@ -8,6 +8,7 @@ import { Effect, FileSystem, Path, Result, type Semaphore } from "effect"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
+import { DirectoryLock } from "../../core/storage/DirectoryLock.ts"
 import * as ToolPin from "../../protocol/mcp/ToolPin.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
@@ -40,9 +41,10 @@ export interface PinGuard {
 /** A guard that has seen nothing yet. */
 export const make = Effect.fnUntraced(function* (
   options: Options
-): Effect.fn.Return<PinGuard, never, Crypto | FileSystem.FileSystem | Path.Path> {
+): Effect.fn.Return<PinGuard, never, Crypto | DirectoryLock | FileSystem.FileSystem | Path.Path> {
   const files = yield* FileSystem.FileSystem
   const paths = yield* Path.Path
+  const lock = yield* DirectoryLock
   const { sha256 } = yield* Crypto
   const { mode, path, target } = options
   const refuses = mode !== "warn"
@@ -56,13 +58,11 @@ export const make = Effect.fnUntraced(function* (
     return envelope?._tag === "Response" ? asked.has(looseId(envelope.id)) : envelope?._tag === "Batch"
   }
 
-  const ofService = (pin: PinTable.Pin, peerKey: string) => pin.peerKey === peerKey && pin.service === target.service
-
   /** Tools that may be used now: those approved as they are. Undefined if that cannot be known, and then none may. */
   const usable = Effect.gen(function* () {
     const peerKey = yield* options.peerKey
     if (peerKey === undefined) return undefined
-    const pins = (yield* PinTable.load(path)).filter((pin) => ofService(pin, peerKey))
+    const pins = (yield* PinTable.load(path)).filter((pin) => isOf(pin, target, peerKey))
     const good = pins.filter(({ approved, changed }) => approved !== undefined && changed === undefined)
     return new Set(mode === "block" && good.length < pins.length ? [] : good.map(({ tool }) => tool))
   }).pipe(
@@ -77,35 +77,19 @@ export const make = Effect.fnUntraced(function* (
   const compare = Effect.fnUntraced(function* (tools: ReadonlyArray<ToolPin.Pinned>) {
     const peerKey = yield* options.peerKey
     if (peerKey === undefined) return yield* Effect.logWarning(`mcp: the key of ${target.peer} is not known: no pins`)
+    const seen = tools.map(
+      (tool): SeenTool => ({ ...tool, sha256: Bytes.toHex(sha256(Bytes.fromUtf8(tool.canonical))) })
+    )
     const before = yield* PinTable.load(path)
-    const pins = new Map(before.map((pin) => [keyOf(pin), pin]))
-    let count = before.filter((pin) => ofService(pin, peerKey)).length
-    let isNews = false
-    for (const tool of tools) {
-      const seen = {
-        sha256: Bytes.toHex(sha256(Bytes.fromUtf8(tool.canonical))),
-        text: tool.canonical.length > TEXT_CHARACTERS_MAX ? "" : tool.canonical
-      }
-      const fresh = { peerKey, peer: target.peer, service: target.service, tool: tool.name }
-      const pin = pins.get(keyOf(fresh)) ?? fresh
-      const approved = "approved" in pin ? pin.approved : undefined
-      const changed = "changed" in pin ? pin.changed : undefined
-      // What nobody can see is approved by nobody without a look.
-      const isKnown =
-        approved === undefined ? tool.hidden === 0 && changed === undefined : approved.sha256 === seen.sha256
-      if (isKnown ? approved !== undefined && changed === undefined : changed?.sha256 === seen.sha256) continue
-      if (pin === fresh && ++count > PINS_MAX) {
-        if (count === PINS_MAX + 1) yield* Effect.logWarning(`mcp: more than ${PINS_MAX} tools: others are not pinned`)
-        continue
-      }
-      isNews = true
-      pins.set(keyOf(fresh), {
-        ...fresh,
-        ...(isKnown ? { approved: seen } : { changed: seen, ...(approved === undefined ? {} : { approved }) })
-      })
-      if (!isKnown) yield* Effect.logWarning(`mcp: ${textOf(target, tool, approved !== undefined)}`)
-    }
-    if (isNews) yield* PinTable.save(path, [...pins.values()])
+    if (fold(before, seen, target, peerKey).pins === before) return
+    // Again under the lock, since another mount may have written in between.
+    let warnings: ReadonlyArray<string> = []
+    yield* PinTable.update(path, (now) => {
+      const folded = fold(now, seen, target, peerKey)
+      warnings = folded.warnings
+      return folded.pins
+    })
+    yield* Effect.forEach(warnings, (text) => Effect.logWarning(`mcp: ${text}`), { discard: true })
   })
 
   const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
@@ -144,6 +128,7 @@ export const make = Effect.fnUntraced(function* (
     })
     const compared = options.lock === undefined ? compare(tools) : options.lock.withPermit(compare(tools))
     yield* compared.pipe(
+      Effect.provideService(DirectoryLock, lock),
       Effect.provideService(FileSystem.FileSystem, files),
       Effect.provideService(Path.Path, paths),
       Effect.catch((error) => Effect.logWarning(`mcp: pins cannot be kept: ${error.message}`))
@@ -162,6 +147,46 @@ const looseId = (id: string): string => {
   const value = Number(text)
   return Number.isNaN(value) ? text : String(value)
 }
+
+interface SeenTool extends ToolPin.Pinned {
+  readonly sha256: string
+}
+
+/** The pins after a list; the same array if it says nothing new. */
+const fold = (
+  before: ReadonlyArray<PinTable.Pin>,
+  tools: ReadonlyArray<SeenTool>,
+  target: Target,
+  peerKey: string
+): { readonly pins: ReadonlyArray<PinTable.Pin>; readonly warnings: ReadonlyArray<string> } => {
+  const pins = new Map(before.map((pin) => [keyOf(pin), pin]))
+  const warnings: Array<string> = []
+  let count = before.filter((pin) => isOf(pin, target, peerKey)).length
+  let isNews = false
+  for (const tool of tools) {
+    const seen = { sha256: tool.sha256, text: tool.canonical.length > TEXT_CHARACTERS_MAX ? "" : tool.canonical }
+    const fresh: PinTable.Pin = { peerKey, peer: target.peer, service: target.service, tool: tool.name }
+    const { approved, changed } = pins.get(keyOf(fresh)) ?? fresh
+    // What nobody can see is approved by nobody without a look.
+    const isKnown =
+      approved === undefined ? tool.hidden === 0 && changed === undefined : approved.sha256 === seen.sha256
+    if (isKnown ? approved !== undefined && changed === undefined : changed?.sha256 === seen.sha256) continue
+    if (!pins.has(keyOf(fresh)) && ++count > PINS_MAX) {
+      if (count === PINS_MAX + 1) warnings.push(`more than ${PINS_MAX} tools: others are not pinned`)
+      continue
+    }
+    isNews = true
+    pins.set(keyOf(fresh), {
+      ...fresh,
+      ...(isKnown ? { approved: seen } : { changed: seen, ...(approved === undefined ? {} : { approved }) })
+    })
+    if (!isKnown) warnings.push(textOf(target, tool, approved !== undefined))
+  }
+  return { pins: isNews ? [...pins.values()] : before, warnings }
+}
+
+const isOf = (pin: PinTable.Pin, { service }: Target, peerKey: string): boolean =>
+  pin.peerKey === peerKey && pin.service === service
 
 const textOf = (target: Target, { hidden, name }: ToolPin.Pinned, wasKnown: boolean): string => {
   const subject = `${JSON.stringify(name)} of ${target.peer}/${target.service}`

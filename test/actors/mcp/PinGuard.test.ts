@@ -5,6 +5,8 @@ import * as PinGuard from "../../../src/actors/mcp/PinGuard.ts"
 import * as PinTable from "../../../src/actors/mcp/PinTable.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../src/core/crypto/PortableCrypto.ts"
+import type { DirectoryLock } from "../../../src/core/storage/DirectoryLock.ts"
+import * as FileLock from "../../../src/core/storage/FileLock.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
 
@@ -66,8 +68,11 @@ const station = Effect.fnUntraced(function* (
 
 const test = (
   name: string,
-  body: () => Effect.Effect<void, unknown, Crypto | NodeServices.NodeServices | Scope.Scope>
-) => it.live(name, () => Effect.scoped(Effect.provide(body(), Layer.merge(PortableCrypto.layer, NodeServices.layer))))
+  body: () => Effect.Effect<void, unknown, Crypto | DirectoryLock | NodeServices.NodeServices | Scope.Scope>
+) =>
+  it.live(name, () =>
+    Effect.scoped(Effect.provide(body(), Layer.mergeAll(PortableCrypto.layer, FileLock.layer, NodeServices.layer)))
+  )
 
 describe("PinGuard", () => {
   test("the first definition is pinned, and a change is noted but passes untouched in mode warn (mcp §6.9)", () =>
@@ -130,6 +135,26 @@ describe("PinGuard", () => {
       assert.strictEqual(JSON.parse(seen).result.tools.length, 256)
       for (const name of ["t599", "never"]) assert.include(yield* called(name), "-31006")
       assert.strictEqual(yield* called("t255"), "passed")
+    }))
+
+  test("mounts that pin at the same moment lose nothing of each other (mcp §6.9)", () =>
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const path = `${yield* files.makeTempDirectoryScoped()}/mcp-pins.json`
+      const services = Array.from({ length: 12 }, (_, index) => `s${index}`)
+      yield* Effect.forEach(
+        services,
+        (service) =>
+          Effect.gen(function* () {
+            const target = { peer: "mcp-host", service }
+            const pins = yield* PinGuard.make({ path, target, mode: "warn", peerKey: Effect.succeed("key") })
+            yield* pins.fromClient(new TextEncoder().encode(asks(1)))
+            yield* pins.toClient(new TextEncoder().encode(list(1, tool("echo", service))))
+          }),
+        { concurrency: "unbounded" }
+      )
+      const pinned = (yield* PinTable.load(path)).map(({ service }) => service)
+      assert.deepStrictEqual(pinned.toSorted(), services.toSorted())
     }))
 
   test("the service is its peer's key: another key behind the name starts anew; without a key nothing is called", () =>

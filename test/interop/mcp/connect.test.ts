@@ -130,6 +130,11 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
       ])
       assert.include(JSON.parse(json.stdout).data.text, "hi")
 
+      const pinned = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "pins"])
+      assert.include(pinned.stdout, '"tool":"echo"')
+      const held = ["--pins", "hold", "mcp-host/everything", "echo", "--args", '{"message":"hi"}']
+      assert.include((yield* PilotProcesses.pilotctl(agent, ["mcp", "call", ...held])).stdout, "hi")
+
       const wrong = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "call", "mcp-host/everything", "nothing"])
       assert.strictEqual(wrong.exitCode, 1)
       assert.include(wrong.stderr, "nothing")
@@ -140,7 +145,11 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
     Effect.gen(function* () {
       const { agent } = yield* Stage
       const here = yield* Mcp.stdio(process.execPath, [EVERYTHING])
-      const there = yield* Effect.provide(Mcp.connect("mcp-host/everything"), Pilot.layerDaemon({ home: agent }))
+      const pins = { path: `${agent}/program-pins.json`, mode: "hold" } as const
+      const there = yield* Effect.provide(
+        Mcp.connect("mcp-host/everything", undefined, { pins }),
+        Pilot.layerDaemon({ home: agent })
+      )
       assert.deepStrictEqual(yield* there.tools, yield* here.tools)
 
       const steps = yield* Stream.runCollect(there.watch("trigger-long-running-operation", { duration: 0.2, steps: 2 }))
