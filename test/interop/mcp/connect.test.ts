@@ -131,8 +131,12 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
       assert.include(JSON.parse(json.stdout).data.text, "hi")
 
       const pinned = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "pins"])
-      assert.include(pinned.stdout, '"tool":"echo"')
-      const held = ["--pins", "hold", "mcp-host/everything", "echo", "--args", '{"message":"hi"}']
+      const known: ReadonlyArray<{ readonly tool: string }> = JSON.parse(pinned.stdout).data.pins
+      assert.include(
+        known.map(({ tool }) => tool),
+        "echo"
+      )
+      const held = ["mcp-host/everything", "echo", "--pins", "hold", "--args", '{"message":"hi"}']
       assert.include((yield* PilotProcesses.pilotctl(agent, ["mcp", "call", ...held])).stdout, "hi")
 
       const wrong = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "call", "mcp-host/everything", "nothing"])
