@@ -151,7 +151,7 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
       const here = yield* Mcp.stdio(process.execPath, [EVERYTHING])
       const pins = { path: `${agent}/program-pins.json`, mode: "hold" } as const
       const there = yield* Effect.provide(
-        Mcp.connect("mcp-host/everything", undefined, { pins }),
+        Mcp.connect("mcp-host/everything", { pins }),
         Pilot.layerDaemon({ home: agent })
       )
       assert.deepStrictEqual(yield* there.tools, yield* here.tools)
