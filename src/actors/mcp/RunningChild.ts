@@ -5,6 +5,7 @@
 import { type Cause, Deferred, Effect, Option, Queue, Result, type Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as BrokenMessage from "../../protocol/relay/BrokenMessage.ts"
 import { type Call, InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
@@ -18,9 +19,10 @@ import type { ServiceBreaker } from "./ServiceBreaker.ts"
 export interface Options {
   readonly service: string
   readonly clientBytesMax: number
-  /** The two failures that are answered here. */
+  /** The failures that are answered here. */
   readonly tooLarge: BridgeError.BridgeError
   readonly overloaded: BridgeError.BridgeError
+  readonly unreadable: BridgeError.BridgeError
   readonly opening: Opening
   /** The client's calls. */
   readonly calls: InFlight
@@ -63,11 +65,20 @@ export const run = Effect.fnUntraced(function* (
   /** Answers the server. Not written here, because a server that waits for its reader would never read it. */
   const answer = (reason: BridgeError.BridgeError, id: string) => Queue.offer(answers, BridgeError.encode(reason, id))
 
-  const settle = (id: string, answer: Uint8Array): void => {
+  const settle = (id: string, answer: Uint8Array): Call | undefined => {
     const call = options.calls.settle(id)
-    if (call === undefined) return
-    options.gate.ended(call.at, "answered", answer)
-    if (call.method === "server/discover") options.discovered(call, answer)
+    if (call !== undefined) options.gate.ended(call.at, "answered", answer)
+    return call
+  }
+
+  /** Whoever waits for a line that is no JSON is told, as far as the line shows whom it was for. */
+  const replaceUnreadable = (bytes: Uint8Array): Effect.Effect<unknown> => {
+    const broken = BrokenMessage.read(bytes)
+    if (broken === undefined) return Effect.void
+    if (broken.kind === "Request")
+      return Effect.forEach(BrokenMessage.refusals(bytes), (line) => Queue.offer(answers, line))
+    const error = BridgeError.encode(options.unreadable, broken.id)
+    return settle(broken.id, error) === undefined ? Effect.void : options.toClient(error)
   }
 
   const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>
@@ -94,7 +105,8 @@ export const run = Effect.fnUntraced(function* (
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
         if (item._tag === "Response") {
-          settle(item.id, bytes)
+          const call = settle(item.id, bytes)
+          if (call?.method === "server/discover") options.discovered(call, bytes)
           options.breaker.answered(item.isError, bytes)
         }
         if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
@@ -114,9 +126,9 @@ export const run = Effect.fnUntraced(function* (
       if (line._tag === "Oversized") return yield* replaceOversized(line.envelope, line.sizeBytes)
       const peeked = JsonRpcPeek.peek(line.bytes)
       if (Result.isFailure(peeked)) {
-        return yield* Effect.logWarning(
-          `mcp ${options.service}: dropped a line of the server: ${peeked.failure.reason}`
-        )
+        yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the server: ${peeked.failure.reason}`)
+        yield* replaceUnreadable(line.bytes)
+        return
       }
       if (line.bytes.length > options.clientBytesMax) {
         return yield* replaceOversized(peeked.success, line.bytes.length)

@@ -10,6 +10,7 @@ import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
+import * as BrokenMessage from "../../protocol/relay/BrokenMessage.ts"
 import { type Call, InFlight } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../protocol/relay/LineSplitter.ts"
@@ -177,10 +178,8 @@ export const make = Effect.fnUntraced(function* <E>(
       return false
     }
     if (isResponse) breaker.answered(envelope.isError, message.bytes)
-    for (const { id } of JsonRpcPeek.responses(envelope)) {
-      const settled = calls.settle(id)
-      if (settled !== undefined) alive.ended(settled.id)
-    }
+    const settled = JsonRpcPeek.responses(envelope).flatMap(({ id }) => calls.settle(id) ?? [])
+    for (const { id } of settled) alive.ended(id)
     state.relay.session.isWaiting = calls.size > 0
     answered.openUnsafe()
     opening.received(message.bytes, envelope)
@@ -270,7 +269,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const room = Effect.gen(function* () {
     while (true) {
       const state = current
-      const isHeldFull = state.held !== undefined && state.held.sizeBytes >= MESSAGE_BYTES_MAX
+      const isHeldFull = (state.held?.sizeBytes ?? 0) >= MESSAGE_BYTES_MAX
       if (!isHeldFull && state.relay.session.canSend) return
       yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : state.relay.room, state.ended)
     }
@@ -290,7 +289,8 @@ export const make = Effect.fnUntraced(function* <E>(
     if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)
     const peeked = JsonRpcPeek.peek(line.bytes)
     if (Result.isFailure(peeked)) {
-      return yield* Effect.logWarning(`mcp: dropped a line of the client: ${peeked.failure.reason}`)
+      yield* Effect.logWarning(`mcp: dropped a line of the client: ${peeked.failure.reason}`)
+      return yield* Effect.forEach(BrokenMessage.refusals(line.bytes), write, { discard: true })
     }
     const envelope = peeked.success
     const requests = JsonRpcPeek.requests(envelope)

@@ -9,6 +9,7 @@
 import { Deferred, Effect, Exit, Result, Schema, Scope, Semaphore } from "effect"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../protocol/relay/BridgeReplies.ts"
+import * as BrokenMessage from "../../protocol/relay/BrokenMessage.ts"
 import { type Call, InFlight, REISSUES_MAX } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
@@ -143,6 +144,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       service: options.service,
       clientBytesMax: options.clientBytesMax,
       tooLarge: error("tooLarge", tooLargeText(options.clientBytesMax), true, false),
+      unreadable: error("outcomeUnknown", unreadableText(options.service, options.self), true, false),
       overloaded: error("overloaded", "Too many requests of this server wait for the client.", false, true),
       opening,
       calls,
@@ -208,7 +210,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   ): Effect.fn.Return<void, ServerChanged> {
     const peeked = JsonRpcPeek.peek(message)
     if (Result.isFailure(peeked)) {
-      return yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)
+      yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)
+      return yield* Effect.forEach(BrokenMessage.refusals(message), options.toClient, { discard: true })
     }
     const envelope = peeked.success
     const requests = JsonRpcPeek.requests(envelope)
@@ -260,6 +263,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
 const tooLargeText = (bytesMax: number): string =>
   `The message is larger than ${bytesMax} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
+
+const unreadableText = (service: string, self: string): string =>
+  `The server ${service} on ${self} answered with something that is no JSON. Find out whether the request was carried out before trying again.`
 
 const cannotStartText = (service: string, self: string): string =>
   `The server ${service} could not be started on ${self}. Its owner finds the reason with: pilotctl mcp status`

@@ -5,6 +5,7 @@ import * as Json from "../../../src/core/data/Json.ts"
 import * as Era from "../../../src/protocol/mcp/Era.ts"
 import * as JsonRpc from "../../../src/protocol/mcp/JsonRpc.ts"
 import * as PlainText from "../../../src/protocol/mcp/PlainText.ts"
+import * as BrokenMessage from "../../../src/protocol/relay/BrokenMessage.ts"
 import * as CallArguments from "../../../src/protocol/relay/CallArguments.ts"
 import { EnvelopeScan } from "../../../src/protocol/relay/EnvelopeScan.ts"
 import { FrameSplitter } from "../../../src/protocol/relay/FrameSplitter.ts"
@@ -126,6 +127,16 @@ const skimmed = (bytes: Uint8Array): unknown => {
   return envelope
 }
 
+/** What is told of a broken line agrees with a look at a whole one. */
+const guessed = (bytes: Uint8Array): unknown => {
+  const broken = BrokenMessage.read(bytes)
+  const peek = JsonRpcPeek.peek(bytes)
+  if (Result.isSuccess(peek) && peek.success._tag === "Response" && broken?.kind === "Response") {
+    assertSame(broken.id, peek.success.id, "another id")
+  }
+  return [broken, BrokenMessage.refusals(bytes)]
+}
+
 /** What a client of our own makes of it: its answers, the revisions they name, and its text as it is shown. */
 const understood = (bytes: Uint8Array): unknown => {
   const line = Bytes.toUtf8Lossy(bytes)
@@ -211,6 +222,13 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     format: "json",
     samples: messages,
     decode: skimmed
+  }),
+  Fuzzer.decoder({
+    name: "relay/BrokenMessage",
+    covers: [BrokenMessage.read],
+    format: "json",
+    samples: messages,
+    decode: guessed
   }),
   Fuzzer.decoder({
     name: "mcp/JsonRpc",
