@@ -22,16 +22,16 @@ export const ask = Effect.fnUntraced(function* (
   return (yield* tryAsk(request)) ?? (yield* notStarted(log))
 })
 
-/** What the keeper does. One that does not run although there are services is started; without services there is none. */
+/** What the keeper does, and the calls it counted. One that does not run although there are services is started; without services there is none. */
 export const status: Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> = Effect.gen(
   function* () {
-    const running = yield* tryAsk({ op: "status" })
+    const running = yield* tryAsk(STATUS)
     if (running !== undefined) return running
     const { services } = yield* KeeperPlaces.places
     const table = yield* Effect.mapError(ServiceTable.load(services), ({ message, path }) =>
       CliError.make("internal", `${path}: ${message}`)
     )
-    return table.size === 0 ? undefined : yield* ask({ op: "status" })
+    return table.size === 0 ? undefined : yield* ask(STATUS)
   }
 )
 
@@ -99,6 +99,7 @@ const unusable = ({ detail, path, reason }: LocalSocketError): CliError.CliError
 const notStarted = (log: string): CliError.CliError =>
   CliError.make("internal", "the keeper does not start", `check logs: tail ${log}`)
 
+const STATUS = { op: "status", calls: true } as const
 const REPLY_TIMEOUT = "10 seconds"
 const START_TIMEOUT = "15 seconds"
 const STOP_TIMEOUT = "15 seconds"

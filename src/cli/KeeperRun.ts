@@ -21,8 +21,8 @@ import * as Bytes from "../core/data/Bytes.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
-import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
 import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
+import type { CallCounts } from "../protocol/relay/CallMetrics.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
@@ -33,6 +33,7 @@ import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as LogFile from "./LogFile.ts"
 import { Processes } from "./Processes.ts"
+import * as Telemetry from "./Telemetry.ts"
 
 /** Runs the keeper until it is stopped. `ready` runs when it can be asked; `initial` is exposed first. */
 export const run = Effect.fn("KeeperRun.run")(
@@ -61,7 +62,7 @@ export const run = Effect.fn("KeeperRun.run")(
     yield* Effect.sleep("100 millis")
   },
   Effect.provide(
-    Layer.mergeAll(NodeChildProcessSpawner.layer, NodeUpstreamClient.layer, NodeTelemetry.layer("pilot-keeper"))
+    Layer.mergeAll(NodeChildProcessSpawner.layer, NodeUpstreamClient.layer, Telemetry.layer("pilot-keeper"))
   ),
   Effect.provideService(Logger.LogToStderr, true)
 )
@@ -79,6 +80,7 @@ interface Office {
   ) => Effect.Effect<void, CliError.CliError | ControlLines.BadConversation, Environment>
   readonly held: HeldServices
   readonly state: Effect.Effect<KeeperControl.State>
+  readonly calls: () => ReadonlyArray<CallCounts>
   readonly serveNode: Effect.Effect<never, never, Environment>
   readonly stopped: Effect.Effect<void>
 }
@@ -244,6 +246,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         }
       })
     })),
+    calls: keeper.calls,
     serveNode: node.serve(keeper),
     stopped: Deferred.await(stopped)
   }
@@ -273,7 +276,11 @@ const converse = (socket: Socket.Socket, office: Office): Effect.Effect<void, ne
       }
       yield* Effect.matchEffect(office.perform(request), {
         onFailure: refuse,
-        onSuccess: () => Effect.flatMap(office.state, (state) => lines.write({ ok: true, state }))
+        onSuccess: () =>
+          Effect.flatMap(office.state, (state) => {
+            const calls = request.op === "status" && request.calls === true ? { calls: office.calls() } : {}
+            return lines.write({ ok: true, state: { ...state, ...calls } })
+          })
       })
     }
   }).pipe(Effect.scoped, Effect.ignore)

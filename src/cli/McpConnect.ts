@@ -12,15 +12,16 @@ import { CannotReach, ofDialled, sentence } from "../actors/mcp/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
-import * as NodeTelemetry from "../core/net/NodeTelemetry.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Input, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
+import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Values from "./Values.ts"
 
 /** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
@@ -41,17 +42,18 @@ export const run = Effect.fnUntraced(function* (
     const route = yield* Instances.route(targets, (instance) => Effect.provideContext(dial(instance), context))
     const { target } = route
     const pins = yield* guardOf(target, pinText)
+    const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     const detaching = yield* DetachBridge.make(client, target, detachMs)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    yield* Shim.run({ client: bridged, pins, ...route })
+    yield* Shim.run({ client: bridged, pins, ...route, ...(metrics && { metrics }) })
   }).pipe(
     Effect.scoped,
     Effect.provide(
       Layer.mergeAll(
         NativeCrypto.layer,
-        NodeTelemetry.layer("pilot-mount", Values.text(input, "otlp")),
+        Telemetry.layer("pilot-mount", Values.text(input, "otlp")),
         Layer.succeed(Logger.LogToStderr, true)
       )
     )

@@ -1,5 +1,6 @@
 /** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
 import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } from "effect"
+import { HttpMiddleware } from "effect/http"
 import * as EdgeDoor from "../actors/mcp/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/HttpEdge.ts"
 import type { PinGuard } from "../actors/mcp/PinGuard.ts"
@@ -15,7 +16,9 @@ import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as McpConnect from "./McpConnect.ts"
+import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
@@ -65,17 +68,30 @@ export const serve = Effect.fnUntraced(function* (
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
     const dial = Effect.provideContext(McpConnect.dial(target), environment)
     const isModernOnly = Values.boolean(input, "modern-client") === true
+    const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     yield* HttpEdge.serve(listener.server, {
       ...{ target, dial, door, isModernOnly, detachAfterMs },
       ...(connect === undefined ? {} : { connect }),
-      ...(pins === undefined ? {} : { pins })
+      ...(pins === undefined ? {} : { pins }),
+      ...(metrics && { metrics })
     })
     yield* Terminal.printError(
       `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)
     )
     return yield* Effect.never
-  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      Layer.mergeAll(
+        NativeCrypto.layer,
+        Telemetry.layer("pilot-mount", Values.text(input, "otlp")),
+        // A span per HTTP request would stand beside those of the calls and belong to none of their traces.
+        Layer.succeed(HttpMiddleware.TracerDisabledWhen, () => true),
+        Layer.succeed(Logger.LogToStderr, true)
+      )
+    )
+  )
 })
 
 /** The token of this state directory, made when it is first wanted, so that a client's configuration stays right. */

@@ -5,7 +5,9 @@ import type { Report, Stage } from "../actors/mcp/ServerProbe.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"
-import type * as CliError from "./CliError.ts"
+import * as CallMetricsText from "../protocol/relay/CallMetricsText.ts"
+import * as CallText from "./CallText.ts"
+import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Environment, type Output, output } from "./Command.ts"
 import * as KeeperClient from "./KeeperClient.ts"
@@ -24,11 +26,22 @@ export const keeper: Effect.Effect<Output, CliError.CliError, Environment> = Eff
         ...McpText.serviceRow(service),
         health: McpText.healthRow(state?.health?.find(({ service: name }) => name === service.name))
       })),
-      sessions: (state?.sessions ?? []).map(McpText.sessionRow)
+      sessions: (state?.sessions ?? []).map(McpText.sessionRow),
+      calls: (state?.calls ?? []).map(CallText.row)
     },
-    McpText.status(state)
+    [McpText.status(state), ...CallText.lines(state?.calls ?? [])].join("\n")
   )
 )
+
+/** The calls that the keeper counted, as Prometheus text. */
+export const metrics: Effect.Effect<Output, CliError.CliError, Environment> = Effect.gen(function* () {
+  const state = yield* KeeperClient.status
+  if (state === undefined) {
+    return yield* CliError.make("not_running", "no keeper is running, because no services are exposed")
+  }
+  const calls = state.calls ?? []
+  return output({ calls: calls.map(CallText.row) }, CallMetricsText.render(calls).trimEnd())
+})
 
 /** A service of a peer. Exit code 1 unless it is healthy. */
 export const probe = Effect.fnUntraced(function* (

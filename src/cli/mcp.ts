@@ -81,7 +81,7 @@ const status: Command = {
   usage: "[peer/name]",
   summary: "The keeper, its services and sessions; or whether a peer's service works, found out by using it",
   returns:
-    "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr]; " +
+    "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr], calls; " +
     "of a peer's: target, verdict (healthy, no-tools, failing), failed_at, reason, code, tools, server, reach_ms, …",
   flags: [],
   run: Effect.fnUntraced(function* (input) {
@@ -89,6 +89,20 @@ const status: Command = {
     const [target] = input.positionals
     return yield* target === undefined ? McpStatus.keeper : McpStatus.probe(target)
   })
+}
+
+const metrics: Command = {
+  name: "mcp metrics",
+  usage: "",
+  summary: "The calls that services of this node answered, counted by service, peer and tool, as Prometheus text",
+  returns:
+    "calls [service, peer, method, tool, in_flight, outcomes, bytes_in, bytes_out, duration_seconds, buckets [le, count]]",
+  flags: [],
+  run: () =>
+    Effect.gen(function* () {
+      const McpStatus = yield* Effect.promise(() => import("./McpStatus.ts"))
+      return yield* McpStatus.metrics
+    })
 }
 
 const stop: Command = {
@@ -156,6 +170,12 @@ const mountRow = (name: string, summary: string): Command => ({
       summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
     },
     {
+      name: "metrics",
+      value: "address",
+      placeholder: "host:port",
+      summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
+    },
+    {
       name: "detach-after",
       value: "duration",
       summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
@@ -170,7 +190,6 @@ const mountRow = (name: string, summary: string): Command => ({
     if (http === undefined) {
       return yield* McpConnect.run(input.positionals.join(","), pins ?? "warn", input)
     }
-    if (input.flags.has("otlp")) return yield* CliError.invalidArgument("--otlp and --http do not go together yet")
     const target = yield* McpConnect.targetOf(text)
     const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
     return yield* McpMountHttp.run(target, http, pins ?? "warn", input)
@@ -295,6 +314,7 @@ export const commands: ReadonlyArray<Command> = [
   unexpose,
   services,
   status,
+  metrics,
   audit,
   stop,
   pinsRow("list", "The tools of peers' servers as they were first seen, and which have changed"),

@@ -11,6 +11,8 @@ import type * as AuditChain from "../../protocol/relay/AuditChain.ts"
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as CallArguments from "../../protocol/relay/CallArguments.ts"
 import * as CallerMeta from "../../protocol/relay/CallerMeta.ts"
+import type { CallSeries, PeerCalls } from "../../protocol/relay/CallMetrics.ts"
+import * as CallResult from "../../protocol/relay/CallResult.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonScanner from "../../protocol/relay/JsonScanner.ts"
 import * as Policy from "../../protocol/relay/Policy.ts"
@@ -44,6 +46,8 @@ export interface Options {
   /** How the record calls this session. */
   readonly session: string
   readonly audit: Audit | undefined
+  /** Counts the calls. */
+  readonly calls: PeerCalls
 }
 
 /** What becomes of a message: it passes, or these answers go back instead, none for what has no id. */
@@ -128,12 +132,13 @@ export class CallGate {
   /** The requests of a message did not reach the server: by a rule, or by an error of ours with that code. */
   refused(message: Uint8Array, envelope: JsonRpcPeek.Envelope, why: AuditChain.Call["decision"] | number): void {
     const audit = this.#audit()
-    if (audit === undefined) return
-    const requests = JsonRpcPeek.requests(envelope)
-    for (const begun of this.#begin(message, requests)) {
+    const outcome = typeof why === "number" ? "error" : "denied"
+    for (const begun of this.#begin(message, JsonRpcPeek.requests(envelope))) {
+      begun.series.refused(outcome, message.length)
+      if (audit === undefined) continue
       audit.record({
         ...this.#recordOf(begun, audit),
-        outcome: typeof why === "number" ? "error" : "denied",
+        outcome,
         code: typeof why === "number" ? why : undefined,
         decision: typeof why === "number" ? "allow" : why
       })
@@ -143,15 +148,15 @@ export class CallGate {
   /** The requests of a message go to the server; gives the mark of the first, those of the others follow. */
   started(message: Uint8Array, requests: ReadonlyArray<Request>): number {
     const first = this.#started + 1
-    const isCounted = this.#rules?.quota !== undefined
-    if (requests.length === 0 || (!isCounted && this.#audit() === undefined)) return first
-    const usage = isCounted ? this.#options.usage() : undefined
+    if (requests.length === 0) return first
+    const usage = this.#rules?.quota === undefined ? undefined : this.#options.usage()
     if (usage !== undefined) usage.bytes += message.length
     for (const begun of this.#begin(message, requests)) {
       if (usage !== undefined) {
         usage.calls++
         usage.concurrent++
       }
+      begun.series.started()
       this.#running.set(begun.seq, { ...begun, usage })
     }
     return first
@@ -167,18 +172,18 @@ export class CallGate {
       call.usage.concurrent--
       call.usage.bytes += bytesOut
     }
+    if (outcome === "resent") return call.series.replaced()
+    const said = answer === undefined ? CallResult.NONE : CallResult.read(answer)
+    const became = outcome === "answered" ? CallResult.outcome(said) : outcome
+    call.series.ended(became, this.#options.nowMs() - call.atMs, call.bytesIn, bytesOut)
     const audit = this.#audit()
-    if (audit === undefined || outcome === "resent") return
-    const result = answer === undefined ? undefined : resultIn(answer, audit)
-    const { code, isToolError, resultHash } = result ?? NO_RESULT
-    const answered = code !== undefined ? "error" : isToolError ? "toolError" : "ok"
-    audit.record({
-      ...this.#recordOf(call, audit),
-      outcome: outcome === "answered" ? answered : outcome,
-      code,
-      resultHash,
-      bytesOut
-    })
+    if (audit === undefined) return
+    const { code, result } = said
+    const resultHash =
+      answer === undefined || result === undefined
+        ? undefined
+        : Bytes.toHex(audit.sha256(answer.subarray(result.start, result.end)))
+    audit.record({ ...this.#recordOf(call, audit), outcome: became, code, resultHash, bytesOut })
   }
 
   /** The session is over: nothing of it runs any more. */
@@ -208,6 +213,7 @@ export class CallGate {
       const args =
         found === undefined || found === ToolPattern.UNCLEAR ? undefined : message.subarray(found.start, found.end)
       return {
+        series: this.#options.calls.of(method, target),
         seq: ++this.#started,
         id,
         method,
@@ -268,6 +274,7 @@ interface Begun
     "seq" | "id" | "method" | "target" | "bytesIn" | "argumentsHash" | "traceparent" | "arguments"
   > {
   readonly atMs: number
+  readonly series: CallSeries
 }
 
 interface Running extends Begun {
@@ -279,33 +286,12 @@ const isOf = (bytes: Uint8Array, message: JsonScanner.Span, id: string): boolean
   return found !== undefined && found !== RawJson.TWICE && JsonScanner.text(bytes, found) === id
 }
 
-/** What an answer says; of a batch only that it came. */
-const resultIn = (answer: Uint8Array, audit: Audit) => {
-  // Two passes over what may be megabytes: one for its members, one for those of the result.
-  const whole = { start: 0, end: answer.length }
-  const root = JsonScanner.read(answer, whole)
-  if (root?._tag !== "Object") return NO_RESULT
-  const [result, second] = root.members.filter(({ key }) => key === "result")
-  if (result === undefined || second !== undefined) {
-    const code = Number(JsonRpcPeek.member(answer, ["error", "code"]))
-    return { ...NO_RESULT, code: Number.isSafeInteger(code) ? code : 0 }
-  }
-  const inner = JsonScanner.read(answer, result)
-  const isError = inner?._tag === "Object" ? inner.members.find(({ key }) => key === "isError") : undefined
-  return {
-    code: undefined,
-    isToolError: isError !== undefined && JsonScanner.text(answer, isError) === "true",
-    resultHash: Bytes.toHex(audit.sha256(answer.subarray(result.start, result.end)))
-  }
-}
-
 /** A result that a model reads and can react to (mcp §6.10). `id` is raw text. */
 const toolError = (id: string, text: string): Uint8Array =>
   UTF8.encode(
     `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":${JSON.stringify(text)}}],"isError":true}}`
   )
 
-const NO_RESULT = { code: undefined, isToolError: false, resultHash: undefined }
 /** More of the arguments than this is not recorded, even if the owner wants them; their hash is of all. */
 const ARGUMENTS_BYTES_MAX = 16_384
 const DECODER = new TextDecoder()

@@ -11,6 +11,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as DuplexPair from "../../core/net/DuplexPair.ts"
 import * as SseText from "../../protocol/mcp/SseText.ts"
+import type { CallMetrics } from "../../protocol/relay/CallMetrics.ts"
 import type { Verdict } from "../../protocol/relay/era/EraDetector.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
@@ -40,6 +41,8 @@ export interface Options<E> {
   readonly connect?: Effect.Effect<Duplex, never, Scope.Scope>
   /** Watches the tools that the server lists, for all clients. */
   readonly pins?: PinGuard
+  /** Counts the calls. */
+  readonly metrics?: CallMetrics
 }
 
 /** Serves until the surrounding scope ends. */
@@ -76,11 +79,11 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect ??
     Effect.gen(function* () {
-      const { dial, isModernOnly = false, pins, target } = options
+      const { dial, isModernOnly = false, metrics, pins, target } = options
       const [near, far] = yield* DuplexPair.make
       const detaching = yield* DetachBridge.make(far, target, options.detachAfterMs)
       const client = yield* EraBridge.make({ client: detaching, target, verdict, isModernOnly, isShared })
-      const shim = Shim.run({ client, target, dial, makeRoom, ...(pins === undefined ? {} : { pins }) })
+      const shim = Shim.run({ client, target, dial, makeRoom, ...(pins && { pins }), ...(metrics && { metrics }) })
       yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))

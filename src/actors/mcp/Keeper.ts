@@ -11,11 +11,12 @@ import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as CardExchange from "../../protocol/directory/CardExchange.ts"
+import { type CallCounts, CallMetrics, PeerCalls } from "../../protocol/relay/CallMetrics.ts"
 import { DiscoveryMemory } from "../../protocol/relay/DiscoveryMemory.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import * as ServiceListing from "../../protocol/relay/ServiceListing.ts"
-import type { Address } from "../../protocol/wire/Address.ts"
+import * as Address from "../../protocol/wire/Address.ts"
 import { type Audit, CallGate } from "./CallGate.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as FrameStream from "./FrameStream.ts"
@@ -23,7 +24,7 @@ import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
 import { PeerUsages } from "./PeerUsage.ts"
 import * as PlainRequests from "./PlainRequests.ts"
-import { ServiceBreaker, type ServiceHealth } from "./ServiceBreaker.ts"
+import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
 import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
 import * as SharedChild from "./SharedChild.ts"
@@ -39,23 +40,27 @@ export interface Options {
   /** The service of that name, if it is exposed now. */
   readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
   /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
-  readonly isAllowed: (service: Service, remote: Address) => Effect.Effect<boolean>
+  readonly isAllowed: (service: Service, remote: Address.Address) => Effect.Effect<boolean>
   /** Those that the peer at that address may use, told to it when it asks. */
-  readonly list: (remote: Address) => Effect.Effect<ReadonlyArray<Service>>
+  readonly list: (remote: Address.Address) => Effect.Effect<ReadonlyArray<Service>>
   /** The capability cards of services that a peer may use, for `CardExchange`; absent: there are none. */
   readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
   /** What a server is told of a caller, if its owner wants that. */
-  readonly caller?: (remote: Address) => Effect.Effect<JsonObject>
+  readonly caller?: (remote: Address.Address) => Effect.Effect<JsonObject>
   /** Where calls are recorded. */
   readonly audit?: Audit
   /** A server for one session of the peer at that address. */
-  readonly spawn: (service: Service, gate: CallGate, remote: Address) => Effect.Effect<Child, CannotStart, Scope.Scope>
+  readonly spawn: (
+    service: Service,
+    gate: CallGate,
+    remote: Address.Address
+  ) => Effect.Effect<Child, CannotStart, Scope.Scope>
 }
 
 /** One accepted stream. `ownPort` names the service whose own port it came to. */
 export interface Incoming<E> {
   readonly duplex: Duplex<E>
-  readonly remote: Address
+  readonly remote: Address.Address
   readonly ownPort?: string
 }
 
@@ -68,12 +73,15 @@ export interface Keeper {
   readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
   /** How calls of the service ended lately, over all of its sessions. */
   readonly health: (service: string) => ServiceHealth
+  /** The calls of all services and peers since the start. */
+  readonly calls: () => ReadonlyArray<CallCounts>
 }
 
 /** A keeper in the surrounding scope; its end stops every child. */
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Keeper, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const clock = yield* Clock.Clock
+  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
   const usages = new PeerUsages()
@@ -85,20 +93,28 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     [ServiceListing.METHOD]: (remote) => listing(options, remote),
     ...(options.cards === undefined ? {} : { [CardExchange.METHOD]: cardsOf(options.list, options.cards) })
   })
-  const breakers = new Map<string, ServiceBreaker>()
   const context = yield* Effect.context<never>()
+  const breakers = new ServiceBreakers(
+    (service) =>
+      new ServiceBreaker({
+        nowMs,
+        wallMs: () => clock.currentTimeMillisUnsafe(),
+        report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
+      })
+  )
+  const calls = new CallMetrics()
   const streams = new Map<number, number>()
   let lineSessions = 0
 
-  const admitted = (name: string, remote: Address): Effect.Effect<Option.Option<Service>> =>
+  const admitted = (name: string, remote: Address.Address): Effect.Effect<Option.Option<Service>> =>
     Effect.gen(function* () {
       const service = yield* options.find(name)
       if (Option.isNone(service)) return service
       return (yield* options.isAllowed(service.value, remote)) ? service : Option.none()
     })
 
-  const spawn = (service: Service, remote: Address, gate: CallGate) => {
-    const start = Effect.suspend(() => starts.take(service, remote.node, MonotonicTime.nowMsUnsafe(clock))).pipe(
+  const spawn = (service: Service, remote: Address.Address, gate: CallGate) => {
+    const start = Effect.suspend(() => starts.take(service, remote.node, nowMs())).pipe(
       Effect.andThen(options.spawn(service, gate, remote)),
       Effect.flatMap((child) => TracedStream.tracedChild(child, service.name))
     )
@@ -116,8 +132,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return yield* known.join
   })
 
-  const discoveryOf = (service: Service, { node }: Address): Discovery => {
-    const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+  const discoveryOf = (service: Service, { node }: Address.Address): Discovery => {
     return {
       recall: (request, id) => memory.recall(service, node, request, id, nowMs()),
       note: (request, answer) => memory.note(service, node, request, answer, nowMs()),
@@ -126,14 +141,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
-  const callerOf = (service: Service, remote: Address): Effect.Effect<JsonObject | undefined> =>
+  const callerOf = (service: Service, remote: Address.Address): Effect.Effect<JsonObject | undefined> =>
     service.rules?.identify === true && options.caller !== undefined
       ? options.caller(remote)
       : Effect.succeed(undefined)
 
-  const gateOf = (service: Service, remote: Address, session: string): Effect.Effect<CallGate> =>
+  const gateOf = (service: Service, remote: Address.Address, session: string): Effect.Effect<CallGate> =>
     Effect.map(callerOf(service, remote), (caller) => {
-      const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
       const gate = new CallGate({
         service: service.name,
         self: options.self,
@@ -141,27 +155,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         nowMs,
         node: remote.node,
         session,
-        audit: options.audit
+        audit: options.audit,
+        calls: new PeerCalls(calls, { service: service.name, peer: Address.format(remote) })
       })
       gate.configure(service.rules, caller)
       return gate
     })
 
-  /** There is one per service name that somebody admitted has asked for, so their number is that of services. */
-  const breakerOf = (service: string): ServiceBreaker => {
-    const known = breakers.get(service)
-    if (known !== undefined) return known
-    const breaker = new ServiceBreaker({
-      nowMs: () => MonotonicTime.nowMsUnsafe(clock),
-      wallMs: () => clock.currentTimeMillisUnsafe(),
-      report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
-    })
-    breakers.set(service, breaker)
-    return breaker
-  }
-
   /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
-  const hasRoom = (service: Service, remote: Address): boolean => {
+  const hasRoom = (service: Service, remote: Address.Address): boolean => {
     const given = service.rules?.sessions
     const all = [...sessions.values()]
     const ofService = all.filter((entry) => entry.service === service.name)
@@ -176,7 +178,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return true
   }
 
-  const open = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello, key: string) {
+  const open = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello, key: string) {
     const gate = yield* gateOf(service, remote, hello.session)
     const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
     const fiber = yield* Effect.scoped(
@@ -189,7 +191,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           spawn: spawn(service, remote, gate),
           discovery: discoveryOf(service, remote),
           gate,
-          breaker: breakerOf(service.name)
+          breaker: breakers.of(service.name)
         })
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
@@ -199,22 +201,20 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       })
     ).pipe(Effect.forkIn(scope, { startImmediately: true }))
     const session = yield* Deferred.await(ready)
-    const stop = () => fiber.interruptUnsafe()
-    const { upstream } = session
     sessions.set(key, {
       key,
       service: service.name,
       remote,
-      upstream,
+      upstream: session.upstream,
       gate,
-      stop,
+      stop: () => fiber.interruptUnsafe(),
       relay: { session, resumeKey: hello.resumeKey }
     })
     return session
   })
 
   /** The session that a HELLO asks for: the one it proves to own, or a new one. */
-  const sessionFor = Effect.fnUntraced(function* (service: Service, remote: Address, hello: Hello) {
+  const sessionFor = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello) {
     const key = `${remote.node}/${hello.session}`
     const entry = sessions.get(key)
     if (entry?.relay !== undefined) {
@@ -257,7 +257,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       spawn: spawn(service.value, remote, gate),
       discovery: discoveryOf(service.value, remote),
       gate,
-      breaker: breakerOf(name)
+      breaker: breakers.of(name)
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
@@ -303,7 +303,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     serve,
     recheck: Effect.suspend(() => {
       // The owner has just changed something, perhaps what was wrong.
-      for (const breaker of breakers.values()) breaker.pathRestored()
+      breakers.pathRestored()
       return Effect.forEach(
         [...sessions.values()],
         (entry) =>
@@ -317,15 +317,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       )
     }),
     status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf)),
-    health: (service) => breakerOf(service).health()
+    health: (service) => breakers.of(service).health(),
+    calls: () => calls.all()
   }
 })
 
 const cardsOf =
-  (list: Options["list"], cards: NonNullable<Options["cards"]>) => (remote: Address, params: JsonObject) =>
+  (list: Options["list"], cards: NonNullable<Options["cards"]>) => (remote: Address.Address, params: JsonObject) =>
     Effect.flatMap(list(remote), (services) => cards(services, params))
 
-const listing = ({ list }: Options, remote: Address): Effect.Effect<JsonObject> =>
+const listing = ({ list }: Options, remote: Address.Address): Effect.Effect<JsonObject> =>
   Effect.map(list(remote), (services) =>
     ServiceListing.result(services.map(({ name, title = "" }) => ({ name, title })))
   )

@@ -3,6 +3,7 @@
  * No peer reaches it: commands are configuration of the owner, never data from the overlay.
  */
 import { Schema } from "effect"
+import { CallCounts } from "../../protocol/relay/CallMetrics.ts"
 import { Service, StoredService } from "./ServiceTable.ts"
 
 /**
@@ -15,7 +16,8 @@ export const Request = Schema.Union([
   Schema.Struct({ op: Schema.Literal("hold"), service: Service }),
   Schema.Struct({ op: Schema.Literal("carry"), ticket: Schema.String }),
   Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
-  Schema.Struct({ op: Schema.Literal("status") }),
+  /** With `calls`, the counts of calls are told as well, which may be long. */
+  Schema.Struct({ op: Schema.Literal("status"), calls: Schema.optionalKey(Schema.Boolean) }),
   Schema.Struct({ op: Schema.Literal("stop") })
 ])
 /** What a keeper is asked. */
@@ -54,7 +56,9 @@ export const State = Schema.Struct({
   services: Schema.Array(Service),
   sessions: Schema.Array(Session),
   /** Absent from keepers of before there was any. */
-  health: Schema.optionalKey(Schema.Array(Health))
+  health: Schema.optionalKey(Schema.Array(Health)),
+  /** Only if they were asked for. */
+  calls: Schema.optionalKey(Schema.Array(CallCounts))
 })
 /** What a keeper does now. */
 export type State = typeof State.Type

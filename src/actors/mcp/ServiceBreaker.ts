@@ -102,6 +102,28 @@ export class ServiceBreaker {
   }
 }
 
+/** Those of all services: one per name that somebody admitted has asked for, so their number is that of services. */
+export class ServiceBreakers {
+  readonly #all = new Map<string, ServiceBreaker>()
+  readonly #make: (service: string) => ServiceBreaker
+
+  constructor(make: (service: string) => ServiceBreaker) {
+    this.#make = make
+  }
+
+  /** The breaker of a service. */
+  of(service: string): ServiceBreaker {
+    const breaker = this.#all.get(service) ?? this.#make(service)
+    this.#all.set(service, breaker)
+    return breaker
+  }
+
+  /** Something changed that may have been what was wrong. */
+  pathRestored(): void {
+    for (const breaker of this.#all.values()) breaker.pathRestored()
+  }
+}
+
 /** What is told to a call that is refused. */
 export const refusalOf = (
   { peer, service }: { readonly peer: string; readonly service: string },

@@ -10,9 +10,11 @@ import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as TurnWriter from "../../core/net/TurnWriter.ts"
+import type { CallMetrics } from "../../protocol/relay/CallMetrics.ts"
 import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
+import * as CountedStream from "./CountedStream.ts"
 import type { Moves } from "./Instances.ts"
 import type { PinGuard } from "./PinGuard.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
@@ -34,6 +36,8 @@ export interface Options<E, E2> {
   readonly makeRoom?: Effect.Effect<boolean>
   /** Tells when `target` and `dial` lead to another instance of the service. */
   readonly moves?: Moves
+  /** Counts the calls. */
+  readonly metrics?: CallMetrics
 }
 
 /**
@@ -45,7 +49,8 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
 ): Effect.fn.Return<void, never, Crypto> {
   yield* Effect.scoped(
     Effect.gen(function* () {
-      const options = { ...given, client: yield* TracedStream.traced(given.client, spansOf(given.target)) }
+      const counted = yield* CountedStream.counted(given.client, given.target, given.metrics)
+      const options = { ...given, client: yield* TracedStream.traced(counted, spansOf(given.target)) }
       const output = yield* TurnWriter.make(options.client.write)
       const client = { ...options.client, write: output.write }
       const session = yield* ShimSession.make(guarded({ ...options, client }), options.target)

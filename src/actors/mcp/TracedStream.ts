@@ -6,14 +6,12 @@
  * Owns the open spans of one client; ends those that were never answered when the stream does.
  */
 import { Cause, type Clock, Context, Effect, Exit, Option, Result, type Tracer } from "effect"
-import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
-import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
-import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import * as TraceMeta from "../../protocol/relay/TraceMeta.ts"
 import * as CallTrace from "./CallTrace.ts"
 import type { Child } from "./Child.ts"
+import * as WatchedStream from "./WatchedStream.ts"
 
 /** Whose requests they are: those that are read from the stream, or those that are written to it. */
 export interface Options {
@@ -29,7 +27,9 @@ export const traced = <E>(stream: Duplex<E>, options: Options): Effect.Effect<Du
     Effect.clockWith((clock) => {
       const tracer = CallTrace.tracerIn(context)
       return Effect.succeed(
-        tracer === undefined ? stream : wrap(stream, new CallSpans(tracer, clock, options), options)
+        tracer === undefined
+          ? stream
+          : WatchedStream.watched(stream, options.requests, new CallSpans(tracer, clock, options))
       )
     })
   )
@@ -41,39 +41,8 @@ export const tracedChild = (child: Child, service: string): Effect.Effect<Child>
     (stdio) => (stdio === child.stdio ? child : { ...child, stdio })
   )
 
-const wrap = <E>(stream: Duplex<E>, spans: CallSpans, { requests }: Options): Duplex<E> => {
-  const lines = { read: new LineSplitter(MESSAGE_BYTES_MAX), written: new LineSplitter(MESSAGE_BYTES_MAX) }
-  /** Whole lines of a chunk, as they are passed on. */
-  const through = (direction: "read" | "written", chunk: Uint8Array): Uint8Array => {
-    const passed: Array<Uint8Array> = []
-    for (const line of lines[direction].push(chunk)) {
-      if (line._tag === "Oversized") continue
-      passed.push(direction === requests ? spans.asked(line.bytes) : spans.answered(line.bytes), NEWLINE)
-    }
-    return Bytes.concat(...passed)
-  }
-  const read: Duplex<E>["read"] = Effect.gen(function* () {
-    while (true) {
-      const passed = through("read", yield* stream.read)
-      if (passed.length > 0) return passed
-    }
-  }).pipe(Effect.tapError(() => Effect.sync(() => spans.end())))
-  return {
-    read,
-    write: (bytes) =>
-      Effect.suspend(() => {
-        const passed = through("written", bytes)
-        return passed.length === 0 ? Effect.void : stream.write(passed)
-      }),
-    end: Effect.andThen(
-      Effect.sync(() => spans.end()),
-      stream.end
-    )
-  }
-}
-
 /** The open spans of one client, by the raw text of the request's id. */
-class CallSpans {
+class CallSpans implements WatchedStream.Watcher {
   readonly #tracer: Tracer.Tracer
   readonly #clock: Clock.Clock
   readonly #options: Options
@@ -86,7 +55,7 @@ class CallSpans {
   }
 
   /** A line of the client, with our context in it if it had none. A batch passes unseen. */
-  asked(message: Uint8Array): Uint8Array {
+  readonly asked = (message: Uint8Array): Uint8Array => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     if (envelope?._tag === "Notification" && envelope.cancels !== undefined) {
       this.#end(envelope.cancels, Exit.failCause(Cause.interrupt()))
@@ -112,7 +81,7 @@ class CallSpans {
   }
 
   /** A line of the server. */
-  answered(message: Uint8Array): Uint8Array {
+  readonly answered = (message: Uint8Array): Uint8Array => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     for (const { id, isError } of envelope === undefined ? [] : JsonRpcPeek.responses(envelope)) {
       this.#end(id, isError ? Exit.fail("the server answered an error") : Exit.void)
@@ -121,7 +90,7 @@ class CallSpans {
   }
 
   /** Nothing more is answered. */
-  end(): void {
+  readonly end = (): void => {
     for (const id of [...this.#open.keys()]) this.#end(id, Exit.fail("the stream ended before the answer"))
   }
 
@@ -132,6 +101,5 @@ class CallSpans {
   }
 }
 
-const NEWLINE = Uint8Array.of(0x0a)
 /** Open spans of one client; calls beyond are carried without. */
 const SPANS_MAX = 512

@@ -1,4 +1,5 @@
 /** `/metrics` (rendezvous §6): counters of the registry in the Prometheus text format. */
+import * as PrometheusText from "../../core/data/PrometheusText.ts"
 import type { RegistryStatistics } from "../../protocol/registry/RegistryStatistics.ts"
 import * as RegistryMetrics from "./RegistryMetrics.ts"
 
@@ -29,40 +30,23 @@ export const render = (
   ].join("\n")
 }
 
-interface Sample {
-  readonly suffix: string
-  readonly labels: string
-  readonly value: number
-}
+const { family } = PrometheusText
 
 const counterOf =
   (field: "requests" | "errors") =>
-  ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]): Sample => ({
+  ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]): PrometheusText.Sample => ({
     suffix: "",
-    labels: `{type="${kind}"}`,
+    labels: { type: kind },
     value: metrics[field]
   })
 
-const histogram = ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]): ReadonlyArray<Sample> => {
-  let cumulative = 0
-  const buckets = metrics.durationCounts.map((count, index) => {
-    cumulative += count
-    const bound = RegistryMetrics.DURATION_BOUNDS_SECONDS[index]
-    return { suffix: "_bucket", labels: `{type="${kind}",le="${bound ?? "+Inf"}"}`, value: cumulative }
-  })
-  const labels = `{type="${kind}"}`
-  return [
-    ...buckets,
-    { suffix: "_sum", labels, value: metrics.durationSumSeconds },
-    { suffix: "_count", labels, value: metrics.requests }
-  ]
-}
+const histogram = ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]) =>
+  PrometheusText.histogram(
+    { type: kind },
+    RegistryMetrics.DURATION_BOUNDS_SECONDS,
+    metrics.durationCounts,
+    metrics.durationSumSeconds
+  )
 
-const family = (name: string, type: string, help: string, samples: ReadonlyArray<Sample>): ReadonlyArray<string> => [
-  `# HELP ${name} ${help}`,
-  `# TYPE ${name} ${type}`,
-  ...samples.map(({ suffix, labels, value }) => `${name}${suffix}${labels} ${value}`)
-]
-
-const single = (name: string, type: string, help: string, value: number): ReadonlyArray<string> =>
-  family(name, type, help, [{ suffix: "", labels: "", value }])
+const single = (name: string, type: "counter" | "gauge", help: string, value: number): ReadonlyArray<string> =>
+  family(name, type, help, [{ suffix: "", labels: {}, value }])

@@ -1,7 +1,8 @@
 /**
  * A small legacy MCP server over stdio with the habits that a bridge must survive. It answers by hand, so that every byte
  * is known. Tools: `hang` never answers, `crash` ends the process, `big` answers with as many bytes as asked, `noise`
- * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process.
+ * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process, `meta` the
+ * `_meta` of its call.
  */
 import { createInterface } from "node:readline"
 
@@ -11,7 +12,7 @@ const write = (message: unknown): void => void process.stdout.write(`${JSON.stri
 const text = (id: unknown, content: string): void =>
   write({ result: { content: [{ type: "text", text: content }] }, jsonrpc: "2.0", id })
 
-const tools: Readonly<Record<string, (id: unknown, argument: string) => void>> = {
+const tools: Readonly<Record<string, (id: unknown, argument: string, meta: unknown) => void>> = {
   hang: () => {},
   crash: () => {
     process.stderr.write("secret path /home/somebody\n")
@@ -28,7 +29,8 @@ const tools: Readonly<Record<string, (id: unknown, argument: string) => void>> =
     text(id, "remembered")
   },
   recall: (id) => text(id, word),
-  pid: (id) => text(id, String(process.pid))
+  pid: (id) => text(id, String(process.pid)),
+  meta: (id, _, meta) => text(id, JSON.stringify(meta ?? {}))
 }
 
 createInterface({ input: process.stdin }).on("line", (line) => {
@@ -50,7 +52,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       id
     })
   } else if (method === "tools/call") {
-    tools[params.name]?.(id, params.arguments?.value ?? "")
+    tools[params.name]?.(id, params.arguments?.value ?? "", params._meta)
   } else if (method !== undefined && id !== undefined) {
     write({ error: { code: -32601, message: "Method not found" }, jsonrpc: "2.0", id })
   }

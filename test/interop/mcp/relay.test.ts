@@ -109,7 +109,7 @@ describe("MCP relay with the official SDKs", () => {
         assert.deepInclude(hung, { code: -31002, data })
         assert.notInclude(JSON.stringify(hung), "somebody")
         assert.strictEqual(yield* call(client, "recall"), "")
-        assert.strictEqual((yield* promise(() => client.listTools())).tools.length, 7)
+        assert.strictEqual((yield* promise(() => client.listTools())).tools.length, 8)
       })
     )
   )
