@@ -22,6 +22,7 @@ import * as DuplexPair from "../core/net/DuplexPair.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import type * as McpCalls from "./McpCalls.ts"
+import * as McpReopening from "./McpReopening.ts"
 import * as Server from "./McpServer.ts"
 import { Pilot } from "./PilotService.ts"
 
@@ -97,21 +98,20 @@ export const connect = Effect.fn("Mcp.connect")(function* (
       )
     )
   const route = yield* Effect.provide(Instances.route(targets, dial), NativeCrypto.layer)
-  const [near, far] = yield* DuplexPair.make
   const { target } = route
   const peerKey = Effect.match(
     Effect.suspend(() => pilot.resolve(target.peer)),
     { onFailure: () => undefined, onSuccess: ({ publicKey }) => publicKey || undefined }
   )
   const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
-  // The far side also ends when the session cannot go on, and then nothing more comes.
-  yield* Effect.forkScoped(
-    Effect.ensuring(
-      Effect.provide(Shim.run({ client: far, ...route, ...(pins && { pins }) }), NativeCrypto.layer),
-      far.end
-    )
-  )
-  return yield* open(near, options)
+  const session = Effect.gen(function* () {
+    const [near, far] = yield* DuplexPair.make
+    const shim = Shim.run({ client: far, ...route, ...(pins && { pins }) })
+    // The far side also ends when the session cannot go on, and then nothing more comes.
+    yield* Effect.forkScoped(Effect.ensuring(Effect.provide(shim, NativeCrypto.layer), far.end))
+    return yield* McpClient.make(near, options.client ?? SELF, options.answers)
+  })
+  return Server.fromClient(yield* McpReopening.make(session), options)
 })
 
 /** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */
