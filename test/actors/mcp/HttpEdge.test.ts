@@ -49,6 +49,11 @@ describe("HttpEdge", () => {
       client.on("error", () => undefined)
       client.end(BODY)
       const running = yield* Queue.take(started)
+      // The mount first asks which era the server is of.
+      const probe = JSON.parse(yield* running.line)
+      assert.strictEqual(probe.method, "server/discover")
+      const found = { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }
+      yield* running.write(`${JSON.stringify({ jsonrpc: "2.0", id: probe.id, result: found })}\n`)
       const { id } = JSON.parse(yield* running.line)
       client.destroy()
 
