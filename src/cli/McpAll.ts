@@ -75,7 +75,7 @@ const open = Effect.fnUntraced(function* (mode: Front.Settings["mode"]) {
     McpFront.make({ ...Front.DEFAULTS, mode, patience: PATIENCE }, "warn"),
     NativeCrypto.layer
   )
-  const lines = yield* front.connect
+  const lines = yield* front.connect(false)
   return McpServer.fromClient(
     yield* Effect.mapError(McpClient.make(lines, { name: "pilotctl", version }), McpUse.failure)
   )

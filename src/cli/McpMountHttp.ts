@@ -9,7 +9,6 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
-import type { Duplex } from "../core/net/Duplex.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
 import * as AtomicFile from "../core/storage/AtomicFile.ts"
 import * as CliError from "./CliError.ts"
@@ -34,7 +33,7 @@ export const run = (
 /** Serves until a signal comes; `connect` opens the server for each client, else it is the target. */
 export const serve = Effect.fnUntraced(function* (
   target: Target,
-  connect: Effect.Effect<Duplex, never, Scope.Scope> | undefined,
+  connect: HttpEdge.Options<never>["connect"],
   at: string,
   input: Input,
   pins?: PinGuard

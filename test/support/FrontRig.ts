@@ -42,6 +42,8 @@ export interface FrontRig {
     readonly mode?: FrontLists.Mode
     readonly budget?: FrontLists.Budget
     readonly sampling?: boolean
+    /** Several modern clients use it. */
+    readonly isShared?: boolean
   }) => Effect.Effect<Client, never, Scope.Scope>
   /** What there is from now on. */
   readonly set: (services: ReadonlyArray<KnownService>) => Effect.Effect<void>
@@ -107,6 +109,7 @@ export const make = Effect.fnUntraced(function* (
         mode: options.mode ?? "all",
         budget: options.budget ?? { tools: 40, bytes: 40_000 },
         patience: "5 seconds",
+        isShared: options.isShared === true,
         maySample: () => options.sampling === true
       })
     )

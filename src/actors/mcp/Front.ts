@@ -56,8 +56,8 @@ export const DEFAULTS: Settings = {
 export interface Front {
   /** Serves one client to its end. */
   readonly run: <E>(client: Duplex<E>) => Effect.Effect<void>
-  /** The client's end of a session of its own, which ends with the scope. */
-  readonly connect: Effect.Effect<Duplex, never, Scope.Scope>
+  /** The client's end of a session of its own, which ends with the scope; shared if several modern clients will use it. */
+  readonly connect: (isShared: boolean) => Effect.Effect<Duplex, never, Scope.Scope>
 }
 
 /** Asks the peers from now on. */
@@ -87,9 +87,10 @@ export const make = Effect.fn("Front.make")(function* <E>(
     return near
   })
 
-  const run = <E2>(client: Duplex<E2>): Effect.Effect<void> =>
+  const run = <E2>(client: Duplex<E2>, isShared: boolean): Effect.Effect<void> =>
     FrontSession.run({
       client,
+      isShared,
       roster,
       connect,
       hash,
@@ -102,10 +103,10 @@ export const make = Effect.fn("Front.make")(function* <E>(
     })
 
   return {
-    run,
-    connect: Effect.gen(function* () {
+    run: (client) => run(client, false),
+    connect: Effect.fnUntraced(function* (isShared) {
       const [near, far] = yield* DuplexPair.make
-      yield* Effect.forkScoped(Effect.ensuring(run(far), far.end))
+      yield* Effect.forkScoped(Effect.ensuring(run(far, isShared), far.end))
       return near
     })
   }

@@ -11,6 +11,7 @@ import * as Json from "../../core/data/Json.ts"
 import * as IdMap from "../../protocol/relay/IdMap.ts"
 import type * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
+import type { FrontAlone } from "./FrontAlone.ts"
 import type { Call, Outcome, Routed } from "./FrontCall.ts"
 import type { FrontClient } from "./FrontClient.ts"
 import * as FrontEra from "./FrontEra.ts"
@@ -19,7 +20,7 @@ import type { FrontQuestions } from "./FrontQuestions.ts"
 import { ofBridge, type Refused } from "./FrontRefusal.ts"
 import type { KnownService } from "./FrontRoster.ts"
 import type { FrontServices } from "./FrontServices.ts"
-import type { FrontUpstream } from "./FrontUpstream.ts"
+import type { ClientProfile, FrontUpstream } from "./FrontUpstream.ts"
 
 /** What the calls of one session are made of. */
 export interface Options {
@@ -28,7 +29,9 @@ export interface Options {
   readonly questions: FrontQuestions
   readonly held: FrontHeld
   /** What a service is told the client can do, if that differs from what the client says. */
-  readonly capabilities: (service: KnownService) => Json.JsonObject
+  readonly capabilities: (service: KnownService, profile: ClientProfile) => Json.JsonObject
+  /** Sessions of single calls, where a call must not meet others at its service. */
+  readonly alone: FrontAlone | undefined
   /** Looks at an answer that passes, before the client gets it. */
   readonly observe: (service: KnownService, response: Uint8Array) => void
 }
@@ -62,7 +65,13 @@ type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
 export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<FrontCalls, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const calls = new IdMap.IdMap<Call>()
-  const { client, held, questions, services } = options
+  const { alone, client, held, questions, services } = options
+
+  /** It waits no more. False if it did not. */
+  const take = (call: Call): Effect.Effect<boolean> =>
+    Effect.suspend(() =>
+      calls.take(call.slot) === undefined ? Effect.succeed(false) : Effect.as(Effect.forkIn(call.release, scope), true)
+    )
 
   const start = (request: Request, work: (call: Call) => Effect.Effect<void, Refused>) =>
     Effect.suspend(() => {
@@ -73,16 +82,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         slot: 0,
         method,
         token,
+        profile: client.profile(),
         service: undefined,
         sent: undefined,
         number: undefined,
-        fiber: undefined
+        upstream: undefined,
+        fiber: undefined,
+        release: Effect.void
       }
       call.slot = calls.add(id, call)
-      const ran = Effect.catch(work(call), (error) => {
-        calls.take(call.slot)
-        return client.refuse(call.id, error)
-      })
+      const ran = Effect.catch(work(call), (error) => Effect.andThen(take(call), client.refuse(call.id, error)))
       // Up to the first wait at once, so that requests reach a service in the order of the client.
       return Effect.map(Effect.forkIn(ran, scope, { startImmediately: true }), (fiber) => {
         call.fiber = fiber
@@ -90,14 +99,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     })
 
   const finish = (call: Call, response: Uint8Array) =>
-    Effect.suspend(() => {
-      if (calls.take(call.slot) === undefined) return Effect.void
-      return client.write(JsonSplice.replace(response, ["id"], call.id))
-    })
+    Effect.flatMap(take(call), (didWait) =>
+      didWait ? client.write(JsonSplice.replace(response, ["id"], call.id)) : Effect.void
+    )
 
   const send = (call: Call, service: KnownService, upstream: FrontUpstream): Effect.Effect<void> =>
     Effect.suspend(() => {
       const answer = (response: Uint8Array) => answered(call, service, upstream, response)
+      call.upstream = upstream
       return Effect.map(upstream.send(call.sent ?? EMPTY, answer), (number) => {
         call.number = number
       })
@@ -112,7 +121,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     Effect.suspend(() => {
       call.number = undefined
       options.observe(service, response)
-      const isModern = client.profile().era === "modern"
+      const isModern = call.profile.era === "modern"
       if (upstream.era.kind === "legacy") {
         const whole = isModern ? FrontEra.completed(call.method, response) : response
         return held.settle(call, whole) ? Effect.void : finish(call, whole)
@@ -136,7 +145,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     for (const [key, request] of Object.entries(inputs)) {
       const method = Json.isObject(request) ? Json.string(request, "method") : ""
       const params = Json.isObject(request) ? Json.member(request, "params") : undefined
-      const answer = questions.isAllowed(service, method)
+      const answer = questions.isAllowed(service, method, call.profile)
         ? yield* questions.ask(service, method, Json.isObject(params) ? params : {})
         : undefined
       if (answer === undefined) return yield* finish(call, FrontEra.unanswered(method))
@@ -150,13 +159,16 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const pass = Effect.fnUntraced(function* (call: Call, { message, service }: Routed): Effect.fn.Return<void, Refused> {
     call.service = service
-    const upstream = yield* services.upstream(service.alias)
-    call.sent = FrontEra.adapted(message, client.profile(), options.capabilities(service), upstream.era.kind)
+    const known = yield* services.upstream(service.alias)
+    // A legacy server keeps what it is told for its session, and its questions name no call.
+    const upstream = known.era.kind === "legacy" && alone !== undefined ? yield* alone.open(call, service) : known
+    const capabilities = options.capabilities(service, call.profile)
+    call.sent = FrontEra.adapted(message, call.profile, capabilities, upstream.era.kind)
     yield* send(call, service, upstream)
   })
 
   const respond = (call: Call, result: Json.JsonObject) =>
-    Effect.suspend(() => (calls.take(call.slot) === undefined ? Effect.void : client.respond(call.id, result)))
+    Effect.flatMap(take(call), (didWait) => (didWait ? client.respond(call.id, result) : Effect.void))
 
   return {
     submit: (request, route) => start(request, (call) => Effect.flatMap(route, (routed) => pass(call, routed))),
@@ -170,14 +182,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     cancel: (id, message) =>
       Effect.suspend(() => {
         const slot = calls.numberOf(id)
-        const call = slot === undefined ? undefined : calls.take(slot)
+        const call = slot === undefined ? undefined : calls.get(slot)
         if (call === undefined) return Effect.succeed(false)
-        const upstream = call.service === undefined ? undefined : services.openNow(call.service.alias)
-        if (call.number === undefined || upstream === undefined) {
-          return call.fiber === undefined ? Effect.succeed(true) : Effect.as(Fiber.interrupt(call.fiber), true)
+        const { fiber, number, upstream } = call
+        if (number !== undefined && upstream !== undefined) {
+          const named = JsonSplice.replace(message, ["params", "requestId"], String(number))
+          return Effect.andThen(upstream.write(named), take(call))
         }
-        const named = JsonSplice.replace(message, ["params", "requestId"], String(call.number))
-        return Effect.as(upstream.write(named), true)
+        return Effect.as(Effect.andThen(take(call), fiber === undefined ? Effect.void : Fiber.interrupt(fiber)), true)
       }),
     hasToken: (alias, token) =>
       calls.entries().some(([, call]) => call.token === token && call.service?.alias === alias),
@@ -191,9 +203,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     },
     abandon: (call) =>
       Effect.suspend(() => {
-        calls.take(call.slot)
-        const upstream = call.service === undefined ? undefined : services.openNow(call.service.alias)
-        return call.number === undefined || upstream === undefined ? Effect.void : upstream.cancel(call.number)
+        const { number, upstream } = call
+        const cancelled = number === undefined || upstream === undefined ? Effect.void : upstream.cancel(number)
+        return Effect.andThen(cancelled, take(call))
       }),
     size: () => calls.size
   }

@@ -5,6 +5,7 @@ import type { Kind } from "../../protocol/mcp/Catalog.ts"
 import * as PlainText from "../../protocol/mcp/PlainText.ts"
 import * as JsonInsert from "../../protocol/relay/JsonInsert.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import type { Call } from "./FrontCall.ts"
 import type { FrontCalls } from "./FrontCalls.ts"
 import type { FrontClient } from "./FrontClient.ts"
 import type { FrontHeld } from "./FrontHeld.ts"
@@ -26,33 +27,40 @@ export interface Options {
   readonly subscriptions: FrontSubscriptions
   /** Whether the client wants to hear log messages of services. */
   readonly wantsLogs: () => boolean
+  /** The client stands for several: a question that is not of one call could be for any of them. */
+  readonly isShared: boolean
 }
 
-/** One message of a service that answers nothing. */
+/** One message of a service that answers nothing; `owner` if its session is of one call. */
 export const receive = (
   options: Options,
   service: KnownService,
   message: Uint8Array,
   envelope: JsonRpcPeek.Envelope,
-  write: Write
+  write: Write,
+  owner?: Call
 ): Effect.Effect<void> => {
-  if (envelope._tag === "Request") return asked(options, service, message, envelope, write)
-  return envelope._tag === "Notification" ? told(options, service, message, envelope) : Effect.void
+  if (envelope._tag === "Request") return asked(options, service, message, envelope, write, owner)
+  if (envelope._tag !== "Notification") return Effect.void
+  if (owner === undefined || Object.hasOwn(CHANGED, envelope.method)) return told(options, service, message, envelope)
+  const isStep = envelope.method === "notifications/progress" && envelope.progressToken === owner.token
+  return isStep && owner.token !== undefined ? options.client.write(message) : Effect.void
 }
 
 const asked = (
-  { calls, client, held, questions }: Options,
+  { calls, client, held, isShared, questions }: Options,
   service: KnownService,
   message: Uint8Array,
   request: Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>,
-  write: Write
+  write: Write,
+  owner: Call | undefined
 ): Effect.Effect<void> => {
   const { id, method } = request
   if (method === "ping") return write(Bytes.fromUtf8(`{"jsonrpc":"2.0","id":${id},"result":{}}`))
   if (client.profile().era === "legacy") return questions.pass(service, write, message, request)
-  // The question carries no mark of its call; any call of the same service leads to the same person (mcp §3.2).
-  const call = calls.oldest(service.alias)
-  return call === undefined || !questions.isAllowed(service, method)
+  // The question carries no mark of its call; any call of one client leads to the same person (mcp §3.2).
+  const call = owner ?? (isShared ? undefined : calls.oldest(service.alias))
+  return call === undefined || !questions.isAllowed(service, method, call.profile)
     ? write(FrontQuestions.refusal(id, method))
     : held.ask(call, { service, write, message, request })
 }

@@ -18,12 +18,12 @@ import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import type { FrontClient } from "./FrontClient.ts"
 import { METHOD_NOT_FOUND } from "./FrontRefusal.ts"
 import type { KnownService } from "./FrontRoster.ts"
-import type { Write } from "./FrontUpstream.ts"
+import type { ClientProfile, Write } from "./FrontUpstream.ts"
 
 /** Questions of services to one client. */
 export interface FrontQuestions {
-  /** Whether a service may ask that; counts what costs the client's owner money. */
-  readonly isAllowed: (service: KnownService, method: string) => boolean
+  /** Whether a service may ask that, of a client of that profile; counts what costs the client's owner money. */
+  readonly isAllowed: (service: KnownService, method: string, profile: ClientProfile) => boolean
   /** Passes a question of a service on; refuses it there if it may not be asked. */
   readonly pass: (service: KnownService, write: Write, message: Uint8Array, request: Request) => Effect.Effect<void>
   /** Asks a question of our own making; the raw `result`, or undefined if the client refuses. */
@@ -43,15 +43,15 @@ type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
 /** No questions yet. `capabilities` are those that services are told of. */
 export const make = Effect.fnUntraced(function* (
   client: FrontClient,
-  capabilities: (service: KnownService) => Json.JsonObject
+  capabilities: (service: KnownService, profile: ClientProfile) => Json.JsonObject
 ): Effect.fn.Return<FrontQuestions> {
   const clock = yield* Clock.Clock
   const waiting = new IdMap.IdMap<Question>()
   const sampling = new TokenBucket(SAMPLING_RATE, MonotonicTime.nowMsUnsafe(clock))
 
-  const isAllowed = (service: KnownService, method: string): boolean => {
+  const isAllowed = (service: KnownService, method: string, profile: ClientProfile): boolean => {
     const capability = Object.hasOwn(CAPABILITY, method) ? CAPABILITY[method] : undefined
-    if (capability === undefined || Json.member(capabilities(service), capability) === undefined) return false
+    if (capability === undefined || Json.member(capabilities(service, profile), capability) === undefined) return false
     return capability !== "sampling" || sampling.take(MonotonicTime.nowMsUnsafe(clock))
   }
 
@@ -63,7 +63,8 @@ export const make = Effect.fnUntraced(function* (
   return {
     isAllowed,
     pass: Effect.fnUntraced(function* (service, write, message, { id, method, progressToken }) {
-      if (waiting.size >= QUESTIONS_MAX || !isAllowed(service, method)) return yield* write(refusal(id, method))
+      if (waiting.size >= QUESTIONS_MAX || !isAllowed(service, method, client.profile()))
+        return yield* write(refusal(id, method))
       const number = waiting.add(keyOf(service, id), {
         alias: service.alias,
         token: progressToken,

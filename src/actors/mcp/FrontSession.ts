@@ -12,6 +12,7 @@ import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
+import * as FrontAlone from "./FrontAlone.ts"
 import * as FrontCalls from "./FrontCalls.ts"
 import * as FrontClient from "./FrontClient.ts"
 import * as FrontHeld from "./FrontHeld.ts"
@@ -23,6 +24,7 @@ import type { FrontRoster, KnownService } from "./FrontRoster.ts"
 import * as FrontRouting from "./FrontRouting.ts"
 import * as FrontServices from "./FrontServices.ts"
 import * as FrontSubscriptions from "./FrontSubscriptions.ts"
+import type { ClientProfile } from "./FrontUpstream.ts"
 import type { Target } from "./Target.ts"
 
 /** What a session is made of. */
@@ -43,6 +45,8 @@ export interface Options<E, E2> {
   readonly patience: Duration.Input
   /** Whether a service may spend what sampling costs (mcp §8, rule 9). */
   readonly maySample: (service: KnownService) => boolean
+  /** The client stands for several, each of them modern, and none may learn of another. */
+  readonly isShared?: boolean
 }
 
 /** Serves the client to its end. */
@@ -73,8 +77,7 @@ const assemble = Effect.fnUntraced(function* <E, E2>(options: Options<E, E2>) {
   const catalog = new Catalog(hash)
   const logs: FrontRequests.LogLevel = { level: undefined }
 
-  const capabilities = (service: KnownService): Json.JsonObject => {
-    const all = client.profile().capabilities
+  const capabilities = (service: KnownService, { capabilities: all }: ClientProfile): Json.JsonObject => {
     if (options.maySample(service) || Json.member(all, "sampling") === undefined) return all
     return Object.fromEntries(Object.entries(all).filter(([key]) => key !== "sampling"))
   }
@@ -84,7 +87,7 @@ const assemble = Effect.fnUntraced(function* <E, E2>(options: Options<E, E2>) {
   const services: FrontServices.FrontServices = yield* FrontServices.make<E2>({
     catalog,
     connect: options.connect,
-    profile: (service) => ({ ...client.profile(), capabilities: capabilities(service) }),
+    profile: (service) => ({ ...client.profile(), capabilities: capabilities(service, client.profile()) }),
     receive: (service, message, envelope, write) => FrontNews.receive(news, service, message, envelope, write),
     opened: (service, upstream) =>
       Effect.andThen(subscriptions.opened(service, upstream), FrontRequests.setLevel(upstream, logs.level)),
@@ -95,12 +98,16 @@ const assemble = Effect.fnUntraced(function* <E, E2>(options: Options<E, E2>) {
   const ready = Effect.andThen(roster.ready, takeOver)
   const lists = yield* FrontLists.make({ catalog, client, services, hash, mode, budget, patience, ready })
   const routing = FrontRouting.make({ catalog, services, lists })
+  const { connect, isShared = false } = options
+  const receiveOf: FrontAlone.Options<E2>["receive"] = (...told) => FrontNews.receive(news, ...told)
+  const alone = isShared ? yield* FrontAlone.make<E2>({ connect, capabilities, receive: receiveOf }) : undefined
   const calls: FrontCalls.FrontCalls = yield* FrontCalls.make({
     client,
     services,
     questions,
     held,
     capabilities,
+    alone,
     observe: routing.observe
   })
   const news: FrontNews.Options = {
@@ -111,6 +118,7 @@ const assemble = Effect.fnUntraced(function* <E, E2>(options: Options<E, E2>) {
     questions,
     services,
     subscriptions,
+    isShared,
     wantsLogs: () => client.profile().era === "legacy" || logs.level !== undefined
   }
 

@@ -37,8 +37,11 @@ export interface Options<E> {
   readonly isModernOnly?: boolean
   /** Tools that work longer are answered with a handle. */
   readonly detachAfterMs?: number | undefined
-  /** Opens the server for one client, in place of a relay session to the target; its messages are lines. */
-  readonly connect?: Effect.Effect<Duplex, never, Scope.Scope>
+  /**
+   * Opens the server for one client, or for all modern ones, in place of a relay session to the target; its messages are
+   * lines.
+   */
+  readonly connect?: (isShared: boolean) => Effect.Effect<Duplex, never, Scope.Scope>
   /** Watches the tools that the server lists, for all clients. */
   readonly pins?: PinGuard
   /** Counts the calls. */
@@ -77,7 +80,7 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
 
   /** A relay session; the messages of its client's end are lines. */
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
-    options.connect ??
+    options.connect?.(isShared) ??
     Effect.gen(function* () {
       const { dial, isModernOnly = false, metrics, pins, target } = options
       const [near, far] = yield* DuplexPair.make
