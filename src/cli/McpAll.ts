@@ -2,7 +2,7 @@
  * `pilotctl mcp tools` and `mcp call` over every service that this node may use (mcp §6.11): a front in this process, and a
  * client of our own on it, for as long as the command runs.
  */
-import { Duration, Effect } from "effect"
+import { Duration, Effect, Logger } from "effect"
 import * as Front from "../actors/mcp/Front.ts"
 import * as McpClient from "../actors/mcp/McpClient.ts"
 import * as McpServer from "../api/McpServer.ts"
@@ -21,25 +21,24 @@ import * as McpUse from "./McpUse.ts"
 export const isName = (text: string): boolean => !text.includes("/") && FederatedName.aliasIn(text) !== undefined
 
 /** Every tool, or those that fit the words, best first. */
-export const tools = Effect.fnUntraced(function* (
-  words: string | undefined,
-  limit: number
-): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const rows = words === undefined ? yield* listed : yield* found(words, limit)
-  const width = Math.max(0, ...rows.map(({ name }) => name.length))
-  const human = rows.map(({ description, name }) => `${name.padEnd(width)}  ${PlainText.line(description, LINE_MAX)}`)
-  return output({ tools: rows }, human.length === 0 ? NOTHING : human.join("\n"))
-})
+export const tools = Effect.fnUntraced(
+  function* (words: string | undefined, limit: number): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    const rows = words === undefined ? yield* listed : yield* found(words, limit)
+    const width = Math.max(0, ...rows.map(({ name }) => name.length))
+    const human = rows.map(({ description, name }) => `${name.padEnd(width)}  ${PlainText.line(description, LINE_MAX)}`)
+    return output({ tools: rows }, human.length === 0 ? NOTHING : human.join("\n"))
+  },
+  Effect.provideService(Logger.LogToStderr, true)
+)
 
 /** Runs the tool of that federated name. */
-export const call = Effect.fnUntraced(function* (
-  name: string,
-  argsText: string,
-  input: Input
-): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const server = yield* open("all")
-  return yield* McpUse.perform(server, name, name, argsText, input)
-})
+export const call = Effect.fnUntraced(
+  function* (name: string, argsText: string, input: Input): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    const server = yield* open("all")
+    return yield* McpUse.perform(server, name, name, argsText, input)
+  },
+  Effect.provideService(Logger.LogToStderr, true)
+)
 
 const listed = Effect.gen(function* () {
   const server = yield* open("all")
@@ -81,7 +80,7 @@ const open = Effect.fnUntraced(function* (mode: Front.Settings["mode"]) {
   )
 })
 
-/** Nobody tells a command what comes later. */
-const PATIENCE = Duration.seconds(20)
+/** Nobody tells a command what comes later, so it waits as long as the list of one service may take. */
+const PATIENCE = Duration.seconds(60)
 const LINE_MAX = 100
 const NOTHING = "no tools; peers that trust this node have to expose services to it, see: pilotctl mcp front --help"

@@ -1,5 +1,5 @@
 /** `pilotctl mcp front`: every service that this node may use as one MCP server, on stdio or at a local URL (mcp §6.11). */
-import { Context, Effect, FileSystem, Layer, Logger, Path, type Scope, Semaphore } from "effect"
+import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope, Semaphore } from "effect"
 import * as Front from "../actors/mcp/Front.ts"
 import type * as FrontLists from "../actors/mcp/FrontLists.ts"
 import * as PinGuard from "../actors/mcp/PinGuard.ts"
@@ -19,12 +19,14 @@ import * as McpConnect from "./McpConnect.ts"
 import * as McpMountHttp from "./McpMountHttp.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Values from "./Values.ts"
 
 /** Serves until the client closes, or at `http` until a signal comes. */
 export const run = Effect.fnUntraced(function* (
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  if (input.flags.has("detach-after")) return yield* NOT_DETACHED
   const settings = yield* settingsOf(input)
   const mode = yield* McpConnect.pinMode(Values.text(input, "pins") ?? "warn")
   const http = Values.text(input, "http")
@@ -37,7 +39,17 @@ export const run = Effect.fnUntraced(function* (
     }
     yield* front.run(yield* ProcessStdio.open)
     return silent()
-  }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
+  }).pipe(
+    Effect.scoped,
+    Effect.provide(
+      Layer.mergeAll(
+        NativeCrypto.layer,
+        // The endpoint has its own.
+        http === undefined ? Telemetry.layer("pilot-front", Values.text(input, "otlp")) : Layer.empty,
+        Layer.succeed(Logger.LogToStderr, true)
+      )
+    )
+  )
 })
 
 /** A front over the daemon's trusted peers, in the surrounding scope. */
@@ -54,7 +66,7 @@ export const make = Effect.fnUntraced(function* (
   // Many guards write one file.
   const lock = yield* Semaphore.make(1)
   return yield* Front.make({
-    peers: Effect.provideContext(Effect.scoped(peers), context),
+    peers: Effect.provideContext(Effect.scoped(peersBy(new Map())), context),
     dial: (target) => Effect.provideContext(McpConnect.dial(target), context),
     pins: (target) =>
       PinGuard.make({
@@ -99,8 +111,11 @@ const settingsOf = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<
   }
 })
 
-/** Those whose trust is mutual, by their names; a peer without one by its address. */
-const peers = Effect.gen(function* () {
+/**
+ * Those whose trust is mutual, by their names; a peer without one by its address. Aliases are made of these names, so a
+ * look-up that fails must not rename a peer: it keeps the name it had.
+ */
+const peersBy = Effect.fnUntraced(function* (names: Map<string, string>) {
   const client = yield* DaemonClient.connect
   const reply = yield* client.extension("trust.keys", {})
   const mutual = Json.objects(reply, "trusted").filter((row) => Json.member(row, "mutual") !== false)
@@ -110,8 +125,14 @@ const peers = Effect.gen(function* () {
       const target = Address.format(Address.make(0, Json.unsigned(row, "node_id", 32)))
       return client.extension("peer", { target, recent: true }).pipe(
         Effect.map((found) => Json.string(found, "hostname") || target),
+        Effect.tap((name) => Effect.sync(() => names.set(target, name))),
+        Effect.retry({
+          times: LOOKUPS_AGAIN,
+          schedule: Schedule.spaced("500 millis"),
+          while: () => !names.has(target)
+        }),
         // Not known now, or behind another key: it is tried by its address, and fails there with the reason.
-        Effect.orElseSucceed(() => target)
+        Effect.orElseSucceed(() => names.get(target) ?? target)
       )
     },
     { concurrency: LOOKUPS_AT_ONCE }
@@ -120,4 +141,9 @@ const peers = Effect.gen(function* () {
 
 const MODES: ReadonlyArray<FrontLists.Mode> = ["reveal", "call", "all"]
 const isMode = (text: string): text is FrontLists.Mode => MODES.some((mode) => mode === text)
+const NOT_DETACHED = CliError.invalidArgument(
+  "--detach-after does not go with mcp front: a handle belongs to the mount of one service",
+  "pilotctl mcp mount PEER/NAME --detach-after 50s"
+)
 const LOOKUPS_AT_ONCE = 8
+const LOOKUPS_AGAIN = 2

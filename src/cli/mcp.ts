@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
-import { DOOR_FLAGS, front, MOUNT_FLAGS, PINS } from "./mountRows.ts"
+import { DETACH_AFTER, DOOR_FLAGS, front, MOUNT_FLAGS, OTLP, PINS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -163,23 +163,14 @@ const mountRow = (name: string, summary: string): Command => ({
       value: "boolean",
       summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
     },
-    {
-      name: "otlp",
-      value: "text",
-      placeholder: "url",
-      summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
-    },
+    OTLP,
     {
       name: "metrics",
       value: "address",
       placeholder: "host:port",
       summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
     },
-    {
-      name: "detach-after",
-      value: "duration",
-      summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
-    },
+    DETACH_AFTER,
     ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {

@@ -21,6 +21,21 @@ export const MOUNT_FLAGS: Command["flags"] = [
   PINS
 ]
 
+/** Where calls are told to. */
+export const OTLP: Flag = {
+  name: "otlp",
+  value: "text",
+  placeholder: "url",
+  summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
+}
+
+/** For hosts that give up before long tools are done; of one service only. */
+export const DETACH_AFTER: Flag = {
+  name: "detach-after",
+  value: "duration",
+  summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
+}
+
 /** Who may come in by `--http`. */
 export const DOOR_FLAGS: Command["flags"] = [
   { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
@@ -60,6 +75,8 @@ export const front: Command = {
       repeats: true
     },
     ...MOUNT_FLAGS,
+    OTLP,
+    { ...DETACH_AFTER, summary: "refused here: handles belong to mcp mount of one service" },
     ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {

@@ -116,7 +116,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     Effect.gen(function* () {
       const fetching = yield* Effect.forkIn(Effect.andThen(ready, services.fetch(kind)), scope)
       const done = yield* Effect.timeoutOption(Fiber.await(fetching), patience)
-      if (done._tag === "None") yield* Effect.forkIn(Effect.andThen(Fiber.await(fetching), touch(kind)), scope)
+      if (done._tag === "Some") return
+      const late = services.pending(kind).map(({ target: { peer, service } }) => `${peer}/${service}`)
+      yield* Effect.logWarning(
+        `mcp: a list without ${kind} that have not come yet: ${late.join(", ") || "peers to ask"}`
+      )
+      yield* Effect.forkIn(Effect.andThen(Fiber.await(fetching), touch(kind)), scope)
     })
 
   return {

@@ -13,6 +13,11 @@ export class Refused extends Schema.TaggedError<Refused>()("Refused", {
     return Json.string(this.error, "message")
   }
 
+  /** The peer cannot be reached now. */
+  get isUnreachable(): boolean {
+    return Json.integer(this.error, "code") === BridgeError.CODE.unreachable
+  }
+
   /** The bridge itself says so: no server was asked, so nothing is learned about one. */
   get isOfBridge(): boolean {
     return Object.values<number>(BridgeError.CODE).includes(Json.integer(this.error, "code"))

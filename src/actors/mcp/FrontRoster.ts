@@ -27,7 +27,7 @@ export interface FrontRoster {
   readonly services: () => ReadonlyArray<KnownService>
   /** Emits when `services` gives something else. */
   readonly changes: Stream.Stream<void>
-  /** Completes when every peer has answered or failed once. */
+  /** Completes when every peer has answered, or failed: twice if it failed soon, since a command asks only now. */
   readonly ready: Effect.Effect<void>
 }
 
@@ -72,8 +72,10 @@ export const make = Effect.fnUntraced(function* <E>(
   const askOne = Effect.fnUntraced(function* (peer: string, state: PeerState) {
     const answer = yield* Effect.result(asking.withPermit(ServiceLister.ask(dial(peer))))
     state.wasAsked = true
-    // An older keeper answers nothing at all: it is up, and what is asked of it by name may still be there.
-    const isUp = Result.isSuccess(answer) || (answer.failure._tag === "NoListing" && state.listed.length === 0)
+    // An older keeper answers nothing at all: it is up, and what is asked of it by name may still be there. One that is
+    // only slow may have services.
+    const isOlder = Result.isFailure(answer) && answer.failure._tag === "NoListing" && !answer.failure.isLate
+    const isUp = Result.isSuccess(answer) || (isOlder && state.listed.length === 0)
     if (isUp) {
       state.listed = Result.isSuccess(answer) ? answer.success : []
       state.downSinceMs = undefined
@@ -84,6 +86,15 @@ export const make = Effect.fnUntraced(function* <E>(
       state.dueAtMs = nowMs() + Math.min(DOWN_INTERVAL_MAX_MS, DOWN_INTERVAL_MS * 2 ** state.failures++)
     }
     yield* publish
+  })
+
+  const askFirst = Effect.fnUntraced(function* (peer: string, state: PeerState) {
+    const startedAtMs = nowMs()
+    yield* askOne(peer, state)
+    if (state.downSinceMs === undefined || nowMs() - startedAtMs > SOON_MS) return
+    state.dueAtMs = Number.POSITIVE_INFINITY
+    yield* Effect.sleep(AGAIN)
+    yield* askOne(peer, state)
   })
 
   const round = Effect.gen(function* () {
@@ -101,7 +112,7 @@ export const make = Effect.fnUntraced(function* <E>(
       // Until the answer comes.
       state.dueAtMs = Number.POSITIVE_INFINITY
       peers.set(peer, state)
-      due.push(askOne(peer, state))
+      due.push(state.wasAsked ? askOne(peer, state) : askFirst(peer, state))
     }
     // By other fibers: a peer that does not answer must not keep the others waiting.
     yield* Effect.all(due, { concurrency: "unbounded", discard: true }).pipe(
@@ -171,6 +182,9 @@ const ASKED_AT_ONCE = 8
 /** How often there is a look at who is due. */
 const ROUND_INTERVAL = "2 seconds"
 const UP_INTERVAL_MS = 15_000
+/** The first question is asked twice: the way to the peer may only have been made by the first try. */
+const AGAIN = "1 second"
+const SOON_MS = 5000
 /** The first wait for a peer that is down; it doubles. */
 const DOWN_INTERVAL_MS = 5000
 const DOWN_INTERVAL_MAX_MS = 60_000

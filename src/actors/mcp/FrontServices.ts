@@ -5,7 +5,7 @@
  * Owns the upstreams and the catalog. A list is fetched when the client wants it, again when its server says that it changed,
  * and kept while the server cannot be reached.
  */
-import { Deferred, Effect, Exit, Scope } from "effect"
+import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
 import * as Json from "../../core/data/Json.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import type { Catalog, Kind } from "../../protocol/mcp/Catalog.ts"
@@ -49,6 +49,8 @@ export interface FrontServices {
   readonly fetch: (kind: Kind) => Effect.Effect<void>
   /** The same of one service. */
   readonly fetchOne: (alias: string, kind: Kind) => Effect.Effect<void>
+  /** Services that are up, and whose list is not known as it is now. */
+  readonly pending: (kind: Kind) => ReadonlyArray<KnownService>
   /** Marks a list as outdated. */
   readonly outdate: (alias: string, kind: Kind) => void
   /** Whether the client has ever wanted such a list. */
@@ -152,6 +154,12 @@ export const make = Effect.fnUntraced(function* <E>(
       entry.fetching.set(kind, done)
       // By a fiber of the session: others wait for the same, and whoever wanted it may give up.
       yield* fetchNow(entry, kind).pipe(
+        // A shim gives up soon on a first connection; a busy peer that has just listed the service is only slow.
+        Effect.retry({
+          times: FETCH_AGAIN,
+          schedule: Schedule.spaced(FETCH_AGAIN_AFTER),
+          while: (error) => error.isUnreachable && entries.get(entry.service.alias) === entry && entry.service.isUp
+        }),
         Effect.catch((error) => {
           entry.fresh.delete(kind)
           const { peer, service } = entry.service.target
@@ -194,6 +202,10 @@ export const make = Effect.fnUntraced(function* <E>(
           discard: true
         })
       }),
+    pending: (kind) =>
+      [...entries.values()]
+        .filter(({ fetching, service }) => service.isUp && fetching.has(kind))
+        .map((entry) => entry.service),
     outdate: (alias, kind) => void entries.get(alias)?.fresh.delete(kind),
     isWanted: (kind) => wanted.has(kind),
     update: Effect.fnUntraced(function* (services) {
@@ -274,5 +286,7 @@ export const METHOD: Readonly<Record<Kind, string>> = {
 }
 const FETCHES_AT_ONCE = 16
 const PAGES_MAX = 100
+const FETCH_AGAIN = 3
+const FETCH_AGAIN_AFTER = "1 second"
 const FETCH_TIMEOUT = "60 seconds"
 const TIMED_OUT = -32603

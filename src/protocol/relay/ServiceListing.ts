@@ -42,7 +42,11 @@ export interface PlainRequest {
 }
 
 /** The answer is none, or says no. */
-export class NotListed extends Schema.TaggedError<NotListed>()("NotListed", { detail: Schema.String }) {}
+export class NotListed extends Schema.TaggedError<NotListed>()("NotListed", {
+  detail: Schema.String,
+  /** It may be asked later. */
+  isLate: Schema.Boolean
+}) {}
 
 /** The line that asks, with its newline. */
 export const request = (id: number): Uint8Array => line({ jsonrpc: "2.0", id, method: METHOD })
@@ -77,12 +81,16 @@ export const refusal = (id: string | number, code: number, message: string): Uin
 /** The services in an answer. Names that no service can have are left out, and a name counts once. */
 export const parseReply = (bytes: Uint8Array): Result.Result<ReadonlyArray<ListedService>, NotListed> => {
   const message = parse(bytes)
-  if (message === undefined) return Result.fail(new NotListed({ detail: "the answer is no JSON-RPC message" }))
+  if (message === undefined)
+    return Result.fail(new NotListed({ detail: "the answer is no JSON-RPC message", isLate: false }))
   const error = Json.member(message, "error")
-  if (Json.isObject(error)) return Result.fail(new NotListed({ detail: cut(Json.string(error, "message")) }))
+  if (Json.isObject(error)) {
+    const isLate = Json.integer(error, "code") === OVERLOADED
+    return Result.fail(new NotListed({ detail: cut(Json.string(error, "message")), isLate }))
+  }
   const value = Json.member(message, "result")
   if (!Json.isObject(value) || !Array.isArray(Json.member(value, "services"))) {
-    return Result.fail(new NotListed({ detail: "the answer lists no services" }))
+    return Result.fail(new NotListed({ detail: "the answer lists no services", isLate: false }))
   }
   const found = new Map<string, ListedService>()
   for (const service of Json.objects(value, "services")) {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Duration, Effect, type Scope } from "effect"
+import { type Duration, Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Json, JsonObject } from "../../../src/core/data/Json.ts"
 import * as FrontRig from "../../support/FrontRig.ts"
@@ -40,6 +40,21 @@ const two = (
 const life = (rig: FrontRig.FrontRig, alias: string) => rig.lives.findLast((one) => one.alias === alias)
 
 describe("FrontSession", () => {
+  test("a service that has just been listed is asked again when it cannot be reached at first", () =>
+    Effect.gen(function* () {
+      let openings = 0
+      const slow: FrontRig.Behaviour = (message, life) =>
+        message["method"] === "initialize" && ++openings === 1
+          ? Effect.succeed({ error: { code: -31001, message: "no connection yet", data: { retryable: true } } })
+          : legacy({ tools: [tool("x")] })(message, life)
+      const rig = yield* FrontRig.make([service("a")], { host_a: slow })
+      const client = yield* rig.client()
+      yield* open(client)
+      const list = yield* Effect.forkChild(client.ask("tools/list"))
+      yield* pass("2 seconds")
+      assert.deepStrictEqual(names(yield* Fiber.join(list)), ["host_a__x"])
+    }))
+
   test("tools of all services are listed by alias, then name, and their services see their own names", () =>
     Effect.gen(function* () {
       const rig = yield* two({ tools: [tool("write"), tool("read")] }, { tools: [tool("read")] })
