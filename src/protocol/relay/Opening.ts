@@ -4,6 +4,7 @@
  * Mutable inside the session that owns it.
  */
 import { Result, Schema } from "effect"
+import * as CanonicalJson from "../../core/data/CanonicalJson.ts"
 import { type Envelope, member } from "./JsonRpcPeek.ts"
 
 /** A message to send again; `id` is that of a request, whose answer the client must not see twice. */
@@ -97,16 +98,9 @@ const keyOf = (
 const identity = (bytes: Uint8Array): string => {
   const part = (name: string): string => {
     const value = decodeJson(member(bytes, ["result", name]) ?? "null")
-    return Result.isSuccess(value) ? canonical(value.success) : ""
+    return Result.isSuccess(value) ? CanonicalJson.encode(value.success) : ""
   }
   return `${part("protocolVersion")} ${part("capabilities")}`
-}
-
-const canonical = (value: Schema.Json): string => {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`
-  if (typeof value !== "object" || value === null) return JSON.stringify(value)
-  const members = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`
 }
 
 const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Json))
