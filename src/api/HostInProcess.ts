@@ -100,6 +100,7 @@ const run = Effect.fnUntraced(function* (
         ? new CannotStart({ detail: "the program exposes it no more" })
         : Effect.flatMap(callerOf(remote), open)
     },
+    sha256,
     ...(audit === undefined
       ? {}
       : { audit: { ...audit, sha256, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() } })

@@ -46,6 +46,8 @@ export interface Access {
   readonly safe?: ReadonlyArray<string>
   /** What the server says of its tools' harmlessness counts as well. */
   readonly trustHints?: boolean
+  /** Calls of tools in `safe` go on when their client gives up, and an identical one later gets the result. */
+  readonly park?: boolean
   /** What the service is for, to people who look for it. */
   readonly title?: string
   /** Sessions of each peer at once, and so servers. */
@@ -176,10 +178,11 @@ const serviceOf = Effect.fnUntraced(function* <R>(
 })
 
 const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
-  const { audit, identify = false, open, safe, sessions, tools = [], transparent = false, trustHints } = access
+  const { audit, identify = false, open, park, safe, sessions, tools = [], transparent = false, trustHints } = access
   if (sessions !== undefined && !(Number.isInteger(sessions) && sessions > 0 && sessions <= Policy.SESSIONS_MAX)) {
     return Result.fail(invalid(`${sessions} is no number of sessions: 1 to ${Policy.SESSIONS_MAX}`))
   }
+  if (park === true && (safe ?? []).length === 0) return Result.fail(invalid("park parks nothing without safe"))
   const wrong = [...tools, ...(safe ?? [])].find((text) => ToolPattern.parse(text) === undefined)
   if (wrong !== undefined) return Result.fail(invalid(`${JSON.stringify(wrong)} is no pattern for tools`))
   const bounds = open === "public" ? { ...Policy.QUOTA_PUBLIC, ...access.quota } : access.quota
@@ -189,6 +192,7 @@ const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
     transparent,
     ...(open === undefined ? {} : { open }),
     ...(safe === undefined ? {} : { safe }),
+    ...(park === undefined ? {} : { park }),
     ...(sessions === undefined ? {} : { sessions }),
     ...(trustHints === undefined ? {} : { trustHints }),
     ...(audit === undefined ? {} : { audit }),

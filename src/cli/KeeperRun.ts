@@ -126,6 +126,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   })
   const keeper = yield* Keeper.make({
     cards: cards.shelf.page,
+    sha256,
     audit: { sha256, record: audit.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() },
     caller: (remote) => node.caller(remote.node),
     // Read when a session opens, because the name is known only while the daemon answers.

@@ -30,6 +30,11 @@ export const FLAGS: ReadonlyArray<Flag> = [
     value: "boolean",
     summary: "the same for tools that their server calls read-only or idempotent"
   },
+  {
+    name: "park",
+    value: "boolean",
+    summary: "calls of tools in --safe go on when their client gives up: the same call, made again, gets the result"
+  },
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
@@ -52,18 +57,24 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
   Effect.fromResult(
     Result.gen(function* () {
       const old = before ?? NEW
-      const { audit: _audit, open: _open, quota: _quota, sessions: _sessions, ...kept } = old
+      const { audit: _audit, open: _open, park: _park, quota: _quota, sessions: _sessions, ...kept } = old
       const sessions = yield* sessionsOf(input, old.sessions)
       const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
       const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
       const tools = yield* patterns(input, "tools")
       const safe = yield* patterns(input, "safe")
+      const park = Values.boolean(input, "park") ?? old.park === true
+      const named = input.flags.has("safe") ? safe : (old.safe ?? [])
+      if (park && named.length === 0) {
+        return yield* Result.fail(CliError.invalidArgument("--park parks nothing without --safe", "--safe 'report_*'"))
+      }
       return {
         ...kept,
         tools: input.flags.has("tools") ? tools : old.tools,
         ...(input.flags.has("safe") ? { safe } : {}),
         ...(input.flags.has("trust-hints") ? { trustHints: Values.boolean(input, "trust-hints") === true } : {}),
+        ...(park ? { park } : {}),
         identify: Values.boolean(input, "identify") ?? old.identify,
         ...(audit === undefined ? {} : { audit }),
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
@@ -93,6 +104,7 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   tools: rules?.tools ?? [],
   safe: rules?.safe ?? [],
   trust_hints: rules?.trustHints ?? false,
+  park: rules?.park ?? false,
   transparent: rules?.transparent ?? true,
   identify: rules?.identify ?? false,
   audit: rules?.audit ?? "hashes",
@@ -115,6 +127,7 @@ export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> =>
     ...(tools.length === 0 ? [] : [`  tools    ${tools.join(" ")}`]),
     ...(safe.length === 0 ? [] : [`  safe     ${safe.join(" ")}`]),
     ...(trustHints ? ["  safe     what the server calls read-only or idempotent"] : []),
+    ...(rules.park === true ? ["  parked   safe calls whose client is gone"] : []),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
     ...(rules.sessions === undefined ? [] : [`  sessions ${rules.sessions} of each peer`]),
     ...(rules.identify ? ["  told     who calls"] : []),

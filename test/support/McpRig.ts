@@ -1,4 +1,5 @@
 /** A keeper and any number of shims in one process, joined by streams in memory that can be cut. */
+import { createHash } from "node:crypto"
 import { Effect, Exit, Option, Scope } from "effect"
 import type { CallGate } from "../../src/actors/mcp/CallGate.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/Child.ts"
@@ -68,6 +69,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     list: (remote) => Effect.succeed(allowed.has(remote.node) ? [...services.values()] : []),
     isAllowed: (_service, remote) => Effect.succeed(allowed.has(remote.node)),
     spawn: options.spawn,
+    sha256: (data) => new Uint8Array(createHash("sha256").update(data).digest()),
     ...(options.caller === undefined ? {} : { caller: options.caller }),
     ...(options.audit === undefined ? {} : { audit: options.audit })
   })

@@ -92,6 +92,12 @@ export class CallGate {
     return envelope._tag === "Request" && this.#safe.isSafe(message, envelope.method, envelope.target)
   }
 
+  /** Whether a call may outlive its client: a single one of a tool that the owner itself declares safe (mcp §6.7). */
+  mayPark(message: Uint8Array, envelope: JsonRpcPeek.Envelope): boolean {
+    if (this.#rules?.park !== true || envelope._tag !== "Request" || envelope.method !== "tools/call") return false
+    return this.#safe.isDeclared(message, envelope.target)
+  }
+
   /** Decides about a message of the client. A batch passes as a whole or not at all. */
   judge(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Verdict {
     const rules = this.#rules

@@ -11,6 +11,7 @@ import type { JsonObject } from "../../core/data/Json.ts"
 import * as Secret from "../../core/data/Secret.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import * as CardExchange from "../../protocol/directory/CardExchange.ts"
+import type * as AuditChain from "../../protocol/relay/AuditChain.ts"
 import { type CallCounts, CallMetrics, PeerCalls } from "../../protocol/relay/CallMetrics.ts"
 import { DiscoveryMemory } from "../../protocol/relay/DiscoveryMemory.ts"
 import { type Bye, type Hello, VERSION } from "../../protocol/relay/RelayControl.ts"
@@ -22,11 +23,14 @@ import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import * as FrameStream from "./FrameStream.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
+import * as ParkedCalls from "./ParkedCalls.ts"
 import { PeerUsages } from "./PeerUsage.ts"
 import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
 import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
+import type * as SessionParking from "./SessionParking.ts"
+import * as SessionRoom from "./SessionRoom.ts"
 import * as SharedChild from "./SharedChild.ts"
 import { StartLimits } from "./StartLimits.ts"
 import * as TracedStream from "./TracedStream.ts"
@@ -47,6 +51,8 @@ export interface Options {
   readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
   /** What a server is told of a caller, if its owner wants that. */
   readonly caller?: (remote: Address.Address) => Effect.Effect<JsonObject>
+  /** Of what calls ask for; absent: none is parked. */
+  readonly sha256?: AuditChain.Sha256
   /** Where calls are recorded. */
   readonly audit?: Audit
   /** A server for one session of the peer at that address. */
@@ -85,6 +91,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
   const usages = new PeerUsages()
+  const parked = yield* ParkedCalls.make
   const warm = yield* WarmChildren.make
   const memory = new DiscoveryMemory<Service>()
   /** A service that was changed is another object, and its new sessions share another server. */
@@ -162,20 +169,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       return gate
     })
 
-  /** Makes room by giving up a session of the same peer that nobody uses; false if there is none. */
-  const hasRoom = (service: Service, remote: Address.Address): boolean => {
-    const given = service.rules?.sessions
-    const all = [...sessions.values()]
-    const ofService = all.filter((entry) => entry.service === service.name)
-    if (ofService.length >= Math.max(SESSIONS_PER_SERVICE, given ?? 0)) return false
-    if (all.filter((entry) => entry.remote.node === remote.node).length >= SESSIONS_OF_PEER) return false
-    const own = ofService.filter((entry) => entry.remote.node === remote.node)
-    if (own.length < (given ?? SESSIONS_PER_PEER)) return true
-    const idle = own.find((entry) => entry.relay?.session.isIdle() === true)
-    if (idle === undefined) return false
-    sessions.delete(idle.key)
-    idle.stop()
-    return true
+  const hasRoom = (service: Service, remote: Address.Address): boolean =>
+    SessionRoom.make(sessions, service, remote.node)
+
+  const parkingOf = (service: Service, { node }: Address.Address): SessionParking.Options | undefined => {
+    const { sha256 } = options
+    return sha256 === undefined ? undefined : { lot: parked, place: ParkedCalls.placeOf(service, node), sha256 }
   }
 
   const open = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello, key: string) {
@@ -191,7 +190,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
           spawn: spawn(service, remote, gate),
           discovery: discoveryOf(service, remote),
           gate,
-          breaker: breakers.of(service.name)
+          breaker: breakers.of(service.name),
+          parking: parkingOf(service, remote)
         })
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
@@ -257,7 +257,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       spawn: spawn(service.value, remote, gate),
       discovery: discoveryOf(service.value, remote),
       gate,
-      breaker: breakers.of(name)
+      breaker: breakers.of(name),
+      parking: parkingOf(service.value, remote)
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
@@ -339,11 +340,6 @@ const leave = (streams: Map<number, number>, node: number): void => {
   else streams.set(node, left)
 }
 
-/** Sessions of one service, and so children, at the same time: of one peer, unless its owner says otherwise, and of all (mcp §6.4). */
-const SESSIONS_PER_PEER = 4
-const SESSIONS_PER_SERVICE = 32
-/** Sessions of one peer, of all services: one mount of each of many services is an ordinary use. */
-const SESSIONS_OF_PEER = 256
 /** Streams of one peer that no session carries yet. */
 const STREAMS_PER_PEER = 16
 const HELLO_TIMEOUT = "10 seconds"

@@ -5,7 +5,7 @@
  * Owns the session's end, its `Upstream` and with it the child. Told of streams by the `Keeper`. While no stream carries
  * it, it lingers, then ends; the end of its scope stops everything.
  */
-import { Effect, Option, Queue, type Scope } from "effect"
+import { Effect, Latch, Option, Queue, type Scope } from "effect"
 import { type Bye, type Hello, LIMITS_DEFAULT, VERSION } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
@@ -26,6 +26,7 @@ export interface Options {
   readonly gate: CallGate
   readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
+  readonly parking: Upstream.Options["parking"]
 }
 
 /** A session, with or without a stream. */
@@ -50,6 +51,7 @@ export const make = Effect.fnUntraced(function* (
   const limits = options.hello.limits ?? LIMITS_DEFAULT
   const relay = yield* RelayEnd.make(CONFIG_DEFAULT)
   const attachments = yield* Queue.unbounded<Attachment>()
+  const gone = Latch.makeUnsafe(false)
   const endings = yield* Queue.sliding<Bye>(1)
   const upstream = yield* Upstream.make({
     service: options.service,
@@ -58,8 +60,16 @@ export const make = Effect.fnUntraced(function* (
     gate: options.gate,
     discovery: options.discovery,
     breaker: options.breaker,
+    parking: options.parking,
+    isAttached: () => relay.session.isAttached,
     clientBytesMax: limits.message,
-    toClient: (message) => Effect.asVoid(relay.send(message))
+    // One that waits for room stops waiting when the client is gone for good.
+    toClient: (message) =>
+      Effect.suspend(() => {
+        if (!relay.session.canSend) return Effect.asVoid(Effect.raceFirst(relay.send(message), gone.await))
+        relay.sendNow(message)
+        return Effect.void
+      })
   })
 
   /** Messages of the client, one after the other, to the server. */
@@ -75,31 +85,44 @@ export const make = Effect.fnUntraced(function* (
   )
 
   /** Carries the session over one stream; the answer says whether the session goes on. */
-  const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> =>
-    stream.send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) })).pipe(
-      Effect.andThen(relay.carry(stream, hello.rx, hello.limits ?? limits)),
-      Effect.raceFirst(
-        Effect.flatMap(Queue.peek(attachments), () => new StreamLost({ reason: "Displaced", detail: "a newer stream" }))
-      ),
-      Effect.matchEffect({
-        onFailure: (lost) =>
-          Effect.as(
-            lost.reason === "Displaced"
-              ? Effect.ignore(stream.send(Frame.Bye({ bye: { reason: "displaced" } })))
-              : Effect.logDebug(`mcp ${options.service}: stream lost: ${lost.reason} ${lost.detail}`),
-            "lost" as const
-          ),
-        onSuccess: () => Effect.succeed("ended" as const)
-      })
-    )
+  const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> => {
+    upstream.returned()
+    return stream
+      .send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) }))
+      .pipe(
+        Effect.andThen(relay.carry(stream, hello.rx, hello.limits ?? limits)),
+        Effect.raceFirst(
+          Effect.flatMap(
+            Queue.peek(attachments),
+            () => new StreamLost({ reason: "Displaced", detail: "a newer stream" })
+          )
+        ),
+        Effect.matchEffect({
+          onFailure: (lost) =>
+            Effect.as(
+              lost.reason === "Displaced"
+                ? Effect.ignore(stream.send(Frame.Bye({ bye: { reason: "displaced" } })))
+                : Effect.logDebug(`mcp ${options.service}: stream lost: ${lost.reason} ${lost.detail}`),
+              "lost" as const
+            ),
+          onSuccess: () => Effect.succeed("ended" as const)
+        })
+      )
+  }
+
+  /** The client is gone for good; what is parked may finish. */
+  const abandon = Effect.suspend(() => {
+    gone.openUnsafe()
+    return Effect.andThen(Effect.timeoutOption(upstream.abandon, CANCEL_TIMEOUT), upstream.parked)
+  })
 
   const serve = Effect.gen(function* () {
     while (true) {
       const lingerMs = upstream.inFlight() > 0 ? LINGER_BUSY_MS : LINGER_MS
       const next = yield* Effect.timeoutOption(Queue.take(attachments), lingerMs)
-      if (Option.isNone(next)) return
+      if (Option.isNone(next)) return yield* abandon
       const outcome = yield* Effect.ensuring(carry(next.value), next.value.released)
-      if (outcome === "ended") return yield* Effect.timeoutOption(upstream.cancelAll, CANCEL_TIMEOUT)
+      if (outcome === "ended") return yield* abandon
     }
   })
 
@@ -112,7 +135,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     upstream,
     isIdle: () => !relay.session.isAttached && upstream.inFlight() === 0,
-    canResumeFrom: (rx) => relay.session.canResumeFrom(rx),
+    canResumeFrom: (rx) => !upstream.isAbandoned() && relay.session.canResumeFrom(rx),
     attach: (stream, hello, resumed) =>
       Effect.callback<void>((resume) => {
         const released = Effect.sync(() => resume(Effect.void))

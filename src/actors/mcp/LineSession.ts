@@ -2,7 +2,7 @@
  * A client that speaks plain newline-separated JSON-RPC on a service's own port (mcp §6.2): one stream, one child, and
  * nothing to resume.
  */
-import { type Cause, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
@@ -22,19 +22,20 @@ export interface Options<E> {
   readonly gate: CallGate
   readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
+  readonly parking: Upstream.Options["parking"]
 }
 
 /** A session of one stream. */
-export interface LineSession<E> {
+export interface LineSession {
   readonly upstream: Upstream.Upstream
-  /** Serves the stream to its end; what is still being worked on then may finish for a while. */
-  readonly run: Effect.Effect<void, E | Cause.Done | Upstream.ServerChanged>
+  /** Serves the stream to its end; what is still being worked on then may finish for a while. Its failures end it. */
+  readonly run: Effect.Effect<void>
 }
 
 /** A session without a child yet. */
 export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
-): Effect.fn.Return<LineSession<E>, never, Scope.Scope> {
+): Effect.fn.Return<LineSession, never, Scope.Scope> {
   const { duplex } = options
   const upstream = yield* Upstream.make({
     service: options.service,
@@ -43,6 +44,9 @@ export const make = Effect.fnUntraced(function* <E>(
     gate: options.gate,
     discovery: options.discovery,
     breaker: options.breaker,
+    parking: options.parking,
+    // The stream is there until the session abandons it.
+    isAttached: () => true,
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.
     toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))
@@ -60,7 +64,10 @@ export const make = Effect.fnUntraced(function* <E>(
   const run = passOn(options.head).pipe(
     Effect.andThen(Effect.forever(Effect.flatMap(duplex.read, passOn))),
     Effect.raceFirst(upstream.changed),
-    Effect.ensuring(Effect.timeoutOption(answered(upstream), FINISH_TIMEOUT))
+    Effect.ensuring(Effect.timeoutOption(answered(upstream), FINISH_TIMEOUT)),
+    Effect.exit,
+    Effect.andThen(Effect.timeoutOption(upstream.abandon, CANCEL_TIMEOUT)),
+    Effect.andThen(upstream.parked)
   )
   return { upstream, run }
 })
@@ -71,4 +78,5 @@ const answered = (upstream: Upstream.Upstream): Effect.Effect<void> =>
   )
 
 const NEWLINE = Uint8Array.of(0x0a)
+const CANCEL_TIMEOUT = "1 second"
 const FINISH_TIMEOUT = "10 seconds"

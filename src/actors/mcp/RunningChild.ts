@@ -29,8 +29,8 @@ export interface Options {
   readonly gate: CallGate
   readonly breaker: ServiceBreaker
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
-  /** Told what the server answered to `server/discover`. */
-  readonly discovered: (call: Call, answer: Uint8Array) => void
+  /** Told what the server answered; false if the client must not see it. */
+  readonly answered: (call: Call, answer: Uint8Array) => boolean
   /** Told once, when the child says nothing more. */
   readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
 }
@@ -71,6 +71,12 @@ export const run = Effect.fnUntraced(function* (
     return call
   }
 
+  /** False if the client must not see the answer. */
+  const isWanted = (id: string, answer: Uint8Array): boolean => {
+    const call = settle(id, answer)
+    return call === undefined || options.answered(call, answer)
+  }
+
   /** Whoever waits for a line that is no JSON is told, as far as the line shows whom it was for. */
   const replaceUnreadable = (bytes: Uint8Array): Effect.Effect<unknown> => {
     const broken = BrokenMessage.read(bytes)
@@ -78,7 +84,8 @@ export const run = Effect.fnUntraced(function* (
     if (broken.kind === "Request")
       return Effect.forEach(BrokenMessage.refusals(bytes), (line) => Queue.offer(answers, line))
     const error = BridgeError.encode(options.unreadable, broken.id)
-    return settle(broken.id, error) === undefined ? Effect.void : options.toClient(error)
+    const call = settle(broken.id, error)
+    return call !== undefined && options.answered(call, error) ? options.toClient(error) : Effect.void
   }
 
   const replaceOversized = (envelope: JsonRpcPeek.Envelope | undefined, sizeBytes: number) =>
@@ -88,10 +95,14 @@ export const run = Effect.fnUntraced(function* (
         if (item._tag === "Request") yield* answer(options.tooLarge, item.id)
         if (item._tag !== "Response" || replayed.settle(item.id) !== undefined) continue
         const error = BridgeError.encode(options.tooLarge, item.id)
-        settle(item.id, error)
-        yield* options.toClient(error)
+        if (isWanted(item.id, error)) yield* options.toClient(error)
       }
     })
+
+  const received = (envelope: JsonRpcPeek.Envelope, bytes: Uint8Array): boolean => {
+    options.opening.received(bytes, envelope)
+    return true
+  }
 
   /** What a message changes here; false if the client must not see it. */
   const note = (envelope: JsonRpcPeek.Envelope, bytes: Uint8Array): Effect.Effect<boolean> =>
@@ -102,11 +113,13 @@ export const run = Effect.fnUntraced(function* (
           yield* Deferred.succeed(initialized, options.opening.isSame(bytes) ? "same" : "changed")
         }
         if (call !== undefined) return false
+        const passes = isWanted(envelope.id, bytes)
+        options.breaker.answered(envelope.isError, bytes)
+        return passes && received(envelope, bytes)
       }
       for (const item of JsonRpcPeek.messages(envelope)) {
         if (item._tag === "Response") {
-          const call = settle(item.id, bytes)
-          if (call?.method === "server/discover") options.discovered(call, bytes)
+          isWanted(item.id, bytes)
           options.breaker.answered(item.isError, bytes)
         }
         if (item._tag === "Notification" && item.cancels !== undefined) asked.cancel(item.cancels)
@@ -117,8 +130,7 @@ export const run = Effect.fnUntraced(function* (
         }
         asked.add(item.id, item.method, 0)
       }
-      options.opening.received(bytes, envelope)
-      return true
+      return received(envelope, bytes)
     })
 
   const receive = (line: Line): Effect.Effect<void> =>

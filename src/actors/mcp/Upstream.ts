@@ -10,14 +10,17 @@ import { Deferred, Effect, Exit, Result, Schema, Scope, Semaphore } from "effect
 import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../protocol/relay/BridgeReplies.ts"
 import * as BrokenMessage from "../../protocol/relay/BrokenMessage.ts"
+import * as RawRpc from "../../protocol/relay/era/RawRpc.ts"
 import { type Call, InFlight, REISSUES_MAX } from "../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import * as JsonSplice from "../../protocol/relay/JsonSplice.ts"
 import { Opening } from "../../protocol/relay/Opening.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import type { CallGate } from "./CallGate.ts"
 import { CannotStart, type Child, type TooManyStarts } from "./Child.ts"
 import * as RunningChild from "./RunningChild.ts"
 import { refusalOf, type ServiceBreaker } from "./ServiceBreaker.ts"
+import { type Attached, type Options as ParkingOptions, SessionParking } from "./SessionParking.ts"
 
 /** The server that took a dead one's place is of another kind, so the client's session cannot go on (mcp §6.3). */
 export class ServerChanged extends Schema.TaggedError<ServerChanged>()("ServerChanged", { service: Schema.String }) {}
@@ -40,6 +43,10 @@ export interface Options {
   /** Of the service, over all of its sessions. */
   readonly breaker: ServiceBreaker
   readonly discovery: Discovery
+  /** Absent: no call outlives its client. */
+  readonly parking: ParkingOptions | undefined
+  /** A stream leads to the client now. */
+  readonly isAttached: () => boolean
   /** The largest message that the client takes. */
   readonly clientBytesMax: number
   /** Passes a message on, waiting while the client takes none. */
@@ -52,8 +59,14 @@ export interface Upstream {
   readonly fromClient: (message: Uint8Array) => Effect.Effect<void, ServerChanged>
   /** Calls that wait for an answer. */
   readonly inFlight: () => number
-  /** Tells the server that nobody waits any more. */
-  readonly cancelAll: Effect.Effect<void>
+  /** The client is gone for good: tells the server that nobody waits any more, except for calls that may park. */
+  readonly abandon: Effect.Effect<void>
+  /** The client is back on another stream. */
+  readonly returned: () => void
+  /** Waits until no parked call of an abandoned client runs any more, an hour at most. */
+  readonly parked: Effect.Effect<void>
+  /** The client is gone, and only parked calls keep this. */
+  readonly isAbandoned: () => boolean
   /** The running child, for status. */
   readonly child: () => Child | undefined
   /** Fails when a call that was to run again met another kind of server. */
@@ -65,6 +78,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const scope = yield* Effect.scope
   const calls = new InFlight()
   const { breaker, gate } = options
+  const parking = options.parking === undefined ? undefined : new SessionParking(options.parking, options.isAttached)
+  yield* Effect.addFinalizer(() => Effect.sync(() => parking?.failed()))
+  let isAbandoned = false
   yield* Effect.addFinalizer(() => Effect.sync(() => gate.close()))
   const opening = new Opening()
   const starting = yield* Semaphore.make(1)
@@ -76,15 +92,22 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const error = (kind: BridgeError.Kind, message: string, delivered: boolean, retryable: boolean) =>
     ({ kind, message, delivered, retryable, service: options.service, peer: options.self }) as const
 
+  /** To the client, as long as there is one. A server that asks nobody is told so, since its call goes on. */
+  const toClient = (message: Uint8Array): Effect.Effect<void> => {
+    if (!isAbandoned) return options.toClient(message)
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    return Effect.forEach(
+      envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
+      ({ id }) => running?.write(BridgeReplies.noClient(id, "gone")) ?? Effect.void,
+      { discard: true }
+    )
+  }
+
   const refuse = (message: Uint8Array, envelope: JsonRpcPeek.Envelope, reason: BridgeError.BridgeError) => {
     gate.refused(message, envelope, BridgeError.CODE[reason.kind])
-    return Effect.forEach(
-      JsonRpcPeek.requests(envelope),
-      ({ id }) => options.toClient(BridgeError.encode(reason, id)),
-      {
-        discard: true
-      }
-    )
+    return Effect.forEach(JsonRpcPeek.requests(envelope), ({ id }) => toClient(BridgeError.encode(reason, id)), {
+      discard: true
+    })
   }
 
   /** Gives a message that a lost server had, or never took, to the next one (mcp §6.3). */
@@ -122,7 +145,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const harmless = message !== undefined || BridgeError.isHarmlessTwice(method)
     const advice = harmless ? "Trying again is safe." : "Find out whether it was carried out before trying again."
     const text = `The server ${options.service} on ${options.self} stopped during this request. ${advice}`
-    return options.toClient(BridgeError.encode(error("outcomeUnknown", text, true, harmless), id))
+    return toClient(BridgeError.encode(error("outcomeUnknown", text, true, harmless), id))
   }
 
   const childEnded = (child: RunningChild.RunningChild, why: string) =>
@@ -131,6 +154,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       options.discovery.forget()
       yield* Effect.forEach(child.child.unsent?.() ?? [], resend, { discard: true })
       if (calls.size > 0) breaker.failed("It stopped during a request.")
+      for (const mark of parking?.failed() ?? []) gate.ended(mark, "unknown")
       yield* Effect.forEach(calls.drain(), abandon, { discard: true })
       yield* Effect.logWarning(`mcp ${options.service}: the server is gone: ${why}`)
     })
@@ -150,9 +174,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       calls,
       gate,
       breaker,
-      toClient: options.toClient,
-      discovered: ({ message }, answer) => {
-        if (message !== undefined) options.discovery.note(message, answer)
+      toClient,
+      answered: ({ id, message, method }, answer) => {
+        if (method === "server/discover" && message !== undefined) options.discovery.note(message, answer)
+        return parking?.answered(id, answer) ?? true
       },
       ended: (self, why) =>
         Effect.andThen(childEnded(self, why), Effect.forkIn(Scope.close(childScope, Exit.void), scope))
@@ -201,7 +226,48 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const answer = running === undefined ? options.discovery.recall(message, envelope.id) : undefined
     if (answer === undefined) return Effect.succeed(false)
     gate.ended(gate.started(message, [envelope]), "answered", answer)
-    return Effect.as(options.toClient(answer), true)
+    return Effect.as(toClient(answer), true)
+  }
+
+  const answerParked = (result: Uint8Array, id: string, mark: number): Effect.Effect<void> => {
+    const answer = JsonSplice.replace(result, ["id"], id)
+    gate.ended(mark, "answered", answer)
+    return toClient(answer)
+  }
+
+  /** Waits for a call of an earlier session; if nothing comes of that, this one is made after all. */
+  const awaitParked = (message: Uint8Array, id: string, attached: Attached): Effect.Effect<void> =>
+    Effect.flatMap(Deferred.await(attached.parked.done), (result) => {
+      if (parking?.detach(id, attached) !== true) return Effect.void
+      if (result !== undefined) return answerParked(result, id, attached.mark)
+      gate.ended(attached.mark, "resent")
+      return Effect.asVoid(reissue(message, 0))
+    })
+
+  /** True if an identical call of before has the answer, or will have it. */
+  const isParked = (message: Uint8Array, request: Request, key: string | undefined): Effect.Effect<boolean> => {
+    const found = key === undefined ? undefined : parking?.find(key)
+    if (found === undefined || parking === undefined) return Effect.succeed(false)
+    const mark = gate.started(message, [request])
+    if ("result" in found) return Effect.as(answerParked(found.result, request.id, mark), true)
+    const attached = { parked: found.parked, mark }
+    parking.attach(request.id, attached)
+    const waiting = awaitParked(message.slice(), request.id, attached)
+    return Effect.as(Effect.forkIn(waiting, scope), true)
+  }
+
+  /** Notes what the client gives up; true if that is all of the message, and the server must not hear it. */
+  const isGivenUp = (message: Uint8Array, envelope: JsonRpcPeek.Envelope): boolean => {
+    for (const item of JsonRpcPeek.messages(envelope)) {
+      if (item._tag !== "Notification" || item.cancels === undefined) continue
+      const parked = item === envelope ? parking?.cancel(item.cancels, message) : undefined
+      const cancelled = calls.cancel(item.cancels)
+      // A parked call goes on, also in the record and against the quota.
+      if (parked?._tag === "Attached") gate.ended(parked.mark, "cancelled")
+      if (parked !== undefined) return true
+      if (cancelled !== undefined) gate.ended(cancelled.at, "cancelled")
+    }
+    return false
   }
 
   const fromClient = Effect.fnUntraced(function* (
@@ -211,25 +277,23 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const peeked = JsonRpcPeek.peek(message)
     if (Result.isFailure(peeked)) {
       yield* Effect.logWarning(`mcp ${options.service}: dropped a line of the client: ${peeked.failure.reason}`)
-      return yield* Effect.forEach(BrokenMessage.refusals(message), options.toClient, { discard: true })
+      return yield* Effect.forEach(BrokenMessage.refusals(message), toClient, { discard: true })
     }
     const envelope = peeked.success
     const requests = JsonRpcPeek.requests(envelope)
     if (message.length > STDIO_MESSAGE_BYTES_MAX) {
       return yield* refuse(message, envelope, error("tooLarge", tooLargeText(STDIO_MESSAGE_BYTES_MAX), false, false))
     }
-    if (calls.size + requests.length > IN_FLIGHT_MAX) {
+    if (calls.size + (parking?.size ?? 0) + requests.length > IN_FLIGHT_MAX) {
       const text = `${IN_FLIGHT_MAX} requests of this session are unanswered. Wait for some of them.`
       return yield* refuse(message, envelope, error("overloaded", text, false, true))
     }
-    for (const item of JsonRpcPeek.messages(envelope)) {
-      if (item._tag !== "Notification" || item.cancels === undefined) continue
-      const cancelled = calls.cancel(item.cancels)
-      if (cancelled !== undefined) gate.ended(cancelled.at, "cancelled")
-    }
+    if (isGivenUp(message, envelope)) return
     const verdict = gate.judge(message, envelope)
-    if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, options.toClient, { discard: true })
+    if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, toClient, { discard: true })
     if (yield* isAnswered(message, envelope)) return
+    const key = gate.mayPark(message, envelope) ? parking?.keyOf(message) : undefined
+    if (envelope._tag === "Request" && (yield* isParked(message, envelope, key))) return
     const admission = requests.length === 0 ? undefined : breaker.ask()
     if (admission?._tag === "Refuse") {
       return yield* refuse(message, envelope, refusalOf({ service: options.service, peer: options.self }, admission))
@@ -241,6 +305,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     requests.forEach(({ id, method }, index) => {
       const replaced = calls.add(id, method, mark + index, lost, kept)
       if (replaced !== undefined) gate.ended(replaced.at, "unknown")
+      if (key !== undefined) parking?.began(id, key, mark)
     })
     opening.sent(verdict.message, envelope)
     yield* child.write(verdict.message)
@@ -249,10 +314,18 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   return {
     fromClient: (message) => fromClient(message),
     changed: Deferred.await(changed),
-    inFlight: () => calls.size + reissued,
-    cancelAll: Effect.suspend(() => {
+    inFlight: () => calls.size + reissued + (parking?.size ?? 0),
+    returned: () => parking?.returned(),
+    parked: parking?.finished ?? Effect.void,
+    isAbandoned: () => isAbandoned,
+    abandon: Effect.suspend(() => {
+      isAbandoned = true
       const child = running
-      const waiting = calls.drain(({ method }) => method !== "initialize")
+      const { left, parked } = parking?.abandon() ?? { left: [], parked: new Set() }
+      for (const mark of left) gate.ended(mark, "cancelled")
+      const isParked = ({ id }: Call) => parked.has(RawRpc.idKey(id))
+      const waiting = calls.drain((call) => call.method !== "initialize" && !isParked(call))
+      for (const { id } of calls.waiting.filter(isParked)) calls.cancel(id)
       for (const { at } of waiting) gate.ended(at, "cancelled")
       if (child === undefined) return Effect.void
       return Effect.forEach(waiting, ({ id }) => child.write(BridgeReplies.cancelled(id)), { discard: true })
@@ -260,6 +333,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     child: () => running?.child
   }
 })
+
+type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
 
 const tooLargeText = (bytesMax: number): string =>
   `The message is larger than ${bytesMax} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`

@@ -7,6 +7,7 @@ export const cancelled = (id: string): Uint8Array =>
 
 /** Why a request of a server reaches nobody. */
 export const REASONS = {
+  gone: "The client is gone.",
   modern: "Clients of this revision take no requests.",
   noStream: "The client has no stream open for requests."
 } as const

@@ -63,6 +63,11 @@ export class InFlight {
     return call
   }
 
+  /** Every call that waits, in order. */
+  get waiting(): ReadonlyArray<Call> {
+    return [...this.#waiting.values()]
+  }
+
   /** Every call that waits and meets the condition, in order; they wait no longer. */
   drain(matches: (call: Call) => boolean = () => true): ReadonlyArray<Call> {
     const drained: Array<Call> = []

@@ -27,6 +27,8 @@ export const Rules = Schema.Struct({
   safe: Schema.optionalKey(Schema.Array(Schema.String)),
   /** What the server says of its tools' harmlessness counts as well. */
   trustHints: Schema.optionalKey(Schema.Boolean),
+  /** Calls of tools in `safe` go on when their client gives up or vanishes, for an identical call later. */
+  park: Schema.optionalKey(Schema.Boolean),
   /** Methods that no revision knows pass as well. */
   transparent: Schema.Boolean,
   /** The server is told who calls. */

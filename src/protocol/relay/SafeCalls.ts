@@ -61,8 +61,13 @@ export class SafeCalls {
   /** Whether this request may run twice. `message` holds nothing but it. */
   isSafe(message: Uint8Array, method: string, target: string | undefined): boolean {
     if (method !== "tools/call") return method !== "initialize" && BridgeError.isHarmlessTwice(method)
+    if (target !== undefined && this.#trustsHints && this.#hinted.has(target)) return true
+    return this.isDeclared(message, target)
+  }
+
+  /** Whether the owner itself names this call of a tool. */
+  isDeclared(message: Uint8Array, target: string | undefined): boolean {
     if (target === undefined) return false
-    if (this.#trustsHints && this.#hinted.has(target)) return true
     if (!this.#patterns.some(({ isDenial }) => !isDenial)) return false
     return ToolPattern.permits(this.#patterns, target, CallArguments.reader(message, { start: 0, end: message.length }))
   }
