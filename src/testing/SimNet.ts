@@ -21,6 +21,7 @@ import { Duration, Effect, Exit, Scope } from "effect"
 import type { Endpoint } from "../core/data/Endpoint.ts"
 import { defaults as streamDefaults } from "../protocol/stream/StreamConfig.ts"
 import * as SimDisturbances from "./SimDisturbances.ts"
+import * as SimFront from "./SimFront.ts"
 import * as SimKeeper from "./SimKeeper.ts"
 import * as SimLink from "./SimLink.ts"
 import * as SimNat from "./SimNat.ts"
@@ -91,6 +92,8 @@ export interface SimNet extends SimDisturbances.Disturbances {
    * ends with the scope, and with the power of the node's machine.
    */
   readonly connect: (node: SimNode.SimNode, peer: string, service: string) => Effect.Effect<PipeEnd, never, Scope.Scope>
+  /** `pilotctl mcp front` beside a node, over the services of these peers; the same kind of client's end as `connect`. */
+  readonly front: (node: SimNode.SimNode, peers: ReadonlyArray<string>) => Effect.Effect<PipeEnd, never, Scope.Scope>
   /** Runs an effect in the world, on no node: what it sleeps is virtual. */
   readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   readonly sleep: (duration: Duration.Input) => Effect.Effect<void>
@@ -138,6 +141,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     nodes.set(name, made)
     return made
   }
+  /** A program beside a node, ended with its scope. */
+  const beside = (open: Effect.Effect<PipeEnd, never, Scope.Scope>) =>
+    Effect.flatMap(Scope.make("sequential"), (own) =>
+      Effect.acquireRelease(
+        Effect.map(inWorld(Scope.provide(open, own)), fromOutside(inWorld)),
+        // Its goodbye takes time in the world, which stands still while nobody waits for it.
+        (_, exit) => inWorld(Scope.close(own, exit))
+      )
+    )
   return {
     seed: options.seed,
     nowMs: () => world.time.nowMs,
@@ -154,14 +166,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       }),
     trust: (asking, approving) => inWorld(SimTrust.establish(world, asking, approving)),
     expose: (node, exposure) => inWorld(parts(node).keeper.expose(exposure)),
-    connect: (node, peer, service) =>
-      Effect.flatMap(Scope.make("sequential"), (own) =>
-        Effect.acquireRelease(
-          Effect.map(inWorld(Scope.provide(SimShim.open(node, { peer, service }), own)), fromOutside(inWorld)),
-          // Its goodbye takes time in the world, which stands still while nobody waits for it.
-          (_, exit) => inWorld(Scope.close(own, exit))
-        )
-      ),
+    connect: (node, peer, service) => beside(SimShim.open(node, { peer, service })),
+    front: (node, peers) => beside(SimFront.open(node, peers)),
     run: (effect) => inWorld(effect),
     sleep: (duration) => inWorld(Effect.sleep(duration)),
     at: (time, effect) =>

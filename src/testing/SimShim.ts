@@ -35,8 +35,8 @@ export const open = Effect.fnUntraced(function* (
   return client
 })
 
-/** One stream, as long as the node lives. */
-const dial = (node: SimNode, target: Target): Effect.Effect<Duplex<unknown>, CannotReach, Scope.Scope> =>
+/** One stream to a peer's MCP port, as long as the node lives. */
+export const dial = (node: SimNode, target: Target): Effect.Effect<Duplex<unknown>, CannotReach, Scope.Scope> =>
   Effect.suspend(() => {
     if (!node.isUp()) return NO_DAEMON
     return node.run(Pilot.dial(target.peer, MCP_PORT)).pipe(
