@@ -13,6 +13,7 @@ import * as Figure from "./Figure.ts"
 import * as Cpu from "./groups/Cpu.ts"
 import * as Datagrams from "./groups/Datagrams.ts"
 import * as Fairness from "./groups/Fairness.ts"
+import * as Federation from "./groups/Federation.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
 import * as Mcp from "./groups/Mcp.ts"
@@ -29,6 +30,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Datagrams.group,
   Programs.group,
   Mcp.group,
+  Federation.group,
   Loss.group,
   Requests.group,
   Ping.group,

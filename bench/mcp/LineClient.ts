@@ -40,10 +40,19 @@ export class LineClient {
 
   /** One request; gives the bytes of its answer, or fails if that is an error. */
   request(method: string, params: unknown): Promise<number> {
+    return this.#ask(method, params, (line) => line.length)
+  }
+
+  /** One request; gives the result in its answer. */
+  result(method: string, params: unknown): Promise<Readonly<Record<string, unknown>>> {
+    return this.#ask(method, params, (line) => JSON.parse(line.toString()).result)
+  }
+
+  #ask<A>(method: string, params: unknown, read: (line: Buffer) => A): Promise<A> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) return reject(this.#failure)
       const id = ++this.#lastId
-      this.#waiting.set(id, (line) => (isResult(line) ? resolve(line.length) : reject(new Error(line.toString()))))
+      this.#waiting.set(id, (line) => (isResult(line) ? resolve(read(line)) : reject(new Error(line.toString()))))
       this.#write(`${JSON.stringify({ jsonrpc: "2.0", id, method, params })}\n`)
     })
   }
