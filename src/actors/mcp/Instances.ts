@@ -19,6 +19,12 @@ export interface Moves {
   /** True once after each move: the session has to be opened anew, at another keeper. */
   readonly take: () => boolean
   readonly isPending: () => boolean
+  /** How many there were. */
+  readonly count: () => number
+  /** Why the last move was made, in a sentence. */
+  readonly because: () => string
+  /** The server of the instance in use does not work, although its keeper may answer. */
+  readonly failing: Effect.Effect<void>
   /** Waits for a move. */
   readonly moved: Effect.Effect<void>
 }
@@ -43,19 +49,25 @@ export const make = Effect.fnUntraced(function* <E>(
   let state = InstanceSelector.initial(targets.length)
   let at = 0
   let isPending = false
+  let moves = 0
+  let because = ""
   const current = (): Target => targets[at] ?? targets[0]
 
   const learn = (input: InstanceSelector.Input) =>
     Effect.suspend(() => {
       const step = machine.step(state, input, nowMs())
       state = step.state
-      const index = step.outputs.at(-1)?.index ?? at
+      const { index = at, reason = "first" } = step.outputs.at(-1) ?? {}
       if (index === at) return Effect.void
       const before = current()
       at = index
+      moves++
+      because = `${before.peer} ${REASONS[reason]}, so this mount uses ${current().peer} now.`
       isPending = true
       moved.openUnsafe()
-      return Effect.logInfo(`mcp: ${before.peer}/${before.service} → ${current().peer}/${current().service}`)
+      return Effect.logInfo(
+        `mcp: ${before.peer}/${before.service} → ${current().peer}/${current().service}: ${because}`
+      )
     })
 
   const measure = Effect.fnUntraced(function* (target: Target) {
@@ -108,6 +120,9 @@ export const make = Effect.fnUntraced(function* <E>(
       return had
     },
     isPending: () => isPending,
+    count: () => moves,
+    because: () => because,
+    failing: Effect.suspend(() => learn(InstanceSelector.Input.ServerFailed({ index: at }))),
     moved: moved.await
   }
 })
@@ -124,6 +139,13 @@ export const route = <E>(
         dial: instances.dial,
         moves: instances
       }))
+
+const REASONS: Readonly<Record<InstanceSelector.Reason, string>> = {
+  first: "was not measured yet",
+  away: "cannot be reached",
+  failing: "answers, but its server does not work",
+  slower: "has become slower than another"
+}
 
 /** Between two measurements of an instance, and after one that failed. */
 const MEASURE_MS = 5_000

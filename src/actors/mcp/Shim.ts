@@ -15,6 +15,7 @@ import { type Line, LineSplitter } from "../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../protocol/relay/RelayFrame.ts"
 import * as CountedStream from "./CountedStream.ts"
+import * as InstanceHealth from "./InstanceHealth.ts"
 import type { Moves } from "./Instances.ts"
 import type { PinGuard } from "./PinGuard.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
@@ -52,8 +53,11 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const counted = yield* CountedStream.counted(given.client, given.target, given.metrics)
       const options = { ...given, client: yield* TracedStream.traced(counted, spansOf(given.target)) }
       const output = yield* TurnWriter.make(options.client.write)
-      const client = { ...options.client, write: output.write }
-      const session = yield* ShimSession.make(guarded({ ...options, client }), options.target)
+      const plain = { ...options.client, write: output.write }
+      const health = options.moves && (yield* InstanceHealth.make(plain, options.moves))
+      const client = health?.client ?? plain
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target)
+      const session = health === undefined ? bare : yield* health.watch(bare)
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
       // Runs before the connection is interrupted, whatever the reason of the end.
@@ -138,7 +142,9 @@ const connect = Effect.fnUntraced(function* <E, E2>(
     const startedAtMs = now()
     session.demand.closeUnsafe()
     if (options.moves?.take() === true) {
-      session.epoch().credentials = ShimLink.credentials(crypto, options.target.service)
+      const epoch = session.epoch()
+      epoch.credentials = ShimLink.credentials(crypto, options.target.service)
+      epoch.movedBecause = options.moves.because()
       failures = 0
     }
     const { relay } = session.epoch()

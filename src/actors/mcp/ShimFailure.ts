@@ -85,6 +85,13 @@ export const ofBye = (target: Target, { reason }: Bye): Failure => {
   }
 }
 
+/** The keeper that had the session is not the one that has it now: restarted, or left for the reason given. */
+export const ofForgotten = ({ peer }: Target, movedBecause: string | undefined): Failure => ({
+  kind: "unreachable",
+  message: movedBecause ?? `${peer} was restarted.`,
+  retryable: true
+})
+
 /** The error for one call. Only a call that certainly did not arrive is told the failure itself. */
 export const errorOf = (target: Target, failure: Failure, wasSent: boolean, isHarmless: boolean): BridgeError => {
   if (!wasSent) return { ...failure, ...target, delivered: false }

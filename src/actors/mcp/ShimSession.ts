@@ -22,7 +22,7 @@ import { CONFIG_DEFAULT } from "../../protocol/relay/RelaySession.ts"
 import { type Carried, Repeats } from "../../protocol/relay/Repeats.ts"
 import * as RelayEnd from "./RelayEnd.ts"
 import { refusalOf, ServiceBreaker } from "./ServiceBreaker.ts"
-import { errorOf, type Failure } from "./ShimFailure.ts"
+import { errorOf, type Failure, ofForgotten } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import type { Target } from "./Target.ts"
 
@@ -48,6 +48,8 @@ export interface ShimSession {
 export interface Epoch {
   /** Others, of a session that there never was, make the next keeper one that has forgotten this session. */
   credentials: ShimLink.Credentials
+  /** Why they are others, in a sentence, when the session went to another instance. */
+  movedBecause: string | undefined
   readonly relay: RelayEnd.RelayEnd
   /** Completes when another epoch has taken its place. */
   readonly ended: Effect.Effect<void>
@@ -98,7 +100,8 @@ export const make = Effect.fnUntraced(function* <E>(
       replayed: new InFlight(),
       // A legacy server that knows nothing must be told what the old one knew before it gets a call.
       held: first === undefined ? undefined : { replays: later, messages: [], sizeBytes: 0 },
-      wasCarried: false
+      carriedBy: undefined,
+      movedBecause: undefined
     }
     if (first !== undefined) sendReplay(state, first)
     for (const { bytes, lost } of carried) submit(state, bytes, lost)
@@ -222,9 +225,9 @@ export const make = Effect.fnUntraced(function* <E>(
       }
     })
 
-  const answer = (call: Call, failure: Failure, wasSent: boolean) => {
+  const answer = (call: Call, failure: Failure, wasSent: boolean, by: Target = target) => {
     alive.ended(call.id)
-    return write(BridgeError.encode(errorOf(target, failure, wasSent, repeats.isHarmless(call)), call.id))
+    return write(BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
   }
 
   const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
@@ -249,19 +252,20 @@ export const make = Effect.fnUntraced(function* <E>(
     const state = current
     breaker.pathRestored()
     repeats.welcomed(welcome)
-    if (welcome.resumed || !state.wasCarried) {
-      state.wasCarried = true
+    const before = state.carriedBy
+    if (welcome.resumed || before === undefined) {
+      state.carriedBy = { ...target }
+      state.movedBecause = undefined
       state.credentials = { ...state.credentials, epoch: welcome.epoch }
       return state
     }
     // The keeper has forgotten the session: what it may have seen is in doubt, and sent again only if that is harmless.
-    const { session } = state.relay
-    const { again, lost } = repeats.sort(calls.drain(({ at }) => session.wasSent(at)))
-    const unsent = state.held?.messages ?? session.unsent.map(({ bytes }) => ({ bytes, lost: 0 }))
+    const { again, lost } = repeats.sort(calls.drain(({ at }) => state.relay.session.wasSent(at)))
+    const unsent = state.held?.messages ?? state.relay.session.unsent.map(({ bytes }) => ({ bytes, lost: 0 }))
     const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...unsent])
-    next.wasCarried = true
-    const restarted: Failure = { kind: "unreachable", message: `${target.peer} was restarted.`, retryable: true }
-    yield* Effect.forEach(lost, (call) => answer(call, restarted, true), { discard: true })
+    next.carriedBy = { ...target }
+    const forgotten = ofForgotten(before, state.movedBecause)
+    yield* Effect.forEach(lost, (call) => answer(call, forgotten, true, before), { discard: true })
     return next
   })
 
@@ -328,17 +332,12 @@ export const make = Effect.fnUntraced(function* <E>(
 })
 
 interface State extends Epoch {
-  wasCarried: boolean
+  /** Whose keeper had it last; undefined before the first. */
+  carriedBy: Target | undefined
   readonly close: Effect.Effect<void>
   readonly replayed: InFlight
   /** What waits for the answer to the repeated `initialize`; undefined when nothing has to wait. */
-  held:
-    | {
-        readonly replays: Opening["replays"]
-        readonly messages: Array<Carried>
-        sizeBytes: number
-      }
-    | undefined
+  held: { readonly replays: Opening["replays"]; readonly messages: Array<Carried>; sizeBytes: number } | undefined
 }
 
 const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))

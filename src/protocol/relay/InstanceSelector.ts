@@ -17,6 +17,9 @@ export interface Config {
   readonly dwellMs: number
   /** An instance that fails for so long is away: a daemon that restarts is back sooner, and resumes without loss. */
   readonly graceMs: number
+  /** A server that failed is not tried again for so long, doubled each time, and at most for the second. */
+  readonly distrustMs: number
+  readonly distrustMaxMs: number
 }
 
 /** What holds unless somebody says otherwise. */
@@ -25,7 +28,9 @@ export const CONFIG_DEFAULT: Config = {
   betterByMs: 5,
   settleMs: 15_000,
   dwellMs: 30_000,
-  graceMs: 2_000
+  graceMs: 2_000,
+  distrustMs: 60_000,
+  distrustMaxMs: 960_000
 }
 
 /** What is known of one instance. `rttMs` is smoothed; undefined while it was never measured. */
@@ -33,6 +38,9 @@ export interface Instance {
   readonly rttMs: number | undefined
   readonly failedSinceMs: number | undefined
   readonly isAway: boolean
+  /** Its server is not believed before then, however fast the way is; and how often that has been so in a row. */
+  readonly distrustedUntilMs: number
+  readonly strikes: number
 }
 
 /** `current` is undefined until the first measurement. */
@@ -49,16 +57,21 @@ export type Input = Data.TaggedEnum<{
   Measured: { readonly index: number; readonly rttMs: number }
   /** `sinceMs` is when the attempt began, which may have waited for long. */
   Failed: { readonly index: number; readonly sinceMs?: number }
+  /** Its way and its keeper answer, its server does not. */
+  ServerFailed: { readonly index: number }
 }>
 export const Input = Data.taggedEnum<Input>()
 
+/** Why it is left: it cannot be reached, its server does not work, or another is faster; `first` leaves nobody. */
+export type Reason = "first" | "away" | "failing" | "slower"
+
 /** What the owner must do. */
-export type Output = Data.TaggedEnum<{ Use: { readonly index: number } }>
+export type Output = Data.TaggedEnum<{ Use: { readonly index: number; readonly reason: Reason } }>
 export const Output = Data.taggedEnum<Output>()
 
 /** Instances of which nothing is known. */
 export const initial = (count: number): State => ({
-  instances: Array.from({ length: count }, () => ({ rttMs: undefined, failedSinceMs: undefined, isAway: false })),
+  instances: Array.from({ length: count }, () => UNKNOWN),
   current: undefined,
   movedAtMs: Number.NEGATIVE_INFINITY,
   betterSinceMs: undefined
@@ -76,41 +89,61 @@ export const make = (config: Config = CONFIG_DEFAULT): StateMachine<State, Input
   }
 })
 
+const UNKNOWN: Instance = {
+  rttMs: undefined,
+  failedSinceMs: undefined,
+  isAway: false,
+  distrustedUntilMs: Number.NEGATIVE_INFINITY,
+  strikes: 0
+}
+
 const learned = (config: Config, instance: Instance, input: Input, nowMs: number): Instance => {
   if (input._tag === "Measured") {
     const rttMs = instance.rttMs === undefined ? input.rttMs : (1 - GAIN) * instance.rttMs + GAIN * input.rttMs
     // One that was away starts anew: what it was like before says little.
-    return { rttMs: instance.isAway ? input.rttMs : rttMs, failedSinceMs: undefined, isAway: false }
+    return { ...instance, rttMs: instance.isAway ? input.rttMs : rttMs, failedSinceMs: undefined, isAway: false }
+  }
+  if (input._tag === "ServerFailed") {
+    if (instance.distrustedUntilMs > nowMs) return instance
+    const hasRecovered = nowMs - instance.distrustedUntilMs >= config.distrustMaxMs
+    const strikes = hasRecovered ? 0 : instance.strikes
+    const distrustMs = Math.min(config.distrustMaxMs, config.distrustMs * 2 ** strikes)
+    return { ...instance, strikes: strikes + 1, distrustedUntilMs: nowMs + distrustMs }
   }
   const failedSinceMs = instance.failedSinceMs ?? input.sinceMs ?? nowMs
   return { ...instance, failedSinceMs, isAway: instance.isAway || nowMs - failedSinceMs >= config.graceMs }
 }
 
 const choose = (config: Config, state: State, nowMs: number): Step<State, Output> => {
-  const best = fastest(state.instances)
-  if (best === undefined || best.index === state.current) return stay({ ...state, betterSinceMs: undefined })
   const current = state.current === undefined ? undefined : state.instances[state.current]
-  if (current === undefined || current.isAway) return move(state, best.index, nowMs)
+  // One whose server failed is better than none that can be reached.
+  const last = current === undefined || current.isAway ? fastest(state.instances, Number.POSITIVE_INFINITY) : undefined
+  const best = fastest(state.instances, nowMs) ?? last
+  if (best === undefined || best.index === state.current) return stay({ ...state, betterSinceMs: undefined })
+  if (current === undefined) return move(state, best.index, "first", nowMs)
+  if (current.isAway) return move(state, best.index, "away", nowMs)
+  if (current.distrustedUntilMs > nowMs) return move(state, best.index, "failing", nowMs)
   const currentMs = current.rttMs ?? Number.POSITIVE_INFINITY
   const isBetter = best.rttMs < currentMs * config.betterRatio && best.rttMs < currentMs - config.betterByMs
   if (!isBetter) return stay({ ...state, betterSinceMs: undefined })
   const betterSinceMs = state.betterSinceMs ?? nowMs
   const isDue = nowMs - betterSinceMs >= config.settleMs && nowMs - state.movedAtMs >= config.dwellMs
-  return isDue ? move(state, best.index, nowMs) : stay({ ...state, betterSinceMs })
+  return isDue ? move(state, best.index, "slower", nowMs) : stay({ ...state, betterSinceMs })
 }
 
-const move = (state: State, index: number, nowMs: number): Step<State, Output> => ({
+const move = (state: State, index: number, reason: Reason, nowMs: number): Step<State, Output> => ({
   state: { ...state, current: index, movedAtMs: nowMs, betterSinceMs: undefined },
-  outputs: [Output.Use({ index })]
+  outputs: [Output.Use({ index, reason })]
 })
 
-/** Of those that answered last; the first of equals. */
+/** Of those that answered last and are trusted at that time; the first of equals. */
 const fastest = (
-  instances: ReadonlyArray<Instance>
+  instances: ReadonlyArray<Instance>,
+  nowMs: number
 ): { readonly index: number; readonly rttMs: number } | undefined => {
   let best: { readonly index: number; readonly rttMs: number } | undefined
-  for (const [index, { failedSinceMs, rttMs }] of instances.entries()) {
-    if (rttMs === undefined || failedSinceMs !== undefined) continue
+  for (const [index, { distrustedUntilMs, failedSinceMs, rttMs }] of instances.entries()) {
+    if (distrustedUntilMs > nowMs || rttMs === undefined || failedSinceMs !== undefined) continue
     if (best === undefined || rttMs < best.rttMs) best = { index, rttMs }
   }
   return best

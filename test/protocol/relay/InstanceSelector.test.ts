@@ -52,9 +52,31 @@ describe("InstanceSelector", () => {
     assert.deepStrictEqual(bench.used, [0, 1])
   })
 
+  it("leaves one whose server failed at once, and comes back after a time that doubles", () => {
+    const bench = new Bench()
+    bench.pass(10, [10, 40, 80])
+    for (const distrustMs of [config.distrustMs, 2 * config.distrustMs]) {
+      bench.used.length = 0
+      bench.step(Input.ServerFailed({ index: 0 }))
+      assert.deepStrictEqual(bench.used, [1])
+      bench.pass(distrustMs / 1000, [10, 40, 80])
+      assert.deepStrictEqual(bench.used, [1])
+      bench.pass(config.settleMs / 1000 + 5, [10, 40, 80])
+      assert.deepStrictEqual(bench.used, [1, 0])
+    }
+  })
+
+  it("one whose server failed is better than none that can be reached", () => {
+    const bench = new Bench()
+    bench.pass(10, [10, 40, undefined])
+    bench.step(Input.ServerFailed({ index: 0 }))
+    bench.pass(10, [10, undefined, undefined])
+    assert.deepStrictEqual(bench.used, [0, 1, 0])
+  })
+
   const move = Arbitrary.all({
     index: integer(0, 2),
-    rttMs: oneOf<number | undefined>(integer(1, 400), element(undefined)),
+    rttMs: oneOf<number | undefined | "server">(integer(1, 400), element(undefined), element("server")),
     passMs: oneOf(integer(0, 3000), integer(0, 40_000))
   })
 
@@ -68,13 +90,15 @@ describe("InstanceSelector", () => {
         bench.nowMs += passMs
         const before = bench.state.current
         const moves = bench.used.length
-        bench.step(rttMs === undefined ? Input.Failed({ index }) : Input.Measured({ index, rttMs }))
+        if (rttMs === "server") bench.step(Input.ServerFailed({ index }))
+        else bench.step(rttMs === undefined ? Input.Failed({ index }) : Input.Measured({ index, rttMs }))
         if (bench.used.length === moves) continue
         const now = bench.state.instances[bench.state.current ?? 0]
         assert.isUndefined(now?.failedSinceMs)
         assert.isDefined(now?.rttMs)
         const left = before === undefined ? undefined : bench.state.instances[before]
-        if (left !== undefined && !left.isAway) assert.isAtLeast(bench.nowMs - movedAtMs, config.dwellMs)
+        const isLeft = left === undefined || left.isAway || left.distrustedUntilMs > bench.nowMs
+        if (!isLeft) assert.isAtLeast(bench.nowMs - movedAtMs, config.dwellMs)
         movedAtMs = bench.nowMs
       }
     }
