@@ -102,12 +102,14 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "stay-on-a-dead-path",
+    scenario: "Recovery.test.ts",
     file: "nat/PathSelector.ts",
     from: "candidate.unanswered >= UNANSWERED_MIN &&",
     to: "candidate.unanswered < 0 &&"
   },
   {
     name: "never-look-for-a-direct-path",
+    scenario: "Recovery.test.ts",
     file: "nat/PathSelector.ts",
     from: "nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs",
     to: "nowMs - candidate.probedAtMs < 0"
@@ -181,6 +183,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "take-a-new-session-for-the-old-one",
+    scenario: "Mcp.test.ts",
     file: "actors/mcp/ShimSession.ts",
     from: "if (welcome.resumed || !state.wasCarried) {",
     to: "if (!welcome.resumed || !state.wasCarried) {"

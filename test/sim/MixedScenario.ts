@@ -11,6 +11,7 @@ import type { SimLink } from "../../src/testing/SimLink.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import type { SimNode } from "../../src/testing/SimNode.ts"
 import { answer, ask, initialize, type Outcome, server } from "./McpPrograms.ts"
+import * as MixedProofs from "./MixedProofs.ts"
 import { echo, payload, push, serveEcho, serveSink } from "./Programs.ts"
 
 /** What one pair has done. */
@@ -70,6 +71,8 @@ const play = Effect.fnUntraced(function* (net: SimNet.SimNet) {
     discard: true
   })
   const { caller, end, victim } = yield* disturb(net, random, nodes)
+  // Trusted, and never named.
+  yield* net.trust(nodes.hub, victim)
   yield* net.expose(victim, { name: SERVICE, command: "say", allow: [caller] })
   const conversations = Effect.forEach(
     pairs,
@@ -82,6 +85,12 @@ const play = Effect.fnUntraced(function* (net: SimNet.SimNet) {
     concurrency: "unbounded"
   })
   const calls: Calls = { end, outcomes }
+  const { alice, bob, frank, hub } = nodes
+  yield* MixedProofs.strangerIsRefused(frank, hub, ECHO)
+  yield* MixedProofs.unnamedIsRefused(net, hub, victim, SERVICE)
+  yield* MixedProofs.pathIsDirect(alice, hub)
+  yield* MixedProofs.pathIsDirect(bob, hub)
+  yield* MixedProofs.nothingComesTwice(frank, alice)
   return { tallies, calls }
 })
 
@@ -103,7 +112,7 @@ const startAll = Effect.fnUntraced(function* (net: SimNet.SimNet, random: Seeded
   const main = Effect.all([serveEcho(ECHO), serveSink(SINK)], { concurrency: 2 })
   const bursts = { beginRate: 0.002, endRate: 0.2, lossRate: 0.8 }
   const placements = {
-    hub: {},
+    hub: { config: { public: true } },
     alice: { nat: "fullCone" },
     bob: { nat: "portRestrictedCone", link: { ...link(), bitsPerSecond: 20_000_000, queueBytes: 64_000 } },
     carol: { nat: "symmetric", drift: -200 },
