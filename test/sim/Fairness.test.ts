@@ -5,6 +5,7 @@ import * as Pilot from "../../src/api/Pilot.ts"
 import { defaults } from "../../src/protocol/stream/StreamConfig.ts"
 import type { SimLink } from "../../src/testing/SimLink.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { readBytes, serveEcho } from "./Programs.ts"
 
 const SINK = 4000
@@ -75,7 +76,7 @@ const jain = (shares: ReadonlyArray<number>): number => {
 
 const PROBES = 40
 
-describe("streams of one tunnel", () => {
+describe("streams of one tunnel", { timeout: PATIENCE_MS }, () => {
   it.effect("share a link of 20 Mbit/s fairly in the long run, whenever they began", () =>
     SimNet.run({ seed: 29 }, (net) =>
       Effect.gen(function* () {

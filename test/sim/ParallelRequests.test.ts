@@ -2,6 +2,7 @@ import { assert, describe, expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Pilot from "../../src/api/Pilot.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
+import { PATIENCE_MS } from "./Patience.ts"
 import { echo, payload, readBytes, serveEcho } from "./Programs.ts"
 
 const PORT = 4000
@@ -70,7 +71,7 @@ const quantiles = (samples: ReadonlyArray<number>) => {
   return { p50: at(0.5), p90: at(0.9), p99: at(0.99) }
 }
 
-describe("50 requests in parallel, 100 ms, 2 % loss (architecture: bars)", () => {
+describe("50 requests in parallel, 100 ms, 2 % loss (architecture: bars)", { timeout: PATIENCE_MS }, () => {
   it.effect("take a round trip, and lost ones little more than two, over streams that are open", () =>
     Effect.gen(function* () {
       const figures = yield* measure(openStreams)
