@@ -30,6 +30,12 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "    before.end = after.start\n"
   },
   {
+    name: "send-a-byte-twice",
+    file: "protocol/stream/SendBuffer.ts",
+    from: "      chunk.start += taken\n",
+    to: "      chunk.start += taken - 1\n"
+  },
+  {
     name: "acknowledge-what-is-missing",
     file: "protocol/stream/SackScoreboard.ts",
     from: "for (let segment = this.#segments.first; segment !== undefined && segment.end <= position; ) {",

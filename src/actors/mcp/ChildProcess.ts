@@ -155,7 +155,9 @@ const readFrom = <E>(
       while (true) {
         yield* wanted.await
         wanted.closeUnsafe()
-        waiting.push(...(yield* output))
+        // First the chunks, then where they go: a reader replaces what waits while this fiber waits.
+        const chunks = yield* output
+        waiting.push(...chunks)
         changed.openUnsafe()
       }
     }).pipe(

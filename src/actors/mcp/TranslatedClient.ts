@@ -92,6 +92,15 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
 
+  /** One write may hold several messages, each whole. */
+  const answers = new LineSplitter(MESSAGE_BYTES_MAX)
+  const fromServer = (line: Line): Effect.Effect<void, E> => {
+    if (line._tag === "Oversized") return Effect.void
+    return options.isThrough()
+      ? client.write(Bytes.concat(line.bytes, NEWLINE))
+      : perform(translator.fromServer(line.bytes, nowMs()))
+  }
+
   yield* Effect.forkScoped(readClient)
   yield* Effect.forkScoped(keepTime)
   const translated = Queue.take(toServer).pipe(
@@ -103,8 +112,8 @@ export const make = Effect.fnUntraced(function* <E>(
   )
   return {
     read: Effect.suspend(() => (isGone ? client.read : translated)),
-    write: (line) =>
-      options.isThrough() ? client.write(line) : perform(translator.fromServer(line.subarray(0, -1), nowMs())),
+    write: (bytes) =>
+      options.isThrough() ? client.write(bytes) : Effect.forEach(answers.push(bytes), fromServer, DISCARD),
     end: client.end
   }
 })
@@ -120,4 +129,5 @@ const refuse = (target: Target, envelope: JsonRpcPeek.Envelope | undefined): Out
 const TOO_LARGE = `A message may have at most ${MESSAGE_BYTES_MAX} bytes.`
 /** Messages for the server that it has not taken; then the client is not read. */
 const WAITING_MAX = 64
+const DISCARD = { discard: true } as const
 const NEWLINE = Uint8Array.of(0x0a)
