@@ -43,8 +43,8 @@ export const restoreRequest = (self: HandshakeInbox, target: NodeId, request: Ha
 /** Hands over what waits for a node. Responses are gone then; requests stay to be answered, the oldest pushed out. */
 export const poll = (self: HandshakeInbox, node: NodeId): Polled => {
   const inbox: ReadonlyMap<NodeId, HandshakeRequest> = self.requests.get(node) ?? new Map()
-  const requests = [...inbox.values()].filter((request) => !request.isDelivered)
-  const responses = [...(self.responses.get(node)?.values() ?? [])]
+  const requests = [...inbox.values()].filter((request) => !request.isDelivered).toSorted(byAge)
+  const responses = [...(self.responses.get(node)?.values() ?? [])].toSorted(byAge)
   self.responses.delete(node)
   return {
     requests,
@@ -76,6 +76,10 @@ export const respond = (
   const stored = Change.ResponseStored({ requester, response })
   return [stored, ...trim(inbox, (from) => Change.ResponseRemoved({ requester, from }))]
 }
+
+/** The oldest first; those of one second by their sender, so that stored rows give the same order. */
+const byAge = (a: HandshakeRequest | HandshakeResponse, b: HandshakeRequest | HandshakeResponse): number =>
+  a.timestampSeconds - b.timestampSeconds || a.from - b.from
 
 const markDelivered = (
   self: HandshakeInbox,

@@ -7,6 +7,7 @@ import * as JsonRpc from "../../../src/protocol/mcp/JsonRpc.ts"
 import * as PlainText from "../../../src/protocol/mcp/PlainText.ts"
 import * as BrokenMessage from "../../../src/protocol/relay/BrokenMessage.ts"
 import * as CallArguments from "../../../src/protocol/relay/CallArguments.ts"
+import * as CallResult from "../../../src/protocol/relay/CallResult.ts"
 import { EnvelopeScan } from "../../../src/protocol/relay/EnvelopeScan.ts"
 import { FrameSplitter } from "../../../src/protocol/relay/FrameSplitter.ts"
 import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
@@ -222,6 +223,13 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     format: "json",
     samples: messages,
     decode: skimmed
+  }),
+  Fuzzer.decoder({
+    name: "relay/CallResult",
+    covers: [CallResult.read],
+    format: "json",
+    samples: messages,
+    decode: (bytes) => CallResult.bridged(CallResult.read(bytes))
   }),
   Fuzzer.decoder({
     name: "relay/BrokenMessage",

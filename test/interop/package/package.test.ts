@@ -77,7 +77,8 @@ layer(installed, { excludeTestServices: true, timeout: "120 seconds" })("the pac
 
       const names = notices.map((notice) => notice.split("\n")[0] ?? "")
       assert.includeMembers(names, ["@effect/platform-node-shared", "effect"])
-      for (const notice of notices) assert.match(notice, /permission is hereby granted/i)
+      for (const notice of notices)
+        assert.match(notice, /permission is hereby granted|redistribution and use in source/i)
     })
   )
 
