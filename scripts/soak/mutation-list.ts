@@ -191,8 +191,8 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     name: "take-a-new-session-for-the-old-one",
     scenario: "Mcp.test.ts",
     file: "actors/mcp/ShimSession.ts",
-    from: "if (welcome.resumed || !state.wasCarried) {",
-    to: "if (!welcome.resumed || !state.wasCarried) {"
+    from: "if (welcome.resumed || before === undefined) {",
+    to: "if (!welcome.resumed || before === undefined) {"
   },
   {
     name: "services-for-everybody-trusted",
