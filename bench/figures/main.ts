@@ -58,7 +58,7 @@ const PATH = {
 }
 const THIN_MS = 20
 
-const FOLDER = new URL("../../docs/figures/", import.meta.url)
+const FOLDER = new URL("../../docs/figures", import.meta.url)
 mkdirSync(FOLDER, { recursive: true })
 for (const { lossRate, name } of [
   { lossRate: 0, name: "window-and-rtt.svg" },

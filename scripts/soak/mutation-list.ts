@@ -190,13 +190,13 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "take-a-new-session-for-the-old-one",
     scenario: "Mcp.test.ts",
-    file: "actors/mcp/ShimSession.ts",
+    file: "actors/mcp/mount/ShimSession.ts",
     from: "if (welcome.resumed || before === undefined) {",
     to: "if (!welcome.resumed || before === undefined) {"
   },
   {
     name: "services-for-everybody-trusted",
-    file: "actors/mcp/ServiceTable.ts",
+    file: "actors/mcp/keeper/ServiceTable.ts",
     from: "publicKey !== undefined &&",
     to: "publicKey !== undefined ||"
   }

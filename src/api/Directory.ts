@@ -6,7 +6,7 @@
 import { Context, Effect, Layer, Schema } from "effect"
 import type * as NodeConfig from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
-import * as CapabilityDirectory from "../actors/mcp/CapabilityDirectory.ts"
+import * as CapabilityDirectory from "../actors/mcp/client/CapabilityDirectory.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import type { JsonObject } from "../core/data/Json.ts"

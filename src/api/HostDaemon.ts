@@ -5,7 +5,7 @@
 import { Deferred, Effect, Schedule, type Scope } from "effect"
 import * as ControlLines from "../actors/mcp/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
-import type { Service } from "../actors/mcp/ServiceTable.ts"
+import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Daemon from "./Daemon.ts"

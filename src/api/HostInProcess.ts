@@ -1,9 +1,9 @@
 /** `McpHost` over a node that runs in this process: its keeper runs here as well, while anything is exposed. */
 import { Clock, Context, Effect, Option, RcRef, Scope } from "effect"
-import type { Audit, CallGate } from "../actors/mcp/CallGate.ts"
-import { CannotStart, type Child } from "../actors/mcp/Child.ts"
-import * as Keeper from "../actors/mcp/Keeper.ts"
-import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import type { Audit, CallGate } from "../actors/mcp/keeper/CallGate.ts"
+import * as Keeper from "../actors/mcp/keeper/Keeper.ts"
+import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
+import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
 import { Node } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
 import type { RegistryClient } from "../actors/registry/RegistryClient.ts"

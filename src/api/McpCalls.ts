@@ -1,6 +1,6 @@
 /** How requests of a program are made: how long they may take, and which are made again when they fail (mcp §6.3). */
 import { type Duration, Effect, Schedule } from "effect"
-import { type McpClient, McpError } from "../actors/mcp/McpClient.ts"
+import { type McpClient, McpError } from "../actors/mcp/client/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
 import * as BridgeError from "../protocol/relay/BridgeError.ts"
 

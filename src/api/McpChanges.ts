@@ -1,6 +1,6 @@
 /** What a server says unasked, as streams: lists that changed, resources that did. Both eras (mcp §1.1). */
 import { Effect, Stream } from "effect"
-import type { McpClient, McpError } from "../actors/mcp/McpClient.ts"
+import type { McpClient, McpError } from "../actors/mcp/client/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
 
 /** One notification of the server. */

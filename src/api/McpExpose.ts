@@ -1,8 +1,8 @@
 /** Exposing MCP servers to peers from a program: what is exposed, to whom, under which rules (`docs/mcp-api.md`). */
 import { Clock, Context, Effect, Layer, Result, Schema, Scope } from "effect"
 import { McpServer, type Tool, type Toolkit } from "effect/ai"
-import * as EffectServer from "../actors/mcp/EffectServer.ts"
-import type { Service } from "../actors/mcp/ServiceTable.ts"
+import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
+import * as EffectServer from "../actors/mcp/server/EffectServer.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
 import { ServiceName } from "../protocol/relay/RelayControl.ts"
 import * as ToolPattern from "../protocol/relay/ToolPattern.ts"

@@ -1,7 +1,7 @@
 /** What a node offers to programs that expose MCP servers. `Mcp.expose` is its face for users. */
 import { Context, type Effect, Schema, type Scope } from "effect"
-import type { CannotStart, Child } from "../actors/mcp/Child.ts"
-import type { AllowedPeer, Service } from "../actors/mcp/ServiceTable.ts"
+import type { AllowedPeer, Service } from "../actors/mcp/keeper/ServiceTable.ts"
+import type { CannotStart, Child } from "../actors/mcp/server/Child.ts"
 
 /** A server cannot be exposed. */
 export class ExposeError extends Schema.TaggedError<ExposeError>()("ExposeError", {

@@ -1,6 +1,6 @@
 /** What a server offers beside tools: prompts, resources and completions, as the program uses them. */
 import { Effect } from "effect"
-import type { McpClient, McpError } from "../actors/mcp/McpClient.ts"
+import type { McpClient, McpError } from "../actors/mcp/client/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
 
 /** A prompt as its server describes it. */

@@ -3,7 +3,7 @@
  * wanted. A request that was under way when the session ended fails, and only its own rules say whether it is made again.
  */
 import { Effect, Exit, PubSub, Scope, Semaphore, Stream } from "effect"
-import { listing, type McpClient, McpError } from "../actors/mcp/McpClient.ts"
+import { listing, type McpClient, McpError } from "../actors/mcp/client/McpClient.ts"
 
 /** A client over sessions that `open` opens one after the other; the first is opened now. */
 export const make = Effect.fnUntraced(function* (

@@ -1,6 +1,6 @@
 /** An MCP server as agent authors use it: its tools as typed effects, whatever carries the messages. */
 import { Effect, Queue, Schema, Stream } from "effect"
-import { listing, type McpClient, type McpError, type Progress } from "../actors/mcp/McpClient.ts"
+import { listing, type McpClient, type McpError, type Progress } from "../actors/mcp/client/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
 import * as McpCalls from "./McpCalls.ts"
 import * as McpChanges from "./McpChanges.ts"

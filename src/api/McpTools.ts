@@ -4,7 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import { Tool, Toolkit } from "effect/ai"
-import type { McpError } from "../actors/mcp/McpClient.ts"
+import type { McpError } from "../actors/mcp/client/McpClient.ts"
 import * as Json from "../core/data/Json.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"
 import * as SchemaMatch from "../protocol/mcp/SchemaMatch.ts"

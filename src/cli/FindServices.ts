@@ -1,7 +1,7 @@
 /** The search of `pilotctl find`: the directory over the running daemon, and its answer for people and programs. */
 import { Context, Effect, type FileSystem, type Path, Scope } from "effect"
-import * as CapabilityDirectory from "../actors/mcp/CapabilityDirectory.ts"
-import * as CardBookFile from "../actors/mcp/CardBookFile.ts"
+import * as CapabilityDirectory from "../actors/mcp/client/CapabilityDirectory.ts"
+import * as CardBookFile from "../actors/mcp/client/CardBookFile.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"

@@ -1,9 +1,9 @@
 /** The capability cards of a keeper process: what its servers can do, signed by the daemon, given to the registry by it. */
 import { Effect, Queue, type Scope } from "effect"
-import * as CardShelf from "../actors/mcp/CardShelf.ts"
-import type { CannotStart, Child } from "../actors/mcp/Child.ts"
-import * as ServiceInspector from "../actors/mcp/ServiceInspector.ts"
-import type { Service } from "../actors/mcp/ServiceTable.ts"
+import * as CardShelf from "../actors/mcp/keeper/CardShelf.ts"
+import * as ServiceInspector from "../actors/mcp/keeper/ServiceInspector.ts"
+import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
+import type { CannotStart, Child } from "../actors/mcp/server/Child.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import type { KeeperNode } from "./KeeperNode.ts"
 

@@ -2,7 +2,7 @@
 import { Effect, Result, Schedule } from "effect"
 import * as ControlLines from "../actors/mcp/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
-import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { LocalSocket, type LocalSocketError } from "../core/net/LocalSocket.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"

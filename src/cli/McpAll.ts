@@ -3,8 +3,8 @@
  * client of our own on it, for as long as the command runs.
  */
 import { Duration, Effect, Logger } from "effect"
-import * as Front from "../actors/mcp/Front.ts"
-import * as McpClient from "../actors/mcp/McpClient.ts"
+import * as McpClient from "../actors/mcp/client/McpClient.ts"
+import * as Front from "../actors/mcp/front/Front.ts"
 import * as McpServer from "../api/McpServer.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"

@@ -2,7 +2,7 @@
 import process from "node:process"
 import { Clock, Effect, Result } from "effect"
 import type * as KeeperControl from "../actors/mcp/KeeperControl.ts"
-import * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"
 import { TITLE_CHARACTERS_MAX } from "../protocol/relay/ServiceListing.ts"
 import * as CliError from "./CliError.ts"

@@ -1,6 +1,6 @@
 /** `pilotctl mcp expose --url`: an MCP server that runs already, its place and its credentials (mcp §8, rules 3 and 10). */
 import { Effect } from "effect"
-import type * as ServiceTable from "../actors/mcp/ServiceTable.ts"
+import type * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import * as CallerHeaders from "../protocol/mcp/CallerHeaders.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"

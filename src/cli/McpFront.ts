@@ -1,8 +1,8 @@
 /** `pilotctl mcp front`: every service that this node may use as one MCP server, on stdio or at a local URL (mcp §6.11). */
 import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope, Semaphore } from "effect"
-import * as Front from "../actors/mcp/Front.ts"
-import type * as FrontLists from "../actors/mcp/FrontLists.ts"
-import * as PinGuard from "../actors/mcp/PinGuard.ts"
+import * as Front from "../actors/mcp/front/Front.ts"
+import type * as FrontLists from "../actors/mcp/front/FrontLists.ts"
+import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"

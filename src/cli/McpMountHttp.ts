@@ -1,9 +1,9 @@
 /** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
 import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } from "effect"
 import { HttpMiddleware } from "effect/http"
-import * as EdgeDoor from "../actors/mcp/EdgeDoor.ts"
-import * as HttpEdge from "../actors/mcp/HttpEdge.ts"
-import type { PinGuard } from "../actors/mcp/PinGuard.ts"
+import * as EdgeDoor from "../actors/mcp/edge/EdgeDoor.ts"
+import * as HttpEdge from "../actors/mcp/edge/HttpEdge.ts"
+import type { PinGuard } from "../actors/mcp/mount/PinGuard.ts"
 import type { Target } from "../actors/mcp/Target.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"

@@ -1,6 +1,6 @@
 /** `pilotctl mcp pins`: the tools that peers' servers listed, which of them changed, and what a person decides (mcp §6.9). */
 import { Effect } from "effect"
-import * as PinTable from "../actors/mcp/PinTable.ts"
+import * as PinTable from "../actors/mcp/mount/PinTable.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"
 import * as CliError from "./CliError.ts"

@@ -1,7 +1,7 @@
 /** `pilotctl mcp status`: the keeper of this node, or how a peer's service does, found out by using it. */
 import { Effect } from "effect"
-import * as MountProbe from "../actors/mcp/MountProbe.ts"
-import type { Report, Stage } from "../actors/mcp/ServerProbe.ts"
+import type { Report, Stage } from "../actors/mcp/keeper/ServerProbe.ts"
+import * as MountProbe from "../actors/mcp/mount/MountProbe.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"

@@ -1,6 +1,6 @@
 /** Services and sessions as commands show them. Values of configured variables are never shown, only their names. */
 import type { Health, Session, State } from "../actors/mcp/KeeperControl.ts"
-import { type AllowedPeer, type Service, source } from "../actors/mcp/ServiceTable.ts"
+import { type AllowedPeer, type Service, source } from "../actors/mcp/keeper/ServiceTable.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as McpRules from "./McpRules.ts"

@@ -1,7 +1,7 @@
 /** `pilotctl mcp tools` and `mcp call`: the tools of a peer's server for people and scripts. */
 import { Effect, Layer, Logger, Stream } from "effect"
-import * as McpClient from "../actors/mcp/McpClient.ts"
-import * as Shim from "../actors/mcp/Shim.ts"
+import * as McpClient from "../actors/mcp/client/McpClient.ts"
+import * as Shim from "../actors/mcp/mount/Shim.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import * as McpServer from "../api/McpServer.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"

@@ -1,6 +1,6 @@
 /** `pilotctl mcp mount … --metrics HOST:PORT`: the counts of a mount's calls, for a collector on this machine. */
 import { Effect } from "effect"
-import * as MetricsEdge from "../actors/mcp/MetricsEdge.ts"
+import * as MetricsEdge from "../actors/mcp/edge/MetricsEdge.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
 import { CallMetrics } from "../protocol/relay/CallMetrics.ts"

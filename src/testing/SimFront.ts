@@ -1,6 +1,6 @@
 /** A simulated `pilotctl mcp front`: the real front, in a process of its own beside a node (mcp §6.11). */
 import { Effect, Fiber, type Scope } from "effect"
-import * as Front from "../actors/mcp/Front.ts"
+import * as Front from "../actors/mcp/front/Front.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import type { SimNode } from "./SimNode.ts"
 import * as SimShim from "./SimShim.ts"

@@ -1,7 +1,7 @@
 /** A simulated `pilotctl mcp connect PEER/NAME`: the real shim, in a process of its own beside a node (mcp §6.1). */
 import { Cause, Effect, Fiber, Option, type Scope } from "effect"
-import * as Shim from "../actors/mcp/Shim.ts"
-import { CannotReach, ofDialled } from "../actors/mcp/ShimFailure.ts"
+import * as Shim from "../actors/mcp/mount/Shim.ts"
+import { CannotReach, ofDialled } from "../actors/mcp/mount/ShimFailure.ts"
 import type { Target } from "../actors/mcp/Target.ts"
 import { DialError } from "../actors/node/Node.ts"
 import * as Pilot from "../api/Pilot.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
-import { McpError } from "../../src/actors/mcp/McpClient.ts"
+import { McpError } from "../../src/actors/mcp/client/McpClient.ts"
 import * as McpCalls from "../../src/api/McpCalls.ts"
 import * as BridgeError from "../../src/protocol/relay/BridgeError.ts"
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
 import { LanguageModel, Tool } from "effect/ai"
-import type { McpError } from "../../src/actors/mcp/McpClient.ts"
+import type { McpError } from "../../src/actors/mcp/client/McpClient.ts"
 import * as McpServer from "../../src/api/McpServer.ts"
 import * as McpTools from "../../src/api/McpTools.ts"
 import type * as Json from "../../src/core/data/Json.ts"

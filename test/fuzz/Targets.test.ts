@@ -5,7 +5,7 @@ import * as Fuzzer from "./Fuzzer.ts"
 import * as Session from "./Session.ts"
 import * as Targets from "./Targets.ts"
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url))
+const ROOT = fileURLToPath(new URL("../..", import.meta.url))
 /** Where bytes and texts of others are read, and what such functions and classes are called there. */
 const FOLDERS: ReadonlyArray<readonly [string, RegExp]> = [
   ["src/core/data", /^(decode|parse|peek|read|from(Hex|Base64|Object))|Splitter$|Scan$/],

@@ -1,8 +1,8 @@
 /** A front over servers in memory, and clients in the hands of a test. No node, no relay: what is between is tested elsewhere. */
 import { Effect, PubSub, Queue, type Scope, Stream } from "effect"
-import type * as FrontLists from "../../src/actors/mcp/FrontLists.ts"
-import type { KnownService } from "../../src/actors/mcp/FrontRoster.ts"
-import * as FrontSession from "../../src/actors/mcp/FrontSession.ts"
+import type * as FrontLists from "../../src/actors/mcp/front/FrontLists.ts"
+import type { KnownService } from "../../src/actors/mcp/front/FrontRoster.ts"
+import * as FrontSession from "../../src/actors/mcp/front/FrontSession.ts"
 import { Crypto } from "../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../src/core/data/Bytes.ts"

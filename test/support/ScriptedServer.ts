@@ -1,7 +1,7 @@
 /** An MCP server in memory that does what a test tells it, line by line. */
 import { Deferred, Effect, type Scope } from "effect"
-import type { Child } from "../../src/actors/mcp/Child.ts"
-import { ChildGone } from "../../src/actors/mcp/Child.ts"
+import type { Child } from "../../src/actors/mcp/server/Child.ts"
+import { ChildGone } from "../../src/actors/mcp/server/Child.ts"
 import type { Duplex } from "../../src/core/net/Duplex.ts"
 import { LineSplitter } from "../../src/protocol/relay/LineSplitter.ts"
 import * as DuplexPair from "./DuplexPair.ts"

@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { CallCounts } from "../../protocol/relay/CallMetrics.ts"
-import { Service, StoredService } from "./ServiceTable.ts"
+import { Service, StoredService } from "./keeper/ServiceTable.ts"
 
 /**
  * `expose` adds or replaces a service; `stop` ends the keeper and keeps the services for its next start. `hold` exposes a

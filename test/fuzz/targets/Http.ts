@@ -1,6 +1,6 @@
 /** MCP over HTTP: event streams, the headers that repeat a body, and what a tool wants repeated. */
 import { Result } from "effect"
-import * as SseEvents from "../../../src/actors/mcp/SseEvents.ts"
+import * as SseEvents from "../../../src/actors/mcp/server/SseEvents.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as EventLog from "../../../src/protocol/mcp/EventLog.ts"

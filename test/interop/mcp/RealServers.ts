@@ -2,7 +2,7 @@
 import type { JSONRPCMessage } from "@modelcontextprotocol/sdk/types.js"
 import { Effect, type Scope } from "effect"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import * as ChildProcess from "../../../src/actors/mcp/ChildProcess.ts"
+import * as ChildProcess from "../../../src/actors/mcp/server/ChildProcess.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import type { Cut } from "../../support/DuplexPair.ts"
 import * as McpRig from "../../support/McpRig.ts"

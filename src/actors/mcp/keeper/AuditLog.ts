@@ -1,0 +1,135 @@
+/**
+ * The record of calls on disk (mcp §6.10): `mcp-audit.jsonl`, mode 0600, appended to in batches, moved to `….1` when it is
+ * large. Calls never wait for it: what cannot be written is counted, and the next line that can says how many were lost.
+ *
+ * Owns the file; told of calls by the gates of one `Keeper`.
+ */
+import { Effect, FileSystem, Latch, Queue, type Scope } from "effect"
+import * as AuditChain from "../../../protocol/relay/AuditChain.ts"
+
+/** The record at work. */
+export interface AuditLog {
+  /** Notes a call, now or soon; never waits. */
+  readonly record: (call: AuditChain.Call) => void
+  /** Calls that could not be written. */
+  readonly lost: () => number
+  /** Waits until what was noted before is written or lost. */
+  readonly flushed: Effect.Effect<void>
+}
+
+/** The record at `path`, until the scope ends; goes on with the chain that is there. */
+export const make = Effect.fnUntraced(function* (
+  path: string,
+  sha256: AuditChain.Sha256
+): Effect.fn.Return<AuditLog, never, FileSystem.FileSystem | Scope.Scope> {
+  const files = yield* FileSystem.FileSystem
+  const waiting = yield* Queue.dropping<AuditChain.Call | Effect.Effect<void>>(WAITING_MAX)
+  const hurry = Latch.makeUnsafe(false)
+  let sizeBytes = 0
+  let head: string | undefined
+  let isFailing = false
+  /** All that were lost, and those that no line has told of yet. */
+  let lost = 0
+  let untold = 0
+
+  /** The end of what is there. A torn last line, left by a crash, is cut off. */
+  const resume = Effect.gen(function* () {
+    if (!(yield* files.exists(path))) {
+      sizeBytes = 0
+      const older = yield* Effect.orElseSucceed(files.readFileString(`${path}.1`), () => "")
+      head = headOf(older, sha256)
+      return
+    }
+    const text = yield* files.readFileString(path)
+    const whole = text.slice(0, text.lastIndexOf("\n") + 1)
+    sizeBytes = ENCODER.encode(whole).length
+    if (whole.length < text.length) yield* files.truncate(path, sizeBytes)
+    head = headOf(whole, sha256)
+  })
+
+  const append = (calls: ReadonlyArray<AuditChain.Call>) =>
+    Effect.gen(function* () {
+      if (head === undefined) yield* resume
+      if (sizeBytes > FILE_BYTES_MAX) {
+        yield* files.rename(path, `${path}.1`)
+        sizeBytes = 0
+      }
+      let previous = head ?? AuditChain.ORIGIN
+      let text = ""
+      for (const [index, call] of calls.entries()) {
+        const line = AuditChain.line(call, previous, index === 0 ? untold : 0)
+        previous = AuditChain.hash(sha256, line)
+        text += `${line}\n`
+      }
+      const bytes = ENCODER.encode(text)
+      const file = yield* files.open(path, { flag: "a", mode: OWNER_ONLY })
+      yield* file.writeAll(bytes)
+      sizeBytes += bytes.length
+      head = previous
+      untold = 0
+      isFailing = false
+    }).pipe(
+      Effect.scoped,
+      Effect.catch((error) =>
+        Effect.gen(function* () {
+          lost += calls.length
+          untold += calls.length
+          // Half a line must not stay; the end is looked for again before the next.
+          if (head !== undefined) yield* Effect.ignore(files.truncate(path, sizeBytes))
+          head = undefined
+          if (!isFailing) yield* Effect.logWarning(`mcp: the record of calls cannot be written: ${error.message}`)
+          isFailing = true
+        })
+      )
+    )
+
+  const drain = Effect.gen(function* () {
+    const first = yield* Queue.take(waiting)
+    // Opening a file for every call would cost more than the call.
+    if (!Effect.isEffect(first)) yield* Effect.timeoutOption(hurry.await, BATCH_DELAY)
+    hurry.closeUnsafe()
+    const batch = [first, ...(yield* Queue.clear(waiting))]
+    const calls: Array<AuditChain.Call> = []
+    const after: Array<Effect.Effect<void>> = []
+    for (const item of batch) Effect.isEffect(item) ? after.push(item) : calls.push(item)
+    if (calls.length > 0) yield* append(calls)
+    yield* Effect.forEach(after, (effect) => effect, { discard: true })
+  })
+  yield* Effect.forkScoped(Effect.forever(drain))
+  const flushed = Effect.callback<void>((resume) => {
+    hurry.openUnsafe()
+    if (
+      !Queue.offerUnsafe(
+        waiting,
+        Effect.sync(() => resume(Effect.void))
+      )
+    )
+      resume(Effect.void)
+  })
+  // Before the fiber is stopped, which began before this was added.
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(flushed, FLUSH_TIMEOUT))
+  return {
+    record: (call) => {
+      if (Queue.offerUnsafe(waiting, call)) return
+      lost++
+      untold++
+    },
+    lost: () => lost,
+    flushed
+  }
+})
+
+const headOf = (text: string, sha256: AuditChain.Sha256): string => {
+  const last = text.trimEnd().split("\n").at(-1) ?? ""
+  return last === "" ? AuditChain.ORIGIN : AuditChain.hash(sha256, last)
+}
+
+const ENCODER = new TextEncoder()
+const OWNER_ONLY = 0o600
+/** Calls that wait to be written. */
+const WAITING_MAX = 8192
+/** After this the file becomes `….1`, and the one before it is gone. */
+const FILE_BYTES_MAX = 33_554_432
+/** Calls of so long are written together. */
+const BATCH_DELAY = "20 millis"
+const FLUSH_TIMEOUT = "2 seconds"

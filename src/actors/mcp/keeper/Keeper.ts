@@ -1,0 +1,346 @@
+/**
+ * The process beside the servers (mcp §6.1): it answers streams that the node hands in, decides who may use which
+ * service, and keeps one session, with one child, per client.
+ *
+ * Owns all sessions; told of streams by whoever accepts them. A session that fails ends alone. Streams that do not say
+ * soon what they want, and more of them than a peer may have, are closed.
+ */
+import { Clock, Deferred, Effect, Option, Scope } from "effect"
+import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import type { JsonObject } from "../../../core/data/Json.ts"
+import * as Secret from "../../../core/data/Secret.ts"
+import type { Duplex } from "../../../core/net/Duplex.ts"
+import * as CardExchange from "../../../protocol/directory/CardExchange.ts"
+import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
+import { type CallCounts, CallMetrics, PeerCalls } from "../../../protocol/relay/CallMetrics.ts"
+import { DiscoveryMemory } from "../../../protocol/relay/DiscoveryMemory.ts"
+import { type Bye, type Hello, VERSION } from "../../../protocol/relay/RelayControl.ts"
+import { Frame } from "../../../protocol/relay/RelayFrame.ts"
+import * as ServiceListing from "../../../protocol/relay/ServiceListing.ts"
+import * as Address from "../../../protocol/wire/Address.ts"
+import * as FrameStream from "../FrameStream.ts"
+import * as TracedStream from "../mount/TracedStream.ts"
+import type { CannotStart, Child, TooManyStarts } from "../server/Child.ts"
+import * as SharedChild from "../server/SharedChild.ts"
+import { StartLimits } from "../server/StartLimits.ts"
+import type { Discovery } from "../server/Upstream.ts"
+import * as WarmChildren from "../server/WarmChildren.ts"
+import { type Audit, CallGate } from "./CallGate.ts"
+import * as KeeperSession from "./KeeperSession.ts"
+import * as LineSession from "./LineSession.ts"
+import * as ParkedCalls from "./ParkedCalls.ts"
+import { PeerUsages } from "./PeerUsage.ts"
+import * as PlainRequests from "./PlainRequests.ts"
+import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
+import type { Service } from "./ServiceTable.ts"
+import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
+import type * as SessionParking from "./SessionParking.ts"
+import * as SessionRoom from "./SessionRoom.ts"
+
+/** What a keeper is made of. */
+export interface Options {
+  /** How this host is called in errors to clients. */
+  readonly self: string
+  /** The service of that name, if it is exposed now. */
+  readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
+  /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
+  readonly isAllowed: (service: Service, remote: Address.Address) => Effect.Effect<boolean>
+  /** Those that the peer at that address may use, told to it when it asks. */
+  readonly list: (remote: Address.Address) => Effect.Effect<ReadonlyArray<Service>>
+  /** The capability cards of services that a peer may use, for `CardExchange`; absent: there are none. */
+  readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
+  /** What a server is told of a caller, if its owner wants that. */
+  readonly caller?: (remote: Address.Address) => Effect.Effect<JsonObject>
+  /** Of what calls ask for; absent: none is parked. */
+  readonly sha256?: AuditChain.Sha256
+  /** Where calls are recorded. */
+  readonly audit?: Audit
+  /** A server for one session of the peer at that address. */
+  readonly spawn: (
+    service: Service,
+    gate: CallGate,
+    remote: Address.Address
+  ) => Effect.Effect<Child, CannotStart, Scope.Scope>
+}
+
+/** One accepted stream. `ownPort` names the service whose own port it came to. */
+export interface Incoming<E> {
+  readonly duplex: Duplex<E>
+  readonly remote: Address.Address
+  readonly ownPort?: string
+}
+
+/** A keeper at work. */
+export interface Keeper {
+  /** Serves one stream until it is no longer needed, then ends it. Never fails. */
+  readonly serve: <E>(incoming: Incoming<E>) => Effect.Effect<void>
+  /** Ends the sessions whose service is gone, or whose peer may no longer use it; the others go on with its rules now. */
+  readonly recheck: Effect.Effect<void>
+  readonly status: Effect.Effect<ReadonlyArray<SessionStatus>>
+  /** How calls of the service ended lately, over all of its sessions. */
+  readonly health: (service: string) => ServiceHealth
+  /** The calls of all services and peers since the start. */
+  readonly calls: () => ReadonlyArray<CallCounts>
+}
+
+/** A keeper in the surrounding scope; its end stops every child. */
+export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Return<Keeper, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const clock = yield* Clock.Clock
+  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+  const sessions = new Map<string, Entry>()
+  const starts = new StartLimits()
+  const usages = new PeerUsages()
+  const parked = yield* ParkedCalls.make
+  const warm = yield* WarmChildren.make
+  const memory = new DiscoveryMemory<Service>()
+  /** A service that was changed is another object, and its new sessions share another server. */
+  const shared = new WeakMap<Service, SharedChild.SharedChild>()
+  const answer = yield* PlainRequests.make({
+    [ServiceListing.METHOD]: (remote) => listing(options, remote),
+    ...(options.cards === undefined ? {} : { [CardExchange.METHOD]: cardsOf(options.list, options.cards) })
+  })
+  const context = yield* Effect.context<never>()
+  const breakers = new ServiceBreakers(
+    (service) =>
+      new ServiceBreaker({
+        nowMs,
+        wallMs: () => clock.currentTimeMillisUnsafe(),
+        report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
+      })
+  )
+  const calls = new CallMetrics()
+  const streams = new Map<number, number>()
+  let lineSessions = 0
+
+  const admitted = (name: string, remote: Address.Address): Effect.Effect<Option.Option<Service>> =>
+    Effect.gen(function* () {
+      const service = yield* options.find(name)
+      if (Option.isNone(service)) return service
+      return (yield* options.isAllowed(service.value, remote)) ? service : Option.none()
+    })
+
+  const spawn = (service: Service, remote: Address.Address, gate: CallGate) => {
+    const start = Effect.suspend(() => starts.take(service, remote.node, nowMs())).pipe(
+      Effect.andThen(options.spawn(service, gate, remote)),
+      Effect.flatMap((child) => TracedStream.tracedChild(child, service.name))
+    )
+    // Only processes are slow to start.
+    if (!("command" in service)) return start
+    return service.shared === true ? sharedOf(service, start) : warm.take(service, remote.node, start)
+  }
+
+  const sharedOf = Effect.fnUntraced(function* (
+    service: Service,
+    start: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
+  ) {
+    const known = shared.get(service) ?? (yield* Scope.provide(SharedChild.make(start), scope))
+    shared.set(service, known)
+    return yield* known.join
+  })
+
+  const discoveryOf = (service: Service, { node }: Address.Address): Discovery => {
+    return {
+      recall: (request, id) => memory.recall(service, node, request, id, nowMs()),
+      note: (request, answer) => memory.note(service, node, request, answer, nowMs()),
+      forget: () => memory.forget(service.name)
+    }
+  }
+
+  /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
+  const callerOf = (service: Service, remote: Address.Address): Effect.Effect<JsonObject | undefined> =>
+    service.rules?.identify === true && options.caller !== undefined
+      ? options.caller(remote)
+      : Effect.succeed(undefined)
+
+  const gateOf = (service: Service, remote: Address.Address, session: string): Effect.Effect<CallGate> =>
+    Effect.map(callerOf(service, remote), (caller) => {
+      const gate = new CallGate({
+        service: service.name,
+        self: options.self,
+        usage: () => usages.of(service.name, remote.node, nowMs()),
+        nowMs,
+        node: remote.node,
+        session,
+        audit: options.audit,
+        calls: new PeerCalls(calls, { service: service.name, peer: Address.format(remote) })
+      })
+      gate.configure(service.rules, caller)
+      return gate
+    })
+
+  const hasRoom = (service: Service, remote: Address.Address): boolean =>
+    SessionRoom.make(sessions, service, remote.node)
+
+  const parkingOf = (service: Service, { node }: Address.Address): SessionParking.Options | undefined => {
+    const { sha256 } = options
+    return sha256 === undefined ? undefined : { lot: parked, place: ParkedCalls.placeOf(service, node), sha256 }
+  }
+
+  const open = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello, key: string) {
+    const gate = yield* gateOf(service, remote, hello.session)
+    const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
+    const fiber = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const session = yield* KeeperSession.make({
+          service: service.name,
+          self: options.self,
+          epoch: (hello.epoch ?? 0) + 1,
+          hello,
+          spawn: spawn(service, remote, gate),
+          discovery: discoveryOf(service, remote),
+          gate,
+          breaker: breakers.of(service.name),
+          parking: parkingOf(service, remote)
+        })
+        yield* Deferred.succeed(ready, session)
+        yield* Effect.ensuring(
+          session.run,
+          Effect.sync(() => sessions.get(key)?.relay?.session === session && sessions.delete(key))
+        )
+      })
+    ).pipe(Effect.forkIn(scope, { startImmediately: true }))
+    const session = yield* Deferred.await(ready)
+    sessions.set(key, {
+      key,
+      service: service.name,
+      remote,
+      upstream: session.upstream,
+      gate,
+      stop: () => fiber.interruptUnsafe(),
+      relay: { session, resumeKey: hello.resumeKey }
+    })
+    return session
+  })
+
+  /** The session that a HELLO asks for: the one it proves to own, or a new one. */
+  const sessionFor = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello) {
+    const key = `${remote.node}/${hello.session}`
+    const entry = sessions.get(key)
+    if (entry?.relay !== undefined) {
+      const { resumeKey, session } = entry.relay
+      if (!Secret.isSame(resumeKey, hello.resumeKey) || entry.service !== service.name) return refused("denied")
+      if (session.canResumeFrom(hello.rx)) return { session, resumed: true } as const
+      sessions.delete(key)
+      entry.stop()
+    }
+    if (!hasRoom(service, remote)) return refused("overloaded")
+    return { session: yield* open(service, remote, hello, key), resumed: false } as const
+  })
+
+  const serveFrames = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, head: Uint8Array, known: () => void) {
+    const stream = FrameStream.make(incoming.duplex, head)
+    const first = yield* Effect.timeout(stream.next, HELLO_TIMEOUT)
+    if (first._tag !== "Hello") return
+    const { hello } = first
+    if (hello.v !== VERSION) return yield* stream.send(Frame.Bye({ bye: { reason: "version" } }))
+    const service = yield* admitted(hello.service, incoming.remote)
+    // The same answer for what does not exist and for what is not for this peer, so that names cannot be probed.
+    if (Option.isNone(service)) return yield* stream.send(Frame.Bye({ bye: { reason: "denied" } }))
+    const found = yield* sessionFor(service.value, incoming.remote, hello)
+    if ("bye" in found) return yield* stream.send(Frame.Bye({ bye: found.bye }))
+    known()
+    yield* found.session.attach(stream, hello, found.resumed)
+  })
+
+  const serveLines = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, name: string, head: Uint8Array) {
+    const { duplex, remote } = incoming
+    const service = yield* admitted(name, remote)
+    if (Option.isNone(service) || !hasRoom(service.value, remote)) return
+    const key = `${remote.node}/lines/${++lineSessions}`
+    const gate = yield* gateOf(service.value, remote, `lines-${lineSessions}`)
+    const session = yield* LineSession.make({
+      service: name,
+      self: options.self,
+      duplex,
+      head,
+      spawn: spawn(service.value, remote, gate),
+      discovery: discoveryOf(service.value, remote),
+      gate,
+      breaker: breakers.of(name),
+      parking: parkingOf(service.value, remote)
+    })
+    const stopped = yield* Deferred.make<void>()
+    const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
+    const { upstream } = session
+    sessions.set(key, { key, service: name, remote, upstream, gate, stop, relay: undefined })
+    yield* Effect.raceFirst(session.run, Deferred.await(stopped)).pipe(
+      Effect.ensuring(Effect.sync(() => sessions.delete(key)))
+    )
+  }, Effect.scoped)
+
+  /**
+   * The first byte tells a plain line (it is a message) from a frame (it is a length) (mcp §6.2). On the port that all
+   * services share a line can only ask about them.
+   */
+  const serveFrom =
+    <E>(incoming: Incoming<E>, known: () => void) =>
+    (head: Uint8Array): Effect.Effect<void, unknown> => {
+      if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head, known)
+      return incoming.ownPort === undefined ? answer(incoming, head) : serveLines(incoming, incoming.ownPort, head)
+    }
+
+  const serve = Effect.fnUntraced(function* <E>(incoming: Incoming<E>) {
+    const { node } = incoming.remote
+    const count = streams.get(node) ?? 0
+    if (count >= STREAMS_PER_PEER) return yield* incoming.duplex.end
+    streams.set(node, count + 1)
+    let isCounted = true
+    // Once a session carries the stream, the bounds of sessions count it.
+    const known = () => {
+      if (isCounted) leave(streams, node)
+      isCounted = false
+    }
+    yield* Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT).pipe(
+      Effect.andThen(serveFrom(incoming, known)),
+      // Whatever a peer does to its stream ends that stream and nothing else.
+      Effect.catchCause((cause) => Effect.logDebug(`mcp: stream of ${node} ended`, cause)),
+      Effect.ensuring(incoming.duplex.end),
+      Effect.ensuring(Effect.sync(known))
+    )
+  })
+
+  return {
+    serve,
+    recheck: Effect.suspend(() => {
+      // The owner has just changed something, perhaps what was wrong.
+      breakers.pathRestored()
+      return Effect.forEach(
+        [...sessions.values()],
+        (entry) =>
+          Effect.flatMap(admitted(entry.service, entry.remote), (service) => {
+            if (Option.isNone(service)) return endOf(entry)
+            return Effect.map(callerOf(service.value, entry.remote), (caller) =>
+              entry.gate.configure(service.value.rules, caller)
+            )
+          }),
+        { discard: true }
+      )
+    }),
+    status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf)),
+    health: (service) => breakers.of(service).health(),
+    calls: () => calls.all()
+  }
+})
+
+const cardsOf =
+  (list: Options["list"], cards: NonNullable<Options["cards"]>) => (remote: Address.Address, params: JsonObject) =>
+    Effect.flatMap(list(remote), (services) => cards(services, params))
+
+const listing = ({ list }: Options, remote: Address.Address): Effect.Effect<JsonObject> =>
+  Effect.map(list(remote), (services) =>
+    ServiceListing.result(services.map(({ name, title = "" }) => ({ name, title })))
+  )
+
+const refused = (reason: string): { readonly bye: Bye } => ({ bye: { reason } })
+
+const leave = (streams: Map<number, number>, node: number): void => {
+  const left = (streams.get(node) ?? 1) - 1
+  if (left === 0) streams.delete(node)
+  else streams.set(node, left)
+}
+
+/** Streams of one peer that no session carries yet. */
+const STREAMS_PER_PEER = 16
+const HELLO_TIMEOUT = "10 seconds"
+const OPEN_BRACE = 0x7b

@@ -1,0 +1,190 @@
+/**
+ * The part of one client's session that knows of parked calls (mcp §6.7): which of its own may park, and which calls of
+ * earlier sessions it waits for instead of calling again.
+ *
+ * Mutable, owned by the session's `Upstream`. Ids are raw JSON text.
+ */
+import { Effect, Latch } from "effect"
+import * as Bytes from "../../../core/data/Bytes.ts"
+import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
+import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
+import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
+import * as JsonScanner from "../../../protocol/relay/JsonScanner.ts"
+import type { ParkedCall, ParkedCalls, Watcher } from "./ParkedCalls.ts"
+
+/** What a session is told. */
+export interface Options {
+  readonly lot: ParkedCalls
+  /** The peer's use of this service as it is now. */
+  readonly place: string
+  readonly sha256: AuditChain.Sha256
+}
+
+/** A call of an earlier session that this one waits for. `mark` is that of the session's gate. */
+export interface Attached {
+  readonly parked: ParkedCall
+  readonly mark: number
+}
+
+/** What one session has parked, and waits for. */
+export class SessionParking implements Watcher {
+  readonly #options: Options
+  readonly #isAttached: () => boolean
+  /** Calls of this session's server that may park, by id. */
+  readonly #running = new Map<string, Attached>()
+  readonly #attached = new Map<string, Attached>()
+  readonly #changed = Latch.makeUnsafe(false)
+  #isGone = false
+
+  /** `isAttached`: a stream leads to the client now. */
+  constructor(options: Options, isAttached: () => boolean) {
+    this.#options = options
+    this.#isAttached = isAttached
+  }
+
+  isThere(): boolean {
+    return !this.#isGone && this.#isAttached()
+  }
+
+  /** Calls that are no longer, or never were, among those the server owes the client. */
+  get size(): number {
+    let count = this.#attached.size
+    for (const { parked } of this.#running.values()) if (!parked.watchers.has(this)) count++
+    return count
+  }
+
+  /** What a call asks for; nothing if it says more than its tool, its arguments and how it is asked. */
+  keyOf(message: Uint8Array): string | undefined {
+    if (message.length > CALL_BYTES_MAX) return undefined
+    const root = JsonScanner.read(message, { start: 0, end: message.length })
+    const params = root?._tag === "Object" ? root.members.find(({ key }) => key === "params") : undefined
+    const inner = params === undefined ? undefined : JsonScanner.read(message, params)
+    if (inner?._tag !== "Object") return undefined
+    const parts: Array<string> = []
+    for (const name of PARAMS) {
+      const found = inner.members.filter(({ key }) => key === name)
+      if (found.length > 1) return undefined
+      parts.push(found[0] === undefined ? "" : JsonScanner.text(message, found[0]))
+    }
+    // Answers to questions, a state, a task: such a call is one step of something.
+    if (inner.members.some(({ key }) => key !== "_meta" && !PARAMS.includes(key))) return undefined
+    parts.push(...META.map((key) => JsonRpcPeek.member(message, ["params", "_meta", key]) ?? ""))
+    return Bytes.toHex(this.#options.sha256(Bytes.fromUtf8(JSON.stringify(parts))))
+  }
+
+  /** A call goes to the server. */
+  began(id: string, key: string, mark: number): void {
+    const parked = this.#options.lot.began(this.#options.place, key, this)
+    if (parked !== undefined) this.#running.set(RawRpc.idKey(id), { parked, mark })
+  }
+
+  /** The result of a call like this, or one to wait for. */
+  find(key: string): { readonly result: Uint8Array } | { readonly parked: ParkedCall } | undefined {
+    const { lot, place } = this.#options
+    const parked = lot.find(place, key)
+    if (parked === undefined) return undefined
+    const result = parked.result === undefined ? undefined : lot.take(parked)
+    return result === undefined ? { parked } : { result }
+  }
+
+  /** The client waits for that one, under an id of its own. */
+  attach(id: string, attached: Attached): void {
+    attached.parked.watchers.add(this)
+    this.#attached.set(RawRpc.idKey(id), attached)
+  }
+
+  /** The wait is over; false if the client gave up before. */
+  detach(id: string, attached: Attached): boolean {
+    const key = RawRpc.idKey(id)
+    return this.#attached.get(key) === attached && this.#attached.delete(key)
+  }
+
+  /**
+   * The client gives a call up. `Attached`: it had none of its own. `Parked`: it goes on, and the server must not hear of it.
+   * Nothing: this is a call like any other.
+   */
+  cancel(id: string, message: Uint8Array): { readonly _tag: "Attached" | "Parked"; readonly mark: number } | undefined {
+    const key = RawRpc.idKey(id)
+    const attached = this.#attached.get(key)
+    if (attached !== undefined) {
+      this.#attached.delete(key)
+      attached.parked.watchers.delete(this)
+      return { _tag: "Attached", mark: attached.mark }
+    }
+    const running = this.#running.get(key)
+    if (running === undefined) return undefined
+    if (isMeant(message)) {
+      this.#end(key, running, undefined)
+      return undefined
+    }
+    running.parked.watchers.delete(this)
+    return { _tag: "Parked", mark: running.mark }
+  }
+
+  /** The server answered; false if the client does not wait for it any more. */
+  answered(id: string, answer: Uint8Array): boolean {
+    const key = RawRpc.idKey(id)
+    const running = this.#running.get(key)
+    if (running === undefined) return true
+    const isWanted = running.parked.watchers.has(this)
+    const needsInput = JsonRpcPeek.string(answer, ["result", "resultType"]) === "input_required"
+    this.#end(key, running, needsInput ? undefined : answer)
+    return isWanted
+  }
+
+  /** The server is gone; gives the marks of the calls that only the record still knew. */
+  failed(): ReadonlyArray<number> {
+    const marks: Array<number> = []
+    for (const [key, running] of this.#running) {
+      if (!running.parked.watchers.has(this)) marks.push(running.mark)
+      this.#end(key, running, undefined)
+    }
+    return marks
+  }
+
+  /** The client is back on another stream. */
+  returned(): void {
+    this.#options.lot.returned(this)
+  }
+
+  /** The client is gone for good; gives the ids' keys of the calls that go on, and the marks of those it waited for. */
+  abandon(): { readonly parked: ReadonlySet<string>; readonly left: ReadonlyArray<number> } {
+    this.#isGone = true
+    for (const { parked } of this.#running.values()) parked.watchers.delete(this)
+    const left = [...this.#attached.values()]
+    for (const { parked } of left) parked.watchers.delete(this)
+    this.#attached.clear()
+    return { parked: new Set(this.#running.keys()), left: left.map(({ mark }) => mark) }
+  }
+
+  /** Waits until no call of an abandoned session runs any more, but not for ever. */
+  readonly finished: Effect.Effect<void> = Effect.suspend(() =>
+    this.#running.size === 0 ? Effect.void : Effect.asVoid(Effect.timeoutOption(this.#ended, RUNNING_MS))
+  )
+
+  readonly #ended: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.#running.size === 0) return Effect.void
+    this.#changed.closeUnsafe()
+    return Effect.andThen(this.#changed.await, this.#ended)
+  })
+
+  #end(key: string, { parked }: Attached, result: Uint8Array | undefined): void {
+    this.#running.delete(key)
+    this.#options.lot.finished(parked, result)
+    this.#changed.openUnsafe()
+  }
+}
+
+/** A person or a program stopped it; a client that only lost patience says so, or gives no reason. */
+const isMeant = (message: Uint8Array): boolean => {
+  const reason = JsonRpcPeek.string(message, ["params", "reason"])
+  return reason !== undefined && reason !== "" && !/time[sd]?[ -]?out/i.test(reason)
+}
+
+/** Members of `params` that say what is asked for, and of `_meta` that change the answer. */
+const PARAMS: ReadonlyArray<string> = ["name", "arguments"]
+const META = ["io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"]
+/** A call with larger arguments is not parked. */
+const CALL_BYTES_MAX = 65_536
+/** A call whose client is gone for good may run so long, and keep its server alive. */
+const RUNNING_MS = 3_600_000

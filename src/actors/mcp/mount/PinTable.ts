@@ -1,0 +1,74 @@
+/**
+ * The definitions of tools as this node first saw them (mcp §6.9), in `mcp-pins.json`, mode 0600. The service is known by
+ * its peer's key, never by what the server says of itself.
+ */
+import { Effect, FileSystem, Option, type Path, Schedule, Schema } from "effect"
+import { DirectoryLock, LockError } from "../../../core/storage/DirectoryLock.ts"
+import * as JsonFile from "../../../core/storage/JsonFile.ts"
+
+const Definition = Schema.Struct({
+  /** Hex. */
+  sha256: Schema.String,
+  /** RFC 8785 text; empty if it was too long to keep. */
+  text: Schema.String
+})
+
+/** One tool. `changed` is what it is now, while nobody has approved that. */
+export const Pin = Schema.Struct({
+  /** Ed25519, base64. */
+  peerKey: Schema.String,
+  /** How the peer was called when it was pinned, for people. */
+  peer: Schema.String,
+  service: Schema.String,
+  tool: Schema.String,
+  approved: Schema.optionalKey(Definition),
+  changed: Schema.optionalKey(Definition)
+})
+/** One tool. */
+export type Pin = typeof Pin.Type
+
+/** All of them; none if there is no file. */
+export const load = (path: string): Effect.Effect<ReadonlyArray<Pin>, JsonFile.JsonFileError, FileSystem.FileSystem> =>
+  Effect.map(JsonFile.load(path, File), Option.match({ onNone: () => [], onSome: ({ pins }) => pins }))
+
+/** Replaces the file in one step. */
+export const save = (
+  path: string,
+  pins: ReadonlyArray<Pin>
+): Effect.Effect<void, JsonFile.JsonFileError, FileSystem.FileSystem | Path.Path> =>
+  JsonFile.save(path, File, { v: 1, pins })
+
+/**
+ * Changes the file as it is now: whoever else changes it waits, in other processes too, so that nothing is lost. Nothing is
+ * written if `change` gives back what it was given.
+ */
+export const update = (
+  path: string,
+  change: (pins: ReadonlyArray<Pin>) => ReadonlyArray<Pin>
+): Effect.Effect<void, JsonFile.JsonFileError | LockError, DirectoryLock | FileSystem.FileSystem | Path.Path> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const lock = yield* DirectoryLock
+      // A directory of its own: that of the state belongs to the daemon.
+      const directory = `${path}.lock`
+      yield* files
+        .makeDirectory(directory, { recursive: true, mode: 0o700 })
+        .pipe(Effect.mapError(({ message }) => new LockError({ reason: "Other", directory, detail: message })))
+      yield* lock.acquire(directory).pipe(
+        Effect.retry({
+          schedule: Schedule.spaced(RETRY_MS),
+          times: RETRIES_MAX,
+          while: ({ reason }) => reason === "Held"
+        })
+      )
+      const before = yield* load(path)
+      const after = change(before)
+      if (after !== before) yield* save(path, after)
+    })
+  )
+
+/** A change takes a few milliseconds. */
+const RETRY_MS = 20
+const RETRIES_MAX = 250
+const File = Schema.Struct({ v: Schema.Literal(1), pins: Schema.Array(Pin) })

@@ -1,0 +1,256 @@
+/**
+ * The command that an MCP client starts (mcp §6.1): to the client it is a stdio server, to the keeper the other end of a
+ * relay session. It dials at once, again whenever the stream is lost, and answers every call that it cannot pass on.
+ *
+ * Owns the connection and the client's streams. It ends when the client closes its output, or the session cannot go on.
+ */
+import { Clock, Deferred, Effect, Random, type Scope } from "effect"
+import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import { Crypto } from "../../../core/crypto/Crypto.ts"
+import * as Bytes from "../../../core/data/Bytes.ts"
+import type { Duplex } from "../../../core/net/Duplex.ts"
+import * as TurnWriter from "../../../core/net/TurnWriter.ts"
+import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
+import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
+import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
+import { Frame } from "../../../protocol/relay/RelayFrame.ts"
+import type { Target } from "../Target.ts"
+import * as CountedStream from "./CountedStream.ts"
+import * as InstanceHealth from "./InstanceHealth.ts"
+import type { Moves } from "./Instances.ts"
+import type { PinGuard } from "./PinGuard.ts"
+import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
+import * as ShimLink from "./ShimLink.ts"
+import * as ShimSession from "./ShimSession.ts"
+import * as TracedStream from "./TracedStream.ts"
+
+/** What a shim is made of. */
+export interface Options<E, E2> {
+  /** The client: its messages are read, ours written. Nothing else is ever written. */
+  readonly client: Duplex<E>
+  readonly target: Target
+  /** A stream to the MCP port of the peer. */
+  readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
+  /** Watches the tools that the server lists. */
+  readonly pins?: PinGuard
+  /** Gives up another session of this host when the peer has too many of them; false if there is none to spare. */
+  readonly makeRoom?: Effect.Effect<boolean>
+  /** Tells when `target` and `dial` lead to another instance of the service. */
+  readonly moves?: Moves
+  /** Counts the calls. */
+  readonly metrics?: CallMetrics
+}
+
+/**
+ * Serves the client to its end. When the client closes, calls that are still worked on may finish for a while; an
+ * interruption says goodbye at once.
+ */
+export const run = Effect.fn("Shim.run")(function* <E, E2>(
+  given: Options<E, E2>
+): Effect.fn.Return<void, never, Crypto> {
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const counted = yield* CountedStream.counted(given.client, given.target, given.metrics)
+      const options = { ...given, client: yield* TracedStream.traced(counted, spansOf(given.target)) }
+      const output = yield* TurnWriter.make(options.client.write)
+      const plain = { ...options.client, write: output.write }
+      const health = options.moves && (yield* InstanceHealth.make(plain, options.moves))
+      const client = health?.client ?? plain
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target)
+      const session = health === undefined ? bare : yield* health.watch(bare)
+      const farewell = yield* Deferred.make<void>()
+      yield* Effect.forkScoped(connect(options, session, farewell))
+      // Runs before the connection is interrupted, whatever the reason of the end.
+      yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
+      const reading = readClient({ ...options, client }, session)
+      const served = Effect.andThen(reading, Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
+      yield* Effect.raceAllFirst([served, session.over, Effect.ignore(output.broken)])
+    })
+  )
+})
+
+/** Calls as spans, where anybody wants them. */
+const spansOf = ({ peer, service }: Target): TracedStream.Options => ({
+  requests: "read",
+  kind: "internal",
+  attributes: { "mcp.service": `${peer}/${service}` }
+})
+
+/** The client as the session writes to it: one message and a newline at a time. */
+const guarded = <E, E2>({ client, pins }: Options<E, E2>): Duplex<E> =>
+  pins === undefined
+    ? client
+    : {
+        ...client,
+        write: (line) =>
+          Effect.flatMap(pins.toClient(line.subarray(0, -1)), (message) => client.write(Bytes.concat(message, NEWLINE)))
+      }
+
+const readClient = <E, E2>({ client, pins }: Options<E, E2>, shim: ShimSession.ShimSession): Effect.Effect<void> => {
+  const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  const session = {
+    fromClient: (line: Line): Effect.Effect<void, E> =>
+      pins === undefined || line._tag === "Oversized"
+        ? shim.fromClient(line)
+        : Effect.flatMap(pins.fromClient(line.bytes), (answers) =>
+            answers === undefined
+              ? shim.fromClient(line)
+              : Effect.forEach(answers, (answer) => client.write(Bytes.concat(answer, NEWLINE)), { discard: true })
+          )
+  }
+  return Effect.gen(function* () {
+    while (true) for (const line of lines.push(yield* client.read)) yield* session.fromClient(line)
+  }).pipe(
+    Effect.ignore,
+    Effect.andThen(
+      Effect.suspend(() => {
+        const last = lines.finish()
+        return last === undefined ? Effect.void : Effect.ignore(session.fromClient(last))
+      })
+    )
+  )
+}
+
+const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferred<void>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { relay } = session.epoch()
+    if (!relay.session.isAttached) return Effect.void
+    relay.sayGoodbye(CLOSED)
+    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), GOODBYE_TIMEOUT))
+  })
+
+/** What came of one attempt to reach the keeper. */
+type Outcome =
+  | { readonly _tag: "Carried" }
+  | { readonly _tag: "Failed"; readonly failure: Failure; readonly isFinal: boolean }
+
+/** Keeps the session on a stream, for as long as the shim lives. */
+const connect = Effect.fnUntraced(function* <E, E2>(
+  options: Options<E, E2>,
+  session: ShimSession.ShimSession,
+  farewell: Deferred.Deferred<void>
+) {
+  const clock = yield* Clock.Clock
+  const crypto = yield* Crypto
+  const now = () => MonotonicTime.nowMsUnsafe(clock)
+  let downSinceMs = now()
+  let patienceMs = FIRST_PATIENCE_MS
+  let failures = 0
+  /** The last failure told; the same one again is no news. */
+  let logged = ""
+  while (true) {
+    const startedAtMs = now()
+    session.demand.closeUnsafe()
+    if (options.moves?.take() === true) {
+      const epoch = session.epoch()
+      epoch.credentials = ShimLink.credentials(crypto, options.target.service)
+      epoch.movedBecause = options.moves.because()
+      failures = 0
+    }
+    const { relay } = session.epoch()
+    const rxBefore = relay.session.rx
+    const outcome = yield* attempt(options, session, farewell)
+    // A stream that lives shorter than this is not dialled again at once, or a keeper in trouble would be dialled
+    // without pause and the calls would wait for ever.
+    const wasStable = outcome._tag === "Carried" && now() - startedAtMs >= STABLE_MS
+    // However short it lived: what brought an answer was a connection.
+    const wasUp = wasStable || (outcome._tag === "Carried" && relay.session.rx > rxBefore)
+    if (wasStable) failures = 0
+    if (wasUp) {
+      logged = ""
+      patienceMs = PATIENCE_MS
+      // A path that died silently has been dead since it was last heard, not since that was noticed.
+      downSinceMs = relay.session.heardAtMs ?? now()
+    }
+    // Another instance may have what this one has not.
+    if (options.moves?.isPending() === true) continue
+    if (outcome._tag === "Failed") {
+      if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
+      logged = outcome.failure.message
+      const isTooLong = now() - downSinceMs >= patienceMs
+      if (outcome.isFinal || isTooLong) yield* session.fail(outcome.failure)
+      // Nothing will change by itself: wait until the client wants something again.
+      if (outcome.isFinal) yield* session.demand.await
+    } else if (now() - downSinceMs >= patienceMs && !wasUp) {
+      yield* session.fail(FLAPPING)
+    }
+    yield* Effect.sleep(yield* redialDelayMs(failures++))
+  }
+})
+
+/** One stream, from dial to loss. */
+const attempt = <E, E2>(
+  { dial, makeRoom = Effect.succeed(false), moves, target }: Options<E, E2>,
+  session: ShimSession.ShimSession,
+  farewell: Deferred.Deferred<void>
+): Effect.Effect<Outcome> =>
+  Effect.gen(function* () {
+    const before = session.epoch()
+    const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx).pipe(
+      Effect.raceFirst(moves === undefined ? Effect.never : Effect.as(moves.moved, { _tag: "Moved" } as const))
+    )
+    if (opened._tag === "Moved") return { _tag: "Carried" } as const
+    if (opened._tag === "Refused") {
+      const isRoomy = opened.reason === "overloaded" && (yield* makeRoom)
+      return isRoomy ? ({ _tag: "Carried" } as const) : refused(target, { reason: opened.reason })
+    }
+    const { stream, welcome } = opened
+    const { ended, relay } = yield* session.welcomed(welcome)
+    const rx = welcome.resumed ? welcome.rx : 0
+    const bye = yield* Effect.raceAllFirst([
+      relay.carry(stream, rx, welcome.limits ?? LIMITS_DEFAULT),
+      Effect.as(ended, ABANDONED),
+      Effect.as(leaving(moves, session), MOVED)
+    ])
+    // The keeper that is left must not keep a server for nobody.
+    if (bye === MOVED) yield* Effect.ignore(stream.send(Frame.Bye({ bye: CLOSED })))
+    yield* stream.end
+    if (bye === MOVED || bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
+    if (bye !== CLOSED) return refused(target, bye)
+    yield* Deferred.succeed(farewell, undefined)
+    return yield* Effect.never
+  }).pipe(
+    Effect.scoped,
+    Effect.catchTag("StreamLost", ({ detail, reason }) =>
+      Effect.as(Effect.logDebug(`mcp: stream lost: ${reason} ${detail}`), { _tag: "Carried" } as const)
+    ),
+    Effect.catchTag("CannotReach", (error) =>
+      Effect.succeed({ _tag: "Failed", failure: ofDial(error), isFinal: error.isFinal } as const)
+    )
+  )
+
+/** A move that nothing forces waits for the calls in flight, for a while. */
+const leaving = (moves: Moves | undefined, session: ShimSession.ShimSession): Effect.Effect<void> =>
+  moves === undefined
+    ? Effect.never
+    : Effect.andThen(moves.moved, Effect.asVoid(Effect.timeoutOption(session.settled, QUIET_TIMEOUT)))
+
+const refused = (target: Target, bye: Bye): Outcome => ({ _tag: "Failed", failure: ofBye(target, bye), isFinal: true })
+
+/** At once, then 100 ms, doubling to 5 s, spread by a quarter (mcp §6.2). */
+const redialDelayMs = (failures: number): Effect.Effect<number> => {
+  if (failures === 0) return Effect.succeed(0)
+  const delayMs = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** (failures - 1))
+  return Effect.map(Random.next, (random) => delayMs * (0.75 + random / 2))
+}
+
+/** Our own goodbye; a keeper that says the same word is another matter. */
+const CLOSED: Bye = { reason: "closed" }
+const ABANDONED: Bye = { reason: "abandoned" }
+const MOVED: Bye = { reason: "moved" }
+const FLAPPING: Failure = {
+  kind: "unreachable",
+  message: "The connection is lost as soon as it is made.",
+  retryable: true
+}
+const NEWLINE = Uint8Array.of(0x0a)
+const STABLE_MS = 1000
+/** How long calls wait for a connection that may come back. Official SDKs give up after 60 s (mcp §3). */
+const PATIENCE_MS = 20_000
+/** The same before there ever was one: then the reason is more likely one that waiting does not change. */
+const FIRST_PATIENCE_MS = 5000
+const REDIAL_MIN_MS = 100
+const REDIAL_MAX_MS = 5000
+const QUIET_TIMEOUT = "30 seconds"
+const FINISH_TIMEOUT = "10 seconds"
+const GOODBYE_TIMEOUT = "1 second"

@@ -1,0 +1,348 @@
+/**
+ * What a shim knows of its client's session, whatever stream carries it (mcp §6.3): which calls wait, what opened the
+ * session, which epoch it is in. It decides what becomes of every call when the other side has lost its state.
+ *
+ * Owns the current epoch with its `RelayEnd`; told by the client's side and by the connection, both of one `Shim`.
+ */
+import { Clock, Deferred, Effect, Exit, Latch, Result, Scope, Semaphore } from "effect"
+import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import { Crypto } from "../../../core/crypto/Crypto.ts"
+import * as Bytes from "../../../core/data/Bytes.ts"
+import type { Duplex } from "../../../core/net/Duplex.ts"
+import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
+import * as BrokenMessage from "../../../protocol/relay/BrokenMessage.ts"
+import { type Call, InFlight } from "../../../protocol/relay/InFlight.ts"
+import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
+import type { Line } from "../../../protocol/relay/LineSplitter.ts"
+import { Opening } from "../../../protocol/relay/Opening.ts"
+import { ProgressKeepAlive } from "../../../protocol/relay/ProgressKeepAlive.ts"
+import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
+import type { Message } from "../../../protocol/relay/RelayMessage.ts"
+import { CONFIG_DEFAULT } from "../../../protocol/relay/RelaySession.ts"
+import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
+import { refusalOf, ServiceBreaker } from "../keeper/ServiceBreaker.ts"
+import * as RelayEnd from "../RelayEnd.ts"
+import type { Target } from "../Target.ts"
+import { errorOf, type Failure, ofForgotten } from "./ShimFailure.ts"
+import * as ShimLink from "./ShimLink.ts"
+
+/** A client's session over all its epochs. */
+export interface ShimSession {
+  /** The epoch that the next stream carries. It changes with `welcomed` and `fail`. */
+  readonly epoch: () => Epoch
+  /** One line of the client; waits while too much is on the way. */
+  readonly fromClient: (line: Line) => Effect.Effect<void>
+  /** The keeper has answered: gives the epoch to carry, a new one if it has lost its state. */
+  readonly welcomed: (welcome: Welcome) => Effect.Effect<Epoch>
+  /** Answers every call that waits and starts over: the next WELCOME begins a new session. */
+  readonly fail: (failure: Failure) => Effect.Effect<void>
+  /** Opened by every request: somebody wants the connection. */
+  readonly demand: Latch.Latch
+  /** Waits until no call waits and everything sent has arrived. */
+  readonly settled: Effect.Effect<void>
+  /** Completes when the session can never go on: the client is gone, or another server stands in its place. */
+  readonly over: Effect.Effect<void>
+}
+
+/** One numbering of messages: it ends when either side has forgotten it. */
+export interface Epoch {
+  /** Others, of a session that there never was, make the next keeper one that has forgotten this session. */
+  credentials: ShimLink.Credentials
+  /** Why they are others, in a sentence, when the session went to another instance. */
+  movedBecause: string | undefined
+  readonly relay: RelayEnd.RelayEnd
+  /** Completes when another epoch has taken its place. */
+  readonly ended: Effect.Effect<void>
+}
+
+/** A session that has not been carried yet. */
+export const make = Effect.fnUntraced(function* <E>(
+  client: Duplex<E>,
+  target: Target
+): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
+  const scope = yield* Effect.scope
+  const context = yield* Effect.context<never>()
+  const crypto = yield* Crypto
+  const calls = new InFlight()
+  const opening = new Opening()
+  const alive = new ProgressKeepAlive()
+  const repeats = new Repeats()
+  const watched = Latch.makeUnsafe(false)
+  const clock = yield* Clock.Clock
+  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+  const demand = Latch.makeUnsafe(true)
+  const answered = Latch.makeUnsafe(false)
+  const over = yield* Deferred.make<void>()
+  const writing = yield* Semaphore.make(1)
+
+  const write = (message: Uint8Array) =>
+    client.write(Bytes.concat(message, NEWLINE)).pipe(
+      writing.withPermits(1),
+      Effect.catchCause(() => Deferred.succeed(over, undefined)),
+      Effect.asVoid
+    )
+
+  const breaker = new ServiceBreaker({
+    nowMs,
+    wallMs: () => clock.currentTimeMillisUnsafe(),
+    report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
+  })
+  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+    const epochScope = yield* Scope.fork(scope, "sequential")
+    const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
+    const ended = yield* Deferred.make<void>()
+    const [first, ...later] = opening.isComplete ? opening.replays : []
+    const state: State = {
+      credentials,
+      relay,
+      ended: Deferred.await(ended),
+      close: Effect.andThen(Deferred.succeed(ended, undefined), Scope.close(epochScope, Exit.void)),
+      replayed: new InFlight(),
+      // A legacy server that knows nothing must be told what the old one knew before it gets a call.
+      held: first === undefined ? undefined : { replays: later, messages: [], sizeBytes: 0 },
+      carriedBy: undefined,
+      movedBecause: undefined
+    }
+    if (first !== undefined) sendReplay(state, first)
+    for (const { bytes, lost } of carried) submit(state, bytes, lost)
+    yield* Effect.forkIn(pump(state), epochScope)
+    return state
+  })
+
+  const sendReplay = (state: State, { bytes, id }: { readonly bytes: Uint8Array; readonly id: string | undefined }) => {
+    if (id !== undefined) state.replayed.add(id, "", 0)
+    state.relay.sendNow(bytes)
+  }
+
+  /** Accepts a message of the client for an epoch. */
+  const submit = (state: State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    if (requests.length > 0) state.relay.session.isWaiting = true
+    let ordinal = Number.POSITIVE_INFINITY
+    if (state.held === undefined) ordinal = state.relay.sendNow(message)
+    else {
+      state.held.messages.push({ bytes: message, lost })
+      state.held.sizeBytes += message.length
+    }
+    const kept = repeats.kept(message, envelope)
+    for (const { id, method, progressToken } of requests) {
+      calls.add(id, method, ordinal, lost, kept)
+      if (progressToken !== undefined && lost === 0) alive.started(id, progressToken, nowMs())
+    }
+    if (alive.deadlineMs() !== undefined) watched.openUnsafe()
+  }
+
+  /** The server has answered the repeated `initialize`: the rest may follow. */
+  const release = (state: State): void => {
+    const held = state.held
+    if (held === undefined) return
+    state.held = undefined
+    for (const replay of held.replays) sendReplay(state, replay)
+    for (const { bytes, lost } of held.messages) submit(state, bytes, lost)
+  }
+
+  const replayAnswered = (state: State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
+    if (state.held === undefined) return Effect.void
+    if (isError) {
+      const message = `The server ${target.service} on ${target.peer} could not be opened again.`
+      return fail({ kind: "unreachable", message, retryable: true })
+    }
+    if (opening.isSame(bytes)) return Effect.sync(() => release(state))
+    return Effect.andThen(
+      Effect.logWarning(`mcp: the server ${target.service} is not the one it was; the client must start anew`),
+      Deferred.succeed(over, undefined)
+    )
+  }
+
+  const replaceTooLarge = (state: State, envelope: JsonRpcPeek.Envelope): Effect.Effect<void> => {
+    const error = { kind: "tooLarge", message: TOO_LARGE, retryable: false, delivered: true, ...target } as const
+    return Effect.forEach(
+      JsonRpcPeek.messages(envelope),
+      (item) => {
+        if (item._tag === "Response") return write(BridgeError.encode(error, item.id))
+        if (item._tag === "Request") state.relay.sendNow(BridgeError.encode(error, item.id))
+        return Effect.void
+      },
+      { discard: true }
+    )
+  }
+
+  /** One message of the server. */
+  const deliver = Effect.fnUntraced(function* (state: State, message: Message, afterProgress: boolean) {
+    const peeked = JsonRpcPeek.peek(message.bytes)
+    if (Result.isFailure(peeked)) {
+      yield* Effect.logWarning(`mcp: dropped a message of ${target.peer}: ${peeked.failure.reason}`)
+      return false
+    }
+    const envelope = peeked.success
+    const isResponse = envelope._tag === "Response"
+    if (isResponse && state.replayed.settle(envelope.id) !== undefined) {
+      yield* replayAnswered(state, message.bytes, envelope.isError)
+      return false
+    }
+    if (isResponse) breaker.answered(envelope.isError, message.bytes)
+    const settled = JsonRpcPeek.responses(envelope).flatMap(({ id }) => calls.settle(id) ?? [])
+    for (const { id } of settled) alive.ended(id)
+    state.relay.session.isWaiting = calls.size > 0
+    answered.openUnsafe()
+    opening.received(message.bytes, envelope)
+    if (isResponse) repeats.safe.listed(message.bytes)
+    // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
+    if (isResponse && afterProgress) yield* Effect.yieldNow
+    const isProgress = envelope._tag === "Notification" && envelope.method === "notifications/progress"
+    if (message.bytes.length > STDIO_MESSAGE_BYTES_MAX) yield* replaceTooLarge(state, envelope)
+    else if (!isProgress || isNews(envelope, message.bytes)) yield* write(message.bytes)
+    return isProgress
+  })
+
+  /** Progress that a sign of ours has not overtaken. */
+  const isNews = ({ progressToken }: { readonly progressToken: string | undefined }, bytes: Uint8Array): boolean =>
+    progressToken === undefined ||
+    alive.progressed(progressToken, Number(JsonRpcPeek.member(bytes, ["params", "progress"])), nowMs())
+
+  /** Tells calls that hear nothing that they are waited for, also while there is no stream. */
+  const keepAlive = Effect.gen(function* () {
+    while (true) {
+      const deadlineMs = alive.deadlineMs()
+      if (deadlineMs === undefined) {
+        watched.closeUnsafe()
+        yield* watched.await
+        continue
+      }
+      yield* Effect.sleep(Math.max(1, deadlineMs - nowMs()))
+      const doing = current.relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"
+      for (const sign of alive.due(nowMs(), `${doing} on ${target.peer}`)) yield* write(sign)
+    }
+  })
+
+  const pump = (state: State): Effect.Effect<never> =>
+    Effect.gen(function* () {
+      let afterProgress = false
+      while (true) {
+        const message = yield* state.relay.take
+        afterProgress = yield* deliver(state, message, afterProgress)
+        state.relay.handedOver(message)
+      }
+    })
+
+  const answer = (call: Call, failure: Failure, wasSent: boolean, by: Target = target) => {
+    alive.ended(call.id)
+    return write(BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
+  }
+
+  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+    const previous = current
+    current = yield* begin(credentials, carried)
+    // Closed by another fiber: this one may belong to what is closed.
+    yield* Effect.forkIn(previous.close, scope)
+    return current
+  })
+
+  const fail = (failure: Failure): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      const { session } = current.relay
+      const waiting = calls.drain()
+      yield* replace(ShimLink.credentials(crypto, target.service), [])
+      if (waiting.length > 0 && failure.kind === "unreachable") breaker.failed(failure.message)
+      yield* Effect.forEach(waiting, (call) => answer(call, failure, session.wasSent(call.at)), { discard: true })
+      answered.openUnsafe()
+    })
+
+  const welcomed = Effect.fnUntraced(function* (welcome: Welcome) {
+    const state = current
+    breaker.pathRestored()
+    repeats.welcomed(welcome)
+    const before = state.carriedBy
+    if (welcome.resumed || before === undefined) {
+      state.carriedBy = { ...target }
+      state.movedBecause = undefined
+      state.credentials = { ...state.credentials, epoch: welcome.epoch }
+      return state
+    }
+    // The keeper has forgotten the session: what it may have seen is in doubt, and sent again only if that is harmless.
+    const { again, lost } = repeats.sort(calls.drain(({ at }) => state.relay.session.wasSent(at)))
+    const unsent = state.held?.messages ?? state.relay.session.unsent.map(({ bytes }) => ({ bytes, lost: 0 }))
+    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...unsent])
+    next.carriedBy = { ...target }
+    const forgotten = ofForgotten(before, state.movedBecause)
+    yield* Effect.forEach(lost, (call) => answer(call, forgotten, true, before), { discard: true })
+    return next
+  })
+
+  /** Waits until the current epoch takes another message. */
+  const room = Effect.gen(function* () {
+    while (true) {
+      const state = current
+      const isHeldFull = (state.held?.sizeBytes ?? 0) >= MESSAGE_BYTES_MAX
+      if (!isHeldFull && state.relay.session.canSend) return
+      yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : state.relay.room, state.ended)
+    }
+  })
+
+  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) =>
+    refuseWith(envelope, { kind, message, retryable: kind === "overloaded", delivered: false, ...target })
+
+  const refuseWith = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) =>
+    Effect.forEach(
+      envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
+      ({ id }) => write(BridgeError.encode(error, id)),
+      { discard: true }
+    )
+
+  const fromClient = Effect.fnUntraced(function* (line: Line) {
+    if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)
+    const peeked = JsonRpcPeek.peek(line.bytes)
+    if (Result.isFailure(peeked)) {
+      yield* Effect.logWarning(`mcp: dropped a line of the client: ${peeked.failure.reason}`)
+      return yield* Effect.forEach(BrokenMessage.refusals(line.bytes), write, { discard: true })
+    }
+    const envelope = peeked.success
+    const requests = JsonRpcPeek.requests(envelope)
+    if (calls.size + requests.length > IN_FLIGHT_MAX) {
+      return yield* refuse(envelope, "overloaded", `${IN_FLIGHT_MAX} requests are unanswered. Wait for some of them.`)
+    }
+    const admission = requests.length === 0 ? undefined : breaker.ask()
+    if (admission?._tag === "Refuse") {
+      demand.openUnsafe()
+      return yield* refuseWith(envelope, refusalOf(target, admission))
+    }
+    yield* room
+    for (const item of JsonRpcPeek.messages(envelope)) {
+      if (item._tag !== "Notification" || item.cancels === undefined) continue
+      const cancelled = calls.cancel(item.cancels)
+      if (cancelled !== undefined) alive.ended(cancelled.id)
+    }
+    opening.sent(line.bytes, envelope)
+    submit(current, line.bytes, 0, envelope)
+    if (requests.length > 0) demand.openUnsafe()
+  })
+
+  let current: State = yield* begin(ShimLink.credentials(crypto, target.service), [])
+  yield* Effect.forkIn(keepAlive, scope)
+
+  const settled = Effect.gen(function* () {
+    while (calls.size > 0) {
+      answered.closeUnsafe()
+      yield* answered.await
+    }
+    yield* current.relay.drained
+  })
+
+  return { epoch: () => current, fromClient, welcomed, fail, demand, settled, over: Deferred.await(over) }
+})
+
+interface State extends Epoch {
+  /** Whose keeper had it last; undefined before the first. */
+  carriedBy: Target | undefined
+  readonly close: Effect.Effect<void>
+  readonly replayed: InFlight
+  /** What waits for the answer to the repeated `initialize`; undefined when nothing has to wait. */
+  held: { readonly replays: Opening["replays"]; readonly messages: Array<Carried>; sizeBytes: number } | undefined
+}
+
+const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))
+const TOO_LARGE = `The message is larger than ${STDIO_MESSAGE_BYTES_MAX} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
+/** Unanswered requests of one session (mcp §6.8). */
+const IN_FLIGHT_MAX = 256
+const HELD_POLL = "100 millis"
+const NEWLINE = Uint8Array.of(0x0a)

@@ -1,0 +1,200 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Queue } from "effect"
+import { TestClock } from "effect/testing"
+import * as Instances from "../../../../src/actors/mcp/mount/Instances.ts"
+import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
+import { CannotReach } from "../../../../src/actors/mcp/mount/ShimFailure.ts"
+import { CannotStart } from "../../../../src/actors/mcp/server/Child.ts"
+import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
+import * as Json from "../../../../src/core/data/Json.ts"
+import * as DuplexPair from "../../../support/DuplexPair.ts"
+import * as McpRig from "../../../support/McpRig.ts"
+import * as ScriptedServer from "../../../support/ScriptedServer.ts"
+
+/** What is wrong with servers, by where they are: hung ones read and never answer, broken ones cannot start. */
+interface Ills {
+  readonly hung: Set<string>
+  readonly broken: Set<string>
+}
+
+/** A server that says where it is; `hang` is never answered, `busy` keeps everything waiting for 30 s, `die` ends it. */
+const serverOf = Effect.fnUntraced(function* (name: string, { broken, hung }: Ills) {
+  if (broken.has(name)) return yield* new CannotStart({ detail: "no such file" })
+  const server = yield* ScriptedServer.make()
+  yield* Effect.gen(function* () {
+    while (true) {
+      const message = Json.parseObject(yield* server.line) ?? {}
+      const id = Json.member(message, "id")
+      const params = Json.member(message, "params")
+      const tool = Json.isObject(params) ? Json.string(params, "name") : ""
+      if (tool === "die") yield* server.die
+      if (tool === "busy") yield* Effect.sleep("30 seconds")
+      if (id === undefined || hung.has(name) || tool === "hang") continue
+      const result =
+        Json.string(message, "method") === "initialize"
+          ? { protocolVersion: "2025-11-25", capabilities: { tools: {} } }
+          : { text: name }
+      yield* server.write(`${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`)
+    }
+  }).pipe(Effect.ignore, Effect.forkScoped)
+  return server.child
+})
+
+/** A client of three peers that expose the same service. Their ways take `delays` each. */
+const stage = Effect.gen(function* () {
+  const delays: Record<string, number> = { near: 10, middle: 60, far: 200 }
+  const names = ["near", "middle", "far"] as const
+  const rigs = new Map<string, McpRig.McpRig>()
+  const ills: Ills = { hung: new Set(), broken: new Set() }
+  for (const name of names) {
+    rigs.set(name, yield* McpRig.make({ services: [McpRig.service("files")], spawn: () => serverOf(name, ills) }))
+  }
+  const down = new Set<string>()
+  const dial = (target: { readonly peer: string }) =>
+    Effect.suspend(() => {
+      const rig = rigs.get(target.peer)
+      return rig === undefined || down.has(target.peer)
+        ? new CannotReach({ kind: "unreachable", detail: `${target.peer} does not answer.`, isFinal: false })
+        : Effect.andThen(Effect.sleep(delays[target.peer] ?? 0), rig.stream(2))
+    })
+  const [first, ...others] = names.map((peer) => ({ peer, service: "files" }))
+  const instances = yield* Instances.make([first ?? { peer: "", service: "" }, ...others], dial)
+  const stdio = yield* DuplexPair.make({})
+  yield* Shim.run({ client: stdio.right, target: instances.target, dial: instances.dial, moves: instances }).pipe(
+    Effect.ensuring(stdio.right.end),
+    Effect.forkScoped
+  )
+  const lines = ScriptedServer.lines(stdio.left)
+  const send = (text: string) => stdio.left.write(new TextEncoder().encode(`${text}\n`))
+  const answer = Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(lines)
+    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+    return Json.parseObject(yield* Fiber.join(fiber)) ?? {}
+  })
+  let id = 0
+  const call = (name: string) =>
+    send(`{"jsonrpc":"2.0","id":${++id},"method":"tools/call","params":{"name":"${name}"}}`)
+  const where = Effect.gen(function* () {
+    yield* call("where")
+    const result = Json.member(yield* answer, "result")
+    return Json.isObject(result) ? Json.string(result, "text") : ""
+  })
+  yield* send(
+    '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}'
+  )
+  yield* answer
+  yield* send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
+  const kill = (name: string) =>
+    Effect.suspend(() => {
+      down.add(name)
+      return rigs.get(name)?.cut ?? Effect.void
+    })
+  const pass = (seconds: number) =>
+    Effect.forEach(Array.from({ length: seconds * 2 }), () => TestClock.adjust("500 millis"), { discard: true })
+  return { ...ills, answer, call, delays, down, kill, pass, where, queue: yield* Queue.unbounded<void>() }
+})
+
+describe("several instances behind one mount", () => {
+  it.effect("the nearest is used, left when it degrades, and used again when it is better (virtual time)", () =>
+    Effect.gen(function* () {
+      const { delays, pass, where } = yield* stage
+      yield* pass(40)
+      assert.strictEqual(yield* where, "near")
+
+      delays["near"] = 900
+      yield* pass(10)
+      assert.strictEqual(yield* where, "near", "not at once")
+      yield* pass(60)
+      assert.strictEqual(yield* where, "middle")
+
+      delays["near"] = 10
+      yield* pass(90)
+      assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect(
+    "one that dies is left: what it was asked is in doubt, and the next call is answered by another (mcp §6.3)",
+    () =>
+      Effect.gen(function* () {
+        const { answer, call, kill, pass, where } = yield* stage
+        yield* pass(20)
+        yield* call("hang")
+        yield* pass(1)
+        yield* kill("near")
+
+        const error = Json.member(yield* answer, "error")
+        assert.strictEqual(Json.isObject(error) ? Json.integer(error, "code") : 0, -31002)
+        assert.strictEqual(
+          Json.isObject(error) ? Json.string(error, "message") : "",
+          "The connection to files on near was lost during this request. near cannot be reached, so this mount uses " +
+            "middle now. Find out whether it was carried out before trying again."
+        )
+        assert.strictEqual(yield* where, "middle")
+        yield* kill("middle")
+        yield* pass(10)
+        assert.strictEqual(yield* where, "far")
+      }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one whose server hangs on a fast way is left, and tried again later (virtual time)", () =>
+    Effect.gen(function* () {
+      const { answer, call, hung, pass, where } = yield* stage
+      yield* pass(20)
+      assert.strictEqual(yield* where, "near")
+      hung.add("near")
+      yield* call("where")
+
+      const error = Json.member(yield* answer, "error")
+      assert.isTrue(Json.isObject(error))
+      assert.include(Json.isObject(error) ? Json.string(error, "message") : "", "near answers, but its server does not")
+      assert.strictEqual(yield* where, "middle")
+      yield* pass(20)
+      assert.strictEqual(yield* where, "middle", "its way is the fastest, but that is not enough")
+      hung.delete("near")
+      yield* pass(120)
+      assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one whose server is busy for half a minute is not taken for hung before its call is answered", () =>
+    Effect.gen(function* () {
+      const { answer, call, pass } = yield* stage
+      yield* pass(20)
+      yield* call("busy")
+      const result = Json.member(yield* answer, "result")
+      assert.strictEqual(Json.isObject(result) ? Json.string(result, "text") : "", "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("a call that takes long is no reason to leave a server that gives signs of life", () =>
+    Effect.gen(function* () {
+      const { call, pass, where } = yield* stage
+      yield* pass(20)
+      yield* call("hang")
+      yield* pass(300)
+      assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one whose server cannot start any more is left for one whose server works", () =>
+    Effect.gen(function* () {
+      const { answer, broken, call, pass, where } = yield* stage
+      yield* pass(20)
+      broken.add("near")
+      yield* call("die")
+      assert.isTrue(Json.isObject(Json.member(yield* answer, "error")))
+
+      const seen: Array<string> = []
+      for (let at = 0; at < 8; at++) {
+        yield* pass(2)
+        seen.push(yield* where)
+      }
+      assert.include(seen, "middle")
+      assert.strictEqual(seen.at(-1), "middle", seen.join())
+      broken.delete("near")
+      yield* pass(120)
+      assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+})
