@@ -2,8 +2,9 @@
  * The definitions of tools as this node first saw them (mcp §6.9), in `mcp-pins.json`, mode 0600. The service is known by
  * its peer's key, never by what the server says of itself.
  */
-import { Effect, FileSystem, Option, type Path, Schedule, Schema } from "effect"
-import { DirectoryLock, LockError } from "../../../core/storage/DirectoryLock.ts"
+import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import type { DirectoryLock, LockError } from "../../../core/storage/DirectoryLock.ts"
+import * as InTurn from "../../../core/storage/InTurn.ts"
 import * as JsonFile from "../../../core/storage/JsonFile.ts"
 
 const Definition = Schema.Struct({
@@ -46,29 +47,13 @@ export const update = (
   path: string,
   change: (pins: ReadonlyArray<Pin>) => ReadonlyArray<Pin>
 ): Effect.Effect<void, JsonFile.JsonFileError | LockError, DirectoryLock | FileSystem.FileSystem | Path.Path> =>
-  Effect.scoped(
+  InTurn.run(
+    path,
     Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
-      const lock = yield* DirectoryLock
-      // A directory of its own: that of the state belongs to the daemon.
-      const directory = `${path}.lock`
-      yield* files
-        .makeDirectory(directory, { recursive: true, mode: 0o700 })
-        .pipe(Effect.mapError(({ message }) => new LockError({ reason: "Other", directory, detail: message })))
-      yield* lock.acquire(directory).pipe(
-        Effect.retry({
-          schedule: Schedule.spaced(RETRY_MS),
-          times: RETRIES_MAX,
-          while: ({ reason }) => reason === "Held"
-        })
-      )
       const before = yield* load(path)
       const after = change(before)
       if (after !== before) yield* save(path, after)
     })
   )
 
-/** A change takes a few milliseconds. */
-const RETRY_MS = 20
-const RETRIES_MAX = 250
 const File = Schema.Struct({ v: Schema.Literal(1), pins: Schema.Array(Pin) })
