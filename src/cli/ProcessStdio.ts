@@ -26,7 +26,8 @@ export const open: Effect.Effect<Duplex<StdioClosed>, never, Scope.Scope> = Effe
     () =>
       Effect.sync(() => {
         stdin.off("readable", onReadable).off("end", onEnd).off("error", onEnd).off("close", onEnd).pause()
-        stdin.unref()
+        // A file, such as /dev/null, keeps no process alive, and has no such method.
+        if ("unref" in stdin) stdin.unref()
       })
   )
   const read: Duplex<StdioClosed>["read"] = Effect.suspend(() => {
