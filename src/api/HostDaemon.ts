@@ -2,7 +2,7 @@
  * `McpHost` beside a running daemon: its keeper exposes the service, the one that `pilotctl mcp expose` uses, started if it
  * does not run. A server that is part of the program gets its clients' lines over the keeper's socket.
  */
-import { Deferred, Effect, Schedule, type Scope } from "effect"
+import { Deferred, Effect, Option, Schedule, type Scope } from "effect"
 import * as ControlLines from "../actors/mcp/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
@@ -10,7 +10,7 @@ import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Daemon from "./Daemon.ts"
 import * as KeeperStart from "./KeeperStart.ts"
-import { type Exposed, ExposeError, type McpHost, type Open } from "./McpHost.ts"
+import { type Exposed, ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
 
 /** The host. Nothing is started before something is exposed. */
 export const make = Effect.fnUntraced(function* (
@@ -39,6 +39,11 @@ export const make = Effect.fnUntraced(function* (
       const name = Json.string(found, "hostname") || Json.string(found, "address")
       return { node: Json.unsigned(found, "node_id", 32), publicKey, name }
     }),
+    approvals: {
+      waiting: Effect.scoped(Effect.flatMap(opened, questions)),
+      decide: (id, verdict) =>
+        Effect.scoped(Effect.flatMap(opened, (lines) => Effect.asVoid(asked(lines, { op: "decide", id, verdict }))))
+    },
     hold: (service, open) =>
       hold(
         Effect.catch(opened, () => started),
@@ -60,6 +65,32 @@ const connect = Effect.fnUntraced(function* (
     unavailable(`the keeper cannot be reached: ${detail}`)
   )
   return yield* Effect.mapError(ControlLines.make(socket, KeeperControl.Said, KeeperControl.Request), lost)
+})
+
+/** The keeper's answer to one request. */
+const asked = Effect.fnUntraced(function* (
+  lines: Conversation,
+  request: KeeperControl.Request
+): Effect.fn.Return<KeeperControl.Approvals, ExposeError> {
+  const said = yield* Effect.mapError(Effect.andThen(lines.write(request), lines.read), lost)
+  if ("ticket" in said) return yield* unavailable("the keeper says something else")
+  if (said.ok) return said.state.approvals ?? { waiting: [], remembered: [] }
+  return yield* new ExposeError({ reason: "NotWaiting", detail: said.detail })
+})
+
+/** What waits, whole; one that has its answer meanwhile is left out. */
+const questions = Effect.fnUntraced(function* (
+  lines: Conversation
+): Effect.fn.Return<ReadonlyArray<Question>, ExposeError> {
+  const found: Array<Question> = []
+  for (const { id } of (yield* asked(lines, { op: "approvals" })).waiting) {
+    const reply = yield* Effect.option(asked(lines, { op: "approvals", id }))
+    const whole = Option.getOrUndefined(reply)?.waiting.find((question) => question.id === id)
+    if (whole?.parameters === undefined) continue
+    const { askedAtMs: _askedAtMs, definitionHash, parameters, parametersBytes: _parametersBytes, ...rest } = whole
+    found.push({ ...rest, parameters, definitionHash })
+  }
+  return found
 })
 
 const hold = Effect.fnUntraced(function* (
@@ -103,7 +134,7 @@ const carry = (
     if (open === undefined) return
     const lines = yield* another
     yield* lines.write({ op: "carry", ticket })
-    const { stdio } = yield* open(caller)
+    const { stdio } = yield* open({ ...caller, publicKey: caller.publicKey ?? "" })
     const there = Effect.forever(Effect.flatMap(lines.rest.read, stdio.write))
     const back = Effect.forever(Effect.flatMap(stdio.read, lines.rest.write))
     return yield* Effect.raceFirst(there, back)

@@ -1,6 +1,8 @@
 /** `McpHost` over a node that runs in this process: its keeper runs here as well, while anything is exposed. */
 import { Clock, Context, Effect, Option, RcRef, Scope } from "effect"
-import type { Audit, CallGate } from "../actors/mcp/keeper/CallGate.ts"
+import type { Audit } from "../actors/mcp/CallLedger.ts"
+import * as Approvals from "../actors/mcp/keeper/Approvals.ts"
+import type { CallGate } from "../actors/mcp/keeper/CallGate.ts"
 import * as Keeper from "../actors/mcp/keeper/Keeper.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
@@ -15,7 +17,7 @@ import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as InProcess from "./InProcess.ts"
-import { type Caller, ExposeError, type McpHost, type Open } from "./McpHost.ts"
+import { type Caller, ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
 
 /** How servers that are no part of the program are started, and where calls are recorded. */
 export interface Options {
@@ -35,10 +37,23 @@ export const make = Effect.fnUntraced(function* (
   // Without the scope: what is opened later lives in a scope of its own.
   const services = Context.omit(Scope.Scope)(yield* Effect.context<Services>())
   const held = new Map<string, Held>()
-  const running = yield* RcRef.make({ acquire: Effect.provideContext(run(options, held), services) })
+  const { randomBytes } = yield* Crypto
+  // The program's own memory: what it decides for good, it can decide again.
+  const approvals = yield* Approvals.make({ remembered: [], save: () => Effect.void, randomBytes })
+  const running = yield* RcRef.make({ acquire: Effect.provideContext(run(options, held, approvals), services) })
 
   return {
     peer: (target) => Effect.provideContext(peer(target), services),
+    approvals: {
+      waiting: Effect.sync(() => approvals.waiting().map(questionOf)),
+      decide: (id, verdict) =>
+        Effect.asVoid(
+          Effect.mapError(
+            approvals.decide(id, verdict),
+            ({ message }) => new ExposeError({ reason: "NotWaiting", detail: message })
+          )
+        )
+    },
     hold: Effect.fnUntraced(function* (service, open) {
       const keeper = yield* RcRef.get(running)
       if (held.has(service.name)) {
@@ -65,7 +80,8 @@ interface Held {
 /** A keeper on the node's MCP port. */
 const run = Effect.fnUntraced(function* (
   { audit, start }: Options,
-  held: ReadonlyMap<string, Held>
+  held: ReadonlyMap<string, Held>,
+  approvals: Approvals.Approvals
 ): Effect.fn.Return<
   Keeper.Keeper & {
     readonly listen: (port: number, service?: string) => Effect.Effect<void, ExposeError, Scope.Scope>
@@ -86,7 +102,12 @@ const run = Effect.fnUntraced(function* (
       Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
         ServiceTable.isAllowed(service, remote.node, key && Bytes.toBase64(key))
       ),
-    caller: (remote) => Effect.map(callerOf(remote), ({ node: node_id, ...facts }) => ({ node_id, ...facts })),
+    caller: (remote) =>
+      Effect.map(callerOf(remote), ({ node: node_id, publicKey: public_key, ...facts }) => ({
+        node_id,
+        ...facts,
+        public_key
+      })),
     list: (remote) =>
       Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
         [...held.values()]
@@ -101,6 +122,9 @@ const run = Effect.fnUntraced(function* (
         : Effect.flatMap(callerOf(remote), open)
     },
     sha256,
+    approvals,
+    peerKey: (remote) =>
+      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) => key && Bytes.toBase64(key)),
     ...(audit === undefined
       ? {}
       : { audit: { ...audit, sha256, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() } })
@@ -122,6 +146,18 @@ const run = Effect.fnUntraced(function* (
   })
   yield* listen(MCP_PORT)
   return { ...keeper, listen }
+})
+
+const questionOf = ({ id, ...question }: Approvals.Waiting): Question => ({
+  id,
+  service: question.service,
+  node: question.node,
+  peer: question.peer,
+  fingerprint: question.fingerprint,
+  tool: question.tool,
+  parameters: question.parameters,
+  definitionHash: question.definitionHash,
+  expiresAtMs: question.expiresAtMs
 })
 
 const peer = Effect.fnUntraced(function* (
@@ -152,11 +188,13 @@ const caller = Effect.fnUntraced(function* (
   const { sha256 } = yield* Crypto
   const key = yield* trustedKey(remote.node)
   const known = yield* Effect.option(Effect.timeout(Names.recent(remote.node), NAME_TIMEOUT))
+  const isOfKey = key !== undefined && Option.isSome(known) && Bytes.equals(known.value.publicKey, key)
   return {
     node: remote.node,
     address: Address.format(Address.make(0, remote.node)),
-    hostname: Option.match(known, { onNone: () => "", onSome: ({ hostname }) => hostname }),
-    fingerprint: key === undefined ? "" : Fingerprint.format(sha256(key))
+    hostname: isOfKey ? known.value.hostname : "",
+    fingerprint: key === undefined ? "" : Fingerprint.format(sha256(key)),
+    publicKey: key === undefined ? "" : Bytes.toBase64(key)
   }
 })
 

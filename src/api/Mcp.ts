@@ -5,9 +5,10 @@
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import { Effect, Layer, type Scope } from "effect"
+import { Clock, Effect, Layer, type Scope } from "effect"
 import type * as InputRounds from "../actors/mcp/client/InputRounds.ts"
 import * as McpClient from "../actors/mcp/client/McpClient.ts"
+import * as EgressGuard from "../actors/mcp/mount/EgressGuard.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Shim from "../actors/mcp/mount/Shim.ts"
@@ -16,10 +17,12 @@ import * as ChildProcess from "../actors/mcp/server/ChildProcess.ts"
 import * as EffectServer from "../actors/mcp/server/EffectServer.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import { DialError } from "../actors/node/Node.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import * as DuplexPair from "../core/net/DuplexPair.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
+import type * as AuditChain from "../protocol/relay/AuditChain.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import type * as McpCalls from "./McpCalls.ts"
 import * as McpReopening from "./McpReopening.ts"
@@ -31,7 +34,9 @@ export { McpError, type Progress } from "../actors/mcp/client/McpClient.ts"
 export type { CallOptions } from "./McpCalls.ts"
 export {
   type Access,
+  approvals,
   command,
+  decide,
   expose,
   layer as layerExpose,
   type ServerOptions,
@@ -40,7 +45,7 @@ export {
   toolkit,
   url
 } from "./McpExpose.ts"
-export { Caller, type Exposed, ExposeError, McpHost } from "./McpHost.ts"
+export { Caller, type Exposed, ExposeError, McpHost, type Question, type Verdict } from "./McpHost.ts"
 export { type McpServer, type Tool, ToolFailed, type ToolResult, type Update } from "./McpServer.ts"
 export { type Call, type Calls, forModel, type ModelToolkit, ToolMismatch, typed } from "./McpTools.ts"
 
@@ -64,6 +69,16 @@ export interface Pins {
   readonly mode: PinGuard.Mode
 }
 
+/** What of a peer's server this program may use (`docs/mcp.md`, Rules at the mount). */
+export interface Rules {
+  /** Patterns: `read_*`, `!write_*`, `read_file(path=data/*)`. None means every tool. */
+  readonly tools?: ReadonlyArray<string>
+  /** Patterns of tools that are never called. */
+  readonly denyTools?: ReadonlyArray<string>
+  /** Told of every call that ended or was denied here; never waited for. */
+  readonly record?: (call: AuditChain.Call) => void
+}
+
 /** How a server is used. */
 export interface Options extends McpCalls.CallOptions {
   /** What the server is told of this program. */
@@ -79,10 +94,11 @@ export interface Options extends McpCalls.CallOptions {
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string | ReadonlyArray<string>,
-  options: Options & { readonly pins?: Pins } = {}
+  options: Options & { readonly pins?: Pins; readonly rules?: Rules } = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
   const targets = Target.parseInstances(typeof name === "string" ? name : name.join(","))
   if (targets === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
+  const egress = yield* egressOf(options.rules)
   const pilot = yield* Pilot
   const self = yield* Effect.match(pilot.info, {
     onFailure: () => "this node",
@@ -106,7 +122,7 @@ export const connect = Effect.fn("Mcp.connect")(function* (
   const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
   const session = Effect.gen(function* () {
     const [near, far] = yield* DuplexPair.make
-    const shim = Shim.run({ client: far, ...route, ...(pins && { pins }) })
+    const shim = Shim.run({ client: far, egress, ...route, ...(pins && { pins }) })
     // The far side also ends when the session cannot go on, and then nothing more comes.
     yield* Effect.forkScoped(Effect.ensuring(Effect.provide(shim, NativeCrypto.layer), far.end))
     return yield* McpClient.make(near, options.client ?? SELF, options.answers)
@@ -129,6 +145,20 @@ export const stdio = Effect.fn("Mcp.stdio")(
   },
   Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
 )
+
+const egressOf = Effect.fnUntraced(function* (
+  rules: Rules | undefined
+): Effect.fn.Return<EgressGuard.Egress | undefined, McpClient.McpError> {
+  if (rules === undefined) return undefined
+  const { denyTools = [], record, tools = [] } = rules
+  const found = EgressGuard.patterns(tools, denyTools)
+  if ("wrong" in found) return yield* refused(`${JSON.stringify(found.wrong)} is no pattern for tools`)
+  if (record === undefined) return { ...found, audit: undefined }
+  const { sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
+  const clock = yield* Clock.Clock
+  const time = () => new Date(clock.currentTimeMillisUnsafe()).toISOString()
+  return { ...found, audit: { sha256, record, time } }
+})
 
 const open = <E>(stream: Duplex<E>, options: Options) =>
   Effect.map(McpClient.make(stream, options.client ?? SELF, options.answers), (client) =>

@@ -1,12 +1,12 @@
 /** Exposing MCP servers to peers from a program: what is exposed, to whom, under which rules (`docs/mcp-api.md`). */
-import { Clock, Context, Effect, Layer, Result, Schema, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Result, Schema, Scope } from "effect"
 import { McpServer, type Tool, type Toolkit } from "effect/ai"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import * as EffectServer from "../actors/mcp/server/EffectServer.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
 import { ServiceName } from "../protocol/relay/RelayControl.ts"
 import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
-import { Caller, type Exposed, ExposeError, McpHost, type Open } from "./McpHost.ts"
+import { Caller, type Exposed, ExposeError, McpHost, type Open, type Question, type Verdict } from "./McpHost.ts"
 
 /** What is exposed. `R` is what servers of this program need, beside `Caller`. */
 export type Source<R = never> =
@@ -48,6 +48,14 @@ export interface Access {
   readonly trustHints?: boolean
   /** Calls of tools in `safe` go on when their client gives up, and an identical one later gets the result. */
   readonly park?: boolean
+  /** Patterns of the tools whose calls wait until a person allows them: `Mcp.approvals`, `pilotctl mcp approvals`. */
+  readonly ask?: ReadonlyArray<string>
+  /** How long they wait before they are denied: ten minutes unless told otherwise. */
+  readonly askFor?: Duration.Input
+  /** Calls that take longer at the server are cancelled. */
+  readonly deadline?: Duration.Input
+  /** The same for tools by the patterns of their names, which go before `deadline`. */
+  readonly deadlines?: Readonly<Record<string, Duration.Input>>
   /** What the service is for, to people who look for it. */
   readonly title?: string
   /** Sessions of each peer at once, and so servers. */
@@ -128,6 +136,16 @@ export const layer = <R = never>(
     )
   )
 
+/** The calls that wait to be approved, of all services that are exposed beside this node, or by `pilotctl` on it. */
+export const approvals: Effect.Effect<ReadonlyArray<Question>, ExposeError, McpHost> = Effect.flatMap(
+  McpHost,
+  (host) => host.approvals.waiting
+)
+
+/** Answers one of them. */
+export const decide = (id: string, verdict: Verdict): Effect.Effect<void, ExposeError, McpHost> =>
+  Effect.flatMap(McpHost, (host) => host.approvals.decide(id, verdict))
+
 const opening =
   <R>(
     name: string,
@@ -179,17 +197,20 @@ const serviceOf = Effect.fnUntraced(function* <R>(
 
 const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
   const { audit, identify = false, open, park, safe, sessions, tools = [], transparent = false, trustHints } = access
+  const { ask } = access
   if (sessions !== undefined && !(Number.isInteger(sessions) && sessions > 0 && sessions <= Policy.SESSIONS_MAX)) {
     return Result.fail(invalid(`${sessions} is no number of sessions: 1 to ${Policy.SESSIONS_MAX}`))
   }
   if (park === true && (safe ?? []).length === 0) return Result.fail(invalid("park parks nothing without safe"))
-  const wrong = [...tools, ...(safe ?? [])].find((text) => ToolPattern.parse(text) === undefined)
+  const wrong = [...tools, ...(safe ?? []), ...(ask ?? [])].find((text) => ToolPattern.parse(text) === undefined)
   if (wrong !== undefined) return Result.fail(invalid(`${JSON.stringify(wrong)} is no pattern for tools`))
   const bounds = open === "public" ? { ...Policy.QUOTA_PUBLIC, ...access.quota } : access.quota
-  return Result.succeed({
+  return Result.map(timesOf(access), (times) => ({
     tools,
     identify,
     transparent,
+    ...times,
+    ...(ask === undefined ? {} : { ask }),
     ...(open === undefined ? {} : { open }),
     ...(safe === undefined ? {} : { safe }),
     ...(park === undefined ? {} : { park }),
@@ -197,6 +218,30 @@ const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
     ...(trustHints === undefined ? {} : { trustHints }),
     ...(audit === undefined ? {} : { audit }),
     ...(bounds === undefined ? {} : { quota: { ...UNBOUNDED, ...bounds } })
+  }))
+}
+
+const timesOf = (access: Access): Result.Result<Pick<Policy.Rules, "askMs" | "deadlines">, ExposeError> => {
+  const msOf = (input: Duration.Input): number => Math.round(Duration.toMillis(Duration.fromInputUnsafe(input)))
+  const askMs = access.askFor === undefined ? undefined : msOf(access.askFor)
+  if (askMs !== undefined && !(askMs >= 1000 && askMs <= Policy.ASK_MAX_MS)) {
+    return Result.fail(invalid("askFor is a second at least, and a day at most"))
+  }
+  const deadlines = [
+    ...Object.entries(access.deadlines ?? {}),
+    ...(access.deadline === undefined ? [] : [["*", access.deadline] as const])
+  ].map(([tools, input]) => ({ tools, ms: msOf(input) }))
+  const wrong = deadlines.find(({ ms, tools }) => {
+    const pattern = ToolPattern.parse(tools)
+    const isName = pattern !== undefined && !pattern.isDenial && pattern.args.length === 0
+    return !isName || !(ms >= Policy.DEADLINE_MIN_MS && ms <= Policy.DEADLINE_MAX_MS)
+  })
+  if (wrong !== undefined || deadlines.length > Policy.DEADLINES_MAX) {
+    return Result.fail(invalid(`${JSON.stringify(wrong?.tools ?? "so many")} with ${wrong?.ms ?? 0} ms is no deadline`))
+  }
+  return Result.succeed({
+    ...(askMs === undefined ? {} : { askMs }),
+    ...(deadlines.length === 0 ? {} : { deadlines })
   })
 }
 

@@ -7,8 +7,10 @@ import type { IpcClient, IpcListener } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import type { Keeper } from "../actors/mcp/keeper/Keeper.ts"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
+import * as Bytes from "../core/data/Bytes.ts"
 import * as Json from "../core/data/Json.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import { Port } from "../protocol/wire/Address.ts"
 import type { Environment } from "./Command.ts"
@@ -37,7 +39,7 @@ export interface KeeperNode {
 }
 
 /** A connection that is not up yet; `services` are those at any time. */
-export const make = (services: () => ReadonlyArray<Service>): KeeperNode => {
+export const make = (services: () => ReadonlyArray<Service>, sha256: (bytes: Uint8Array) => Uint8Array): KeeperNode => {
   let link: Link | undefined
   let name = "the host"
   let daemonProblem: string | undefined = "The daemon has not been reached yet."
@@ -79,7 +81,7 @@ export const make = (services: () => ReadonlyArray<Service>): KeeperNode => {
     trustedKey: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
     caller: (node) =>
-      Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node))),
+      Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node, sha256))),
     ask: (operation, value) =>
       Effect.suspend(() => {
         if (link === undefined) return Effect.succeed(undefined)
@@ -173,16 +175,31 @@ const trustedKey = (client: IpcClient, node: number): Effect.Effect<string | und
 
 const bare = (node: number) => ({ node_id: node, address: Address.format(Address.make(0, node)) })
 
-const callerOf = (client: IpcClient, node: number): Effect.Effect<Json.JsonObject> =>
-  client.extension("peer", { target: bare(node).address }).pipe(
-    Effect.map((found) => ({
-      ...bare(node),
-      hostname: Json.string(found, "hostname"),
-      fingerprint: Json.string(found, "fingerprint")
-    })),
-    Effect.orElseSucceed(() => bare(node))
+/**
+ * The key is the one of the trust list, under which its tunnel was opened, so the registry need not answer; the name is what
+ * the registry says now, and only if it says it of that key.
+ */
+const callerOf = Effect.fnUntraced(function* (
+  client: IpcClient,
+  node: number,
+  sha256: (bytes: Uint8Array) => Uint8Array
+): Effect.fn.Return<Json.JsonObject> {
+  const key = yield* trustedKey(client, node)
+  const bytes = key === undefined ? undefined : Bytes.fromBase64(key)
+  const found = yield* Effect.orElseSucceed(
+    Effect.timeout(client.extension("peer", { target: bare(node).address, recent: true }), NAME_TIMEOUT),
+    () => ({})
   )
+  return {
+    ...bare(node),
+    hostname: key !== undefined && Json.string(found, "public_key") === key ? Json.string(found, "hostname") : "",
+    fingerprint: bytes === undefined ? "" : Fingerprint.format(sha256(bytes)),
+    public_key: key ?? ""
+  }
+})
 
 const ASK_TIMEOUT = "15 seconds"
+/** A registry that keeps silent must not keep a call waiting. */
+const NAME_TIMEOUT = "2 seconds"
 const RETRY = "500 millis"
 const REBIND = "5 seconds"

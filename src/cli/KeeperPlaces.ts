@@ -13,6 +13,10 @@ export interface KeeperPlaces {
   readonly audit: string
   /** Tools of peers as they were first seen. */
   readonly pins: string
+  /** What was decided about calls for good. */
+  readonly approvals: string
+  /** The record of calls that mounts of this node made. */
+  readonly egress: string
   /** Numbers of the capability cards of this node. */
   readonly cards: string
   /** The newest cards seen of others. */
@@ -27,6 +31,8 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   log: `${home}/keeper.log`,
   audit: `${home}/mcp-audit.jsonl`,
   pins: `${home}/mcp-pins.json`,
+  approvals: `${home}/mcp-approvals.json`,
+  egress: `${home}/mcp-egress.jsonl`,
   cards: `${home}/mcp-cards.json`,
   cardBook: `${home}/mcp-card-book.json`
 }))

@@ -22,12 +22,12 @@ import type { JsonObject } from "../core/data/Json.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as NodeUpstreamClient from "../core/net/NodeUpstreamClient.ts"
-import type { CallCounts } from "../protocol/relay/CallMetrics.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as KeeperApprovals from "./KeeperApprovals.ts"
 import * as KeeperCards from "./KeeperCards.ts"
 import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
@@ -80,7 +80,8 @@ interface Office {
   ) => Effect.Effect<void, CliError.CliError | ControlLines.BadConversation, Environment>
   readonly held: HeldServices
   readonly state: Effect.Effect<KeeperControl.State>
-  readonly calls: () => ReadonlyArray<CallCounts>
+  /** What only some requests are told. */
+  readonly details: (request: KeeperControl.Request) => Pick<KeeperControl.State, "calls" | "approvals">
   readonly serveNode: Effect.Effect<never, never, Environment>
   readonly stopped: Effect.Effect<void>
 }
@@ -96,10 +97,15 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   let table = yield* Effect.mapError(ServiceTable.load(places.services), unreadable)
   const held = new HeldServices()
   const services = () => [...table.values(), ...held.services]
-  const node = KeeperNode.make(services)
   const { randomBytes, sha256 } = yield* Effect.provide(Crypto, NativeCrypto.layer)
+  const node = KeeperNode.make(services, sha256)
   const clock = yield* Clock.Clock
-  const audit = yield* AuditLog.make(places.audit, sha256)
+  const log = yield* AuditLog.make(places.audit, sha256)
+  const audit = { sha256, record: log.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() }
+  const people = yield* Effect.mapError(
+    KeeperApprovals.make({ path: places.approvals, randomBytes, audit }),
+    unreadable
+  )
   const spawn = (service: ServiceTable.Service, asker: Asker) => {
     if ("program" in service) {
       const ticket = Bytes.toHex(randomBytes(TICKET_BYTES))
@@ -127,7 +133,9 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   const keeper = yield* Keeper.make({
     cards: cards.shelf.page,
     sha256,
-    audit: { sha256, record: audit.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() },
+    audit,
+    approvals: people.approvals,
+    peerKey: (remote) => node.trustedKey(remote.node),
     caller: (remote) => node.caller(remote.node),
     // Read when a session opens, because the name is known only while the daemon answers.
     get self() {
@@ -213,6 +221,10 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
           return changing.withPermit(expose(request.service))
         case "unexpose":
           return changing.withPermit(unexpose(request.name))
+        case "approvals":
+        case "decide":
+        case "revoke":
+          return people.perform(request)
         case "stop":
           return Effect.asVoid(Deferred.succeed(stopped, undefined))
         case "status":
@@ -226,7 +238,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       isConnected: node.isConnected(),
       problems: [
         ...node.problems(),
-        ...(audit.lost() === 0 ? [] : [`${audit.lost()} calls could not be written to ${places.audit}.`])
+        ...people.problems(),
+        ...(log.lost() === 0 ? [] : [`${log.lost()} calls could not be written to ${places.audit}.`])
       ],
       services: services(),
       sessions: sessions.map(({ inFlight, isIdle, pid, remote, service, stderrTail }) => ({
@@ -247,7 +260,19 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         }
       })
     })),
-    calls: keeper.calls,
+    details: (request) => {
+      switch (request.op) {
+        case "status":
+          return request.calls === true ? { calls: keeper.calls() } : {}
+        case "approvals":
+          return { approvals: people.state(request.id) }
+        case "decide":
+        case "revoke":
+          return { approvals: people.state(undefined) }
+        default:
+          return {}
+      }
+    },
     serveNode: node.serve(keeper),
     stopped: Deferred.await(stopped)
   }
@@ -278,10 +303,9 @@ const converse = (socket: Socket.Socket, office: Office): Effect.Effect<void, ne
       yield* Effect.matchEffect(office.perform(request), {
         onFailure: refuse,
         onSuccess: () =>
-          Effect.flatMap(office.state, (state) => {
-            const calls = request.op === "status" && request.calls === true ? { calls: office.calls() } : {}
-            return lines.write({ ok: true, state: { ...state, ...calls } })
-          })
+          Effect.flatMap(office.state, (state) =>
+            lines.write({ ok: true, state: { ...state, ...office.details(request) } })
+          )
       })
     }
   }).pipe(Effect.scoped, Effect.ignore)
@@ -295,7 +319,8 @@ const callerOf = (caller: JsonObject): KeeperControl.Caller => ({
   node: Json.unsigned(caller, "node_id", 32),
   address: Json.string(caller, "address"),
   hostname: Json.string(caller, "hostname"),
-  fingerprint: Json.string(caller, "fingerprint")
+  fingerprint: Json.string(caller, "fingerprint"),
+  publicKey: Json.string(caller, "public_key")
 })
 
 const unreadable = (error: { readonly message: string; readonly path: string }): CliError.CliError =>

@@ -13,9 +13,11 @@ import * as KeeperPlaces from "./KeeperPlaces.ts"
 /** The last calls; with `verify`, the chain is followed from its start, and a broken one is exit code 1. */
 export const run = Effect.fnUntraced(function* (
   tail: number,
-  verify: boolean
+  verify: boolean,
+  isEgress: boolean
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const { audit } = yield* KeeperPlaces.places
+  const places = yield* KeeperPlaces.places
+  const audit = isEgress ? places.egress : places.audit
   const older = yield* linesOf(`${audit}.1`)
   const lines = [...older, ...(yield* linesOf(audit))]
   const calls = lines.slice(-tail).map((line) => Json.parseObject(line) ?? { unreadable: line })
@@ -54,11 +56,15 @@ const shown = (call: Json.JsonObject): string => {
   const decision = text("decision")
   return [
     text("time"),
-    Address.format(Address.make(0, Json.unsigned(call, "node", 32))),
+    // At the mount it is the peer that was called, by the name that the mount was given.
+    Json.member(call, "node") === undefined
+      ? text("peer")
+      : Address.format(Address.make(0, Json.unsigned(call, "node", 32))),
     text("service"),
     text("method"),
     text("target"),
-    decision === "allow" ? text("outcome") : `denied (${decision})`,
+    text("outcome") === "denied" || decision === "allow" ? "" : decision,
+    text("outcome") === "denied" ? `denied (${decision})` : text("outcome"),
     ...(typeof code === "number" ? [String(code)] : []),
     `${Json.integer(call, "durationMs")} ms`
   ]

@@ -18,6 +18,7 @@ import * as CliError from "./CliError.ts"
 import { type Environment, type Input, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
+import * as MountEgress from "./MountEgress.ts"
 import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
@@ -43,11 +44,12 @@ export const run = Effect.fnUntraced(function* (
     const { target } = route
     const pins = yield* guardOf(target, pinText)
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
+    const egress = yield* MountEgress.open(input)
     const detaching = yield* DetachBridge.make(client, target, detachMs)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    yield* Shim.run({ client: bridged, pins, ...route, ...(metrics && { metrics }) })
+    yield* Shim.run({ client: bridged, pins, egress, ...route, ...(metrics && { metrics }) })
   }).pipe(
     Effect.scoped,
     Effect.provide(

@@ -2,6 +2,7 @@
 import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope, Semaphore } from "effect"
 import * as Front from "../actors/mcp/front/Front.ts"
 import type * as FrontLists from "../actors/mcp/front/FrontLists.ts"
+import type { Egress } from "../actors/mcp/mount/EgressGuard.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
@@ -17,6 +18,7 @@ import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as McpMountHttp from "./McpMountHttp.ts"
+import * as MountEgress from "./MountEgress.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -33,7 +35,7 @@ export const run = Effect.fnUntraced(function* (
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   return yield* Effect.gen(function* () {
-    const front = yield* make(settings, mode)
+    const front = yield* make(settings, mode, yield* MountEgress.open(input))
     if (http !== undefined) {
       return yield* McpMountHttp.serve({ peer: "all", service: "services" }, front.connect, http, input)
     }
@@ -55,7 +57,8 @@ export const run = Effect.fnUntraced(function* (
 /** A front over the daemon's trusted peers, in the surrounding scope. */
 export const make = Effect.fnUntraced(function* (
   settings: Front.Settings,
-  mode: PinGuard.Mode
+  mode: PinGuard.Mode,
+  egress?: Egress
 ): Effect.fn.Return<Front.Front, never, Environment | Crypto | Scope.Scope> {
   const { version } = yield* CliHost
   const environment = yield* McpConnect.environment
@@ -76,6 +79,7 @@ export const make = Effect.fnUntraced(function* (
         lock,
         peerKey: Effect.provideContext(McpConnect.keyOf(target.peer), context)
       }).pipe(Effect.provideContext(Context.merge(context, crypto)), Effect.provide(FileLock.layer)),
+    egress,
     version,
     settings
   })

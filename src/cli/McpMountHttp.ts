@@ -15,6 +15,7 @@ import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
 import * as McpConnect from "./McpConnect.ts"
+import * as MountEgress from "./MountEgress.ts"
 import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -68,8 +69,10 @@ export const serve = Effect.fnUntraced(function* (
     const dial = Effect.provideContext(McpConnect.dial(target), environment)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
+    // A front has rules of its own, for each of its services.
+    const egress = connect === undefined ? yield* MountEgress.open(input) : undefined
     yield* HttpEdge.serve(listener.server, {
-      ...{ target, dial, door, isModernOnly, detachAfterMs },
+      ...{ target, dial, door, isModernOnly, detachAfterMs, egress },
       ...(connect === undefined ? {} : { connect }),
       ...(pins === undefined ? {} : { pins }),
       ...(metrics && { metrics })

@@ -74,17 +74,7 @@ const difference = (pin: PinTable.Pin): string =>
 
 /** Characters that cannot be seen are shown by their numbers: they may be all that differs. */
 const visible = (text: string | undefined): string =>
-  text === undefined
-    ? "(nothing approved)"
-    : text === ""
-      ? "(too long to keep)"
-      : [...text]
-          .map((character) =>
-            PlainText.clean(character).hidden > 0 || /\p{VS}/u.test(character)
-              ? `<U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`
-              : character
-          )
-          .join("")
+  text === undefined ? "(nothing approved)" : text === "" ? "(too long to keep)" : PlainText.escaped(text)
 
 const unusable = (error: { readonly message: string; readonly path: string }): CliError.CliError =>
   CliError.make("internal", `${error.path}: ${error.message}`)

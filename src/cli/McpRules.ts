@@ -2,9 +2,9 @@
 import { Effect, Result } from "effect"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
-import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
 import * as CliError from "./CliError.ts"
 import type { Flag, Input } from "./Command.ts"
+import * as McpCallRules from "./McpCallRules.ts"
 import * as Values from "./Values.ts"
 
 /** The flags, in the order of help. */
@@ -35,6 +35,21 @@ export const FLAGS: ReadonlyArray<Flag> = [
     value: "boolean",
     summary: "calls of tools in --safe go on when their client gives up: the same call, made again, gets the result"
   },
+  {
+    name: "ask",
+    value: "text",
+    placeholder: "pattern",
+    summary: "calls of these tools wait until you allow each: pilotctl mcp approvals",
+    repeats: true
+  },
+  { name: "ask-for", value: "duration", summary: "how long they wait before they are denied (default: 10m)" },
+  {
+    name: "deadline",
+    value: "text",
+    placeholder: "[tools=]duration",
+    summary: "calls that take longer at the server are cancelled: 30s, or 'report_*=10m' for some tools",
+    repeats: true
+  },
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
@@ -57,13 +72,16 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
   Effect.fromResult(
     Result.gen(function* () {
       const old = before ?? NEW
-      const { audit: _audit, open: _open, park: _park, quota: _quota, sessions: _sessions, ...kept } = old
+      const { audit: _audit, deadlines: _deadlines, open: _open, park: _park, quota: _quota, ...most } = old
+      const { ask: _ask, askMs: _askMs, sessions: _sessions, ...kept } = most
+      const asked = yield* McpCallRules.asked(input, old)
+      const deadlines = yield* McpCallRules.deadlines(input, old.deadlines)
       const sessions = yield* sessionsOf(input, old.sessions)
       const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
       const quota = yield* quotaOf(input, old.quota ?? (open === "public" ? Policy.QUOTA_PUBLIC : undefined))
-      const tools = yield* patterns(input, "tools")
-      const safe = yield* patterns(input, "safe")
+      const tools = yield* McpCallRules.patterns(input, "tools")
+      const safe = yield* McpCallRules.patterns(input, "safe")
       const park = Values.boolean(input, "park") ?? old.park === true
       const named = input.flags.has("safe") ? safe : (old.safe ?? [])
       if (park && named.length === 0) {
@@ -80,23 +98,12 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
         ...(open === undefined ? {} : { open }),
         ...(quota === undefined ? {} : { quota }),
-        ...(sessions === undefined ? {} : { sessions })
+        ...(sessions === undefined ? {} : { sessions }),
+        ...asked,
+        ...(deadlines === undefined ? {} : { deadlines })
       }
     })
   )
-
-const patterns = (input: Input, flag: string): Result.Result<ReadonlyArray<string>, CliError.CliError> => {
-  const texts = Values.texts(input, flag).flatMap(ToolPattern.split)
-  const wrong = texts.find((text) => ToolPattern.parse(text) === undefined)
-  return wrong === undefined
-    ? Result.succeed(texts)
-    : Result.fail(
-        CliError.invalidArgument(
-          `invalid --${flag} ${JSON.stringify(wrong)}`,
-          "'read_*', '!write_*' or 'read(path=a/*)'"
-        )
-      )
-}
 
 /** The rules as data. */
 export const row = (rules: Policy.Rules | undefined): JsonObject => ({
@@ -105,6 +112,7 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   safe: rules?.safe ?? [],
   trust_hints: rules?.trustHints ?? false,
   park: rules?.park ?? false,
+  ...McpCallRules.row(rules),
   transparent: rules?.transparent ?? true,
   identify: rules?.identify ?? false,
   audit: rules?.audit ?? "hashes",
@@ -128,6 +136,7 @@ export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> =>
     ...(safe.length === 0 ? [] : [`  safe     ${safe.join(" ")}`]),
     ...(trustHints ? ["  safe     what the server calls read-only or idempotent"] : []),
     ...(rules.park === true ? ["  parked   safe calls whose client is gone"] : []),
+    ...McpCallRules.lines(rules),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
     ...(rules.sessions === undefined ? [] : [`  sessions ${rules.sessions} of each peer`]),
     ...(rules.identify ? ["  told     who calls"] : []),

@@ -135,6 +135,8 @@ export const failure = ({ code, message, reason }: McpClient.McpError): CliError
       return CliError.make("connection_failed", text)
     case BridgeError.CODE.denied:
       return CliError.make("untrusted", text)
+    case BridgeError.CODE.deadline:
+      return CliError.make("timeout", text)
     case BridgeError.CODE.overloaded:
       return CliError.make("invalid_state", text)
     case INVALID_PARAMS:

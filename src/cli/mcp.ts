@@ -4,7 +4,8 @@ import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
-import { DETACH_AFTER, DOOR_FLAGS, front, MOUNT_FLAGS, OTLP, PINS } from "./mountRows.ts"
+import { approvals } from "./mcpApprovalRows.ts"
+import { DETACH_AFTER, DOOR_FLAGS, EGRESS_FLAGS, front, MOUNT_FLAGS, OTLP, PINS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -126,12 +127,14 @@ const audit: Command = {
   returns: "path, calls, with --verify: lines, lost, whole, broken_at, head",
   flags: [
     { name: "tail", value: "number", summary: "how many (default: 20)" },
+    { name: "egress", value: "boolean", summary: "the calls that mounts of this node made or denied, instead" },
     { name: "verify", value: "boolean", summary: "follow the chain of hashes from the first line; broken: exit code 1" }
   ],
   run: Effect.fnUntraced(function* (input) {
     const tail = yield* Effect.fromResult(Values.count(input, "tail", 20))
     const McpAudit = yield* Effect.promise(() => import("./McpAudit.ts"))
-    return yield* McpAudit.run(Math.max(1, tail), Values.boolean(input, "verify") === true)
+    const isEgress = Values.boolean(input, "egress") === true
+    return yield* McpAudit.run(Math.max(1, tail), Values.boolean(input, "verify") === true, isEgress)
   })
 }
 
@@ -171,6 +174,7 @@ const mountRow = (name: string, summary: string): Command => ({
       summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
     },
     DETACH_AFTER,
+    ...EGRESS_FLAGS,
     ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {
@@ -307,6 +311,7 @@ export const commands: ReadonlyArray<Command> = [
   status,
   metrics,
   audit,
+  ...approvals,
   stop,
   pinsRow("list", "The tools of peers' servers as they were first seen, and which have changed"),
   pinsRow("diff", "What changed in the definitions of tools, hidden characters by their numbers"),

@@ -21,6 +21,20 @@ export const MOUNT_FLAGS: Command["flags"] = [
   PINS
 ]
 
+/** What may leave this node. */
+export const EGRESS_FLAGS: ReadonlyArray<Flag> = [
+  {
+    name: "tools",
+    value: "text",
+    placeholder: "pattern",
+    summary: "use only these tools of the peer, whatever it offers: 'read_*', 'read_file(path=data/*)'",
+    repeats: true
+  },
+  { name: "deny-tools", value: "text", placeholder: "pattern", summary: "never use these", repeats: true },
+  { name: "audit", value: "boolean", summary: "record the calls here too, as --tools and --deny-tools do anyway" },
+  { name: "audit-arguments", value: "boolean", summary: "the same with their arguments, not only the hashes" }
+]
+
 /** Where calls are told to. */
 export const OTLP: Flag = {
   name: "otlp",
@@ -76,6 +90,7 @@ export const front: Command = {
     },
     ...MOUNT_FLAGS,
     OTLP,
+    ...EGRESS_FLAGS,
     { ...DETACH_AFTER, summary: "refused here: handles belong to mcp mount of one service" },
     ...DOOR_FLAGS
   ],

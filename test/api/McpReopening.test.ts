@@ -13,7 +13,7 @@ import * as McpRig from "../support/McpRig.ts"
 /** A kitchen behind shim and keeper, and sessions that a test can end; after `limit` of them none can be opened. */
 const station = Effect.fnUntraced(function* (limit: number) {
   const log = yield* Kitchen.Log.make
-  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", fingerprint: "F" }
+  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", fingerprint: "F", publicKey: "K" }
   const rig = yield* McpRig.make({
     services: [McpRig.service("kitchen")],
     spawn: () =>

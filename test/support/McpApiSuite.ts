@@ -6,6 +6,7 @@ import { Mcp, type Pilot } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as Kitchen from "./Kitchen.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
+import * as PilotProcesses from "./PilotProcesses.ts"
 import type { Variant } from "./PilotSuite.ts"
 
 type Services = Context.Context<Pilot.Pilot | Mcp.McpHost>
@@ -121,6 +122,38 @@ export const run = (variant: Variant<Pilot.Pilot | Mcp.McpHost>): void =>
         const refused = yield* Effect.flip(server.call("walk", { steps: 1 }))
         assert.deepInclude(refused, { _tag: "ToolFailed" })
         assert.include(refused.message, "owner")
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a call waits until this program allows it; a deadline ends one; a mount may have rules too", () =>
+      Effect.gen(function* () {
+        const { host, log } = yield* Stage
+        yield* serve("asking", { allow: ["agent"], ask: ["add"], deadlines: { cook: "200 millis" } })
+        const rules = { denyTools: ["walk"] }
+        const services = (yield* Stage).agent
+        const server = yield* Effect.provideContext(Mcp.connect("host/asking", { rules }), services)
+        const desk = <A, E>(effect: Effect.Effect<A, E, Mcp.McpHost>) => Effect.provideContext(effect, host)
+
+        const first = yield* Effect.forkChild(server.call("add", { a: 1, b: 2 }))
+        yield* PilotProcesses.until(Effect.map(desk(Mcp.approvals), ({ length }) => length === 1))
+        const [question] = yield* desk(Mcp.approvals)
+        assert.deepInclude(question, { service: "asking", tool: "add", peer: "agent", parameters: '{"a":1,"b":2}' })
+        yield* desk(Mcp.decide(question?.id ?? "", "always"))
+        assert.include((yield* Fiber.join(first)).text, "3")
+        assert.include((yield* server.call("add", { a: 1, b: 2 })).text, "3")
+        const again = yield* Effect.flip(desk(Mcp.decide(question?.id ?? "", "allow")))
+        assert.strictEqual(again.reason, "NotWaiting")
+
+        const late = yield* Effect.flip(server.call("cook", { seconds: 3600 }))
+        assert.deepInclude(late, { _tag: "McpError", code: -31008, retryable: false, delivered: true })
+        assert.strictEqual(yield* Queue.take(log.started), "agent")
+        assert.strictEqual(yield* Queue.take(log.ended), "interrupted")
+
+        const denied = yield* Effect.flip(server.call("walk", { steps: 1 }))
+        assert.include(denied.message, "The rules of this mount do not allow")
+        const wrong = { rules: { tools: ["add("] } }
+        const refused = yield* Effect.flip(Effect.provideContext(Mcp.connect("host/asking", wrong), services))
+        assert.include(refused.message, "is no pattern")
       }).pipe(Effect.scoped)
     )
 

@@ -26,9 +26,13 @@ export class CallFailed extends Schema.TaggedError<CallFailed>()("CallFailed", {
   data: Schema.Unknown
 }) {}
 
-/** A client of `@modelcontextprotocol/sdk`. */
-export const sdk1 = (home: string, target: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
-  Effect.suspend(() => connected1(new Stdio1(server(home, target))))
+/** A client of `@modelcontextprotocol/sdk`; `flags` are those of its mount. */
+export const sdk1 = (
+  home: string,
+  target: string,
+  flags: ReadonlyArray<string> = []
+): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.suspend(() => connected1(new Stdio1(server(home, target, flags))))
 
 const connected1 = (transport: Parameters<Client1["connect"]>[0]): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
   Effect.map(
@@ -80,9 +84,9 @@ export const sdk2 = (home: string, target: string): Effect.Effect<McpClient, Cal
     })
   )
 
-const server = (home: string, target: string) => ({
+const server = (home: string, target: string, flags: ReadonlyArray<string> = []) => ({
   command: process.execPath,
-  args: [Pilotctl.PROGRAM, "mcp", "connect", target],
+  args: [Pilotctl.PROGRAM, "mcp", "connect", target, ...flags],
   env: Pilotctl.environment(home),
   stderr: "ignore" as const
 })

@@ -5,6 +5,7 @@ import type { CallGate } from "../../src/actors/mcp/keeper/CallGate.ts"
 import * as Keeper from "../../src/actors/mcp/keeper/Keeper.ts"
 import type { CommandService, Service } from "../../src/actors/mcp/keeper/ServiceTable.ts"
 import * as DetachBridge from "../../src/actors/mcp/mount/DetachBridge.ts"
+import type { Egress } from "../../src/actors/mcp/mount/EgressGuard.ts"
 import * as EraBridge from "../../src/actors/mcp/mount/EraBridge.ts"
 import type { PinGuard } from "../../src/actors/mcp/mount/PinGuard.ts"
 import * as Shim from "../../src/actors/mcp/mount/Shim.ts"
@@ -24,7 +25,8 @@ export interface McpRig {
     service: string,
     node?: number,
     pins?: PinGuard,
-    era?: EraOptions
+    era?: EraOptions,
+    egress?: Egress
   ) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Crypto | Scope.Scope>
   /** A bare stream to the keeper, as node `node`; `ownPort` if it goes to a service's own port. */
   readonly stream: (node: number, ownPort?: string) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Scope.Scope>
@@ -54,6 +56,7 @@ export interface Options {
   readonly pieceBytes?: number
   readonly caller?: Keeper.Options["caller"]
   readonly audit?: Keeper.Options["audit"]
+  readonly approvals?: Keeper.Options["approvals"]
 }
 
 /** A host whose services nodes 1 to 9 may use. */
@@ -71,7 +74,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     spawn: options.spawn,
     sha256: (data) => new Uint8Array(createHash("sha256").update(data).digest()),
     ...(options.caller === undefined ? {} : { caller: options.caller }),
-    ...(options.audit === undefined ? {} : { audit: options.audit })
+    ...(options.audit === undefined ? {} : { audit: options.audit }),
+    ...(options.approvals === undefined ? {} : { approvals: options.approvals }),
+    peerKey: ({ node }) => Effect.succeed(allowed.has(node) ? `key-${node}` : undefined)
   })
   let life = yield* Scope.fork(scope, "sequential")
   let keeper = yield* Scope.provide(start, life)
@@ -118,14 +123,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* cut
       yield* Scope.close(dead, Exit.void)
     }),
-    client: (service, node = 2, pins, era) =>
+    client: (service, node = 2, pins, era, egress) =>
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
         const target = { peer: "mcp-host", service }
         const detaching = yield* DetachBridge.make(stdio.right, target, era?.detachAfterMs)
         const bridged = { client: detaching, target, verdict: { server: undefined }, isShared: false }
         const client = era === undefined ? stdio.right : yield* EraBridge.make({ ...bridged, ...era })
-        const shim = { client, target, dial: dial(node) }
+        const shim = { client, target, dial: dial(node), egress }
         yield* Shim.run(pins === undefined ? shim : { ...shim, pins }).pipe(
           Effect.ensuring(stdio.right.end),
           Effect.forkScoped

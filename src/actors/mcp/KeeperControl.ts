@@ -4,6 +4,7 @@
  */
 import { Schema } from "effect"
 import { CallCounts } from "../../protocol/relay/CallMetrics.ts"
+import { Remembered } from "./keeper/ApprovalFile.ts"
 import { Service, StoredService } from "./keeper/ServiceTable.ts"
 
 /**
@@ -18,6 +19,16 @@ export const Request = Schema.Union([
   Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
   /** With `calls`, the counts of calls are told as well, which may be long. */
   Schema.Struct({ op: Schema.Literal("status"), calls: Schema.optionalKey(Schema.Boolean) }),
+  /** The calls that wait for a person, and what was decided for good; with `id`, that question whole. */
+  Schema.Struct({ op: Schema.Literal("approvals"), id: Schema.optionalKey(Schema.String) }),
+  Schema.Struct({
+    op: Schema.Literal("decide"),
+    id: Schema.String,
+    /** About this call, or about all calls like it. */
+    verdict: Schema.Literals(["allow", "deny", "always", "never"])
+  }),
+  /** Forgets what was decided for good. */
+  Schema.Struct({ op: Schema.Literal("revoke"), id: Schema.String }),
   Schema.Struct({ op: Schema.Literal("stop") })
 ])
 /** What a keeper is asked. */
@@ -48,6 +59,30 @@ export const Health = Schema.Struct({
 /** How calls of a service ended lately. */
 export type Health = typeof Health.Type
 
+/** A call that waits for a person. Times in milliseconds since 1970; of texts only what is whole is told. */
+export const Question = Schema.Struct({
+  id: Schema.String,
+  service: Schema.String,
+  node: Schema.Int,
+  /** Empty if it is not known now. */
+  fingerprint: Schema.String,
+  peer: Schema.String,
+  tool: Schema.String,
+  /** Raw JSON text of what the server would get; only of the question that was asked for. */
+  parameters: Schema.optionalKey(Schema.String),
+  parametersBytes: Schema.Int,
+  definitionHash: Schema.optionalKey(Schema.String),
+  askedAtMs: Schema.Number,
+  expiresAtMs: Schema.Number
+})
+/** A call that waits for a person. */
+export type Question = typeof Question.Type
+
+/** The calls that wait, and what was decided for good. */
+export const Approvals = Schema.Struct({ waiting: Schema.Array(Question), remembered: Schema.Array(Remembered) })
+/** The calls that wait, and what was decided for good. */
+export type Approvals = typeof Approvals.Type
+
 /** What a keeper does now. `problems` are whole sentences: no daemon, a port in use. */
 export const State = Schema.Struct({
   pid: Schema.Int,
@@ -58,7 +93,9 @@ export const State = Schema.Struct({
   /** Absent from keepers of before there was any. */
   health: Schema.optionalKey(Schema.Array(Health)),
   /** Only if they were asked for. */
-  calls: Schema.optionalKey(Schema.Array(CallCounts))
+  calls: Schema.optionalKey(Schema.Array(CallCounts)),
+  /** Only if they were asked for, or changed. */
+  approvals: Schema.optionalKey(Approvals)
 })
 /** What a keeper does now. */
 export type State = typeof State.Type
@@ -78,7 +115,9 @@ export const Caller = Schema.Struct({
   /** Empty when it has no name, or the registry cannot be asked. */
   hostname: Schema.String,
   /** Empty when it is not known. */
-  fingerprint: Schema.String
+  fingerprint: Schema.String,
+  /** Ed25519, base64; empty when it is not known. Absent from keepers of before it was told. */
+  publicKey: Schema.optionalKey(Schema.String)
 })
 /** The peer that calls. */
 export type Caller = typeof Caller.Type

@@ -8,7 +8,7 @@ import * as HeaderText from "./HeaderText.ts"
 /** All of them begin so; lower case, as headers are compared. */
 export const PREFIX = "pilot-caller-"
 
-/** The headers for what is known of a caller: `Pilot-Caller-Node-Id`, `-Address`, `-Hostname`, `-Fingerprint`. */
+/** The headers for what is known of a caller: `Pilot-Caller-Node-Id`, `-Address`, `-Hostname`, `-Fingerprint`, `-Public-Key`. */
 export const of = (caller: JsonObject): Readonly<Record<string, string>> =>
   Object.fromEntries(
     MEMBERS.flatMap((member) => {
@@ -19,4 +19,4 @@ export const of = (caller: JsonObject): Readonly<Record<string, string>> =>
     })
   )
 
-const MEMBERS = ["node_id", "address", "hostname", "fingerprint"]
+const MEMBERS = ["node_id", "address", "hostname", "fingerprint", "public_key"]

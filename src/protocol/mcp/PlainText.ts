@@ -15,6 +15,19 @@ export const clean = (text: string): { readonly text: string; readonly hidden: n
   return { text: cleaned, hidden }
 }
 
+/**
+ * The whole text for one line of a terminal, with whatever `clean` would take out, line ends, tabs and selectors by their
+ * numbers: for what a person decides about, where nothing may be left out.
+ */
+export const escaped = (text: string): string =>
+  [...text]
+    .map((character) =>
+      clean(character).hidden > 0 || /[\t\n\r\p{VS}]/u.test(character)
+        ? `<U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`
+        : character
+    )
+    .join("")
+
 /** For one line of a terminal: cleaned, line ends and tabs as spaces, cut to `widthMax` characters. */
 export const line = (text: string, widthMax = Number.POSITIVE_INFINITY): string => {
   const flat = clean(text).text.replace(/\s+/gu, " ").trim()

@@ -12,16 +12,23 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array
 export interface Call {
   /** Wall clock, ISO 8601. */
   readonly time: string
+  /** With `epoch` and `seq` the same in the records of both ends; empty and 0 if the request never left the mount. */
   readonly session: string
-  /** Counts the requests of a session. */
+  readonly epoch: number
+  /** The number of the message that carried it, in its session and epoch. */
   readonly seq: number
-  readonly node: number
+  /** The node that called; undefined in the record of a mount. */
+  readonly node: number | undefined
+  /** The peer that was called; undefined in the record of its keeper. */
+  readonly peer: string | undefined
   readonly service: string
   readonly method: string
   readonly target: string | undefined
   /** Raw JSON text of the request's id. */
   readonly id: string
   readonly argumentsHash: string | undefined
+  /** Of the tool as its server defines it (mcp §6.9), where an approval depends on it. */
+  readonly definitionHash: string | undefined
   readonly resultHash: string | undefined
   readonly bytesIn: number
   readonly bytesOut: number
@@ -29,13 +36,33 @@ export interface Call {
   readonly outcome: "ok" | "toolError" | "error" | "cancelled" | "unknown" | "denied"
   /** Of an error. */
   readonly code: number | undefined
-  /** `allow`, or what was against it. */
-  readonly decision: "allow" | "method" | "tool" | "quota"
+  /**
+   * `allow`, or what was against it. Of calls that need an approval: `approved` by a person for this once, `always` because
+   * one said so before; `refused` by a person or, because one said so before, `never`; `expired` without an answer,
+   * `unasked` because it could not be asked, `asking` when its caller gave it up before the answer.
+   */
+  readonly decision: Decision
+  /** Of the approval, where there is one: what `pilotctl mcp approvals` calls it. */
+  readonly approval: string | undefined
   /** The W3C trace context that the caller named. */
   readonly traceparent: string | undefined
   /** Raw JSON text, only if the owner wants it. */
   readonly arguments: string | undefined
 }
+
+/** What was decided about a request. */
+export type Decision =
+  | "allow"
+  | "method"
+  | "tool"
+  | "quota"
+  | "approved"
+  | "always"
+  | "refused"
+  | "never"
+  | "expired"
+  | "unasked"
+  | "asking"
 
 /** Where a chain begins. */
 export const ORIGIN = "0".repeat(64)

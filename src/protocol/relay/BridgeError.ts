@@ -3,7 +3,10 @@
  * enough in `data` for a program to decide whether to try again.
  */
 
-/** Code per fact. `outcomeUnknown`: the server may have done it; `tooLarge` and the rest certainly were not done. */
+/**
+ * Code per fact. `outcomeUnknown`: the server may have done it, and so with `deadline`, which is ours: its owner's time for
+ * it was over, and it was told to stop. The rest certainly were not done.
+ */
 export const CODE = {
   unreachable: -31001,
   outcomeUnknown: -31002,
@@ -11,7 +14,8 @@ export const CODE = {
   credentials: -31004,
   tooLarge: -31005,
   definitionChanged: -31006,
-  overloaded: -31007
+  overloaded: -31007,
+  deadline: -31008
 } as const
 
 /** What went wrong between client and server. */

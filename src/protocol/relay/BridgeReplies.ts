@@ -15,6 +15,12 @@ export const REASONS = {
 /** Refuses a request of the server. */
 export const noClient = (id: string, reason: keyof typeof REASONS): Uint8Array => failure(id, -32601, REASONS[reason])
 
+/** The result of a tool that was not called, which a model reads and can react to (mcp §6.10). */
+export const toolError = (id: string, text: string): Uint8Array =>
+  Bytes.fromUtf8(
+    `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":${JSON.stringify(text)}}],"isError":true}}`
+  )
+
 /** An error of JSON-RPC itself; those of the bridge are `BridgeError`. `data` is left out if there is none. */
 export const failure = (id: string, code: number, message: string, data?: object): Uint8Array =>
   Bytes.fromUtf8(`{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify({ code, message, data })}}`)

@@ -73,7 +73,7 @@ export class CallSeries implements CallCounts {
   }
 
   /** It was answered here, and never started. */
-  refused(outcome: "denied" | "error", bytesIn: number): void {
+  refused(outcome: "denied" | "error" | "cancelled", bytesIn: number): void {
     this.outcomes[outcome]++
     this.bytesIn += bytesIn
   }

@@ -45,6 +45,11 @@ export class InFlight {
     return replaced
   }
 
+  /** Whether that very id waits. */
+  has(id: string): boolean {
+    return this.#waiting.has(keyOf(id))
+  }
+
   /** The call a response belongs to; it waits no longer. */
   settle(id: string): Call | undefined {
     const call = take(this.#waiting, id)

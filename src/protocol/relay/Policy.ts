@@ -7,6 +7,23 @@ import * as ToolPattern from "./ToolPattern.ts"
 
 /** Sessions of one peer that an owner may give to a service. */
 export const SESSIONS_MAX = 256
+/** A question to the owner waits at most so long, whatever its rules say, in milliseconds. */
+export const ASK_MAX_MS = 86_400_000
+/** A deadline is at least so long, in milliseconds. */
+export const DEADLINE_MIN_MS = 100
+/** And at most so long: the ceiling of mcp §6.7. */
+export const DEADLINE_MAX_MS = 86_400_000
+/** Deadlines of one service. */
+export const DEADLINES_MAX = 64
+
+/** How long calls of the tools that a pattern names may take at the server. */
+export const Deadline = Schema.Struct({
+  /** Of names only, as `ToolPattern.matches` reads it; `*` are all calls that the others do not name. */
+  tools: Schema.String,
+  ms: Schema.Int.check(Schema.isBetween({ minimum: DEADLINE_MIN_MS, maximum: DEADLINE_MAX_MS }))
+})
+/** How long calls of the tools that a pattern names may take at the server. */
+export type Deadline = typeof Deadline.Type
 
 /** Bounds for each peer: calls and bytes in any one minute that begins with a call, and calls at the same time. */
 export const Quota = Schema.Struct({
@@ -29,6 +46,12 @@ export const Rules = Schema.Struct({
   trustHints: Schema.optionalKey(Schema.Boolean),
   /** Calls of tools in `safe` go on when their client gives up or vanishes, for an identical call later. */
   park: Schema.optionalKey(Schema.Boolean),
+  /** Patterns of the tools whose calls wait until a person has approved them (`ToolPattern.names`); absent: none. */
+  ask: Schema.optionalKey(Schema.Array(Schema.String)),
+  /** How long such a call waits for its answer, in milliseconds; absent: ten minutes. */
+  askMs: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: ASK_MAX_MS }))),
+  /** Calls that take longer are cancelled; absent: none is. */
+  deadlines: Schema.optionalKey(Schema.Array(Deadline).check(Schema.isMaxLength(DEADLINES_MAX))),
   /** Methods that no revision knows pass as well. */
   transparent: Schema.Boolean,
   /** The server is told who calls. */
@@ -60,44 +83,83 @@ export interface Question {
   readonly usage: Usage
 }
 
-/** The answer. `text` says what the caller may not do, for a person or a model. */
+/**
+ * The answer. `text` says what the caller may not do, for a person or a model. `Ask`: it may if a person says so; there are
+ * nothing but reasons of the other kinds against it.
+ */
 export type Decision = Data.TaggedEnum<{
   Allow: {}
+  Ask: {}
   Deny: { readonly reason: "method" | "tool" | "quota"; readonly text: string }
 }>
 /** Constructors of `Decision`. */
 export const Decision = Data.taggedEnum<Decision>()
 
-/** Patterns of a service, read once. Those that cannot be read permit nothing. */
-export const patternsOf = (rules: Rules): ReadonlyArray<ToolPattern.ToolPattern> =>
-  rules.tools.map((text) => ToolPattern.parse(text) ?? UNREADABLE)
+/** The patterns of some rules, read once. */
+export interface Patterns {
+  readonly tools: ReadonlyArray<ToolPattern.ToolPattern>
+  readonly ask: ReadonlyArray<ToolPattern.ToolPattern>
+}
 
-/** Decides about one message of a client. */
-export const decide = (
-  rules: Rules,
-  patterns: ReadonlyArray<ToolPattern.ToolPattern>,
-  question: Question
-): Decision => {
+/** No rule looks at tools. */
+export const NO_PATTERNS: Patterns = { tools: [], ask: [] }
+
+/** Patterns of a service, read once. Those that cannot be read permit nothing, and have every tool asked for. */
+export const patternsOf = (rules: Rules): Patterns => {
+  const ask = (rules.ask ?? []).map(ToolPattern.parse)
+  return {
+    tools: rules.tools.map((text) => ToolPattern.parse(text) ?? UNREADABLE),
+    ask: ask.every((pattern) => pattern !== undefined) ? ask : [EVERYTHING]
+  }
+}
+
+/** Decides about one message of a client. `whose` are the rules, at the beginning of a sentence. */
+export const decide = (rules: Rules, patterns: Patterns, question: Question, whose: Whose = OWNER): Decision => {
   const { argument, kind, method, target } = question
   if (kind === "Response") return ALLOW
   const known = kind === "Request" ? REQUESTS : kind === "Notification" ? NOTIFICATIONS : NOTHING
   // A call without an id asks for no answer, and careless servers carry it out all the same.
   const isDisguised = kind !== "Request" && (kind === "Other" || REQUESTS.has(method))
   if (isDisguised || !(rules.transparent || known.has(method))) {
-    return Decision.Deny({ reason: "method", text: `The owner of this service does not let ${method || "this"} pass.` })
+    return Decision.Deny({ reason: "method", text: `${whose.negates} let ${method || "this"} pass.` })
   }
-  if (method === "tools/call" && patterns.length > 0) {
-    if (target === undefined || !ToolPattern.permits(patterns, target, argument)) {
-      return Decision.Deny({ reason: "tool", text: denialOf(patterns, target) })
+  const isCall = method === "tools/call"
+  if (isCall && patterns.tools.length > 0) {
+    if (target === undefined || !ToolPattern.permits(patterns.tools, target, argument)) {
+      return Decision.Deny({ reason: "tool", text: denialOf(patterns.tools, target, whose) })
     }
   }
-  return kind === "Request" && rules.quota !== undefined ? withinQuota(rules.quota, question) : ALLOW
+  const bounded = kind === "Request" && rules.quota !== undefined ? withinQuota(rules.quota, question) : ALLOW
+  if (bounded._tag !== "Allow" || !isCall || patterns.ask.length === 0) return bounded
+  if (target === undefined) return Decision.Deny({ reason: "tool", text: denialOf(patterns.tools, target, whose) })
+  return ToolPattern.names(patterns.ask, target, argument) ? ASK : ALLOW
 }
 
-const denialOf = (patterns: ReadonlyArray<ToolPattern.ToolPattern>, target: string | undefined): string =>
+/** How long a call may take at the server, in milliseconds; undefined if that is not bounded. */
+export const deadlineMs = ({ deadlines }: Rules, method: string, target: string | undefined): number | undefined => {
+  if (deadlines === undefined || !TIMED.has(method)) return undefined
+  const named = method === "tools/call" && target !== undefined ? target : undefined
+  const own = named && deadlines.find(({ tools }) => tools !== "*" && ToolPattern.matches(tools, named))
+  return (own || deadlines.find(({ tools }) => tools === "*"))?.ms
+}
+
+/** Whose rules they are, in the words of a refusal. */
+export interface Whose {
+  readonly negates: string
+}
+/** Those of whoever exposes the service. */
+export const OWNER: Whose = { negates: "The owner of this service does not" }
+/** Those of the node that uses it. */
+export const MOUNT: Whose = { negates: "The rules of this mount do not" }
+
+const denialOf = (
+  patterns: ReadonlyArray<ToolPattern.ToolPattern>,
+  target: string | undefined,
+  { negates }: Whose
+): string =>
   target !== undefined && ToolPattern.shows(patterns, target)
-    ? `The owner of this service does not allow ${target} with these arguments.`
-    : "The owner of this service does not allow this tool."
+    ? `${negates} allow ${target} with these arguments.`
+    : `${negates} allow this tool.`
 
 const withinQuota = (quota: Quota, { sizeBytes, usage }: Question): Decision => {
   if (usage.concurrent >= quota.concurrent) {
@@ -114,8 +176,12 @@ const overQuota = (bound: string): Decision =>
   Decision.Deny({ reason: "quota", text: `The owner of this service allows each peer ${bound}.` })
 
 const ALLOW: Decision = Decision.Allow()
+const ASK: Decision = Decision.Ask()
 /** Matches no tool, and by being there takes away the permission of every other. */
 const UNREADABLE: ToolPattern.ToolPattern = { isDenial: true, name: "*", args: [] }
+const EVERYTHING: ToolPattern.ToolPattern = { isDenial: false, name: "*", args: [] }
+/** What does work for a caller; openings, subscriptions and waits for tasks take as long as they take. */
+const TIMED: ReadonlySet<string> = new Set(["completion/complete", "prompts/get", "resources/read", "tools/call"])
 
 /** What a `public` service gives each peer unless its owner says otherwise. */
 export const QUOTA_PUBLIC: Quota = { callsPerMinute: 60, concurrent: 4, bytesPerMinute: 16_777_216 }

@@ -40,13 +40,16 @@ export const split = (text: string): ReadonlyArray<string> =>
 
 /** Whether a tool may be called with these arguments: some permission meets, or there is none at all, and no denial. */
 export const permits = (patterns: ReadonlyArray<ToolPattern>, tool: string, argument: Arguments): boolean => {
-  const meets = (pattern: ToolPattern) =>
-    matches(pattern.name, tool) &&
-    pattern.args.every(([name, value]) => {
-      const given = argument(name)
-      if (given === undefined) return false
-      return given === UNCLEAR || !isPlain(given) ? pattern.isDenial : matches(value, given)
-    })
+  const meets = (pattern: ToolPattern) => meetsWith(pattern, tool, argument, pattern.isDenial)
+  return isMet(patterns, meets) && !patterns.some((pattern) => pattern.isDenial && meets(pattern))
+}
+
+/**
+ * Whether a call is one of those that the patterns name: what is in doubt is named by a pattern and excepted by none with
+ * `!`. For rules that go against the caller, as asking a person does.
+ */
+export const names = (patterns: ReadonlyArray<ToolPattern>, tool: string, argument: Arguments): boolean => {
+  const meets = (pattern: ToolPattern) => meetsWith(pattern, tool, argument, !pattern.isDenial)
   return isMet(patterns, meets) && !patterns.some((pattern) => pattern.isDenial && meets(pattern))
 }
 
@@ -78,6 +81,15 @@ export const matches = (pattern: string, text: string): boolean => {
   while (pattern[at] === "*") at++
   return at === pattern.length
 }
+
+/** `ifUnclear`: what an argument counts as that two readers could see as two values. */
+const meetsWith = ({ args, name }: ToolPattern, tool: string, argument: Arguments, ifUnclear: boolean): boolean =>
+  matches(name, tool) &&
+  args.every(([key, value]) => {
+    const given = argument(key)
+    if (given === undefined) return false
+    return given === UNCLEAR || !isPlain(given) ? ifUnclear : matches(value, given)
+  })
 
 const isMet = (patterns: ReadonlyArray<ToolPattern>, meets: (pattern: ToolPattern) => boolean): boolean => {
   const permissions = patterns.filter(({ isDenial }) => !isDenial)

@@ -41,7 +41,7 @@ const rigOf = (served: UrlService) =>
           caller: () => gate.callerHeaders(),
           mayRepeat: (message, envelope) => gate.mayRepeat(message, envelope)
         }),
-      caller: ({ node }) => Effect.succeed({ node_id: node, hostname: "hé", fingerprint: "" }),
+      caller: ({ node }) => Effect.succeed({ node_id: node, hostname: "hé", fingerprint: "", public_key: "a+/=" }),
       pieceBytes: 70_000
     })
   })
@@ -122,7 +122,8 @@ describe("an MCP server behind a URL", () => {
         assert.deepStrictEqual(headers, {
           "pilot-caller-node-id": "2",
           "pilot-caller-hostname": "=?base64?aMOp?=",
-          "pilot-caller-fingerprint": ""
+          "pilot-caller-fingerprint": "",
+          "pilot-caller-public-key": "a+/="
         })
       }
       for (const headers of yield* withUpstream(used)) assert.deepStrictEqual(headers, {})

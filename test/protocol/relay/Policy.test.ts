@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as Policy from "../../../src/protocol/relay/Policy.ts"
+import * as ToolPattern from "../../../src/protocol/relay/ToolPattern.ts"
 
 const RULES: Policy.Rules = { tools: [], transparent: false, identify: false }
 const QUESTION: Policy.Question = {
@@ -14,7 +15,7 @@ const QUESTION: Policy.Question = {
 const decide = (rules: Partial<Policy.Rules>, question: Partial<Policy.Question>) => {
   const all = { ...RULES, ...rules }
   const decision = Policy.decide(all, Policy.patternsOf(all), { ...QUESTION, ...question })
-  return decision._tag === "Deny" ? decision.reason : "allow"
+  return decision._tag === "Deny" ? decision.reason : decision._tag === "Ask" ? "ask" : "allow"
 }
 
 const Usage = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 5 }))
@@ -44,6 +45,40 @@ describe("Policy", () => {
     assert.strictEqual(decide({ tools: ["read_*"] }, { target: undefined }), "tool")
     assert.strictEqual(decide({ tools: ["read_*", "read("] }, {}), "tool")
     assert.strictEqual(decide({ tools: ["read_*"] }, { method: "tools/list", target: undefined }), "allow")
+  })
+
+  it("a call is asked about by name and by what its arguments could be; nothing else is", () => {
+    const asks = (ask: ReadonlyArray<string>, target: string, value?: string | typeof ToolPattern.UNCLEAR) =>
+      decide({ ask }, { target, argument: () => value })
+    assert.strictEqual(asks(["write_*"], "write_file"), "ask")
+    assert.strictEqual(asks(["write_*"], "read_file"), "allow")
+    assert.strictEqual(asks(["write_*", "!write_log"], "write_log"), "allow")
+    assert.strictEqual(asks(["!read_*"], "write_log"), "ask")
+    assert.strictEqual(asks(["write(path=/etc/*)"], "write", "/etc/passwd"), "ask")
+    assert.strictEqual(asks(["write(path=/etc/*)"], "write", "/tmp/a"), "allow")
+    assert.strictEqual(asks(["write(path=/etc/*)"], "write", ToolPattern.UNCLEAR), "ask")
+    assert.strictEqual(asks(["write(path=/etc/*)"], "write", "/tmp/../etc/passwd"), "ask")
+    assert.strictEqual(asks(["write*", "!write(path=/tmp/*)"], "write", "/tmp/a"), "allow")
+    assert.strictEqual(asks(["write*", "!write(path=/tmp/*)"], "write", ToolPattern.UNCLEAR), "ask")
+    assert.strictEqual(asks(["read("], "anything"), "ask")
+    assert.strictEqual(decide({ ask: ["*"] }, { method: "tools/list", target: undefined }), "allow")
+    assert.strictEqual(decide({ ask: ["*"], tools: ["read"] }, { target: "write" }), "tool")
+    assert.strictEqual(decide({ ask: ["*"] }, { target: undefined }), "tool")
+  })
+
+  it("a deadline is that of the first pattern that names the tool, or the one for all; openings have none", () => {
+    const deadlines = [
+      { tools: "*", ms: 1000 },
+      { tools: "report_*", ms: 2000 },
+      { tools: "report_year", ms: 3000 }
+    ]
+    const of = (method: string, target?: string) => Policy.deadlineMs({ ...RULES, deadlines }, method, target)
+    assert.strictEqual(of("tools/call", "report_year"), 2000)
+    assert.strictEqual(of("tools/call", "other"), 1000)
+    assert.strictEqual(of("resources/read", "report_year"), 1000)
+    assert.isUndefined(of("initialize"))
+    assert.isUndefined(of("subscriptions/listen"))
+    assert.isUndefined(Policy.deadlineMs(RULES, "tools/call", "other"))
   })
 
   it.prop(

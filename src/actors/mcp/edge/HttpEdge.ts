@@ -18,6 +18,7 @@ import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import * as BoundedBody from "../BoundedBody.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
+import type { Egress } from "../mount/EgressGuard.ts"
 import * as EraBridge from "../mount/EraBridge.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
@@ -44,6 +45,8 @@ export interface Options<E> {
   readonly connect?: (isShared: boolean) => Effect.Effect<Duplex, never, Scope.Scope>
   /** Watches the tools that the server lists, for all clients. */
   readonly pins?: PinGuard
+  /** What may leave this node. */
+  readonly egress?: Egress | undefined
   /** Counts the calls. */
   readonly metrics?: CallMetrics
 }
@@ -82,11 +85,19 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect?.(isShared) ??
     Effect.gen(function* () {
-      const { dial, isModernOnly = false, metrics, pins, target } = options
+      const { dial, egress, isModernOnly = false, metrics, pins, target } = options
       const [near, far] = yield* DuplexPair.make
       const detaching = yield* DetachBridge.make(far, target, options.detachAfterMs)
       const client = yield* EraBridge.make({ client: detaching, target, verdict, isModernOnly, isShared })
-      const shim = Shim.run({ client, target, dial, makeRoom, ...(pins && { pins }), ...(metrics && { metrics }) })
+      const shim = Shim.run({
+        client,
+        target,
+        dial,
+        makeRoom,
+        egress,
+        ...(pins && { pins }),
+        ...(metrics && { metrics })
+      })
       yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))

@@ -8,6 +8,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as DuplexPair from "../../../core/net/DuplexPair.ts"
+import type { Egress } from "../mount/EgressGuard.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
 import type { CannotReach } from "../mount/ShimFailure.ts"
@@ -24,6 +25,8 @@ export interface Options<E> {
   readonly dial: (target: Target) => Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
   /** Watches the tools of a service, before their names are changed (mcp §6.9). */
   readonly pins?: (target: Target) => Effect.Effect<PinGuard>
+  /** What of every service may be used, by the names that its server gives. */
+  readonly egress?: Egress | undefined
   readonly version: string
   readonly settings: Settings
 }
@@ -77,7 +80,7 @@ export const make = Effect.fn("Front.make")(function* <E>(
 
   const connect = Effect.fnUntraced(function* (target: Target): Effect.fn.Return<Duplex, never, Scope.Scope> {
     const [near, far] = yield* DuplexPair.make
-    const shim = { client: far, target, dial: dial(target) }
+    const shim = { client: far, target, dial: dial(target), egress: options.egress }
     const guard = pins === undefined ? undefined : yield* pins(target)
     yield* Shim.run(guard === undefined ? shim : { ...shim, pins: guard }).pipe(
       Effect.ensuring(far.end),

@@ -4,7 +4,7 @@
  *
  * Owns the file; told of calls by the gates of one `Keeper`.
  */
-import { Effect, FileSystem, Latch, Queue, type Scope } from "effect"
+import { Effect, FileSystem, Latch, Option, type PlatformError, Queue, type Scope } from "effect"
 import * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 
 /** The record at work. */
@@ -17,10 +17,22 @@ export interface AuditLog {
   readonly flushed: Effect.Effect<void>
 }
 
-/** The record at `path`, until the scope ends; goes on with the chain that is there. */
+/** Runs what writes the file while no other process does. */
+export type InTurn = (work: Effect.Effect<void, Failure>) => Effect.Effect<void, Failure>
+
+/** Why calls could not be written. */
+export interface Failure {
+  readonly message: string
+}
+
+/**
+ * The record at `path`, until the scope ends; goes on with the chain that is there. With `inTurn`, other processes write the
+ * same file, and the chain goes on through the lines of all.
+ */
 export const make = Effect.fnUntraced(function* (
   path: string,
-  sha256: AuditChain.Sha256
+  sha256: AuditChain.Sha256,
+  inTurn?: InTurn
 ): Effect.fn.Return<AuditLog, never, FileSystem.FileSystem | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
   const waiting = yield* Queue.dropping<AuditChain.Call | Effect.Effect<void>>(WAITING_MAX)
@@ -36,20 +48,19 @@ export const make = Effect.fnUntraced(function* (
   const resume = Effect.gen(function* () {
     if (!(yield* files.exists(path))) {
       sizeBytes = 0
-      const older = yield* Effect.orElseSucceed(files.readFileString(`${path}.1`), () => "")
-      head = headOf(older, sha256)
+      head = headOf((yield* Effect.orElseSucceed(endOf(files, `${path}.1`), () => NO_END)).last, sha256)
       return
     }
-    const text = yield* files.readFileString(path)
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1)
-    sizeBytes = ENCODER.encode(whole).length
-    if (whole.length < text.length) yield* files.truncate(path, sizeBytes)
-    head = headOf(whole, sha256)
+    const end = yield* endOf(files, path)
+    sizeBytes = end.wholeBytes
+    if (end.wholeBytes < end.sizeBytes) yield* files.truncate(path, sizeBytes)
+    head = headOf(end.last, sha256)
   })
 
   const append = (calls: ReadonlyArray<AuditChain.Call>) =>
     Effect.gen(function* () {
-      if (head === undefined) yield* resume
+      // Another process may have written, or moved the file aside, since.
+      if (head === undefined || inTurn !== undefined) yield* resume
       if (sizeBytes > FILE_BYTES_MAX) {
         yield* files.rename(path, `${path}.1`)
         sizeBytes = 0
@@ -70,6 +81,7 @@ export const make = Effect.fnUntraced(function* (
       isFailing = false
     }).pipe(
       Effect.scoped,
+      (work: Effect.Effect<void, Failure>) => (inTurn === undefined ? work : inTurn(work)),
       Effect.catch((error) =>
         Effect.gen(function* () {
           lost += calls.length
@@ -119,17 +131,49 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
-const headOf = (text: string, sha256: AuditChain.Sha256): string => {
-  const last = text.trimEnd().split("\n").at(-1) ?? ""
-  return last === "" ? AuditChain.ORIGIN : AuditChain.hash(sha256, last)
+const headOf = (last: string, sha256: AuditChain.Sha256): string =>
+  last === "" ? AuditChain.ORIGIN : AuditChain.hash(sha256, last)
+
+/** How a file ends: where its whole lines do, and the last of them without its newline. */
+interface End {
+  readonly sizeBytes: number
+  readonly wholeBytes: number
+  readonly last: string
 }
 
+/** Reads no more of the file than its end, unless one line is longer than that. */
+const endOf = (
+  files: FileSystem.FileSystem,
+  path: string,
+  lookBytes = END_BYTES
+): Effect.Effect<End, PlatformError.PlatformError> =>
+  Effect.gen(function* () {
+    const file = yield* files.open(path, { flag: "r" })
+    const sizeBytes = Number((yield* file.stat).size)
+    const from = Math.max(0, sizeBytes - lookBytes)
+    const read = yield* file.readAlloc(sizeBytes - from, { position: BigInt(from) })
+    const bytes = Option.getOrElse(read, () => new Uint8Array())
+    const end = bytes.lastIndexOf(NEWLINE)
+    const before = end <= 0 ? -1 : bytes.lastIndexOf(NEWLINE, end - 1)
+    if (before < 0 && from > 0) return undefined
+    const last = DECODER.decode(bytes.subarray(before + 1, Math.max(before + 1, end)))
+    return { sizeBytes, wholeBytes: from + end + 1, last }
+  }).pipe(
+    Effect.scoped,
+    Effect.flatMap((end) => (end === undefined ? endOf(files, path, lookBytes * 16) : Effect.succeed(end)))
+  )
+
+const NO_END: End = { sizeBytes: 0, wholeBytes: 0, last: "" }
+const NEWLINE = 0x0a
+const DECODER = new TextDecoder()
 const ENCODER = new TextEncoder()
 const OWNER_ONLY = 0o600
 /** Calls that wait to be written. */
 const WAITING_MAX = 8192
 /** After this the file becomes `….1`, and the one before it is gone. */
 const FILE_BYTES_MAX = 33_554_432
+/** A line is shorter, whatever it holds of arguments. */
+const END_BYTES = 262_144
 /** Calls of so long are written together. */
 const BATCH_DELAY = "20 millis"
 const FLUSH_TIMEOUT = "2 seconds"

@@ -3,36 +3,22 @@
  * of the server's lists is shown. Told by the session's `Upstream` how every call goes on; the rules may change while the
  * session lives. Without rules it looks at nothing.
  */
-
-import * as Bytes from "../../../core/data/Bytes.ts"
 import type { JsonObject } from "../../../core/data/Json.ts"
 import * as CallerHeaders from "../../../protocol/mcp/CallerHeaders.ts"
-import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
+import * as BridgeReplies from "../../../protocol/relay/BridgeReplies.ts"
 import * as CallArguments from "../../../protocol/relay/CallArguments.ts"
 import * as CallerMeta from "../../../protocol/relay/CallerMeta.ts"
-import type { CallSeries, PeerCalls } from "../../../protocol/relay/CallMetrics.ts"
-import * as CallResult from "../../../protocol/relay/CallResult.ts"
+import type { PeerCalls } from "../../../protocol/relay/CallMetrics.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
-import * as JsonScanner from "../../../protocol/relay/JsonScanner.ts"
 import * as Policy from "../../../protocol/relay/Policy.ts"
 import * as RawJson from "../../../protocol/relay/RawJson.ts"
 import * as SafeCalls from "../../../protocol/relay/SafeCalls.ts"
 import * as ToolFilter from "../../../protocol/relay/ToolFilter.ts"
 import * as ToolPattern from "../../../protocol/relay/ToolPattern.ts"
-import * as TraceMeta from "../../../protocol/relay/TraceMeta.ts"
+import * as CallLedger from "../CallLedger.ts"
 import * as PeerUsage from "./PeerUsage.ts"
-
-/** What became of a call. `resent` is none: the same call goes on under another mark. */
-export type Outcome = "answered" | "cancelled" | "unknown" | "resent"
-
-/** Where calls are recorded. */
-export interface Audit {
-  readonly sha256: AuditChain.Sha256
-  readonly record: (call: AuditChain.Call) => void
-  /** Wall clock. */
-  readonly time: () => string
-}
+import type { ToolDefinitions } from "./ToolDefinitions.ts"
 
 /** What a gate needs. */
 export interface Options {
@@ -45,35 +31,43 @@ export interface Options {
   readonly node: number
   /** How the record calls this session. */
   readonly session: string
-  readonly audit: Audit | undefined
+  /** Which life of it this is. */
+  readonly epoch: number
+  readonly audit: CallLedger.Audit | undefined
   /** Counts the calls. */
   readonly calls: PeerCalls
+  /** What the server's tools are; absent where nobody can be asked to approve calls. */
+  readonly definitions: ToolDefinitions | undefined
 }
 
-/** What becomes of a message: it passes, or these answers go back instead, none for what has no id. */
+/**
+ * What becomes of a message: it passes, or these answers go back instead, none for what has no id. `Ask`: it passes, in the
+ * form of `message`, when a person has approved it.
+ */
 export type Verdict =
-  | { readonly _tag: "Pass"; readonly message: Uint8Array }
+  | { readonly _tag: "Pass" | "Ask"; readonly message: Uint8Array }
   | { readonly _tag: "Refused"; readonly answers: ReadonlyArray<Uint8Array> }
 
 /** Mutable, with one owner. */
 export class CallGate {
   readonly #options: Options
+  readonly #ledger: CallLedger.CallLedger
   #rules: Policy.Rules | undefined
-  #patterns: ReadonlyArray<ToolPattern.ToolPattern> = []
-  #started = 0
+  #patterns = Policy.NO_PATTERNS
   #caller: JsonObject | undefined
-  readonly #running = new Map<number, Running>()
   readonly #safe = new SafeCalls.SafeCalls()
 
   constructor(options: Options) {
     this.#options = options
+    this.#ledger = new CallLedger.CallLedger({ ...options, peer: undefined })
   }
 
   /** The rules, and what the server is told of the caller, from now on. */
   configure(rules: Policy.Rules | undefined, caller: JsonObject | undefined): void {
     this.#rules = rules
+    this.#ledger.configure(rules)
     this.#caller = rules?.identify === true ? caller : undefined
-    this.#patterns = rules === undefined ? [] : Policy.patternsOf(rules)
+    this.#patterns = rules === undefined ? Policy.NO_PATTERNS : Policy.patternsOf(rules)
     this.#safe.configure(rules ?? {})
   }
 
@@ -85,6 +79,22 @@ export class CallGate {
   /** What the owner declares harmless, for the other end of the session. */
   get declared(): SafeCalls.Declared {
     return SafeCalls.declaredIn(this.#rules ?? {})
+  }
+
+  /** How long a call waits for a person. */
+  get askMs(): number | undefined {
+    return this.#rules?.askMs
+  }
+
+  /** What the server's tools are, by hash. */
+  get definitions(): ToolDefinitions | undefined {
+    return this.#options.definitions
+  }
+
+  /** The message of that number in this session. */
+  place(seq: number): CallLedger.Place {
+    const { epoch, session } = this.#options
+    return { session, epoch, seq }
   }
 
   /** Whether a message may go to another server when one dies with it: a single request that is safe (mcp §6.3). */
@@ -99,15 +109,102 @@ export class CallGate {
   }
 
   /** Decides about a message of the client. A batch passes as a whole or not at all. */
-  judge(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Verdict {
+  judge(message: Uint8Array, envelope: JsonRpcPeek.Envelope, place: CallLedger.Place): Verdict {
     const rules = this.#rules
     if (rules === undefined) return { _tag: "Pass", message }
+    const decision = this.#decide(rules, message, envelope)
+    if (decision._tag === "Deny") {
+      const { reason, text } = decision
+      this.#ledger.refused(message, JsonRpcPeek.requests(envelope), place, { outcome: "denied", decision: reason })
+      return { _tag: "Refused", answers: this.#refusals(envelope, reason === "quota", text) }
+    }
+    const caller = this.#caller
+    const passed = caller === undefined ? message : CallerMeta.write(message, caller)
+    return { _tag: decision._tag === "Ask" ? "Ask" : "Pass", message: passed }
+  }
+
+  /** The requests of a message did not reach the server, because of an error of ours with that code. */
+  failed(message: Uint8Array, envelope: JsonRpcPeek.Envelope, { approval, place }: CallLedger.Origin, code: number) {
+    this.#ledger.refused(message, JsonRpcPeek.requests(envelope), place, {
+      outcome: "error",
+      code,
+      decision: approval?.decision ?? "allow",
+      approval: approval?.id,
+      definitionHash: approval?.definitionHash
+    })
+  }
+
+  /** A call was not approved; gives the answer that its client reads. */
+  unapproved(
+    message: Uint8Array,
+    request: CallLedger.Request,
+    place: CallLedger.Place,
+    refusal: Omit<CallLedger.Refusal, "outcome">,
+    text: string
+  ): Uint8Array {
+    this.#ledger.refused(message, [request], place, { ...refusal, outcome: "denied" })
+    return BridgeReplies.toolError(request.id, text)
+  }
+
+  /** A call was given up while it waited for a person. */
+  withdrawn(message: Uint8Array, request: CallLedger.Request, place: CallLedger.Place): void {
+    this.#ledger.refused(message, [request], place, { outcome: "cancelled", decision: "asking" })
+  }
+
+  /** The requests of a message go to the server; gives the mark of the first, those of the others follow. */
+  started(message: Uint8Array, requests: ReadonlyArray<CallLedger.Request>, origin: CallLedger.Origin): number {
+    const rules = this.#rules
+    const usage = rules?.quota === undefined ? undefined : this.#options.usage()
+    const deadlineMs =
+      rules?.deadlines === undefined
+        ? undefined
+        : ({ method, target }: CallLedger.Request) => Policy.deadlineMs(rules, method, target)
+    return this.#ledger.started(message, requests, origin, usage, deadlineMs)
+  }
+
+  /** The call with this mark waits no longer; `answer` is the message that answered it, if one did. */
+  ended(mark: number, outcome: CallLedger.Outcome, answer?: Uint8Array): CallLedger.Origin | undefined {
+    return this.#ledger.ended(mark, outcome, answer)
+  }
+
+  /** When the time of that call is over; undefined if it has no end. */
+  dueAtMs(mark: number): number | undefined {
+    return this.#ledger.dueAtMs(mark)
+  }
+
+  /** The calls whose time is over, and when the next one's is. */
+  overdue(nowMs: number): ReturnType<CallLedger.CallLedger["overdue"]> {
+    return this.#ledger.overdue(nowMs)
+  }
+
+  /** The session is over: nothing of it runs any more. */
+  close(): void {
+    this.#ledger.close()
+  }
+
+  /** A message of the server without the tools that the client may not call. */
+  shown(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Uint8Array {
+    this.#noteTools(message, envelope)
+    if (this.#patterns.tools.length === 0 || JsonRpcPeek.responses(envelope).length === 0) return message
+    return ToolFilter.cut(message, ({ name }) => name !== undefined && ToolPattern.shows(this.#patterns.tools, name))
+  }
+
+  #noteTools(message: Uint8Array, envelope: JsonRpcPeek.Envelope): void {
+    if (envelope._tag === "Notification") {
+      if (envelope.method === "notifications/tools/list_changed") this.definitions?.forget()
+      return
+    }
+    if (this.#rules?.trustHints === true && envelope._tag === "Response") this.#safe.listed(message)
+    if (this.#patterns.ask.length > 0 && JsonRpcPeek.responses(envelope).length > 0) this.definitions?.listed(message)
+  }
+
+  #decide(rules: Policy.Rules, message: Uint8Array, envelope: JsonRpcPeek.Envelope): Policy.Decision {
     const items = JsonRpcPeek.messages(envelope)
-    const spans = this.#patterns.length === 0 ? [] : RawJson.messages(message)
+    const { ask, tools } = this.#patterns
+    const spans = tools.length + ask.length === 0 ? [] : RawJson.messages(message)
     const ahead = { calls: 0, bytes: 0 }
-    const { quota } = rules
-    const usage = quota === undefined ? NOTHING : PeerUsage.current(this.#options.usage(), this.#options.nowMs())
-    let denied: Extract<Policy.Decision, { _tag: "Deny" }> | undefined
+    const usage = rules.quota === undefined ? NOTHING : PeerUsage.current(this.#options.usage(), this.#options.nowMs())
+    let found: Policy.Decision = ALLOW
     for (const [index, item] of items.entries()) {
       const span = spans[index]
       const decision = Policy.decide(rules, this.#patterns, {
@@ -122,184 +219,27 @@ export class CallGate {
           bytes: usage.bytes + ahead.bytes
         }
       })
-      if (decision._tag === "Deny") denied ??= decision
+      if (found._tag !== "Deny" && decision._tag !== "Allow") found = decision
       if (item._tag !== "Request") continue
       ahead.calls++
       ahead.bytes += Math.ceil(message.length / items.length)
     }
-    if (denied !== undefined) {
-      this.refused(message, envelope, denied.reason)
-      return { _tag: "Refused", answers: this.#refusals(envelope, denied) }
-    }
-    const caller = this.#caller
-    return { _tag: "Pass", message: caller === undefined ? message : CallerMeta.write(message, caller) }
+    return found._tag === "Ask" && envelope._tag === "Batch" ? NOT_IN_A_BATCH : found
   }
 
-  /** The requests of a message did not reach the server: by a rule, or by an error of ours with that code. */
-  refused(message: Uint8Array, envelope: JsonRpcPeek.Envelope, why: AuditChain.Call["decision"] | number): void {
-    const audit = this.#audit()
-    const outcome = typeof why === "number" ? "error" : "denied"
-    for (const begun of this.#begin(message, JsonRpcPeek.requests(envelope))) {
-      begun.series.refused(outcome, message.length)
-      if (audit === undefined) continue
-      audit.record({
-        ...this.#recordOf(begun, audit),
-        outcome,
-        code: typeof why === "number" ? why : undefined,
-        decision: typeof why === "number" ? "allow" : why
-      })
-    }
-  }
-
-  /** The requests of a message go to the server; gives the mark of the first, those of the others follow. */
-  started(message: Uint8Array, requests: ReadonlyArray<Request>): number {
-    const first = this.#started + 1
-    if (requests.length === 0) return first
-    const usage = this.#rules?.quota === undefined ? undefined : this.#options.usage()
-    if (usage !== undefined) usage.bytes += message.length
-    for (const begun of this.#begin(message, requests)) {
-      if (usage !== undefined) {
-        usage.calls++
-        usage.concurrent++
-      }
-      begun.series.started()
-      this.#running.set(begun.seq, { ...begun, usage })
-    }
-    return first
-  }
-
-  /** The call with this mark waits no longer; `answer` is the message that answered it, if one did. */
-  ended(mark: number, outcome: Outcome, answer?: Uint8Array): void {
-    const call = this.#running.get(mark)
-    if (call === undefined) return
-    this.#running.delete(mark)
-    const bytesOut = answer?.length ?? 0
-    if (call.usage !== undefined) {
-      call.usage.concurrent--
-      call.usage.bytes += bytesOut
-    }
-    if (outcome === "resent") return call.series.replaced()
-    const said = answer === undefined ? CallResult.NONE : CallResult.read(answer)
-    const became = outcome === "answered" ? CallResult.outcome(said) : outcome
-    call.series.ended(became, this.#options.nowMs() - call.atMs, call.bytesIn, bytesOut)
-    const audit = this.#audit()
-    if (audit === undefined) return
-    const { code, result } = said
-    const resultHash =
-      answer === undefined || result === undefined
-        ? undefined
-        : Bytes.toHex(audit.sha256(answer.subarray(result.start, result.end)))
-    audit.record({ ...this.#recordOf(call, audit), outcome: became, code, resultHash, bytesOut })
-  }
-
-  /** The session is over: nothing of it runs any more. */
-  close(): void {
-    for (const mark of [...this.#running.keys()]) this.ended(mark, "unknown")
-  }
-
-  /** A message of the server without the tools that the client may not call. */
-  shown(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Uint8Array {
-    if (this.#rules?.trustHints === true && envelope._tag === "Response") this.#safe.listed(message)
-    if (this.#patterns.length === 0 || JsonRpcPeek.responses(envelope).length === 0) return message
-    return ToolFilter.cut(message, ({ name }) => name !== undefined && ToolPattern.shows(this.#patterns, name))
-  }
-
-  #audit(): Audit | undefined {
-    return this.#rules?.audit === "off" ? undefined : this.#options.audit
-  }
-
-  #begin(message: Uint8Array, requests: ReadonlyArray<Request>): ReadonlyArray<Begun> {
-    const audit = this.#audit()
-    const spans = audit === undefined ? [] : RawJson.messages(message)
-    const keeps = this.#rules?.audit === "arguments"
-    return requests.map((request) => {
-      const { id, method, target } = request
-      const span = spans.length === 1 ? spans[0] : spans.find((item) => isOf(message, item, id))
-      const found = span === undefined ? undefined : CallArguments.raw(message, span)
-      const args =
-        found === undefined || found === ToolPattern.UNCLEAR ? undefined : message.subarray(found.start, found.end)
-      return {
-        series: this.#options.calls.of(method, target),
-        seq: ++this.#started,
-        id,
-        method,
-        target,
-        bytesIn: message.length,
-        atMs: this.#options.nowMs(),
-        argumentsHash: audit === undefined || args === undefined ? undefined : Bytes.toHex(audit.sha256(args)),
-        traceparent: audit === undefined || spans.length !== 1 ? undefined : TraceMeta.traceparentOf(message),
-        arguments: keeps && args !== undefined ? DECODER.decode(args.subarray(0, ARGUMENTS_BYTES_MAX)) : undefined
-      }
-    })
-  }
-
-  #recordOf({ atMs, ...begun }: Begun & { readonly usage?: unknown }, audit: Audit): AuditChain.Call {
-    const { node, nowMs, service, session } = this.#options
-    return {
-      time: audit.time(),
-      session,
-      seq: begun.seq,
-      node,
-      service,
-      method: begun.method,
-      target: begun.target,
-      id: begun.id,
-      argumentsHash: begun.argumentsHash,
-      resultHash: undefined,
-      bytesIn: begun.bytesIn,
-      bytesOut: 0,
-      durationMs: Math.round((nowMs() - atMs) * 1000) / 1000,
-      outcome: "ok",
-      code: undefined,
-      decision: "allow",
-      traceparent: begun.traceparent,
-      arguments: begun.arguments
-    }
-  }
-
-  #refusals(
-    envelope: JsonRpcPeek.Envelope,
-    { reason, text }: Extract<Policy.Decision, { _tag: "Deny" }>
-  ): ReadonlyArray<Uint8Array> {
+  #refusals(envelope: JsonRpcPeek.Envelope, isQuota: boolean, text: string): ReadonlyArray<Uint8Array> {
     const { self, service } = this.#options
-    const isQuota = reason === "quota"
     const kind = isQuota ? "overloaded" : "denied"
     const error = { kind, message: text, retryable: isQuota, delivered: false, service, peer: self } as const
     return JsonRpcPeek.requests(envelope).map(({ id, method }) =>
-      method === "tools/call" ? toolError(id, text) : BridgeError.encode(error, id)
+      method === "tools/call" ? BridgeReplies.toolError(id, text) : BridgeError.encode(error, id)
     )
   }
 }
 
-type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
-
-/** A request as the record begins. `seq` is its mark. */
-interface Begun
-  extends Pick<
-    AuditChain.Call,
-    "seq" | "id" | "method" | "target" | "bytesIn" | "argumentsHash" | "traceparent" | "arguments"
-  > {
-  readonly atMs: number
-  readonly series: CallSeries
-}
-
-interface Running extends Begun {
-  readonly usage: PeerUsage.PeerUsage | undefined
-}
-
-const isOf = (bytes: Uint8Array, message: JsonScanner.Span, id: string): boolean => {
-  const found = RawJson.only(bytes, message, "id")
-  return found !== undefined && found !== RawJson.TWICE && JsonScanner.text(bytes, found) === id
-}
-
-/** A result that a model reads and can react to (mcp §6.10). `id` is raw text. */
-const toolError = (id: string, text: string): Uint8Array =>
-  UTF8.encode(
-    `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":${JSON.stringify(text)}}],"isError":true}}`
-  )
-
-/** More of the arguments than this is not recorded, even if the owner wants them; their hash is of all. */
-const ARGUMENTS_BYTES_MAX = 16_384
-const DECODER = new TextDecoder()
+const ALLOW = Policy.Decision.Allow()
+const NOT_IN_A_BATCH = Policy.Decision.Deny({
+  reason: "tool",
+  text: "The owner of this service approves calls of this tool one by one. Make the call alone, not in a batch."
+})
 const NOTHING: Policy.Usage = { calls: 0, concurrent: 0, bytes: 0 }
-const UTF8 = new TextEncoder()

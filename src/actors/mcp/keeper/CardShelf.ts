@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function* (
 const isPublic = (service: Service): boolean => service.rules?.open === "public"
 
 const sourceOf = (service: Service, report: Report): Omit<CapabilityCard.Source, "node" | "publicKey"> => {
-  const patterns = service.rules === undefined ? [] : Policy.patternsOf(service.rules)
+  const patterns = service.rules === undefined ? [] : Policy.patternsOf(service.rules).tools
   const shown = report.tools.filter(
     (tool) => patterns.length === 0 || ToolPattern.shows(patterns, Json.string(tool, "name"))
   )

@@ -11,36 +11,29 @@ import type { JsonObject } from "../../../core/data/Json.ts"
 import * as Secret from "../../../core/data/Secret.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as CardExchange from "../../../protocol/directory/CardExchange.ts"
-import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
-import { type CallCounts, CallMetrics, PeerCalls } from "../../../protocol/relay/CallMetrics.ts"
-import { DiscoveryMemory } from "../../../protocol/relay/DiscoveryMemory.ts"
+import type { CallCounts } from "../../../protocol/relay/CallMetrics.ts"
 import { type Bye, type Hello, VERSION } from "../../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
 import * as ServiceListing from "../../../protocol/relay/ServiceListing.ts"
-import * as Address from "../../../protocol/wire/Address.ts"
+import type * as Address from "../../../protocol/wire/Address.ts"
 import * as FrameStream from "../FrameStream.ts"
 import * as TracedStream from "../mount/TracedStream.ts"
 import type { CannotStart, Child, TooManyStarts } from "../server/Child.ts"
 import * as SharedChild from "../server/SharedChild.ts"
 import { StartLimits } from "../server/StartLimits.ts"
-import type { Discovery } from "../server/Upstream.ts"
 import * as WarmChildren from "../server/WarmChildren.ts"
-import { type Audit, CallGate } from "./CallGate.ts"
+import type { CallGate } from "./CallGate.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
-import * as ParkedCalls from "./ParkedCalls.ts"
-import { PeerUsages } from "./PeerUsage.ts"
 import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
 import { type Entry, endOf, type SessionStatus, statusOf } from "./SessionEntry.ts"
-import type * as SessionParking from "./SessionParking.ts"
+import * as SessionParts from "./SessionParts.ts"
 import * as SessionRoom from "./SessionRoom.ts"
 
 /** What a keeper is made of. */
-export interface Options {
-  /** How this host is called in errors to clients. */
-  readonly self: string
+export interface Options extends SessionParts.Options {
   /** The service of that name, if it is exposed now. */
   readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
   /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
@@ -49,12 +42,6 @@ export interface Options {
   readonly list: (remote: Address.Address) => Effect.Effect<ReadonlyArray<Service>>
   /** The capability cards of services that a peer may use, for `CardExchange`; absent: there are none. */
   readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
-  /** What a server is told of a caller, if its owner wants that. */
-  readonly caller?: (remote: Address.Address) => Effect.Effect<JsonObject>
-  /** Of what calls ask for; absent: none is parked. */
-  readonly sha256?: AuditChain.Sha256
-  /** Where calls are recorded. */
-  readonly audit?: Audit
   /** A server for one session of the peer at that address. */
   readonly spawn: (
     service: Service,
@@ -90,10 +77,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const sessions = new Map<string, Entry>()
   const starts = new StartLimits()
-  const usages = new PeerUsages()
-  const parked = yield* ParkedCalls.make
+  const parts = yield* SessionParts.make(options)
   const warm = yield* WarmChildren.make
-  const memory = new DiscoveryMemory<Service>()
   /** A service that was changed is another object, and its new sessions share another server. */
   const shared = new WeakMap<Service, SharedChild.SharedChild>()
   const answer = yield* PlainRequests.make({
@@ -109,7 +94,6 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
       })
   )
-  const calls = new CallMetrics()
   const streams = new Map<number, number>()
   let lineSessions = 0
 
@@ -139,59 +123,26 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return yield* known.join
   })
 
-  const discoveryOf = (service: Service, { node }: Address.Address): Discovery => {
-    return {
-      recall: (request, id) => memory.recall(service, node, request, id, nowMs()),
-      note: (request, answer) => memory.note(service, node, request, answer, nowMs()),
-      forget: () => memory.forget(service.name)
-    }
-  }
-
-  /** What a server is told of its caller; nothing is asked for if the owner does not want it. */
-  const callerOf = (service: Service, remote: Address.Address): Effect.Effect<JsonObject | undefined> =>
-    service.rules?.identify === true && options.caller !== undefined
-      ? options.caller(remote)
-      : Effect.succeed(undefined)
-
-  const gateOf = (service: Service, remote: Address.Address, session: string): Effect.Effect<CallGate> =>
-    Effect.map(callerOf(service, remote), (caller) => {
-      const gate = new CallGate({
-        service: service.name,
-        self: options.self,
-        usage: () => usages.of(service.name, remote.node, nowMs()),
-        nowMs,
-        node: remote.node,
-        session,
-        audit: options.audit,
-        calls: new PeerCalls(calls, { service: service.name, peer: Address.format(remote) })
-      })
-      gate.configure(service.rules, caller)
-      return gate
-    })
-
   const hasRoom = (service: Service, remote: Address.Address): boolean =>
     SessionRoom.make(sessions, service, remote.node)
 
-  const parkingOf = (service: Service, { node }: Address.Address): SessionParking.Options | undefined => {
-    const { sha256 } = options
-    return sha256 === undefined ? undefined : { lot: parked, place: ParkedCalls.placeOf(service, node), sha256 }
-  }
-
   const open = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello, key: string) {
-    const gate = yield* gateOf(service, remote, hello.session)
+    const whose = { service, remote, session: hello.session, epoch: (hello.epoch ?? 0) + 1 }
+    const gate = yield* parts.gate(whose)
     const ready = yield* Deferred.make<KeeperSession.KeeperSession>()
     const fiber = yield* Effect.scoped(
       Effect.gen(function* () {
         const session = yield* KeeperSession.make({
           service: service.name,
           self: options.self,
-          epoch: (hello.epoch ?? 0) + 1,
+          epoch: whose.epoch,
           hello,
           spawn: spawn(service, remote, gate),
-          discovery: discoveryOf(service, remote),
           gate,
           breaker: breakers.of(service.name),
-          parking: parkingOf(service, remote)
+          discovery: parts.discovery(whose),
+          parking: parts.parking(whose),
+          approve: parts.approve(whose)
         })
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
@@ -248,17 +199,19 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const service = yield* admitted(name, remote)
     if (Option.isNone(service) || !hasRoom(service.value, remote)) return
     const key = `${remote.node}/lines/${++lineSessions}`
-    const gate = yield* gateOf(service.value, remote, `lines-${lineSessions}`)
+    const whose = { service: service.value, remote, session: `lines-${lineSessions}`, epoch: 0 }
+    const gate = yield* parts.gate(whose)
     const session = yield* LineSession.make({
       service: name,
       self: options.self,
       duplex,
       head,
       spawn: spawn(service.value, remote, gate),
-      discovery: discoveryOf(service.value, remote),
       gate,
       breaker: breakers.of(name),
-      parking: parkingOf(service.value, remote)
+      discovery: parts.discovery(whose),
+      parking: parts.parking(whose),
+      approve: parts.approve(whose)
     })
     const stopped = yield* Deferred.make<void>()
     const stop = () => Deferred.doneUnsafe(stopped, Effect.void)
@@ -310,16 +263,14 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         (entry) =>
           Effect.flatMap(admitted(entry.service, entry.remote), (service) => {
             if (Option.isNone(service)) return endOf(entry)
-            return Effect.map(callerOf(service.value, entry.remote), (caller) =>
-              entry.gate.configure(service.value.rules, caller)
-            )
+            return parts.configure(entry.gate, service.value, entry.remote)
           }),
         { discard: true }
       )
     }),
     status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf)),
     health: (service) => breakers.of(service).health(),
-    calls: () => calls.all()
+    calls: parts.calls
   }
 })
 

@@ -27,6 +27,7 @@ export interface Options {
   readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
   readonly parking: Upstream.Options["parking"]
+  readonly approve: Upstream.Options["approve"]
 }
 
 /** A session, with or without a stream. */
@@ -61,6 +62,7 @@ export const make = Effect.fnUntraced(function* (
     discovery: options.discovery,
     breaker: options.breaker,
     parking: options.parking,
+    approve: options.approve,
     isAttached: () => relay.session.isAttached,
     clientBytesMax: limits.message,
     // One that waits for room stops waiting when the client is gone for good.
@@ -74,9 +76,10 @@ export const make = Effect.fnUntraced(function* (
 
   /** Messages of the client, one after the other, to the server. */
   const passOn = Effect.gen(function* () {
-    while (true) {
+    // The other end numbers them in the same way (`RelayEnd.send`).
+    for (let ordinal = 1; ; ordinal++) {
       const message = yield* relay.take
-      yield* upstream.fromClient(message.bytes)
+      yield* upstream.fromClient(message.bytes, ordinal)
       relay.handedOver(message)
     }
   }).pipe(

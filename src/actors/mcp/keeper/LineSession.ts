@@ -23,6 +23,7 @@ export interface Options<E> {
   readonly discovery: Upstream.Discovery
   readonly breaker: ServiceBreaker
   readonly parking: Upstream.Options["parking"]
+  readonly approve: Upstream.Options["approve"]
 }
 
 /** A session of one stream. */
@@ -45,6 +46,7 @@ export const make = Effect.fnUntraced(function* <E>(
     discovery: options.discovery,
     breaker: options.breaker,
     parking: options.parking,
+    approve: options.approve,
     // The stream is there until the session abandons it.
     isAttached: () => true,
     clientBytesMax: MESSAGE_BYTES_MAX,
@@ -52,12 +54,13 @@ export const make = Effect.fnUntraced(function* <E>(
     toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))
   })
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  let count = 0
   const passOn = (chunk: Uint8Array) =>
     Effect.forEach(
       lines.push(chunk),
       (line) =>
         line._tag === "Whole"
-          ? upstream.fromClient(line.bytes)
+          ? upstream.fromClient(line.bytes, ++count)
           : Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
       { discard: true }
     )

@@ -94,6 +94,9 @@ export const source = (service: Service): string => {
   return "program" in service ? service.program : commandLine(service)
 }
 
+/** The same for decisions that outlast a process: a program is known by being one. */
+export const server = (service: Service): string => ("program" in service ? "program" : source(service))
+
 /** The services in the file; none if there is no file. */
 export const load = (path: string): Effect.Effect<ServiceTable, JsonFile.JsonFileError, FileSystem.FileSystem> =>
   Effect.map(

@@ -121,6 +121,21 @@ export class SessionParking implements Watcher {
     return { _tag: "Parked", mark: running.mark }
   }
 
+  /** The time of a call is over. `Attached`: it waited for one of an earlier session. `Running`: it was to park. */
+  expired(id: string): "Attached" | "Running" | undefined {
+    const key = RawRpc.idKey(id)
+    const attached = this.#attached.get(key)
+    if (attached !== undefined) {
+      this.#attached.delete(key)
+      attached.parked.watchers.delete(this)
+      return "Attached"
+    }
+    const running = this.#running.get(key)
+    if (running === undefined) return undefined
+    this.#end(key, running, undefined)
+    return "Running"
+  }
+
   /** The server answered; false if the client does not wait for it any more. */
   answered(id: string, answer: Uint8Array): boolean {
     const key = RawRpc.idKey(id)

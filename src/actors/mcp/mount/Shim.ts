@@ -16,6 +16,7 @@ import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../../protocol/r
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
 import type { Target } from "../Target.ts"
 import * as CountedStream from "./CountedStream.ts"
+import { type Egress, EgressGuard } from "./EgressGuard.ts"
 import * as InstanceHealth from "./InstanceHealth.ts"
 import type { Moves } from "./Instances.ts"
 import type { PinGuard } from "./PinGuard.ts"
@@ -33,6 +34,8 @@ export interface Options<E, E2> {
   readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
   /** Watches the tools that the server lists. */
   readonly pins?: PinGuard
+  /** What may leave this node; absent: everything, and it is not recorded. */
+  readonly egress?: Egress | undefined
   /** Gives up another session of this host when the peer has too many of them; false if there is none to spare. */
   readonly makeRoom?: Effect.Effect<boolean>
   /** Tells when `target` and `dial` lead to another instance of the service. */
@@ -51,12 +54,14 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
   yield* Effect.scoped(
     Effect.gen(function* () {
       const counted = yield* CountedStream.counted(given.client, given.target, given.metrics)
-      const options = { ...given, client: yield* TracedStream.traced(counted, spansOf(given.target)) }
+      const traced = yield* TracedStream.traced(counted, spansOf(given.target))
+      const guard = yield* guardOf(given)
+      const options: Guarded<E, E2> = { ...given, client: traced, guard }
       const output = yield* TurnWriter.make(options.client.write)
       const plain = { ...options.client, write: output.write }
       const health = options.moves && (yield* InstanceHealth.make(plain, options.moves))
       const client = health?.client ?? plain
-      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target)
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target, guard?.carried)
       const session = health === undefined ? bare : yield* health.watch(bare)
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
@@ -76,23 +81,52 @@ const spansOf = ({ peer, service }: Target): TracedStream.Options => ({
   attributes: { "mcp.service": `${peer}/${service}` }
 })
 
-/** The client as the session writes to it: one message and a newline at a time. */
-const guarded = <E, E2>({ client, pins }: Options<E, E2>): Duplex<E> =>
-  pins === undefined
-    ? client
-    : {
-        ...client,
-        write: (line) =>
-          Effect.flatMap(pins.toClient(line.subarray(0, -1)), (message) => client.write(Bytes.concat(message, NEWLINE)))
-      }
+interface Guarded<E, E2> extends Options<E, E2> {
+  readonly guard: EgressGuard | undefined
+}
 
-const readClient = <E, E2>({ client, pins }: Options<E, E2>, shim: ShimSession.ShimSession): Effect.Effect<void> => {
+/** The guard of this session, until the scope ends. */
+const guardOf = <E, E2>({
+  egress,
+  target
+}: Options<E, E2>): Effect.Effect<EgressGuard | undefined, never, Scope.Scope> =>
+  egress === undefined
+    ? Effect.succeed(undefined)
+    : Effect.acquireRelease(
+        Effect.map(Clock.Clock, (clock) => new EgressGuard(target, egress, () => MonotonicTime.nowMsUnsafe(clock))),
+        (guard) => Effect.sync(() => guard.close())
+      )
+
+/** The client as the session writes to it: one message and a newline at a time. */
+const guarded = <E, E2>({ client, guard, pins }: Guarded<E, E2>): Duplex<E> => {
+  if (pins === undefined && guard === undefined) return client
+  // Pins know every tool as it is listed, shown to the client or not.
+  const pinned = (message: Uint8Array) => pins?.toClient(message) ?? Effect.succeed(message)
+  return {
+    ...client,
+    write: (line) =>
+      Effect.flatMap(pinned(line.subarray(0, -1)), (message) =>
+        client.write(Bytes.concat(guard?.toClient(message) ?? message, NEWLINE))
+      )
+  }
+}
+
+const readClient = <E, E2>(
+  { client, guard, pins }: Guarded<E, E2>,
+  shim: ShimSession.ShimSession
+): Effect.Effect<void> => {
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
+  const isFree = pins === undefined && guard === undefined
+  const answersTo = (message: Uint8Array) =>
+    Effect.map(
+      pins?.fromClient(message) ?? Effect.succeed(undefined),
+      (answers) => answers ?? guard?.fromClient(message)
+    )
   const session = {
     fromClient: (line: Line): Effect.Effect<void, E> =>
-      pins === undefined || line._tag === "Oversized"
+      isFree || line._tag === "Oversized"
         ? shim.fromClient(line)
-        : Effect.flatMap(pins.fromClient(line.bytes), (answers) =>
+        : Effect.flatMap(answersTo(line.bytes), (answers) =>
             answers === undefined
               ? shim.fromClient(line)
               : Effect.forEach(answers, (answer) => client.write(Bytes.concat(answer, NEWLINE)), { discard: true })

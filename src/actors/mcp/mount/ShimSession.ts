@@ -23,6 +23,7 @@ import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
 import { refusalOf, ServiceBreaker } from "../keeper/ServiceBreaker.ts"
 import * as RelayEnd from "../RelayEnd.ts"
 import type { Target } from "../Target.ts"
+import type { EgressGuard } from "./EgressGuard.ts"
 import { errorOf, type Failure, ofForgotten } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 
@@ -55,10 +56,11 @@ export interface Epoch {
   readonly ended: Effect.Effect<void>
 }
 
-/** A session that has not been carried yet. */
+/** A session that has not been carried yet. `carried` is told which message carries which calls. */
 export const make = Effect.fnUntraced(function* <E>(
   client: Duplex<E>,
-  target: Target
+  target: Target,
+  carried?: EgressGuard["carried"]
 ): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
@@ -87,7 +89,7 @@ export const make = Effect.fnUntraced(function* <E>(
     wallMs: () => clock.currentTimeMillisUnsafe(),
     report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
   })
-  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
     const epochScope = yield* Scope.fork(scope, "sequential")
     const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
     const ended = yield* Deferred.make<void>()
@@ -104,7 +106,7 @@ export const make = Effect.fnUntraced(function* <E>(
       movedBecause: undefined
     }
     if (first !== undefined) sendReplay(state, first)
-    for (const { bytes, lost } of carried) submit(state, bytes, lost)
+    for (const { bytes, lost } of again) submit(state, bytes, lost)
     yield* Effect.forkIn(pump(state), epochScope)
     return state
   })
@@ -125,6 +127,7 @@ export const make = Effect.fnUntraced(function* <E>(
       state.held.sizeBytes += message.length
     }
     const kept = repeats.kept(message, envelope)
+    if (state.held === undefined) carried?.(requests, state.credentials, ordinal)
     for (const { id, method, progressToken } of requests) {
       calls.add(id, method, ordinal, lost, kept)
       if (progressToken !== undefined && lost === 0) alive.started(id, progressToken, nowMs())
@@ -230,9 +233,9 @@ export const make = Effect.fnUntraced(function* <E>(
     return write(BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
   }
 
-  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
     const previous = current
-    current = yield* begin(credentials, carried)
+    current = yield* begin(credentials, again)
     // Closed by another fiber: this one may belong to what is closed.
     yield* Effect.forkIn(previous.close, scope)
     return current
@@ -282,12 +285,10 @@ export const make = Effect.fnUntraced(function* <E>(
   const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) =>
     refuseWith(envelope, { kind, message, retryable: kind === "overloaded", delivered: false, ...target })
 
-  const refuseWith = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) =>
-    Effect.forEach(
-      envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
-      ({ id }) => write(BridgeError.encode(error, id)),
-      { discard: true }
-    )
+  const refuseWith = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) => {
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    return Effect.forEach(requests, ({ id }) => write(BridgeError.encode(error, id)), { discard: true })
+  }
 
   const fromClient = Effect.fnUntraced(function* (line: Line) {
     if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)

@@ -31,6 +31,8 @@ export interface Options {
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
   /** Told what the server answered; false if the client must not see it. */
   readonly answered: (call: Call, answer: Uint8Array) => boolean
+  /** Whether an answer that nobody waits for is that of a call whose time was over. */
+  readonly isLate: (id: string) => boolean
   /** Told once, when the child says nothing more. */
   readonly ended: (self: RunningChild, why: string) => Effect.Effect<unknown>
 }
@@ -40,6 +42,8 @@ export interface RunningChild {
   readonly child: Child
   /** One message; if the child is gone this does nothing, because its end is reported elsewhere. */
   readonly write: (message: Uint8Array) => Effect.Effect<void>
+  /** Asks the server something of our own, under an id that no client can use; nothing if it ends before the answer. */
+  readonly ask: (request: Uint8Array, id: string) => Effect.Effect<Uint8Array | undefined>
   /** False for an answer to something that this child never asked: it was meant for one before it. */
   readonly wants: (envelope: JsonRpcPeek.Envelope) => boolean
   /** Tells the child what the one before knew. `changed`: its answer is another. `gone`: none comes. */
@@ -55,6 +59,8 @@ export const run = Effect.fnUntraced(function* (
   const asked = new InFlight()
   /** Repeated requests whose answers the client has had. */
   const replayed = new InFlight()
+  /** What we asked, by id. */
+  const own = new Map<string, Deferred.Deferred<Uint8Array | undefined>>()
   const initialized = yield* Deferred.make<"same" | "changed" | "gone">()
   const answers = yield* Queue.dropping<Uint8Array, Cause.Done>(ANSWERS_MAX)
 
@@ -74,7 +80,7 @@ export const run = Effect.fnUntraced(function* (
   /** False if the client must not see the answer. */
   const isWanted = (id: string, answer: Uint8Array): boolean => {
     const call = settle(id, answer)
-    return call === undefined || options.answered(call, answer)
+    return call === undefined ? !options.isLate(id) : options.answered(call, answer)
   }
 
   /** Whoever waits for a line that is no JSON is told, as far as the line shows whom it was for. */
@@ -113,6 +119,11 @@ export const run = Effect.fnUntraced(function* (
           yield* Deferred.succeed(initialized, options.opening.isSame(bytes) ? "same" : "changed")
         }
         if (call !== undefined) return false
+        const asked = own.get(envelope.id)
+        if (asked !== undefined) {
+          yield* Deferred.succeed(asked, bytes)
+          return false
+        }
         const passes = isWanted(envelope.id, bytes)
         options.breaker.answered(envelope.isError, bytes)
         return passes && received(envelope, bytes)
@@ -158,6 +169,13 @@ export const run = Effect.fnUntraced(function* (
   const self: RunningChild = {
     child,
     write,
+    ask: (request, id) =>
+      Effect.gen(function* () {
+        const answer = yield* Deferred.make<Uint8Array | undefined>()
+        own.set(id, answer)
+        yield* write(request)
+        return yield* Deferred.await(answer)
+      }).pipe(Effect.ensuring(Effect.sync(() => own.delete(id)))),
     wants: (envelope) => envelope._tag !== "Response" || asked.settle(envelope.id) !== undefined,
     replay: Effect.gen(function* () {
       for (const { bytes, id } of options.opening.replays) {
@@ -181,6 +199,7 @@ export const run = Effect.fnUntraced(function* (
     Effect.flatMap((exit) =>
       Effect.gen(function* () {
         yield* Deferred.succeed(initialized, "gone")
+        for (const answer of own.values()) yield* Deferred.succeed(answer, undefined)
         const tail = yield* child.stderrTail
         const last = tail.slice(-STDERR_LINES_LOGGED).join("\n")
         yield* options.ended(self, `${exit._tag === "Some" ? exit.value : "it closed its output"}\n${last}`.trimEnd())

@@ -3,19 +3,25 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, type Scope } from "effect"
 import * as AuditLog from "../../../../src/actors/mcp/keeper/AuditLog.ts"
+import { DirectoryLock } from "../../../../src/core/storage/DirectoryLock.ts"
+import * as FileLock from "../../../../src/core/storage/FileLock.ts"
+import * as InTurn from "../../../../src/core/storage/InTurn.ts"
 import * as AuditChain from "../../../../src/protocol/relay/AuditChain.ts"
 
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest()
 const call = (seq: number): AuditChain.Call => ({
   time: "2026-01-01T00:00:00.000Z",
   session: "s",
+  epoch: 1,
   seq,
   node: 2,
+  peer: undefined,
   service: "files",
   method: "tools/call",
   target: "t",
   id: "1",
   argumentsHash: undefined,
+  definitionHash: undefined,
   traceparent: undefined,
   resultHash: undefined,
   bytesIn: 1,
@@ -24,6 +30,7 @@ const call = (seq: number): AuditChain.Call => ({
   outcome: "ok",
   code: undefined,
   decision: "allow",
+  approval: undefined,
   arguments: undefined
 })
 const write = (path: string, ...seqs: ReadonlyArray<number>) =>
@@ -96,5 +103,29 @@ describe("AuditLog", () => {
       const lines = [...(yield* linesOf(`${path}.1`)), ...(yield* linesOf(path))]
       assert.strictEqual(lines.length, 3)
       assert.isUndefined(AuditChain.verify(sha256, lines).brokenAt)
+    }))
+
+  test("several processes write one file in turn, and the chain goes on through the lines of all", () =>
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const lock = yield* Effect.provide(DirectoryLock, FileLock.layer)
+      const path = `${yield* files.makeTempDirectoryScoped()}/mcp-egress.jsonl`
+      const inTurn: AuditLog.InTurn = (work) =>
+        InTurn.run(path, work).pipe(
+          Effect.provideService(DirectoryLock, lock),
+          Effect.provideService(FileSystem.FileSystem, files)
+        )
+      const logs = yield* Effect.forEach([1, 2, 3], () => AuditLog.make(path, sha256, inTurn))
+      for (let seq = 1; seq <= 4; seq++) {
+        for (const log of logs) log.record(call(seq))
+        yield* Effect.forEach(logs, (log) => log.flushed, { concurrency: "unbounded" })
+      }
+      const lines = yield* linesOf(path)
+      assert.strictEqual(lines.length, 12)
+      assert.isUndefined(AuditChain.verify(sha256, lines).brokenAt)
+      assert.deepStrictEqual(
+        logs.map((log) => log.lost()),
+        [0, 0, 0]
+      )
     }))
 })

@@ -29,7 +29,7 @@ const parentOf = (span: Tracer.Span): string | undefined => Option.getOrUndefine
 /** A kitchen behind shim and keeper. */
 const open = Effect.gen(function* () {
   const log = yield* Kitchen.Log.make
-  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", fingerprint: "F" }
+  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", publicKey: "", fingerprint: "F" }
   const rig = yield* McpRig.make({
     services: [McpRig.service("kitchen")],
     spawn: () =>
