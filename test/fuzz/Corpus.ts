@@ -50,6 +50,6 @@ const inner = (value: Json.Json): ReadonlyArray<Json.Json> =>
     : [value, ...Object.values(value).flatMap((member) => inner(member ?? null))]
 
 let all: ReadonlyArray<Json.Json> | undefined
-const FOLDER = new URL("../vectors", import.meta.url)
+const FOLDER = new URL("../vectors/", import.meta.url)
 const GENERATED = 150
 const VECTORS_MAX = 150
