@@ -3,6 +3,7 @@ import { Result } from "effect"
 import * as Json from "../../../core/data/Json.ts"
 import * as Era from "../../../protocol/mcp/Era.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
+import { EXTENSION } from "../../../protocol/relay/TaskExtension.ts"
 import { INVALID_PARAMS, Refused, refused } from "./FrontRefusal.ts"
 import type { ClientProfile } from "./FrontUpstream.ts"
 
@@ -42,7 +43,7 @@ export const ofRequest = (message: Uint8Array): Result.Result<ClientProfile, Ref
 /** The answer to `initialize`. */
 export const initialized = ({ revision }: ClientProfile, self: Json.JsonObject): Json.JsonObject => ({
   protocolVersion: revision,
-  capabilities: { ...CAPABILITIES, tasks: { cancel: {}, requests: { tools: { call: {} } } } },
+  capabilities: { ...CAPABILITIES, tasks: { list: {}, cancel: {}, requests: { tools: { call: {} } } } },
   serverInfo: self,
   instructions: INSTRUCTIONS
 })
@@ -50,7 +51,7 @@ export const initialized = ({ revision }: ClientProfile, self: Json.JsonObject):
 /** The answer to `server/discover`. */
 export const discovered = (): Json.JsonObject => ({
   supportedVersions: [Era.MODERN],
-  capabilities: CAPABILITIES,
+  capabilities: { ...CAPABILITIES, extensions: { [EXTENSION]: {} } },
   instructions: INSTRUCTIONS
 })
 

@@ -15,6 +15,7 @@ import { INVALID_PARAMS, METHOD_NOT_FOUND, type Refused, refused } from "./Front
 import type { FrontRouting } from "./FrontRouting.ts"
 import type { FrontServices } from "./FrontServices.ts"
 import type { FrontSubscriptions } from "./FrontSubscriptions.ts"
+import * as FrontTasks from "./FrontTasks.ts"
 import type { FrontUpstream } from "./FrontUpstream.ts"
 
 /** The least severe log messages that the client wants; undefined before it has said so. */
@@ -84,6 +85,10 @@ const perform = (parts: Parts, message: Uint8Array, asked: Request): Effect.Effe
       return listen(parts, message, id)
     case "logging/setLevel":
       return calls.run(asked, Effect.as(setLevels(parts, JsonRpcPeek.string(message, ["params", "level"])), {}))
+    case "tasks/list":
+      return client.profile().era === "legacy"
+        ? calls.run(asked, FrontTasks.list(parts.services, routing))
+        : client.refuse(id, refused(METHOD_NOT_FOUND, "Method not found: tasks/list"))
     case "tasks/get":
     case "tasks/result":
     case "tasks/cancel":

@@ -35,6 +35,8 @@ export interface FrontRouting {
   readonly resource: (message: Uint8Array, uri: string) => Effect.Effect<Routed, Refused>
   readonly completion: (message: Uint8Array) => Effect.Effect<Routed, Refused>
   readonly task: (message: Uint8Array) => Effect.Effect<Routed, Refused>
+  /** Notes whose task that is. */
+  readonly mention: (taskId: string, service: KnownService) => void
   /** Notes whose resources and tasks an answer mentions. */
   readonly observe: (service: KnownService, response: Uint8Array) => void
 }
@@ -120,6 +122,7 @@ export const make = ({ catalog, lists, services }: Options): FrontRouting => {
       if (alias === undefined) return yield* refused(INVALID_PARAMS, "Unknown task")
       return { service: yield* serviceOf(alias), message }
     }),
+    mention: (taskId, service) => remember(tasks, taskId, service.alias),
     observe: (service, response) => {
       if (response.length > OBSERVED_BYTES_MAX) return
       const text = DECODER.decode(response)

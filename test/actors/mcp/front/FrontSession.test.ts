@@ -150,6 +150,47 @@ describe("FrontSession", () => {
       assert.include(textOf(yield* client.ask("resources/read", { uri: "hidden://1" })), "host_a ")
     }))
 
+  test("a legacy client's list of tasks joins those of the services it has used, and each is asked about there", () =>
+    Effect.gen(function* () {
+      const tasked =
+        (...ids: ReadonlyArray<string>): FrontRig.Behaviour =>
+        (message, one) => {
+          const { method, params } = message as { method: string; params?: { cursor?: string } }
+          if (method === "initialize") {
+            const capabilities = { tools: {}, tasks: { list: {}, cancel: {} } }
+            return Effect.succeed({
+              result: { protocolVersion: "2025-11-25", capabilities, serverInfo: { name: "s" } }
+            })
+          }
+          // One task on each page.
+          if (method === "tasks/list") {
+            const at = Number(params?.cursor ?? 0)
+            const tasks = ids.slice(at, at + 1).map((taskId) => ({ taskId, status: "working" }))
+            return Effect.succeed({ result: at + 1 < ids.length ? { tasks, nextCursor: String(at + 1) } : { tasks } })
+          }
+          return method === "tasks/get"
+            ? Effect.succeed({ result: { taskId: one.alias, status: "working" } })
+            : legacy({ tools: [tool("run")] })(message, one)
+        }
+      const services = ["a", "b", "c"].map((name) => service(name))
+      const rig = yield* FrontRig.make(services, {
+        host_a: tasked("1", "2"),
+        host_b: tasked("3"),
+        host_c: legacy({ tools: [tool("run")] })
+      })
+      const client = yield* rig.client()
+      yield* open(client)
+      assert.deepStrictEqual(resultOf(yield* client.ask("tasks/list"))["tasks"], [])
+      for (const alias of ["host_a", "host_b", "host_c"]) yield* client.ask("tools/call", { name: `${alias}__run` })
+      const tasks = resultOf(yield* client.ask("tasks/list"))["tasks"] as ReadonlyArray<{ taskId: string }>
+      assert.deepStrictEqual(
+        tasks.map(({ taskId }) => taskId),
+        ["1", "2", "3"]
+      )
+      assert.deepInclude(resultOf(yield* client.ask("tasks/get", { taskId: "3" })), { taskId: "host_b" })
+      assert.lengthOf(said(life(rig, "host_c"), "tasks/list"), 0)
+    }))
+
   test("questions of services with the same ids reach the client apart, signed, and each answer its service", () =>
     Effect.gen(function* () {
       const rig = yield* two({ tools: [tool("ask")] }, { tools: [tool("ask")] }, (message, one) =>
