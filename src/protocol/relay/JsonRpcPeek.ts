@@ -58,6 +58,12 @@ export const peek = (bytes: Uint8Array): Result.Result<Envelope, NotAMessage> =>
   return Result.succeed(Envelope.Batch({ items }))
 }
 
+/** The request that fills the bytes, if they are one. */
+export const request = (bytes: Uint8Array): Extract<Envelope, { _tag: "Request" }> | undefined => {
+  const envelope = Result.getOrUndefined(peek(bytes))
+  return envelope?._tag === "Request" ? envelope : undefined
+}
+
 /** The requests of a message: itself, or those of a batch. */
 export const requests = (self: Envelope): ReadonlyArray<Extract<Envelope, { _tag: "Request" }>> =>
   messages(self).filter((item) => item._tag === "Request")

@@ -32,6 +32,8 @@ export interface Options {
 
 /** One client's guard. */
 export interface PinGuard {
+  /** It may take tools out of lists. */
+  readonly isStrict: boolean
   /** The answers that the client gets instead, if a message of it must not pass. */
   readonly fromClient: (message: Uint8Array) => Effect.Effect<ReadonlyArray<Uint8Array> | undefined>
   /** A message of the server as the client may see it. */
@@ -138,7 +140,11 @@ export const make = Effect.fnUntraced(function* (
     return ToolFilter.cut(message, ({ name }) => isUsable(names, name))
   })
 
-  return { fromClient, toClient: (message) => (mayList(message) ? checked(message) : Effect.succeed(message)) }
+  return {
+    isStrict: refuses,
+    fromClient,
+    toClient: (message) => (mayList(message) ? checked(message) : Effect.succeed(message))
+  }
 })
 
 /** Some clients take the text "5" for the number 5, and the server is not to be trusted with the difference. */

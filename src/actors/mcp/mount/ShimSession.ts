@@ -4,7 +4,7 @@
  *
  * Owns the current epoch with its `RelayEnd`; told by the client's side and by the connection, both of one `Shim`.
  */
-import { Clock, Deferred, Effect, Exit, Latch, Result, Scope, Semaphore } from "effect"
+import { Clock, Deferred, Effect, Latch, Result, type Scope, Semaphore } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
@@ -15,28 +15,31 @@ import { type Call, InFlight } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../../protocol/relay/LineSplitter.ts"
 import { Opening } from "../../../protocol/relay/Opening.ts"
-import { ProgressKeepAlive } from "../../../protocol/relay/ProgressKeepAlive.ts"
 import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
 import type { Message } from "../../../protocol/relay/RelayMessage.ts"
-import { CONFIG_DEFAULT } from "../../../protocol/relay/RelaySession.ts"
 import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
 import { refusalOf, ServiceBreaker } from "../keeper/ServiceBreaker.ts"
-import * as RelayEnd from "../RelayEnd.ts"
 import type { Target } from "../Target.ts"
 import type { EgressGuard } from "./EgressGuard.ts"
+import type { Recalled, SessionLists } from "./SessionLists.ts"
+import * as ShimEpoch from "./ShimEpoch.ts"
 import { errorOf, type Failure, ofForgotten } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
+import * as ShimRefusal from "./ShimRefusal.ts"
+import { ShimSigns } from "./ShimSigns.ts"
 
 /** A client's session over all its epochs. */
 export interface ShimSession {
   /** The epoch that the next stream carries. It changes with `welcomed` and `fail`. */
-  readonly epoch: () => Epoch
+  readonly epoch: () => ShimEpoch.Epoch
   /** One line of the client; waits while too much is on the way. */
   readonly fromClient: (line: Line) => Effect.Effect<void>
   /** The keeper has answered: gives the epoch to carry, a new one if it has lost its state. */
-  readonly welcomed: (welcome: Welcome) => Effect.Effect<Epoch>
+  readonly welcomed: (welcome: Welcome) => Effect.Effect<ShimEpoch.Epoch>
   /** Answers every call that waits and starts over: the next WELCOME begins a new session. */
   readonly fail: (failure: Failure) => Effect.Effect<void>
+  /** The service cannot be reached yet: what is known of it from before is answered from memory. */
+  readonly away: Effect.Effect<void>
   /** Opened by every request: somebody wants the connection. */
   readonly demand: Latch.Latch
   /** Waits until no call waits and everything sent has arrived. */
@@ -45,31 +48,19 @@ export interface ShimSession {
   readonly over: Effect.Effect<void>
 }
 
-/** One numbering of messages: it ends when either side has forgotten it. */
-export interface Epoch {
-  /** Others, of a session that there never was, make the next keeper one that has forgotten this session. */
-  credentials: ShimLink.Credentials
-  /** Why they are others, in a sentence, when the session went to another instance. */
-  movedBecause: string | undefined
-  readonly relay: RelayEnd.RelayEnd
-  /** Completes when another epoch has taken its place. */
-  readonly ended: Effect.Effect<void>
-}
-
 /** A session that has not been carried yet. `carried` is told which message carries which calls. */
 export const make = Effect.fnUntraced(function* <E>(
   client: Duplex<E>,
   target: Target,
-  carried?: EgressGuard["carried"]
+  carried?: EgressGuard["carried"],
+  lists?: SessionLists
 ): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
   const crypto = yield* Crypto
   const calls = new InFlight()
   const opening = new Opening()
-  const alive = new ProgressKeepAlive()
   const repeats = new Repeats()
-  const watched = Latch.makeUnsafe(false)
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const demand = Latch.makeUnsafe(true)
@@ -84,40 +75,36 @@ export const make = Effect.fnUntraced(function* <E>(
       Effect.asVoid
     )
 
+  const alive = new ShimSigns({
+    nowMs,
+    write,
+    text: () =>
+      `${current.relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"} on ${target.peer}`
+  })
   const breaker = new ServiceBreaker({
     nowMs,
     wallMs: () => clock.currentTimeMillisUnsafe(),
     report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
   })
   const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
-    const epochScope = yield* Scope.fork(scope, "sequential")
-    const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), epochScope)
-    const ended = yield* Deferred.make<void>()
     const [first, ...later] = opening.isComplete ? opening.replays : []
-    const state: State = {
-      credentials,
-      relay,
-      ended: Deferred.await(ended),
-      close: Effect.andThen(Deferred.succeed(ended, undefined), Scope.close(epochScope, Exit.void)),
-      replayed: new InFlight(),
-      // A legacy server that knows nothing must be told what the old one knew before it gets a call.
-      held: first === undefined ? undefined : { replays: later, messages: [], sizeBytes: 0 },
-      carriedBy: undefined,
-      movedBecause: undefined
-    }
+    const state = yield* ShimEpoch.open(scope, credentials, first === undefined ? undefined : later)
     if (first !== undefined) sendReplay(state, first)
     for (const { bytes, lost } of again) submit(state, bytes, lost)
-    yield* Effect.forkIn(pump(state), epochScope)
+    yield* Effect.forkIn(pump(state), state.scope)
     return state
   })
 
-  const sendReplay = (state: State, { bytes, id }: { readonly bytes: Uint8Array; readonly id: string | undefined }) => {
+  const sendReplay = (
+    state: ShimEpoch.State,
+    { bytes, id }: { readonly bytes: Uint8Array; readonly id: string | undefined }
+  ) => {
     if (id !== undefined) state.replayed.add(id, "", 0)
     state.relay.sendNow(bytes)
   }
 
   /** Accepts a message of the client for an epoch. */
-  const submit = (state: State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
+  const submit = (state: ShimEpoch.State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
     if (requests.length > 0) state.relay.session.isWaiting = true
     let ordinal = Number.POSITIVE_INFINITY
@@ -130,13 +117,12 @@ export const make = Effect.fnUntraced(function* <E>(
     if (state.held === undefined) carried?.(requests, state.credentials, ordinal)
     for (const { id, method, progressToken } of requests) {
       calls.add(id, method, ordinal, lost, kept)
-      if (progressToken !== undefined && lost === 0) alive.started(id, progressToken, nowMs())
+      if (progressToken !== undefined && lost === 0) alive.started(id, progressToken)
     }
-    if (alive.deadlineMs() !== undefined) watched.openUnsafe()
   }
 
   /** The server has answered the repeated `initialize`: the rest may follow. */
-  const release = (state: State): void => {
+  const release = (state: ShimEpoch.State): void => {
     const held = state.held
     if (held === undefined) return
     state.held = undefined
@@ -144,7 +130,7 @@ export const make = Effect.fnUntraced(function* <E>(
     for (const { bytes, lost } of held.messages) submit(state, bytes, lost)
   }
 
-  const replayAnswered = (state: State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
+  const replayAnswered = (state: ShimEpoch.State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
     if (state.held === undefined) return Effect.void
     if (isError) {
       const message = `The server ${target.service} on ${target.peer} could not be opened again.`
@@ -157,21 +143,14 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   }
 
-  const replaceTooLarge = (state: State, envelope: JsonRpcPeek.Envelope): Effect.Effect<void> => {
-    const error = { kind: "tooLarge", message: TOO_LARGE, retryable: false, delivered: true, ...target } as const
-    return Effect.forEach(
-      JsonRpcPeek.messages(envelope),
-      (item) => {
-        if (item._tag === "Response") return write(BridgeError.encode(error, item.id))
-        if (item._tag === "Request") state.relay.sendNow(BridgeError.encode(error, item.id))
-        return Effect.void
-      },
-      { discard: true }
-    )
+  const replaceTooLarge = (state: ShimEpoch.State, envelope: JsonRpcPeek.Envelope): Effect.Effect<void> => {
+    const error = ShimRefusal.tooLarge(target, true)
+    for (const refusal of ShimRefusal.refusals(envelope, error)) state.relay.sendNow(refusal)
+    return Effect.forEach(ShimRefusal.inPlaceOf(envelope, error), write, { discard: true })
   }
 
   /** One message of the server. */
-  const deliver = Effect.fnUntraced(function* (state: State, message: Message, afterProgress: boolean) {
+  const deliver = Effect.fnUntraced(function* (state: ShimEpoch.State, message: Message, afterProgress: boolean) {
     const peeked = JsonRpcPeek.peek(message.bytes)
     if (Result.isFailure(peeked)) {
       yield* Effect.logWarning(`mcp: dropped a message of ${target.peer}: ${peeked.failure.reason}`)
@@ -180,6 +159,7 @@ export const make = Effect.fnUntraced(function* <E>(
     const envelope = peeked.success
     const isResponse = envelope._tag === "Response"
     if (isResponse && state.replayed.settle(envelope.id) !== undefined) {
+      lists?.reopened(message.bytes)
       yield* replayAnswered(state, message.bytes, envelope.isError)
       return false
     }
@@ -189,36 +169,30 @@ export const make = Effect.fnUntraced(function* <E>(
     state.relay.session.isWaiting = calls.size > 0
     answered.openUnsafe()
     opening.received(message.bytes, envelope)
+    if (lists !== undefined && (yield* noted(state, lists, message.bytes, envelope))) return false
     if (isResponse) repeats.safe.listed(message.bytes)
     // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
     if (isResponse && afterProgress) yield* Effect.yieldNow
     const isProgress = envelope._tag === "Notification" && envelope.method === "notifications/progress"
     if (message.bytes.length > STDIO_MESSAGE_BYTES_MAX) yield* replaceTooLarge(state, envelope)
-    else if (!isProgress || isNews(envelope, message.bytes)) yield* write(message.bytes)
+    else if (!isProgress || alive.isNews(envelope, message.bytes)) yield* write(message.bytes)
     return isProgress
   })
 
-  /** Progress that a sign of ours has not overtaken. */
-  const isNews = ({ progressToken }: { readonly progressToken: string | undefined }, bytes: Uint8Array): boolean =>
-    progressToken === undefined ||
-    alive.progressed(progressToken, Number(JsonRpcPeek.member(bytes, ["params", "progress"])), nowMs())
-
-  /** Tells calls that hear nothing that they are waited for, also while there is no stream. */
-  const keepAlive = Effect.gen(function* () {
-    while (true) {
-      const deadlineMs = alive.deadlineMs()
-      if (deadlineMs === undefined) {
-        watched.closeUnsafe()
-        yield* watched.await
-        continue
-      }
-      yield* Effect.sleep(Math.max(1, deadlineMs - nowMs()))
-      const doing = current.relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"
-      for (const sign of alive.due(nowMs(), `${doing} on ${target.peer}`)) yield* write(sign)
-    }
+  /** What lists and their changes are remembered by; true if the message is not for the client. */
+  const noted = Effect.fnUntraced(function* (
+    state: ShimEpoch.State,
+    known: SessionLists,
+    bytes: Uint8Array,
+    item: JsonRpcPeek.Envelope
+  ) {
+    const { isOurs, toClient, toServer } = known.received(bytes, item)
+    for (const question of toServer) submit(state, question)
+    yield* Effect.forEach(toClient, write, { discard: true })
+    return isOurs
   })
 
-  const pump = (state: State): Effect.Effect<never> =>
+  const pump = (state: ShimEpoch.State): Effect.Effect<never> =>
     Effect.gen(function* () {
       let afterProgress = false
       while (true) {
@@ -230,7 +204,9 @@ export const make = Effect.fnUntraced(function* <E>(
 
   const answer = (call: Call, failure: Failure, wasSent: boolean, by: Target = target) => {
     alive.ended(call.id)
-    return write(BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
+    const known = lists?.inPlaceOf(call)
+    if (known === "Nothing") return Effect.void
+    return write(known ?? BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
   }
 
   const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
@@ -243,6 +219,7 @@ export const make = Effect.fnUntraced(function* <E>(
 
   const fail = (failure: Failure): Effect.Effect<void> =>
     Effect.gen(function* () {
+      if (failure.kind === "unreachable" && lists !== undefined) yield* lists.leave
       const { session } = current.relay
       const waiting = calls.drain()
       yield* replace(ShimLink.credentials(crypto, target.service), [])
@@ -251,7 +228,36 @@ export const make = Effect.fnUntraced(function* <E>(
       answered.openUnsafe()
     })
 
-  const welcomed = Effect.fnUntraced(function* (welcome: Welcome) {
+  /** The client gets answers from memory, `rest` goes to the server when there is one. */
+  const tell = Effect.fnUntraced(function* (answers: ReadonlyArray<Recalled>, rest: ReadonlyArray<Carried>) {
+    const wasComplete = opening.isComplete
+    for (const { bytes, id } of answers) {
+      calls.settle(id)
+      alive.ended(id)
+      opening.received(bytes, { _tag: "Response", id, isError: JsonRpcPeek.member(bytes, ["error"]) !== undefined })
+    }
+    const isOther = opening.isComplete !== wasComplete || rest.length < ShimEpoch.unsent(current).length
+    // Under the same credentials: a HELLO with them may be on its way.
+    if (isOther) yield* replace(current.credentials, rest)
+    yield* Effect.forEach(answers, ({ bytes }) => write(bytes), { discard: true })
+    answered.openUnsafe()
+  })
+
+  const away = Effect.gen(function* () {
+    // Of a connection that was there, the calls wait for its return.
+    if (lists === undefined || current.carriedBy !== undefined) return
+    yield* lists.leave
+    const { answers, rest } = lists.split(ShimEpoch.unsent(current))
+    if (answers.length > 0) yield* tell(answers, rest)
+  })
+
+  const welcomed = (welcome: Welcome) =>
+    Effect.map(taken(welcome), (state) => {
+      for (const question of lists?.returned(!welcome.resumed) ?? []) submit(state, question)
+      return state
+    })
+
+  const taken = Effect.fnUntraced(function* (welcome: Welcome) {
     const state = current
     breaker.pathRestored()
     repeats.welcomed(welcome)
@@ -264,8 +270,7 @@ export const make = Effect.fnUntraced(function* <E>(
     }
     // The keeper has forgotten the session: what it may have seen is in doubt, and sent again only if that is harmless.
     const { again, lost } = repeats.sort(calls.drain(({ at }) => state.relay.session.wasSent(at)))
-    const unsent = state.held?.messages ?? state.relay.session.unsent.map(({ bytes }) => ({ bytes, lost: 0 }))
-    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...unsent])
+    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...ShimEpoch.unsent(state)])
     next.carriedBy = { ...target }
     const forgotten = ofForgotten(before, state.movedBecause)
     yield* Effect.forEach(lost, (call) => answer(call, forgotten, true, before), { discard: true })
@@ -282,30 +287,30 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
 
-  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, kind: BridgeError.Kind, message: string) =>
-    refuseWith(envelope, { kind, message, retryable: kind === "overloaded", delivered: false, ...target })
-
-  const refuseWith = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) => {
-    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
-    return Effect.forEach(requests, ({ id }) => write(BridgeError.encode(error, id)), { discard: true })
-  }
+  const refuse = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) =>
+    Effect.forEach(ShimRefusal.refusals(envelope, error), write, { discard: true })
 
   const fromClient = Effect.fnUntraced(function* (line: Line) {
-    if (line._tag === "Oversized") return yield* refuse(line.envelope, "tooLarge", TOO_LARGE)
+    if (line._tag === "Oversized") return yield* refuse(line.envelope, ShimRefusal.tooLarge(target, false))
     const peeked = JsonRpcPeek.peek(line.bytes)
     if (Result.isFailure(peeked)) {
       yield* Effect.logWarning(`mcp: dropped a line of the client: ${peeked.failure.reason}`)
       return yield* Effect.forEach(BrokenMessage.refusals(line.bytes), write, { discard: true })
     }
     const envelope = peeked.success
+    const known = lists?.asked(line.bytes, envelope)
+    if (known !== undefined) {
+      opening.sent(line.bytes, envelope)
+      return yield* tell([known], ShimEpoch.unsent(current))
+    }
     const requests = JsonRpcPeek.requests(envelope)
     if (calls.size + requests.length > IN_FLIGHT_MAX) {
-      return yield* refuse(envelope, "overloaded", `${IN_FLIGHT_MAX} requests are unanswered. Wait for some of them.`)
+      return yield* refuse(envelope, ShimRefusal.tooMany(target, IN_FLIGHT_MAX))
     }
     const admission = requests.length === 0 ? undefined : breaker.ask()
     if (admission?._tag === "Refuse") {
       demand.openUnsafe()
-      return yield* refuseWith(envelope, refusalOf(target, admission))
+      return yield* refuse(envelope, refusalOf(target, admission))
     }
     yield* room
     for (const item of JsonRpcPeek.messages(envelope)) {
@@ -318,8 +323,8 @@ export const make = Effect.fnUntraced(function* <E>(
     if (requests.length > 0) demand.openUnsafe()
   })
 
-  let current: State = yield* begin(ShimLink.credentials(crypto, target.service), [])
-  yield* Effect.forkIn(keepAlive, scope)
+  let current: ShimEpoch.State = yield* begin(ShimLink.credentials(crypto, target.service), [])
+  yield* Effect.forkIn(alive.run, scope)
 
   const settled = Effect.gen(function* () {
     while (calls.size > 0) {
@@ -329,20 +334,10 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* current.relay.drained
   })
 
-  return { epoch: () => current, fromClient, welcomed, fail, demand, settled, over: Deferred.await(over) }
+  return { epoch: () => current, fromClient, welcomed, fail, away, demand, settled, over: Deferred.await(over) }
 })
 
-interface State extends Epoch {
-  /** Whose keeper had it last; undefined before the first. */
-  carriedBy: Target | undefined
-  readonly close: Effect.Effect<void>
-  readonly replayed: InFlight
-  /** What waits for the answer to the repeated `initialize`; undefined when nothing has to wait. */
-  held: { readonly replays: Opening["replays"]; readonly messages: Array<Carried>; sizeBytes: number } | undefined
-}
-
 const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))
-const TOO_LARGE = `The message is larger than ${STDIO_MESSAGE_BYTES_MAX} bytes, the most that MCP programs accept on stdio. Ask for less at a time.`
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256
 const HELD_POLL = "100 millis"
