@@ -4,7 +4,7 @@ import { McpServer, type Tool, type Toolkit } from "effect/ai"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import * as EffectServer from "../actors/mcp/server/EffectServer.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
-import { ServiceName } from "../protocol/relay/RelayControl.ts"
+import { DetachAfterMs, ServiceName } from "../protocol/relay/RelayControl.ts"
 import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
 import { Caller, type Exposed, ExposeError, McpHost, type Open, type Question, type Verdict } from "./McpHost.ts"
 
@@ -56,6 +56,8 @@ export interface Access {
   readonly deadline?: Duration.Input
   /** The same for tools by the patterns of their names, which go before `deadline`. */
   readonly deadlines?: Readonly<Record<string, Duration.Input>>
+  /** Mounts that do not say otherwise answer a tool that works longer, a second to a day, with a handle or a task. */
+  readonly detachAfter?: Duration.Input
   /** What the service is for, to people who look for it. */
   readonly title?: string
   /** Sessions of each peer at once, and so servers. */
@@ -204,6 +206,11 @@ const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
   if (park === true && (safe ?? []).length === 0) return Result.fail(invalid("park parks nothing without safe"))
   const wrong = [...tools, ...(safe ?? []), ...(ask ?? [])].find((text) => ToolPattern.parse(text) === undefined)
   if (wrong !== undefined) return Result.fail(invalid(`${JSON.stringify(wrong)} is no pattern for tools`))
+  const detachAfterMs =
+    access.detachAfter === undefined ? undefined : Duration.toMillis(Duration.fromInputUnsafe(access.detachAfter))
+  if (detachAfterMs !== undefined && !Schema.is(DetachAfterMs)(detachAfterMs)) {
+    return Result.fail(invalid("detachAfter is a second at least, and a day at most"))
+  }
   const bounds = open === "public" ? { ...Policy.QUOTA_PUBLIC, ...access.quota } : access.quota
   return Result.map(timesOf(access), (times) => ({
     tools,
@@ -214,6 +221,7 @@ const rulesOf = (access: Access): Result.Result<Policy.Rules, ExposeError> => {
     ...(open === undefined ? {} : { open }),
     ...(safe === undefined ? {} : { safe }),
     ...(park === undefined ? {} : { park }),
+    ...(detachAfterMs === undefined ? {} : { detachAfterMs }),
     ...(sessions === undefined ? {} : { sessions }),
     ...(trustHints === undefined ? {} : { trustHints }),
     ...(audit === undefined ? {} : { audit }),

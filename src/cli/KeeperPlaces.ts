@@ -17,6 +17,8 @@ export interface KeeperPlaces {
   readonly approvals: string
   /** The record of calls that mounts of this node made. */
   readonly egress: string
+  /** What services listed, a file for each. */
+  readonly lists: string
   /** Numbers of the capability cards of this node. */
   readonly cards: string
   /** The newest cards seen of others. */
@@ -33,6 +35,7 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   pins: `${home}/mcp-pins.json`,
   approvals: `${home}/mcp-approvals.json`,
   egress: `${home}/mcp-egress.jsonl`,
+  lists: `${home}/mcp-lists`,
   cards: `${home}/mcp-cards.json`,
   cardBook: `${home}/mcp-card-book.json`
 }))

@@ -1,22 +1,26 @@
 /** `pilotctl mcp connect PEER/NAME`: a stdio MCP server for any client, whose tools run on another node (mcp §6.1). */
-import { Context, Duration, Effect, Layer, Logger, Scope } from "effect"
+import { Context, Effect, Layer, Logger, Scope } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
 import * as DetachBridge from "../actors/mcp/mount/DetachBridge.ts"
 import * as EraBridge from "../actors/mcp/mount/EraBridge.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
+import * as ListFile from "../actors/mcp/mount/ListFile.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Shim from "../actors/mcp/mount/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/mount/ShimFailure.ts"
 import * as Target from "../actors/mcp/Target.ts"
+import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
+import { Verdict } from "../protocol/relay/era/Verdict.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
 import { type Environment, type Input, type Output, silent } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
+import * as DetachFlag from "./DetachFlag.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as MountEgress from "./MountEgress.ts"
 import * as MountMetrics from "./MountMetrics.ts"
@@ -34,7 +38,7 @@ export const run = Effect.fnUntraced(function* (
   yield* pinMode(pinText)
   const targets = Target.parseInstances(text)
   if (targets === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
-  const detachMs = yield* detachAfterMs(input)
+  const detachesAfter = yield* detachAfter(input)
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
@@ -43,13 +47,16 @@ export const run = Effect.fnUntraced(function* (
     const route = yield* Instances.route(targets, (instance) => Effect.provideContext(dial(instance), context))
     const { target } = route
     const pins = yield* guardOf(target, pinText)
+    // What one instance lists says nothing of another.
+    const lists = targets.length === 1 ? yield* listsOf(targets[0]) : undefined
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     const egress = yield* MountEgress.open(input)
-    const detaching = yield* DetachBridge.make(client, target, detachMs)
+    const { client: detaching, welcomed } = yield* DetachBridge.make(client, target, detachesAfter)
     const isModernOnly = Values.boolean(input, "modern-client") === true
-    const era = { target, verdict: { server: undefined }, isModernOnly, isShared: false }
+    const era = { target, verdict: new Verdict(), isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    yield* Shim.run({ client: bridged, pins, egress, ...route, ...(metrics && { metrics }) })
+    const known = { ...(lists && { lists }), ...(metrics && { metrics }) }
+    yield* Shim.run({ client: bridged, pins, egress, welcomed, ...route, ...known })
   }).pipe(
     Effect.scoped,
     Effect.provide(
@@ -63,15 +70,11 @@ export const run = Effect.fnUntraced(function* (
   return silent()
 })
 
-/** When calls are detached, in milliseconds; undefined if they are not. */
-export const detachAfterMs = (input: Input): Effect.Effect<number | undefined, CliError.CliError> =>
-  Effect.flatMap(Effect.fromResult(Values.duration(input, "detach-after", 0)), (duration) => {
-    const ms = Duration.toMillis(duration)
-    if (ms === 0) return Effect.succeed(undefined)
-    return ms >= DETACH_MIN_MS
-      ? Effect.succeed(ms)
-      : CliError.invalidArgument("--detach-after is a second at least", "less than the client's own limit, such as 50s")
-  })
+/** When calls are detached: `--detach-after` wins over what the owner of the service wants, and 0 is never. */
+export const detachAfter = (input: Input): Effect.Effect<DetachBridge.After, CliError.CliError> =>
+  input.flags.has("detach-after")
+    ? Effect.map(Effect.fromResult(DetachFlag.milliseconds(input)), (ms) => ms ?? "never")
+    : Effect.succeed("owner")
 
 /** What `--pins` says. */
 export const pinMode = (text: string): Effect.Effect<PinGuard.Mode, CliError.CliError> =>
@@ -92,6 +95,15 @@ export const guardOf = Effect.fnUntraced(function* (
   return yield* PinGuard.make({ path, target, mode, peerKey }).pipe(
     Effect.provide(Layer.merge(NativeCrypto.layer, FileLock.layer))
   )
+})
+
+/** What is remembered of a peer's service for times when it cannot be reached. */
+export const listsOf = Effect.fnUntraced(function* (
+  target: Target.Target
+): Effect.fn.Return<ListFile.ListFile, never, Environment | Crypto> {
+  const { lists: directory } = yield* KeeperPlaces.places
+  const peerKey = Effect.provideContext(keyOf(target.peer), yield* environment)
+  return yield* ListFile.make({ directory, target, peerKey })
 })
 
 /** The service that a text names. */
@@ -141,5 +153,3 @@ export const dialFailure = (target: Target.Target, self: string, error: IpcError
         detail: sentence(`this node: ${IpcError.describe(error)}`),
         isFinal: false
       })
-
-const DETACH_MIN_MS = 1000

@@ -3,6 +3,7 @@ import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } fro
 import { HttpMiddleware } from "effect/http"
 import * as EdgeDoor from "../actors/mcp/edge/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/edge/HttpEdge.ts"
+import type { ListFile } from "../actors/mcp/mount/ListFile.ts"
 import type { PinGuard } from "../actors/mcp/mount/PinGuard.ts"
 import type { Target } from "../actors/mcp/Target.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
@@ -29,7 +30,11 @@ export const run = (
   pinMode: string,
   input: Input
 ): Effect.Effect<never, CliError.CliError, Environment> =>
-  Effect.flatMap(McpConnect.guardOf(target, pinMode), (pins) => serve(target, undefined, at, input, pins))
+  Effect.gen(function* () {
+    const pins = yield* McpConnect.guardOf(target, pinMode)
+    const lists = yield* Effect.provide(McpConnect.listsOf(target), NativeCrypto.layer)
+    return yield* serve(target, undefined, at, input, { pins, lists })
+  })
 
 /** Serves until a signal comes; `connect` opens the server for each client, else it is the target. */
 export const serve = Effect.fnUntraced(function* (
@@ -37,9 +42,9 @@ export const serve = Effect.fnUntraced(function* (
   connect: HttpEdge.Options<never>["connect"],
   at: string,
   input: Input,
-  pins?: PinGuard
+  known?: { readonly pins: PinGuard; readonly lists: ListFile }
 ): Effect.fn.Return<never, CliError.CliError, Environment> {
-  const detachAfterMs = yield* McpConnect.detachAfterMs(input)
+  const detachAfter = yield* McpConnect.detachAfter(input)
   const place = Endpoint.parse(at)
   if (place === undefined)
     return yield* CliError.invalidArgument(`invalid --http ${JSON.stringify(at)}`, "127.0.0.1:7070")
@@ -72,9 +77,9 @@ export const serve = Effect.fnUntraced(function* (
     // A front has rules of its own, for each of its services.
     const egress = connect === undefined ? yield* MountEgress.open(input) : undefined
     yield* HttpEdge.serve(listener.server, {
-      ...{ target, dial, door, isModernOnly, detachAfterMs, egress },
+      ...{ target, dial, door, isModernOnly, detachAfter, egress },
       ...(connect === undefined ? {} : { connect }),
-      ...(pins === undefined ? {} : { pins }),
+      ...known,
       ...(metrics && { metrics })
     })
     yield* Terminal.printError(

@@ -4,6 +4,7 @@ import type { JsonObject } from "../core/data/Json.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
 import * as CliError from "./CliError.ts"
 import type { Flag, Input } from "./Command.ts"
+import * as DetachFlag from "./DetachFlag.ts"
 import * as McpCallRules from "./McpCallRules.ts"
 import * as Values from "./Values.ts"
 
@@ -50,6 +51,11 @@ export const FLAGS: ReadonlyArray<Flag> = [
     summary: "calls that take longer at the server are cancelled: 30s, or 'report_*=10m' for some tools",
     repeats: true
   },
+  {
+    name: "detach-after",
+    value: "duration",
+    summary: "mounts that do not say otherwise answer a tool that works longer with a handle (0: never)"
+  },
   { name: "calls-per-minute", value: "number", summary: "calls that each peer may make in a minute" },
   { name: "concurrent", value: "number", summary: "calls of each peer at the same time" },
   { name: "bytes-per-minute", value: "number", summary: "bytes of each peer in a minute, both ways" },
@@ -73,9 +79,10 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
     Result.gen(function* () {
       const old = before ?? NEW
       const { audit: _audit, deadlines: _deadlines, open: _open, park: _park, quota: _quota, ...most } = old
-      const { ask: _ask, askMs: _askMs, sessions: _sessions, ...kept } = most
+      const { ask: _ask, askMs: _askMs, detachAfterMs: _detach, sessions: _sessions, ...kept } = most
       const asked = yield* McpCallRules.asked(input, old)
       const deadlines = yield* McpCallRules.deadlines(input, old.deadlines)
+      const detachAfterMs = input.flags.has("detach-after") ? yield* DetachFlag.milliseconds(input) : old.detachAfterMs
       const sessions = yield* sessionsOf(input, old.sessions)
       const audit = auditOf(input, old.audit)
       const open = openOf(input, old.open)
@@ -93,6 +100,7 @@ export const of = (input: Input, before: Policy.Rules | undefined): Effect.Effec
         ...(input.flags.has("safe") ? { safe } : {}),
         ...(input.flags.has("trust-hints") ? { trustHints: Values.boolean(input, "trust-hints") === true } : {}),
         ...(park ? { park } : {}),
+        ...(detachAfterMs === undefined ? {} : { detachAfterMs }),
         identify: Values.boolean(input, "identify") ?? old.identify,
         ...(audit === undefined ? {} : { audit }),
         transparent: Values.boolean(input, "transparent") ?? old.transparent,
@@ -113,6 +121,7 @@ export const row = (rules: Policy.Rules | undefined): JsonObject => ({
   trust_hints: rules?.trustHints ?? false,
   park: rules?.park ?? false,
   ...McpCallRules.row(rules),
+  detach_after_ms: rules?.detachAfterMs ?? null,
   transparent: rules?.transparent ?? true,
   identify: rules?.identify ?? false,
   audit: rules?.audit ?? "hashes",
@@ -137,6 +146,7 @@ export const lines = (rules: Policy.Rules | undefined): ReadonlyArray<string> =>
     ...(trustHints ? ["  safe     what the server calls read-only or idempotent"] : []),
     ...(rules.park === true ? ["  parked   safe calls whose client is gone"] : []),
     ...McpCallRules.lines(rules),
+    ...(rules.detachAfterMs === undefined ? [] : [`  detached calls longer than ${rules.detachAfterMs / 1000} s`]),
     ...(quota === undefined ? [] : [`  quota    each peer ${quotaText(quota)}`]),
     ...(rules.sessions === undefined ? [] : [`  sessions ${rules.sessions} of each peer`]),
     ...(rules.identify ? ["  told     who calls"] : []),

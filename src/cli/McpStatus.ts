@@ -1,7 +1,8 @@
 /** `pilotctl mcp status`: the keeper of this node, or how a peer's service does, found out by using it. */
-import { Effect } from "effect"
+import { DateTime, Effect } from "effect"
 import type { Report, Stage } from "../actors/mcp/keeper/ServerProbe.ts"
 import * as MountProbe from "../actors/mcp/mount/MountProbe.ts"
+import type { Target } from "../actors/mcp/Target.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as PlainText from "../protocol/mcp/PlainText.ts"
@@ -55,10 +56,26 @@ export const probe = Effect.fnUntraced(function* (
     dial: Effect.provideContext(McpConnect.dial(target), environment),
     clientInfo: { name: "pilotctl", version }
   }).pipe(Effect.provide(NativeCrypto.layer))
+  const known = report.failedAt === "reach" ? yield* lastKnown(target) : undefined
+  const shown =
+    known === undefined ? [] : [`  known    ${known.tools} tools, as of ${known.asOf}; new clients are shown them`]
   return {
-    ...output(row(text, report), lines(text, report).join("\n")),
+    ...output(
+      { ...row(text, report), known_tools: known?.tools, known_as_of: known?.asOf },
+      [...lines(text, report), ...shown].join("\n")
+    ),
     exitCode: report.verdict === "healthy" ? 0 : 1
   }
+})
+
+/** What mounts show of a peer that cannot be reached; undefined if nothing is known. */
+const lastKnown = Effect.fnUntraced(function* (target: Target) {
+  const lists = yield* Effect.provide(McpConnect.listsOf(target), NativeCrypto.layer)
+  const answers = ((yield* lists.load) ?? []).flatMap((known) => known.answers["tools/list"] ?? [])
+  const newest = answers.toSorted((a, b) => b.asOfMs - a.asOfMs)[0]
+  if (newest === undefined) return undefined
+  const tools = Json.objects(Json.parseObject(newest.raw) ?? {}, "tools").length
+  return { tools, asOf: DateTime.formatIso(DateTime.makeUnsafe(newest.asOfMs)) }
 })
 
 const row = (target: string, report: Report): Json.JsonObject => ({

@@ -83,7 +83,7 @@ const status: Command = {
   summary: "The keeper, its services and sessions; or whether a peer's service works, found out by using it",
   returns:
     "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr], calls; " +
-    "of a peer's: target, verdict (healthy, no-tools, failing), failed_at, reason, code, tools, server, reach_ms, …",
+    "of a peer's: target, verdict (healthy, no-tools, failing), failed_at, reason, code, tools, known_tools, server, reach_ms, …",
   flags: [],
   run: Effect.fnUntraced(function* (input) {
     const McpStatus = yield* Effect.promise(() => import("./McpStatus.ts"))

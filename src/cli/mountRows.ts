@@ -47,7 +47,7 @@ export const OTLP: Flag = {
 export const DETACH_AFTER: Flag = {
   name: "detach-after",
   value: "duration",
-  summary: "answer a tool that works longer with a handle, and add a tool that fetches its result"
+  summary: "answer a tool that works longer with a handle or a task, and go on (0: never; default: what the owner says)"
 }
 
 /** Who may come in by `--http`. */

@@ -11,7 +11,7 @@ import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 /** What a client of either generation can do here. */
 export interface McpClient {
   readonly tools: Effect.Effect<ReadonlyArray<string>, CallFailed>
-  /** The text of the answer. `onProgress` is told each step the SDK delivers. */
+  /** The text of the answer. `onProgress` is told each step the SDK delivers. Interruption is the SDK's cancellation. */
   readonly call: (
     name: string,
     args: Record<string, unknown>,
@@ -47,9 +47,9 @@ const connected1 = (transport: Parameters<Client1["connect"]>[0]): Effect.Effect
     (client) => ({
       tools: attempt(async () => (await client.listTools()).tools.map(({ name }) => name)),
       call: (name, args, onProgress) =>
-        attempt(async () => {
+        attempt(async (signal) => {
           const onprogress = ({ progress }: { readonly progress: number }) => onProgress?.(progress)
-          return textOf(await client.callTool({ name, arguments: args }, undefined, { onprogress }))
+          return textOf(await client.callTool({ name, arguments: args }, undefined, { onprogress, signal }))
         })
     })
   )
@@ -62,14 +62,21 @@ export const sdk1Http = (url: string, token: string): Effect.Effect<McpClient, C
     >[0]
   )
 
-/** A client of `@modelcontextprotocol/client`, which probes for the modern protocol first. */
-export const sdk2 = (home: string, target: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+/**
+ * A client of `@modelcontextprotocol/client`, which probes for the modern protocol first; `isModernOnly`: it speaks nothing
+ * else, and its mount knows that.
+ */
+export const sdk2 = (
+  home: string,
+  target: string,
+  isModernOnly = false
+): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       attempt(async () => {
-        const options = { capabilities: {}, versionNegotiation: { mode: "auto" } } as const
-        const client = new Client2({ name: "test", version: "1" }, options)
-        await client.connect(new Stdio2(server(home, target)))
+        const mode = isModernOnly ? ({ pin: "2026-07-28" } as const) : ("auto" as const)
+        const client = new Client2({ name: "test", version: "1" }, { capabilities: {}, versionNegotiation: { mode } })
+        await client.connect(new Stdio2(server(home, target, isModernOnly ? ["--modern-client"] : [])))
         return client
       }),
       (client) => Effect.promise(() => client.close())
@@ -77,9 +84,9 @@ export const sdk2 = (home: string, target: string): Effect.Effect<McpClient, Cal
     (client) => ({
       tools: attempt(async () => (await client.listTools()).tools.map(({ name }) => name)),
       call: (name, args, onProgress) =>
-        attempt(async () => {
+        attempt(async (signal) => {
           const onprogress = ({ progress }: { readonly progress: number }) => onProgress?.(progress)
-          return textOf(await client.callTool({ name, arguments: args }, { onprogress }))
+          return textOf(await client.callTool({ name, arguments: args }, { onprogress, signal }))
         })
     })
   )
@@ -91,7 +98,7 @@ const server = (home: string, target: string, flags: ReadonlyArray<string> = [])
   stderr: "ignore" as const
 })
 
-const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, CallFailed> =>
+const attempt = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, CallFailed> =>
   Effect.tryPromise({
     try: run,
     catch: (error) =>

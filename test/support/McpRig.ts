@@ -7,12 +7,14 @@ import type { CommandService, Service } from "../../src/actors/mcp/keeper/Servic
 import * as DetachBridge from "../../src/actors/mcp/mount/DetachBridge.ts"
 import type { Egress } from "../../src/actors/mcp/mount/EgressGuard.ts"
 import * as EraBridge from "../../src/actors/mcp/mount/EraBridge.ts"
+import type { ListFile } from "../../src/actors/mcp/mount/ListFile.ts"
 import type { PinGuard } from "../../src/actors/mcp/mount/PinGuard.ts"
 import * as Shim from "../../src/actors/mcp/mount/Shim.ts"
 import { CannotReach } from "../../src/actors/mcp/mount/ShimFailure.ts"
 import type { CannotStart, Child } from "../../src/actors/mcp/server/Child.ts"
 import type { Crypto } from "../../src/core/crypto/Crypto.ts"
 import type { Duplex } from "../../src/core/net/Duplex.ts"
+import { Verdict } from "../../src/protocol/relay/era/Verdict.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import * as DuplexPair from "./DuplexPair.ts"
 
@@ -26,7 +28,8 @@ export interface McpRig {
     node?: number,
     pins?: PinGuard,
     era?: EraOptions,
-    egress?: Egress
+    egress?: Egress,
+    lists?: ListFile
   ) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Crypto | Scope.Scope>
   /** A bare stream to the keeper, as node `node`; `ownPort` if it goes to a service's own port. */
   readonly stream: (node: number, ownPort?: string) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Scope.Scope>
@@ -46,7 +49,7 @@ export interface McpRig {
 export interface EraOptions {
   readonly isModernOnly: boolean
   /** Calls that take longer are detached. */
-  readonly detachAfterMs?: number
+  readonly detachAfter?: DetachBridge.After
 }
 
 /** What a rig is made of. */
@@ -123,15 +126,15 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* cut
       yield* Scope.close(dead, Exit.void)
     }),
-    client: (service, node = 2, pins, era, egress) =>
+    client: (service, node = 2, pins, era, egress, lists) =>
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
         const target = { peer: "mcp-host", service }
-        const detaching = yield* DetachBridge.make(stdio.right, target, era?.detachAfterMs)
-        const bridged = { client: detaching, target, verdict: { server: undefined }, isShared: false }
+        const detaching = yield* DetachBridge.make(stdio.right, target, era?.detachAfter ?? "never")
+        const bridged = { client: detaching.client, target, verdict: new Verdict(), isShared: false }
         const client = era === undefined ? stdio.right : yield* EraBridge.make({ ...bridged, ...era })
-        const shim = { client, target, dial: dial(node), egress }
-        yield* Shim.run(pins === undefined ? shim : { ...shim, pins }).pipe(
+        const shim = { client, target, dial: dial(node), egress, welcomed: detaching.welcomed }
+        yield* Shim.run({ ...shim, ...(pins && { pins }), ...(lists && { lists }) }).pipe(
           Effect.ensuring(stdio.right.end),
           Effect.forkScoped
         )

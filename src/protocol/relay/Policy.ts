@@ -3,6 +3,7 @@
  * everything pass; who may open a session at all is decided before.
  */
 import { Data, Schema } from "effect"
+import { DetachAfterMs } from "./RelayControl.ts"
 import * as ToolPattern from "./ToolPattern.ts"
 
 /** Sessions of one peer that an owner may give to a service. */
@@ -52,6 +53,8 @@ export const Rules = Schema.Struct({
   askMs: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: ASK_MAX_MS }))),
   /** Calls that take longer are cancelled; absent: none is. */
   deadlines: Schema.optionalKey(Schema.Array(Deadline).check(Schema.isMaxLength(DEADLINES_MAX))),
+  /** Mounts that do not say otherwise answer longer calls with a handle; absent: none is (mcp §6.7). */
+  detachAfterMs: Schema.optionalKey(DetachAfterMs),
   /** Methods that no revision knows pass as well. */
   transparent: Schema.Boolean,
   /** The server is told who calls. */

@@ -48,6 +48,9 @@ const Limits = Schema.Struct({
 
 const Count = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))
 
+/** After how long an owner may have calls detached (mcp §6.7): shorter would detach all of them, longer none. */
+export const DetachAfterMs = Schema.Int.check(Schema.isBetween({ minimum: 1000, maximum: 86_400_000 }))
+
 /** A session id: 128 random bits in hexadecimal. */
 export const SessionId = Schema.String.check(Schema.isPattern(/^[0-9a-f]{32}$/))
 
@@ -72,7 +75,8 @@ export type Hello = typeof Hello.Type
 
 /**
  * WELCOME: the keeper's answer. Not `resumed` means that both sides start at sequence number 1. `safe` and `trustHints`
- * (ours, optional) are what the service's owner declares harmless to run twice (`SafeCalls`).
+ * (ours, optional) are what the service's owner declares harmless to run twice (`SafeCalls`); `detachAfterMs` (ours,
+ * optional) is when the owner wants a call answered with a handle, if the mount does not say.
  */
 export const Welcome = Schema.Struct({
   v: Schema.Int,
@@ -82,6 +86,7 @@ export const Welcome = Schema.Struct({
   lingerMs: Schema.optionalKey(Count),
   safe: Schema.optionalKey(Schema.Array(Schema.String.check(Schema.isMaxLength(512))).check(Schema.isMaxLength(256))),
   trustHints: Schema.optionalKey(Schema.Boolean),
+  detachAfterMs: Schema.optionalKey(DetachAfterMs),
   limits: Schema.optionalKey(Limits)
 })
 /** A decoded WELCOME. */

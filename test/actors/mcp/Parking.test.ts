@@ -23,10 +23,10 @@ const station = Effect.fnUntraced(function* (changes: Partial<Policy.Rules> = {}
       )
   })
   /** A client in a scope of its own, so that its shim can be killed. */
-  const client = Effect.fnUntraced(function* (node = 2) {
+  const client = Effect.fnUntraced(function* (node = 2, era?: McpRig.EraOptions) {
     const life = yield* Scope.make()
     yield* Effect.addFinalizer(() => Scope.close(life, Exit.void))
-    const duplex = yield* Scope.provide(rig.client("files", node), life)
+    const duplex = yield* Scope.provide(rig.client("files", node, undefined, era), life)
     return {
       line: ScriptedServer.lines(duplex),
       write: (text: string) => duplex.write(new TextEncoder().encode(`${text}\n`)),
@@ -361,5 +361,34 @@ describe("parked calls (mcp §6.7)", () => {
       yield* rig.keeper().recheck
       yield* TestClock.adjust("2 seconds")
       yield* running.stopped
+    }))
+
+  test("the owner says when calls are detached; one that is stopped by its handle is not parked, and the mount's word wins", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station({ detachAfterMs: 5000 })
+      const { line, write } = yield* client(2, { isModernOnly: false, detachAfter: "owner" })
+      yield* write('{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}')
+      const running = yield* server
+      yield* running.line
+      yield* running.write('{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-11-25"}}\n')
+      yield* line
+      yield* write(call(1))
+      yield* running.line
+      yield* TestClock.adjust("5 seconds")
+      const handle = /handle ([0-9a-f]{32})\./.exec(yield* line)?.[1]
+      assert.isDefined(handle)
+      yield* write(
+        `{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"pilot_fetch_result","arguments":{"handle":"${handle}","cancel":true}}}`
+      )
+      assert.include(yield* line, "The call is cancelled.")
+      assert.include(yield* running.line, "notifications/cancelled")
+
+      const own = yield* client(3, { isModernOnly: false, detachAfter: "never" })
+      yield* own.write(call(3))
+      const other = yield* server
+      yield* other.line
+      yield* TestClock.adjust("10 seconds")
+      yield* other.write(`${answer(3)}\n`)
+      assert.strictEqual(yield* own.line, answer(3))
     }))
 })

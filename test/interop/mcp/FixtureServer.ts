@@ -2,18 +2,21 @@
  * A small legacy MCP server over stdio with the habits that a bridge must survive. It answers by hand, so that every byte
  * is known. Tools: `hang` never answers, `crash` ends the process, `big` answers with as many bytes as asked, `noise`
  * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process, `meta` the
- * `_meta` of its call.
+ * `_meta` of its call, `cancelled` how many calls that hung were given up.
  */
 import { createInterface } from "node:readline"
 
 let word = ""
+let cancelled = 0
+const hanging = new Set<unknown>()
 
 const write = (message: unknown): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 const text = (id: unknown, content: string): void =>
   write({ result: { content: [{ type: "text", text: content }] }, jsonrpc: "2.0", id })
 
 const tools: Readonly<Record<string, (id: unknown, argument: string, meta: unknown) => void>> = {
-  hang: () => {},
+  hang: (id) => void hanging.add(id),
+  cancelled: (id) => text(id, String(cancelled)),
   crash: () => {
     process.stderr.write("secret path /home/somebody\n")
     process.exit(3)
@@ -51,6 +54,8 @@ createInterface({ input: process.stdin }).on("line", (line) => {
       jsonrpc: "2.0",
       id
     })
+  } else if (method === "notifications/cancelled") {
+    if (hanging.delete(params.requestId)) cancelled++
   } else if (method === "tools/call") {
     tools[params.name]?.(id, params.arguments?.value ?? "", params._meta)
   } else if (method !== undefined && id !== undefined) {

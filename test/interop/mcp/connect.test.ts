@@ -193,6 +193,23 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
     )
   }
 
+  it.effect(
+    "a client that speaks the modern revision only, before a legacy server: calls, and gives one up (mcp §6.6)",
+    () =>
+      Effect.gen(function* () {
+        const { agent, host } = yield* Stage
+        const client = yield* McpOverPilot.sdk2(agent, "mcp-host/fixture", true)
+
+        assert.include(yield* client.tools, "recall")
+        yield* client.call("remember", { value: "modern" })
+        assert.strictEqual(yield* client.call("recall", {}), "modern")
+        const call = yield* Effect.forkChild(client.call("hang", {}))
+        yield* inFlight(host)
+        yield* Fiber.interrupt(call)
+        yield* PilotProcesses.until(Effect.map(client.call("cancelled", {}), (count) => count === "1"))
+      })
+  )
+
   it.effect("SDK 2 in auto mode starts two mounts and no more than one server per client (mcp §6.4)", () =>
     Effect.gen(function* () {
       const { agent, host } = yield* Stage
@@ -341,6 +358,7 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
         const { agent, host, network } = yield* Stage
         const client = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")
         yield* client.call("remember", { value: "kept" })
+        const tools = yield* client.tools
         const call = yield* Effect.forkChild(Effect.flip(client.call("hang", {})))
         yield* inFlight(host)
         yield* Pilotctl.run(host, "daemon", "stop")
@@ -350,6 +368,13 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
         assert.include([-31001, -31002], failure.code)
         assert.include(failure.message, "mcp-host")
         assert.match(failure.message, /daemon is not running|before trying again/)
+
+        // Whoever starts now is shown what is known, and told what cannot be had.
+        const shown = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")
+        assert.deepStrictEqual(yield* shown.tools, tools)
+        assert.strictEqual((yield* Effect.flip(shown.call("recall", {}))).code, -31001)
+        const status = yield* PilotProcesses.pilotctl(agent, ["mcp", "status", "mcp-host/fixture"])
+        assert.include(status.stdout, `${tools.length} tools, as of `)
 
         yield* PilotNetwork.startDaemon(network, "mcp-host")
         const again = yield* McpOverPilot.sdk1(agent, "mcp-host/fixture")

@@ -1,6 +1,7 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Client as Client2 } from "@modelcontextprotocol/client"
+import { createTaskSessionFromClient, resultFromTaskOutcome } from "@modelcontextprotocol/ext-tasks/client"
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
 import {
   CreateMessageRequestSchema,
@@ -314,7 +315,7 @@ describe("mcp mount --detach-after (mcp §6.7)", () => {
   it.live("a long call of server-everything is answered with a handle, and its result is fetched", () =>
     Effect.gen(function* () {
       const rig = yield* RealServers.make(70_000)
-      const options = { isModernOnly: false, detachAfterMs: 1000 }
+      const options = { isModernOnly: false, detachAfter: 1000 }
       const transport = yield* RealServers.transport(rig, "everything", 2, options)
       const client = new Client1({ name: "legacy", version: "1" }, { capabilities: {} })
       yield* promise(() => client.connect(transport))
@@ -337,6 +338,34 @@ describe("mcp mount --detach-after (mcp §6.7)", () => {
       assert.include(fetched, "completed")
       assert.strictEqual(yield* call("pilot_fetch_result", { handle }), fetched)
       assert.include(yield* call("echo", { message: "quick" }), "quick")
+      yield* promise(() => client.close())
+    }).pipe(Effect.scoped, Effect.provide(live))
+  )
+
+  it.live("the official client of the tasks extension gets the same call as a task (mcp §1.6)", () =>
+    Effect.gen(function* () {
+      const rig = yield* RealServers.make(70_000)
+      const options = { isModernOnly: true, detachAfter: 1000 }
+      const transport = yield* RealServers.transport(rig, "everything", 2, options)
+      const clientInfo = { name: "tasks", version: "1" }
+      const clientCapabilities = { extensions: { "io.modelcontextprotocol/tasks": {} } }
+      const client = new Client2(clientInfo, {
+        capabilities: clientCapabilities,
+        versionNegotiation: { mode: { pin: "2026-07-28" } }
+      })
+      yield* promise(() => client.connect(transport))
+      const session = createTaskSessionFromClient(client, {
+        endpointId: "everything",
+        rawDispatch: async (request) => transport.dispatch(Object(request)),
+        v2RequestFraming: { protocolVersion: "2026-07-28", clientInfo, clientCapabilities }
+      })
+      const quick = yield* promise(() => session.callTool("echo", { message: "quick" }))
+      const long = yield* promise(() => session.callTool("trigger-long-running-operation", { duration: 3, steps: 3 }))
+      const { outcome } = yield* promise(() => long.settle())
+
+      assert.deepStrictEqual([quick.kind, long.kind], ["immediate", "task"])
+      assert.include(JSON.stringify(resultFromTaskOutcome(outcome)), "completed")
+      yield* promise(() => session.close())
       yield* promise(() => client.close())
     }).pipe(Effect.scoped, Effect.provide(live))
   )

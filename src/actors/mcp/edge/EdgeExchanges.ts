@@ -9,7 +9,7 @@ import { Effect, type Scope } from "effect"
 import * as CanonicalJson from "../../../core/data/CanonicalJson.ts"
 import * as Json from "../../../core/data/Json.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
-import type { Verdict } from "../../../protocol/relay/era/EraDetector.ts"
+import type { Verdict } from "../../../protocol/relay/era/Verdict.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Target } from "../Target.ts"
 import { CAPABILITIES_PATH } from "./EdgeDoor.ts"
@@ -34,7 +34,7 @@ export const make = Effect.fnUntraced(function* (
     )
     const own = exchanges.find((entry) => entry.capabilities === capabilities)
     const free = exchanges.find((entry) => entry.capabilities === undefined)
-    const entry = verdict.server === "legacy" ? (own ?? free) : exchanges[0]
+    const entry = verdict.last === "legacy" ? (own ?? free) : exchanges[0]
     if (entry === undefined) return first
     entry.capabilities ??= capabilities
     return entry.exchange

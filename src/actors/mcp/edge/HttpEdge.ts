@@ -12,7 +12,7 @@ import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as DuplexPair from "../../../core/net/DuplexPair.ts"
 import * as SseText from "../../../protocol/mcp/SseText.ts"
 import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
-import type { Verdict } from "../../../protocol/relay/era/EraDetector.ts"
+import { Verdict } from "../../../protocol/relay/era/Verdict.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
@@ -20,6 +20,7 @@ import * as BoundedBody from "../BoundedBody.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
 import * as EraBridge from "../mount/EraBridge.ts"
+import type { ListFile } from "../mount/ListFile.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
 import type { CannotReach } from "../mount/ShimFailure.ts"
@@ -36,8 +37,8 @@ export interface Options<E> {
   readonly door: EdgeDoor.EdgeDoor
   /** The clients are known to speak nothing but the modern revision. */
   readonly isModernOnly?: boolean
-  /** Tools that work longer are answered with a handle. */
-  readonly detachAfterMs?: number | undefined
+  /** Tools that work longer are answered with a handle; absent: the owner of the service says. */
+  readonly detachAfter?: DetachBridge.After
   /**
    * Opens the server for one client, or for all modern ones, in place of a relay session to the target; its messages are
    * lines.
@@ -47,6 +48,8 @@ export interface Options<E> {
   readonly pins?: PinGuard
   /** What may leave this node. */
   readonly egress?: Egress | undefined
+  /** What is remembered of the service, for all clients. */
+  readonly lists?: ListFile
   /** Counts the calls. */
   readonly metrics?: CallMetrics
 }
@@ -79,25 +82,19 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
     return Effect.as(Scope.close(entry.scope, Exit.void), true)
   }).pipe(Effect.repeat({ until: (isMade) => isMade, times: 4, schedule: Schedule.spaced("250 millis") }))
 
-  const verdict: Verdict = { server: undefined }
+  const verdict = new Verdict()
 
   /** A relay session; the messages of its client's end are lines. */
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect?.(isShared) ??
     Effect.gen(function* () {
-      const { dial, egress, isModernOnly = false, metrics, pins, target } = options
+      const { dial, egress, isModernOnly = false, lists, metrics, pins, target } = options
       const [near, far] = yield* DuplexPair.make
-      const detaching = yield* DetachBridge.make(far, target, options.detachAfterMs)
-      const client = yield* EraBridge.make({ client: detaching, target, verdict, isModernOnly, isShared })
-      const shim = Shim.run({
-        client,
-        target,
-        dial,
-        makeRoom,
-        egress,
-        ...(pins && { pins }),
-        ...(metrics && { metrics })
-      })
+      const detaching = yield* DetachBridge.make(far, target, options.detachAfter ?? "owner")
+      const client = yield* EraBridge.make({ client: detaching.client, target, verdict, isModernOnly, isShared })
+      const { welcomed } = detaching
+      const known = { ...(pins && { pins }), ...(lists && { lists }), ...(metrics && { metrics }) }
+      const shim = Shim.run({ client, target, dial, makeRoom, egress, welcomed, ...known })
       yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))

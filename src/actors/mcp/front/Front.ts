@@ -8,6 +8,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as DuplexPair from "../../../core/net/DuplexPair.ts"
+import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
@@ -80,7 +81,9 @@ export const make = Effect.fn("Front.make")(function* <E>(
 
   const connect = Effect.fnUntraced(function* (target: Target): Effect.fn.Return<Duplex, never, Scope.Scope> {
     const [near, far] = yield* DuplexPair.make
-    const shim = { client: far, target, dial: dial(target), egress: options.egress }
+    const detaching = DetachBridge.make(far, target, "owner")
+    const { client, welcomed } = yield* Effect.provideService(detaching, Crypto, crypto)
+    const shim = { client, target, welcomed, dial: dial(target), egress: options.egress }
     const guard = pins === undefined ? undefined : yield* pins(target)
     yield* Shim.run(guard === undefined ? shim : { ...shim, pins: guard }).pipe(
       Effect.ensuring(far.end),

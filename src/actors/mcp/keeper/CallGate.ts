@@ -76,9 +76,10 @@ export class CallGate {
     return this.#caller === undefined ? {} : CallerHeaders.of(this.#caller)
   }
 
-  /** What the owner declares harmless, for the other end of the session. */
-  get declared(): SafeCalls.Declared {
-    return SafeCalls.declaredIn(this.#rules ?? {})
+  /** What the owner declares harmless, and when calls are detached, for the other end of the session. */
+  get declared(): SafeCalls.Declared & Pick<Policy.Rules, "detachAfterMs"> {
+    const { detachAfterMs, ...others } = this.#rules ?? {}
+    return { ...SafeCalls.declaredIn(others), ...(detachAfterMs === undefined ? {} : { detachAfterMs }) }
   }
 
   /** How long a call waits for a person. */

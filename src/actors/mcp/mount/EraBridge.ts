@@ -2,11 +2,13 @@
  * The era bridge before a client (mcp §6.6): it looks at messages until client and server are known to understand each other,
  * and translates only if they do not.
  */
-import { Effect, type Scope } from "effect"
+import { Clock, DateTime, Effect, type Scope } from "effect"
+import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
-import { EraDetector, type Verdict } from "../../../protocol/relay/era/EraDetector.ts"
+import { EraDetector } from "../../../protocol/relay/era/EraDetector.ts"
+import type { Verdict } from "../../../protocol/relay/era/Verdict.ts"
 import type { Target } from "../Target.ts"
 import * as TranslatedClient from "./TranslatedClient.ts"
 
@@ -27,7 +29,10 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<Duplex<E>, never, Crypto | Scope.Scope> {
   const { client, target } = options
-  const detector = new EraDetector({ ...options, ...target, seal: yield* seal })
+  const clock = yield* Clock.Clock
+  const wallMs = clock.currentTimeMillisUnsafe() - MonotonicTime.nowMsUnsafe(clock)
+  const instant = (atMs: number) => DateTime.formatIso(DateTime.makeUnsafe(Math.round(wallMs + atMs)))
+  const detector = new EraDetector({ ...options, ...target, instant, seal: yield* seal })
   let isTold = false
   return yield* TranslatedClient.make({
     client,

@@ -12,14 +12,16 @@ import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as TurnWriter from "../../../core/net/TurnWriter.ts"
 import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
 import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
-import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
+import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
 import type { Target } from "../Target.ts"
 import * as CountedStream from "./CountedStream.ts"
 import { type Egress, EgressGuard } from "./EgressGuard.ts"
 import * as InstanceHealth from "./InstanceHealth.ts"
 import type { Moves } from "./Instances.ts"
+import type { ListFile } from "./ListFile.ts"
 import type { PinGuard } from "./PinGuard.ts"
+import * as SessionLists from "./SessionLists.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
@@ -42,6 +44,10 @@ export interface Options<E, E2> {
   readonly moves?: Moves
   /** Counts the calls. */
   readonly metrics?: CallMetrics
+  /** What is remembered of the service (mcp §6.9); of one instance only. */
+  readonly lists?: ListFile
+  /** Hears what the keeper says of the service, before it says anything else. */
+  readonly welcomed?: (welcome: Welcome) => void
 }
 
 /**
@@ -61,10 +67,13 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const plain = { ...options.client, write: output.write }
       const health = options.moves && (yield* InstanceHealth.make(plain, options.moves))
       const client = health?.client ?? plain
-      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target, guard?.carried)
+      const isWhole = options.pins?.isStrict !== true
+      const lists = options.lists && (yield* SessionLists.make(options.target, options.lists, isWhole))
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target, guard?.carried, lists)
       const session = health === undefined ? bare : yield* health.watch(bare)
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
+      yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
       const reading = readClient({ ...options, client }, session)
@@ -201,6 +210,7 @@ const connect = Effect.fnUntraced(function* <E, E2>(
     if (outcome._tag === "Failed") {
       if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
       logged = outcome.failure.message
+      if (outcome.failure.kind === "unreachable") yield* session.away
       const isTooLong = now() - downSinceMs >= patienceMs
       if (outcome.isFinal || isTooLong) yield* session.fail(outcome.failure)
       // Nothing will change by itself: wait until the client wants something again.
@@ -214,7 +224,7 @@ const connect = Effect.fnUntraced(function* <E, E2>(
 
 /** One stream, from dial to loss. */
 const attempt = <E, E2>(
-  { dial, makeRoom = Effect.succeed(false), moves, target }: Options<E, E2>,
+  { dial, makeRoom = Effect.succeed(false), moves, target, welcomed }: Options<E, E2>,
   session: ShimSession.ShimSession,
   farewell: Deferred.Deferred<void>
 ): Effect.Effect<Outcome> =>
@@ -229,6 +239,7 @@ const attempt = <E, E2>(
       return isRoomy ? ({ _tag: "Carried" } as const) : refused(target, { reason: opened.reason })
     }
     const { stream, welcome } = opened
+    welcomed?.(welcome)
     const { ended, relay } = yield* session.welcomed(welcome)
     const rx = welcome.resumed ? welcome.rx : 0
     const bye = yield* Effect.raceAllFirst([
@@ -283,6 +294,8 @@ const STABLE_MS = 1000
 const PATIENCE_MS = 20_000
 /** The same before there ever was one: then the reason is more likely one that waiting does not change. */
 const FIRST_PATIENCE_MS = 5000
+/** A client at its start gets what is known from before when there is no connection after that. */
+const AWAY_AFTER = "3 seconds"
 const REDIAL_MIN_MS = 100
 const REDIAL_MAX_MS = 5000
 const QUIET_TIMEOUT = "30 seconds"

@@ -27,10 +27,16 @@ export interface Options<E> {
   readonly performed: Effect.Effect<void>
 }
 
-/** The client as a session sees it. Lives in the surrounding scope. */
+/** The client as a session sees it. */
+export interface TranslatedClient<E> extends Duplex<E> {
+  /** The translator was told something from outside: its time is read again. */
+  readonly retime: () => void
+}
+
+/** Translates in the surrounding scope. */
 export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
-): Effect.fn.Return<Duplex<E>, never, Scope.Scope> {
+): Effect.fn.Return<TranslatedClient<E>, never, Scope.Scope> {
   const { client, target, translator } = options
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
@@ -114,7 +120,8 @@ export const make = Effect.fnUntraced(function* <E>(
     read: Effect.suspend(() => (isGone ? client.read : translated)),
     write: (bytes) =>
       options.isThrough() ? client.write(bytes) : Effect.forEach(answers.push(bytes), fromServer, DISCARD),
-    end: client.end
+    end: client.end,
+    retime: () => changed.openUnsafe()
   }
 })
 

@@ -43,15 +43,20 @@ export const revisions = (discovered: Uint8Array): ReadonlyArray<string> =>
 export const capabilities = (discovered: Uint8Array): Json.JsonObject =>
   object(JsonRpcPeek.member(discovered, ["result", "capabilities"]))
 
-/** What a legacy client gets for its `initialize`: the revision that it offered, if that is one. */
-export const initializeResult = (initialize: Uint8Array, discovered: Uint8Array, name: string): string => {
+/** What a legacy client gets for its `initialize`: the revision that it offered, if that is one; `tasks` are the bridge's. */
+export const initializeResult = (
+  initialize: Uint8Array,
+  discovered: Uint8Array,
+  name: string,
+  tasks?: Json.JsonObject
+): string => {
   const offered = JsonRpcPeek.string(initialize, ["params", "protocolVersion"]) ?? ""
   const { extensions: _, tasks: __, ...kept } = capabilities(discovered)
   const info = object(JsonRpcPeek.member(discovered, ["result", "_meta", KEY.serverInfo]))
   const instructions = JsonRpcPeek.string(discovered, ["result", "instructions"])
   return JSON.stringify({
     protocolVersion: LEGACY.includes(offered) ? offered : LEGACY[0],
-    capabilities: kept,
+    capabilities: tasks === undefined ? kept : { ...kept, tasks },
     serverInfo: { ...info, name: Json.string(info, "name") || name, version: Json.string(info, "version") || "0" },
     instructions
   })

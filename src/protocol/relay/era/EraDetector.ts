@@ -14,12 +14,7 @@ import { type EraTranslator, KEY, META, MODERN, type Outputs, OWN_ID, toClient, 
 import { LegacyClientBridge } from "./LegacyClientBridge.ts"
 import { ModernClientBridge, type Options as ModernClientOptions } from "./ModernClientBridge.ts"
 import * as RawRpc from "./RawRpc.ts"
-
-/** What is known of one server. */
-export interface Verdict {
-  /** `legacy`: it refused the modern revision. `modern`: it speaks it, and perhaps the others too. */
-  server: "legacy" | "modern" | undefined
-}
+import type { Verdict } from "./Verdict.ts"
 
 /** What a session is made with. */
 export interface Options extends ModernClientOptions {
@@ -29,6 +24,8 @@ export interface Options extends ModernClientOptions {
    * eras must get the refusal of a legacy server, so that it goes on with `initialize`.
    */
   readonly isModernOnly: boolean
+  /** An instant of the monotonic clock as ISO 8601. */
+  readonly instant: (atMs: number) => string
 }
 
 /** One session, from its first message on. */
@@ -116,10 +113,11 @@ export class EraDetector implements EraTranslator {
   }
 
   #first(message: Uint8Array, { id, method }: Request, nowMs: number): Outputs {
-    const { isModernOnly, verdict } = this.#options
+    const { isModernOnly } = this.#options
+    const era = this.#options.verdict.at(nowMs)
     const key = RawRpc.idKey(id)
     if (method === "initialize") {
-      if (verdict.server === "legacy") this.#state = { _tag: "Through" }
+      if (era === "legacy") this.#state = { _tag: "Through" }
       else {
         const untilMs = nowMs + INITIALIZE_SILENCE_MS
         this.#state = {
@@ -134,17 +132,16 @@ export class EraDetector implements EraTranslator {
       return [toServer(message)]
     }
     if (JsonRpcPeek.member(message, [...META, KEY.version]) === undefined) return [toServer(message)]
-    if (verdict.server === "modern") {
+    if (era === "modern") {
       this.#state = { _tag: "Through" }
       return [toServer(message)]
     }
     if (method === "server/discover") {
-      if (verdict.server === "legacy")
-        return isModernOnly ? this.#translateModern([message], nowMs) : [toServer(message)]
+      if (era === "legacy") return isModernOnly ? this.#translateModern([message], nowMs) : [toServer(message)]
       this.#state = { _tag: "Discovering", key, message: message.slice(), untilMs: nowMs + DISCOVER_SILENCE_MS }
       return [toServer(message)]
     }
-    if (verdict.server === "legacy") return this.#translateModern([message], nowMs)
+    if (era === "legacy") return this.#translateModern([message], nowMs)
     // What changes nothing may reach a server of either era, and its answer tells which it is.
     if (!BridgeError.isHarmlessTwice(method)) return this.#probe([message.slice()], nowMs)
     this.#state = { _tag: "Trying", key, held: [message.slice()], heldBytes: message.length, untilMs: undefined }
@@ -164,9 +161,10 @@ export class EraDetector implements EraTranslator {
     }
     if (answer.key !== state.probe) return isOwn(answer.key) ? [] : [toClient(answer.message)]
     if (!answer.isError && DiscoverText.revisions(answer.message).includes(MODERN)) {
-      this.#options.verdict.server = "modern"
+      this.#options.verdict.learn("modern", nowMs)
       const discovered = answer.message.slice()
-      const bridge = new LegacyClientBridge({ initialize: state.message, discovered, name: this.#options.service })
+      const { instant, service: name } = this.#options
+      const bridge = new LegacyClientBridge({ initialize: state.message, discovered, name, instant })
       this.#state = { _tag: "Translating", bridge }
       return bridge.opened()
     }
@@ -196,13 +194,13 @@ export class EraDetector implements EraTranslator {
 
   #discovered(state: Tagged<"Discovering">, answer: Answer, nowMs: number): Outputs {
     if (isModern(answer)) {
-      this.#options.verdict.server = "modern"
+      this.#options.verdict.learn("modern", nowMs)
       this.#state = { _tag: "Through" }
       return [toClient(answer.message)]
     }
     this.#state = { _tag: "Watching" }
     if (isUnreachable(answer)) return [toClient(answer.message)]
-    this.#options.verdict.server = "legacy"
+    this.#options.verdict.learn("legacy", nowMs)
     return this.#options.isModernOnly ? this.#translateModern([state.message], nowMs) : [toClient(answer.message)]
   }
 
@@ -216,7 +214,7 @@ export class EraDetector implements EraTranslator {
       ? isModern(answer)
       : JsonRpcPeek.member(answer.message, ["result", "resultType"]) !== undefined
     if (!isSure) return this.#probe(state.held, nowMs)
-    this.#options.verdict.server = "modern"
+    this.#options.verdict.learn("modern", nowMs)
     this.#state = { _tag: "Through" }
     return [toClient(answer.message), ...others.map(toServer)]
   }
@@ -232,13 +230,13 @@ export class EraDetector implements EraTranslator {
 
   #probed({ held }: Tagged<"Probing">, answer: Answer, nowMs: number): Outputs {
     if (!isModern(answer) && !isUnreachable(answer)) return this.#translateModern(held, nowMs)
-    if (isModern(answer)) this.#options.verdict.server = "modern"
+    if (isModern(answer)) this.#options.verdict.learn("modern", nowMs)
     this.#state = isModern(answer) ? { _tag: "Through" } : { _tag: "Watching" }
     return held.map(toServer)
   }
 
   #translateModern(held: ReadonlyArray<Uint8Array>, nowMs: number): Outputs {
-    this.#options.verdict.server = "legacy"
+    this.#options.verdict.learn("legacy", nowMs)
     const bridge = new ModernClientBridge(this.#options)
     this.#state = { _tag: "Translating", bridge }
     return held.flatMap((message) => bridge.fromClient(message, nowMs))

@@ -25,7 +25,11 @@ import {
   toClient,
   toServer
 } from "./EraTranslator.ts"
+import * as InputRetry from "./InputRetry.ts"
+import { begun, type Call, type Question } from "./LegacyCall.ts"
 import * as LegacyResult from "./LegacyResult.ts"
+import { LegacyTasks } from "./LegacyTasks.ts"
+import * as LegacyTaskText from "./LegacyTaskText.ts"
 import { ListenKeeper, untagged } from "./ListenKeeper.ts"
 import * as RawRpc from "./RawRpc.ts"
 
@@ -37,6 +41,8 @@ export interface Options {
   readonly discovered: Uint8Array
   /** What the server is called if it does not say. */
   readonly name: string
+  /** An instant of the monotonic clock as ISO 8601. */
+  readonly instant: (atMs: number) => string
 }
 
 /** One session. `opened` is the answer to `initialize`. */
@@ -47,6 +53,8 @@ export class LegacyClientBridge implements EraTranslator {
   readonly #calls = new Map<string, Call>()
   /** By the key of the id that the question has at the client. */
   readonly #questions = new Map<string, Question>()
+  /** Undefined if the server has no tasks. */
+  readonly #tasks: LegacyTasks | undefined
   #client: DiscoverText.Client
   #logLevel: string | undefined
   #count = 0
@@ -57,8 +65,15 @@ export class LegacyClientBridge implements EraTranslator {
     this.#client = DiscoverText.clientOf(options.initialize)
     this.#listen = new ListenKeeper({
       capabilities: DiscoverText.capabilities(options.discovered),
-      modern: (message) => this.#modern(message)
+      modern: (message) => this.#modern(message, false)
     })
+    this.#tasks = LegacyTaskText.isOffered(options.discovered)
+      ? new LegacyTasks({
+          modern: (message) => this.#modern(message, true),
+          instant: options.instant,
+          capabilities: () => Json.parseObject(this.#client.capabilities) ?? {}
+        })
+      : undefined
   }
 
   /** What the client gets for its `initialize`. */
@@ -77,7 +92,10 @@ export class LegacyClientBridge implements EraTranslator {
       case "Notification":
         return this.#notification(message, envelope)
       case "Response":
-        return this.#answered(message, envelope)
+        return (
+          this.#tasks?.inputGiven(RawRpc.idKey(envelope.id), message, envelope.isError) ??
+          this.#answered(message, envelope)
+        )
       default:
         return [toServer(message)]
     }
@@ -98,6 +116,7 @@ export class LegacyClientBridge implements EraTranslator {
       const code = envelope.isError ? Number(JsonRpcPeek.member(message, ["error", "code"])) : undefined
       return this.#listen.ended(key, code, nowMs)
     }
+    if (this.#tasks?.owns(key) === true) return this.#tasks.answered(key, message, envelope.isError, nowMs)
     const call = this.#calls.get(key)
     // The late answer to a call that the client has given up, or one to a request of ours.
     if (call === undefined) return key.startsWith(`s${OWN_ID}`) ? [] : [toClient(message)]
@@ -106,24 +125,24 @@ export class LegacyClientBridge implements EraTranslator {
     if (isQuestion && INTERACTIVE.has(call.method)) return this.#ask(call, message, nowMs)
     this.#forget(call)
     const addressed = call.serverId === call.id ? message : JsonSplice.replace(message, ["id"], call.id)
-    return [
-      toClient(
-        envelope.isError ? LegacyResult.refusal(addressed, call.method) : LegacyResult.of(addressed, call.method)
-      )
-    ]
+    if (envelope.isError) return [toClient(LegacyResult.refusal(addressed, call.method))]
+    if (call.isTask && this.#tasks !== undefined) return [toClient(this.#tasks.created(call.id, addressed, nowMs))]
+    const result = LegacyResult.of(addressed, call.method)
+    const isOffer = call.method === "tools/list" && this.#tasks !== undefined
+    return [toClient(isOffer ? LegacyTaskText.offering(result) : result)]
   }
 
   deadlineMs(): number | undefined {
-    let earliestMs = this.#listen.deadlineMs()
-    for (const { retryAtMs } of this.#calls.values()) {
-      if (retryAtMs !== undefined) earliestMs = Math.min(earliestMs ?? Number.POSITIVE_INFINITY, retryAtMs)
-    }
-    return earliestMs
+    const retries = [...this.#calls.values()].map(({ retryAtMs }) => retryAtMs)
+    const instants = [this.#listen.deadlineMs(), this.#tasks?.deadlineMs(), ...retries]
+    const earliestMs = Math.min(...instants.map((atMs) => atMs ?? Number.POSITIVE_INFINITY))
+    return Number.isFinite(earliestMs) ? earliestMs : undefined
   }
 
   timeout(nowMs: number): Outputs {
     const due = [...this.#calls.values()].filter(({ retryAtMs }) => retryAtMs !== undefined && retryAtMs <= nowMs)
-    return [...due.flatMap((call) => this.#retry(call)), ...this.#listen.timeout(nowMs)]
+    const retried = due.flatMap((call) => this.#retry(call))
+    return [...retried, ...this.#listen.timeout(nowMs), ...(this.#tasks?.timeout(nowMs) ?? [])]
   }
 
   closed(): Outputs {
@@ -131,7 +150,9 @@ export class LegacyClientBridge implements EraTranslator {
   }
 
   #initialized(id: string, initialize: Uint8Array): Uint8Array {
-    return RawRpc.result(id, DiscoverText.initializeResult(initialize, this.#options.discovered, this.#options.name))
+    const { discovered, name } = this.#options
+    const tasks = this.#tasks === undefined ? undefined : LegacyTaskText.CAPABILITY
+    return RawRpc.result(id, DiscoverText.initializeResult(initialize, discovered, name, tasks))
   }
 
   #request(message: Uint8Array, envelope: Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>): Outputs {
@@ -154,31 +175,27 @@ export class LegacyClientBridge implements EraTranslator {
       case "resources/unsubscribe":
         return this.#listen.subscribe(id, target, method === "resources/subscribe")
     }
-    const modern = this.#modern(message)
+    const aboutTask = this.#tasks?.request(message, envelope)
+    if (aboutTask !== undefined) return aboutTask
+    const isTask =
+      method === "tools/call" &&
+      this.#tasks !== undefined &&
+      JsonRpcPeek.member(message, ["params", "task"]) !== undefined
+    const modern = this.#modern(message, isTask)
     const isKept = INTERACTIVE.has(method) && this.#keptBytes + modern.length <= KEPT_BYTES_MAX
     const kept = isKept ? modern.slice() : undefined
     this.#keptBytes += kept?.length ?? 0
-    const call: Call = {
-      id,
-      serverId: id,
-      method,
-      kept,
-      rounds: 0,
-      retryAtMs: undefined,
-      state: undefined,
-      open: new Map()
-    }
-    this.#calls.set(RawRpc.idKey(id), call)
+    this.#calls.set(RawRpc.idKey(id), begun(id, method, isTask, kept))
     return [toServer(modern)]
   }
 
-  /** The request as a modern server wants it: with revision, capabilities, client and log level, without a task. */
-  #modern(message: Uint8Array): Uint8Array {
+  /** The request as a modern server wants it: with revision, capabilities, client and log level, without a `task`. */
+  #modern(message: Uint8Array, hasTasks: boolean): Uint8Array {
     const { capabilities, info } = this.#client
     return JsonEdit.remove(
       JsonEdit.set(message, META, [
         [KEY.version, JSON.stringify(MODERN)],
-        [KEY.capabilities, capabilities],
+        [KEY.capabilities, hasTasks ? LegacyTaskText.declaring(capabilities) : capabilities],
         ...(info === undefined ? [] : [[KEY.clientInfo, info] as const]),
         ...(this.#logLevel === undefined ? [] : [[KEY.logLevel, JSON.stringify(this.#logLevel)] as const])
       ]),
@@ -203,6 +220,8 @@ export class LegacyClientBridge implements EraTranslator {
 
   #cancel(message: Uint8Array, id: string): Outputs {
     const wanted = RawRpc.idKey(id)
+    const waited = this.#tasks?.cancelled(wanted)
+    if (waited !== undefined) return waited
     const call = [...this.#calls.values(), ...[...this.#questions.values()].map((question) => question.call)].find(
       (candidate) => RawRpc.idKey(candidate.id) === wanted
     )
@@ -230,7 +249,7 @@ export class LegacyClientBridge implements EraTranslator {
     if (requests.length > ClientInput.QUESTIONS_MAX) return this.#fail(call, "The server asks too much at once.")
     if (requests.length === 0) {
       call.serverId = JSON.stringify(`${OWN_ID}${++this.#count}`)
-      call.retryAtMs = nowMs + Math.min(PACE_MAX_MS, PACE_MIN_MS * 2 ** (call.rounds - 1))
+      call.retryAtMs = nowMs + InputRetry.pauseMs(call.rounds)
       this.#calls.set(RawRpc.idKey(call.serverId), call)
       return []
     }
@@ -277,18 +296,11 @@ export class LegacyClientBridge implements EraTranslator {
     return this.#retry(call)
   }
 
-  /** The same request once more, with what the client answered and what the server wants back (mcp §1.5). */
   #retry(call: Call): Outputs {
     call.retryAtMs = undefined
     if (call.kept === undefined) return []
-    const answers = [...call.open.values()].map(({ answer, key }) => `${JSON.stringify(key)}:${answer ?? "{}"}`)
-    const renamed = JsonSplice.replace(call.kept, ["id"], call.serverId)
-    const bare = JsonEdit.remove(renamed, ["params"], ["inputResponses", "requestState"])
-    const values = [
-      ...(answers.length === 0 ? [] : [["inputResponses", `{${answers.join(",")}}`] as const]),
-      ...(call.state === undefined ? [] : [["requestState", call.state] as const])
-    ]
-    return [toServer(values.length === 0 ? bare : JsonEdit.set(bare, ["params"], values))]
+    const answers = [...call.open.values()].map(({ answer, key }) => [key, answer ?? "{}"] as const)
+    return [toServer(InputRetry.of(call.kept, call.serverId, answers, call.state))]
   }
 
   #fail(call: Call, message: string): Outputs {
@@ -320,31 +332,5 @@ export class LegacyClientBridge implements EraTranslator {
   }
 }
 
-interface Call {
-  /** Raw text, as the client sent it. */
-  readonly id: string
-  /** What it is called at the server: a retry needs an id of its own. */
-  serverId: string
-  readonly method: string
-  /** The request to send again; undefined if it cannot be. */
-  kept: Uint8Array | undefined
-  rounds: number
-  retryAtMs: number | undefined
-  /** Raw text of `requestState`; nobody here reads it (mcp §1.5). */
-  state: string | undefined
-  open: Map<string, Question>
-}
-
-interface Question {
-  readonly id: string
-  readonly key: string
-  readonly method: string
-  readonly call: Call
-  answer: string | undefined
-}
-
 /** Requests kept for another round, together; what is larger cannot be asked for input. */
 const KEPT_BYTES_MAX = 16_777_216
-/** A server that wants the same request again without saying what for is not hurried (mcp §1.5). */
-const PACE_MIN_MS = 100
-const PACE_MAX_MS = 5000

@@ -22,8 +22,12 @@ export const failure = (id: string, code: number, message: string, data?: JsonOb
 export const rawFailure = (id: string, error: string): Uint8Array =>
   Bytes.fromUtf8(`{"jsonrpc":"2.0","id":${id},"error":${error}}`)
 
-/** Says that nobody waits for a request any more. */
-export const cancelled = (id: string): Uint8Array => notification("notifications/cancelled", `{"requestId":${id}}`)
+/** Says that nobody waits for a request any more. Without a reason, whoever parks calls may let it go on (mcp §6.7). */
+export const cancelled = (id: string, reason?: string): Uint8Array =>
+  notification(
+    "notifications/cancelled",
+    reason === undefined ? `{"requestId":${id}}` : `{"requestId":${id},"reason":${JSON.stringify(reason)}}`
+  )
 
 /**
  * What an id is found by: texts by their value, numbers as doubles, because servers print what they parsed; so 0 and "0"

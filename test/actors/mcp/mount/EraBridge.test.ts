@@ -7,6 +7,7 @@ import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
 import * as Bytes from "../../../../src/core/data/Bytes.ts"
 import type { Duplex } from "../../../../src/core/net/Duplex.ts"
 import * as DuplexPair from "../../../../src/core/net/DuplexPair.ts"
+import { Verdict } from "../../../../src/protocol/relay/era/Verdict.ts"
 
 const TARGET = { peer: "mcp-host", service: "files" }
 const META = {
@@ -16,7 +17,7 @@ const META = {
 const CALL = { jsonrpc: "2.0", id: 5, method: "tools/call", params: { name: "a", _meta: META } }
 
 /** A client, and the session that serves it, with a bridge between them. */
-const make = Effect.fnUntraced(function* (bridge: (far: Duplex) => ReturnType<typeof DetachBridge.make<never>>) {
+const make = Effect.fnUntraced(function* (bridge: (far: Duplex) => ReturnType<typeof EraBridge.make<never>>) {
   const [client, far] = yield* DuplexPair.make
   const session = yield* bridge(far)
   const line = (message: unknown) =>
@@ -31,7 +32,7 @@ const make = Effect.fnUntraced(function* (bridge: (far: Duplex) => ReturnType<ty
 })
 
 const bridged = (isModernOnly: boolean) => (client: Duplex) =>
-  EraBridge.make({ client, target: TARGET, verdict: { server: undefined }, isModernOnly, isShared: false })
+  EraBridge.make({ client, target: TARGET, verdict: new Verdict(), isModernOnly, isShared: false })
 
 describe("EraBridge", () => {
   it.effect("is gone when both sides understand each other: chunks pass as they come, whatever is in them", () =>
@@ -77,7 +78,9 @@ describe("EraBridge", () => {
 describe("DetachBridge", () => {
   it.effect("a call that is silent for five minutes is answered with a handle after fifty seconds", () =>
     Effect.gen(function* () {
-      const { answer, ask, heard, taken } = yield* make((far) => DetachBridge.make(far, TARGET, 50_000))
+      const { answer, ask, heard, taken } = yield* make((far) =>
+        Effect.map(DetachBridge.make(far, TARGET, 50_000), ({ client }) => client)
+      )
       yield* ask(CALL)
       const sent = JSON.parse((yield* taken) ?? "")
       yield* TestClock.adjust("5 minutes")
@@ -93,6 +96,33 @@ describe("DetachBridge", () => {
 
       assert.include(running, '"id":5,')
       assert.strictEqual(yield* heard, '{"jsonrpc":"2.0","id":6,"result":{"content":[]}}\n')
+    }).pipe(Effect.scoped, Effect.provide(PortableCrypto.layer))
+  )
+
+  it.effect("the owner's wish reaches calls that wait already; without one, chunks pass as they come", () =>
+    Effect.gen(function* () {
+      const welcome = { v: 1, resumed: false, rx: 0, epoch: 1 }
+      const wished: { told: DetachBridge.DetachBridge<never>["welcomed"] } = { told: () => {} }
+      const bridge = (far: Duplex) =>
+        Effect.map(DetachBridge.make(far, TARGET, "owner"), ({ client, welcomed }) => {
+          wished.told = welcomed
+          return client
+        })
+      const wanted = yield* make(bridge)
+      yield* wanted.ask(CALL)
+      yield* wanted.taken
+      wished.told({ ...welcome, detachAfterMs: 50_000 })
+      yield* TestClock.adjust("50 seconds")
+      assert.include(yield* wanted.heard, "Still running")
+
+      const unwanted = yield* make(bridge)
+      yield* unwanted.ask({ jsonrpc: "2.0", id: 0, method: "initialize", params: {} })
+      yield* unwanted.taken
+      wished.told(welcome)
+      yield* unwanted.ask("the last that is looked at")
+      yield* unwanted.taken
+      yield* unwanted.ask(" not json {")
+      assert.strictEqual(yield* unwanted.taken, " not json {\n")
     }).pipe(Effect.scoped, Effect.provide(PortableCrypto.layer))
   )
 })

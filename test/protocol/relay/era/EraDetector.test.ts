@@ -1,16 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Era from "../../../../src/protocol/mcp/Era.ts"
-import { EraDetector, type Verdict } from "../../../../src/protocol/relay/era/EraDetector.ts"
+import { EraDetector } from "../../../../src/protocol/relay/era/EraDetector.ts"
 import * as EraTranslator from "../../../../src/protocol/relay/era/EraTranslator.ts"
+import { type Era as ServerEra, Verdict } from "../../../../src/protocol/relay/era/Verdict.ts"
 import * as Transcript from "./Transcript.ts"
 
-const make = (isModernOnly = false, verdict: Verdict = { server: undefined }) => {
+const make = (isModernOnly = false, verdict = new Verdict()) => {
   const detector = new EraDetector({
     peer: "p",
     service: "s",
     isShared: false,
     isModernOnly,
     verdict,
+    instant: String,
     seal: Transcript.seal()
   })
   return { detector, verdict, transcript: Transcript.make(detector) }
@@ -62,7 +64,7 @@ describe("EraDetector", () => {
       assert.deepStrictEqual(transcript.client(modern(1, method)), line("→", modern(1, method)))
       assert.deepStrictEqual(transcript.server(result), line("←", result))
       assert.isTrue(detector.isThrough)
-      assert.strictEqual(verdict.server, "modern")
+      assert.strictEqual(verdict.at(0), "modern")
     }
   })
 
@@ -75,7 +77,7 @@ describe("EraDetector", () => {
     assert.include(asked[0], '"method":"server/discover"')
     assert.match(opened[0] ?? "", /^← .*"id":0,.*"protocolVersion":"2025-11-25"/)
     assert.isTrue(detector.isTranslating)
-    assert.strictEqual(verdict.server, "modern")
+    assert.strictEqual(verdict.at(0), "modern")
   })
 
   it("a server that is silent to initialize is asked for its revisions, too", () => {
@@ -112,7 +114,7 @@ describe("EraDetector", () => {
     transcript.client(modern(1, "server/discover"))
     assert.deepStrictEqual(transcript.server(error(1, -31001)), line("←", error(1, -31001)))
     assert.isFalse(detector.isThrough || detector.isTranslating)
-    assert.isUndefined(verdict.server)
+    assert.isUndefined(verdict.at(0))
   })
 
   it("a refused discovery reaches a client that may speak both eras, and then initialize passes", () => {
@@ -161,13 +163,24 @@ describe("EraDetector", () => {
     assert.isTrue(detector.isTranslating)
   })
 
-  it("sessions that share a verdict do not ask again", () => {
-    const legacy = make(false, { server: "legacy" })
+  it("sessions that share a verdict do not ask again, for five minutes", () => {
+    const told = (era: ServerEra) => {
+      const verdict = new Verdict()
+      verdict.learn(era, 0)
+      return verdict
+    }
+    const legacy = make(false, told("legacy"))
     const [initialize] = legacy.transcript.client(modern(1, "tools/call"))
     assert.include(initialize, '"method":"initialize"')
 
-    const known = make(false, { server: "modern" })
+    const verdict = told("modern")
+    const known = make(false, verdict)
     assert.deepStrictEqual(known.transcript.client(modern(1, "tools/call")), line("→", modern(1, "tools/call")))
     assert.isTrue(known.detector.isThrough)
+
+    const later = make(false, verdict)
+    later.transcript.nowMs = 300_000
+    assert.include(later.transcript.client(modern(1, "tools/call")).join(), '"method":"server/discover"')
+    assert.strictEqual(verdict.last, "modern")
   })
 })

@@ -25,9 +25,14 @@ const META =
   '"io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}},' +
   '"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}'
 
-const make = () => {
-  const [initialize, discovered] = [INITIALIZE, DISCOVERED].map((message) => Bytes.fromUtf8(JSON.stringify(message)))
-  const bridge = new LegacyClientBridge({ initialize: initialize!, discovered: discovered!, name: "files" })
+const make = (answer: object = DISCOVERED) => {
+  const [initialize, discovered] = [INITIALIZE, answer].map((message) => Bytes.fromUtf8(JSON.stringify(message)))
+  const bridge = new LegacyClientBridge({
+    initialize: initialize!,
+    discovered: discovered!,
+    name: "files",
+    instant: String
+  })
   return { bridge, ...Transcript.make(bridge), transcript: Transcript.make(bridge) }
 }
 const listen = (outputs: ReadonlyArray<string>) => {
@@ -202,5 +207,117 @@ describe("LegacyClientBridge", () => {
     assert.deepStrictEqual(server('{"jsonrpc":"2.0","id":4,"error":{"code":-32021,"message":"m"}}'), [
       '← {"jsonrpc":"2.0","id":4,"error":{"code":-32603,"message":"m"}}'
     ])
+  })
+})
+
+describe("LegacyClientBridge before a server with the tasks extension (mcp §6.6)", () => {
+  const EXTENSION = { extensions: { "io.modelcontextprotocol/tasks": {} } }
+  const TASKS = { ...DISCOVERED, result: { ...DISCOVERED.result, capabilities: { tools: {}, ...EXTENSION } } }
+  const facts = (status: string, more: object = {}) => ({
+    taskId: "t",
+    status,
+    createdAt: "c",
+    lastUpdatedAt: "u",
+    ttlMs: 60_000,
+    pollIntervalMs: 500,
+    ...more
+  })
+  const legacyFacts = { taskId: "t", createdAt: "c", lastUpdatedAt: "u", ttl: 60_000, pollInterval: 500 }
+  const RELATED = { "io.modelcontextprotocol/related-task": { taskId: "t" } }
+  const started = () => {
+    const made = make(TASKS)
+    const ask = (id: unknown, method: string, params: object) => made.client({ jsonrpc: "2.0", id, method, params })
+    const answer = (lines: ReadonlyArray<string>, result: object) =>
+      made.server({ jsonrpc: "2.0", id: Transcript.messageOf(lines.at(-1))["id"], result })
+    const call = ask(1, "tools/call", { name: "slow", task: { ttl: 60_000 } })
+    return { ...made, answer, ask, call }
+  }
+  const resultOf = (lines: ReadonlyArray<string>) => Transcript.messageOf(lines.at(-1))["result"]
+
+  it("offers tasks, and declares the extension only for calls that want one", () => {
+    const { ask, bridge, call, server } = started()
+    assert.deepInclude(Transcript.messageOf(Transcript.shown(bridge.opened())[0])["result"], {
+      capabilities: { tools: {}, tasks: { list: {}, cancel: {}, requests: { tools: { call: {} } } } }
+    })
+    assert.match(call.join(), /clientCapabilities":.*"io.modelcontextprotocol\/tasks":\{\}/)
+    assert.notInclude(call.join(), '"task"')
+    assert.notInclude(ask(2, "tools/call", { name: "slow" }).join(), "tasks")
+    ask(3, "tools/list", {})
+    const list =
+      '{"jsonrpc":"2.0","id":3,"result":{"tools":[ {"name":"a", "n":1.0},{"name":"b","execution":{"taskSupport":"forbidden"}} ]}}'
+    assert.include(
+      server(list).join(),
+      '[ {"execution":{"taskSupport":"optional"},"name":"a", "n":1.0},{"name":"b","execution":{"taskSupport":"forbidden"}} ]'
+    )
+  })
+
+  it("a task is told in the legacy words, listed, asked about and cancelled", () => {
+    const { answer, ask, call } = started()
+    const created = answer(call, { resultType: "task", ...facts("working") })
+    assert.deepStrictEqual(resultOf(created), { task: { ...legacyFacts, status: "working" } })
+    const got = answer(ask(2, "tasks/get", { taskId: "t" }), facts("working", { statusMessage: "m" }))
+    assert.deepStrictEqual(resultOf(got), { ...legacyFacts, status: "working", statusMessage: "m" })
+    assert.deepStrictEqual(resultOf(ask(3, "tasks/list", {})), {
+      tasks: [{ ...legacyFacts, status: "working", statusMessage: "m" }]
+    })
+    const stopped = answer(ask(4, "tasks/cancel", { taskId: "t" }), { resultType: "complete" })
+    assert.match(stopped.join(), /^→ .*"tasks\/get"/)
+    assert.deepStrictEqual(resultOf(answer(stopped, facts("working"))), { ...legacyFacts, status: "cancelled" })
+  })
+
+  it("its result is waited for, and what the server asks meanwhile is asked of the client once", () => {
+    const { answer, ask, call, client, timeout, transcript } = started()
+    answer(call, { resultType: "task", ...facts("working") })
+    const first = ask(2, "tasks/result", { taskId: "t" })
+    assert.deepStrictEqual(answer(first, facts("working")), [])
+    transcript.nowMs = 500
+    const poll = transcript.timeout()
+    assert.match(poll.join(), /^→ .*"tasks\/get"/)
+    const inputRequests = { name: { method: "elicitation/create", params: { message: "?", requestedSchema: {} } } }
+    const asked = Transcript.messageOf(answer(poll, facts("input_required", { inputRequests }))[0])
+    assert.deepInclude(asked["params"], { message: "?", _meta: RELATED })
+    transcript.nowMs = 1000
+    assert.deepStrictEqual(answer(transcript.timeout(), facts("input_required", { inputRequests })), [])
+    const update = client({ jsonrpc: "2.0", id: asked["id"], result: { action: "accept" } })
+    assert.deepInclude(Transcript.messageOf(update[0])["params"], {
+      taskId: "t",
+      inputResponses: { name: { action: "accept" } }
+    })
+    transcript.nowMs = 1500
+    const done = answer(transcript.timeout(), facts("completed", { result: { content: [], n: 1 } }))
+    assert.deepStrictEqual(Transcript.messageOf(done[0]), {
+      jsonrpc: "2.0",
+      id: 2,
+      result: { content: [], n: 1, _meta: RELATED }
+    })
+    assert.deepStrictEqual(timeout(), [])
+  })
+
+  it("a failed or cancelled task ends the wait with an error, and so does a client that leaves it", () => {
+    const { answer, ask, call, client, transcript } = started()
+    answer(call, { resultType: "task", ...facts("working") })
+    const failed = answer(
+      ask(2, "tasks/result", { taskId: "t" }),
+      facts("failed", { error: { code: -32603, message: "m" } })
+    )
+    assert.deepStrictEqual(Transcript.messageOf(failed[0])["error"], { code: -32603, message: "m" })
+    assert.match(answer(ask(3, "tasks/result", { taskId: "t" }), facts("cancelled")).join(), /cancelled/)
+    answer(ask(4, "tasks/result", { taskId: "t" }), facts("working"))
+    client({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: 4 } })
+    transcript.nowMs = 5000
+    assert.deepStrictEqual(transcript.timeout(), [])
+  })
+
+  it("a call that the server answers at once is a task that is done", () => {
+    const { answer, ask, call } = started()
+    const created = answer(call, { resultType: "complete", content: [] })
+    const { taskId } = (resultOf(created) as { task: { taskId: string } }).task
+    assert.deepInclude(resultOf(ask(2, "tasks/get", { taskId })), { taskId, status: "completed" })
+    assert.deepInclude(resultOf(ask(3, "tasks/result", { taskId })), {
+      content: [],
+      _meta: { "io.modelcontextprotocol/related-task": { taskId } }
+    })
+    assert.match(ask(4, "tasks/cancel", { taskId }).join(), /-32602/)
+    assert.match(ask(5, "tasks/get", { taskId: "effect-pilot-done-99" }).join(), /-32602/)
   })
 })

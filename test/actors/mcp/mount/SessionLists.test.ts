@@ -1,0 +1,221 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Layer, Queue, type Scope } from "effect"
+import { TestClock } from "effect/testing"
+import type { ListFile } from "../../../../src/actors/mcp/mount/ListFile.ts"
+import * as PinGuard from "../../../../src/actors/mcp/mount/PinGuard.ts"
+import * as PinTable from "../../../../src/actors/mcp/mount/PinTable.ts"
+import type { Crypto } from "../../../../src/core/crypto/Crypto.ts"
+import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
+import * as FileLock from "../../../../src/core/storage/FileLock.ts"
+import type { Known } from "../../../../src/protocol/relay/KnownAnswers.ts"
+import * as McpRig from "../../../support/McpRig.ts"
+import * as ScriptedServer from "../../../support/ScriptedServer.ts"
+
+/** A host with one service, and what a node that uses it has on disk. */
+const station = Effect.gen(function* () {
+  const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
+  const rig = yield* McpRig.make({
+    services: [McpRig.service("files")],
+    spawn: () =>
+      Effect.map(
+        Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
+        ({ child }) => child
+      )
+  })
+  let disk: ReadonlyArray<Known> = []
+  const file: ListFile = {
+    load: Effect.sync(() => disk),
+    save: (known) =>
+      Effect.sync(() => {
+        disk = known
+      })
+  }
+  const client = Effect.fnUntraced(function* (pins?: PinGuard.PinGuard) {
+    const duplex = yield* rig.client("files", 2, pins, undefined, undefined, file)
+    const line = ScriptedServer.lines(duplex)
+    const ask = (message: object) =>
+      duplex.write(new TextEncoder().encode(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`))
+    return { ask, hear: Effect.map(line, (text) => JSON.parse(text)), end: duplex.end }
+  })
+  return { client, disk: () => disk, rig, server: Queue.take(started), starts: Queue.size(started) }
+})
+
+const INITIALIZE = {
+  id: 0,
+  method: "initialize",
+  params: { protocolVersion: "2025-11-25", capabilities: { roots: {} }, clientInfo: { name: "c", version: "1" } }
+}
+const INITIALIZED = { method: "notifications/initialized" }
+const OPENED = {
+  protocolVersion: "2025-11-25",
+  capabilities: { tools: { listChanged: true } },
+  serverInfo: { name: "s" }
+}
+const tool = (name: string) => ({ name, inputSchema: { type: "object" } })
+const AS_OF = { "dev.effect-pilot/asOf": "1970-01-01T00:00:00.000Z" }
+
+const scripted = (server: ScriptedServer.ScriptedServer) => ({
+  heard: Effect.map(server.line, (text) => JSON.parse(text)),
+  say: (message: object) => server.write(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)
+})
+
+/** A client that opens, lists two pages and leaves. */
+const firstLife = Effect.fnUntraced(function* ({ client, server }: Effect.Success<typeof station>) {
+  const { ask, end, hear } = yield* client()
+  yield* ask(INITIALIZE)
+  const { heard, say } = scripted(yield* server)
+  yield* heard
+  yield* say({ id: 0, result: OPENED })
+  yield* hear
+  yield* ask(INITIALIZED)
+  yield* ask({ id: 1, method: "tools/list" })
+  yield* heard
+  yield* heard
+  yield* say({ id: 1, result: { tools: [tool("a")], nextCursor: "next" } })
+  yield* hear
+  yield* ask({ id: 2, method: "tools/list", params: { cursor: "next" } })
+  yield* heard
+  yield* say({ id: 2, result: { tools: [tool("b")] } })
+  yield* hear
+  yield* end
+})
+
+/** A client that starts while the host cannot be reached, and is shown what is known. */
+const secondLife = Effect.fnUntraced(function* ({ client, rig }: Effect.Success<typeof station>) {
+  yield* rig.connect(false)
+  const { ask, hear } = yield* client()
+  yield* ask(INITIALIZE)
+  assert.deepStrictEqual(yield* hear, { jsonrpc: "2.0", id: 0, result: { _meta: AS_OF, ...OPENED } })
+  yield* ask(INITIALIZED)
+  yield* ask({ id: "l", method: "tools/list" })
+  assert.deepStrictEqual(yield* hear, {
+    jsonrpc: "2.0",
+    id: "l",
+    result: { _meta: AS_OF, tools: [tool("a"), tool("b")] }
+  })
+  return { ask, hear }
+})
+
+/** The host is back, and its server is asked for what the client was shown; `pages` is what it says. */
+const comeBack = Effect.fnUntraced(function* (
+  { rig, server }: Effect.Success<typeof station>,
+  pages: ReadonlyArray<object>
+) {
+  yield* rig.connect(true)
+  yield* TestClock.adjust("10 seconds")
+  const { heard, say } = scripted(yield* server)
+  assert.deepInclude(yield* heard, { method: "initialize" })
+  yield* say({ id: 0, result: OPENED })
+  assert.deepInclude(yield* heard, INITIALIZED)
+  for (const page of pages) {
+    const question = yield* heard
+    assert.strictEqual(question.method, "tools/list")
+    yield* say({ id: question.id, result: page })
+  }
+  return { heard, say }
+})
+
+const test = (name: string, body: () => Effect.Effect<void, unknown, Crypto | Scope.Scope>) =>
+  it.effect(name, () => Effect.provide(Effect.scoped(body()), PortableCrypto.layer))
+
+describe("what a mount remembers of a service (mcp §6.9)", () => {
+  test("a client's start is answered from memory while the host cannot be reached; calls end with -31001", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      const { ask, hear } = yield* secondLife(host)
+      yield* ask({ id: 7, method: "tools/call", params: { name: "a" } })
+      yield* TestClock.adjust("15 seconds")
+      const failed = yield* hear
+
+      assert.deepStrictEqual([failed.id, failed.error.code, failed.error.data.delivered], [7, -31001, false])
+      yield* ask({ id: 8, method: "prompts/list" })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* hear).error.code, -31001)
+      yield* ask({ id: 9, method: "tools/list" })
+      assert.deepInclude((yield* hear).result, { tools: [tool("a"), tool("b")] })
+    }))
+
+  test("when it is back and lists something else, the client hears of it once, and its calls go on", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      const { ask, hear } = yield* secondLife(host)
+      yield* ask({ id: 7, method: "tools/call", params: { name: "a" } })
+      const { heard, say } = yield* comeBack(host, [])
+      // The call was there before the question about the list.
+      const call = yield* heard
+      const question = yield* heard
+      yield* say({ id: question.id, result: { tools: [tool("c")] } })
+      yield* say({ id: call.id, result: { content: [] } })
+
+      assert.deepStrictEqual([call.id, question.method], [7, "tools/list"])
+      assert.deepInclude(yield* hear, { method: "notifications/tools/list_changed" })
+      assert.deepInclude(yield* hear, { id: 7 })
+      assert.include(JSON.stringify(host.disk()), '\\"c\\"')
+    }))
+
+  test("when it lists the same, in another order and in pages, nobody hears anything", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      const { ask, hear } = yield* secondLife(host)
+      const { heard, say } = yield* comeBack(host, [{ tools: [tool("b")], nextCursor: "n" }, { tools: [tool("a")] }])
+      yield* ask({ id: 9, method: "ping" })
+      yield* heard
+      yield* say({ id: 9, result: {} })
+      assert.deepInclude(yield* hear, { id: 9 })
+    }))
+
+  test("a list that the server has called old is not shown again, and a keeper that forgot is asked anew", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      const { hear } = yield* secondLife(host)
+      const { say } = yield* comeBack(host, [{ tools: [tool("a"), tool("b")] }])
+      yield* host.rig.restartKeeper
+      yield* TestClock.adjust("1 second")
+      const second = scripted(yield* host.server)
+      assert.deepInclude(yield* second.heard, { method: "initialize" })
+      yield* second.say({ id: 0, result: OPENED })
+      yield* second.heard
+      const question = yield* second.heard
+      yield* second.say({ id: question.id, result: { tools: [tool("d")] } })
+      assert.deepInclude(yield* hear, { method: "notifications/tools/list_changed" })
+      yield* second.say({ method: "notifications/tools/list_changed" })
+      yield* hear
+
+      assert.notInclude(JSON.stringify(host.disk()), "tools/list")
+      assert.isDefined(say)
+    }))
+
+  it.live("pins hold for what is shown from memory (mcp §6.9)", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      yield* host.rig.connect(false)
+      const path = `${yield* (yield* FileSystem.FileSystem).makeTempDirectoryScoped()}/mcp-pins.json`
+      const target = { peer: "mcp-host", service: "files" }
+      const approved = { sha256: "of another definition", text: "" }
+      yield* PinTable.save(path, [{ ...target, peerKey: "key", tool: "a", approved }])
+      const pins = yield* PinGuard.make({ path, target, mode: "hold", peerKey: Effect.succeed("key") })
+      const { ask, hear } = yield* host.client(pins)
+      yield* ask(INITIALIZE)
+      yield* hear
+      yield* ask({ id: 1, method: "tools/list" })
+      assert.deepInclude((yield* hear).result, { tools: [tool("b")] })
+    }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(PortableCrypto.layer, NodeServices.layer, FileLock.layer)))
+  )
+
+  test("nothing is shown to a client that can do something else", () =>
+    Effect.gen(function* () {
+      const host = yield* station
+      yield* firstLife(host)
+      yield* host.rig.connect(false)
+      const { ask, hear } = yield* host.client()
+      yield* ask({ ...INITIALIZE, params: { ...INITIALIZE.params, capabilities: { sampling: {} } } })
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* hear).error.code, -31001)
+    }))
+})
