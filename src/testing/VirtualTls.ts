@@ -155,7 +155,12 @@ export class Listener {
       send: (bytes) => end.send(bytes),
       pause: () => end.pause(),
       resume: () => end.resume(),
-      end: () => end.end(),
+      end: () => {
+        end.end()
+        // What was sent arrives; nothing that the client still says is heard.
+        end.attach({ data: () => {}, ended: () => {}, lost: () => {} })
+        closed(connection)
+      },
       destroy: () => {
         end.destroy()
         closed(connection)

@@ -74,8 +74,24 @@ describe("the registry's own socket", () => {
         assert.deepStrictEqual((yield* until(local.port, [header, new Uint8Array(1000)], 2)).at(-1), "closed")
         assert.isBelow(process.memoryUsage().arrayBuffers - heldBefore, 16 * 1024 * 1024)
       }
-      assert.strictEqual(metrics.malformed, 3)
+      assert.deepStrictEqual(metrics.malformed, { FrameTooLong: 3, NotAnObject: 0 })
       assert.isTrue(yield* isServing(local.port))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("gives the place of a client away at once for a frame above the limit, though it never closes its end", () =>
+    Effect.gen(function* () {
+      const { local } = yield* serve
+      const tooLong = Uint8Array.of(0xff, 0xff, 0xff, 0xff)
+      // As many as one source may have.
+      for (let count = 0; count < 8; count++) {
+        const stubborn = yield* RawRegistry.open(local.port, "127.0.0.1", true)
+        stubborn.send(count % 2 === 0 ? tooLong : RawRegistry.frame("no JSON"))
+        assert.strictEqual(yield* stubborn.next, "ended")
+      }
+      const next = yield* RawRegistry.open(local.port)
+
+      assert.include(yield* next.ask(JSON.stringify({ type: "lookup", node_id: 1 })), "not found")
     }).pipe(Effect.scoped)
   )
 
@@ -87,7 +103,7 @@ describe("the registry's own socket", () => {
         const garbage = LengthPrefix.encode(Random.bytes(1 + next(200), next))
         assert.deepStrictEqual(yield* until(local.port, [garbage], 1), ["closed"])
       }
-      assert.include(metrics, { totalRequests: 0, malformed: 300 })
+      assert.deepInclude(metrics, { totalRequests: 0, malformed: { FrameTooLong: 0, NotAnObject: 300 } })
       assert.isTrue(yield* isServing(local.port))
       assert.strictEqual(metrics.totalRequests, 1)
     }).pipe(Effect.scoped)

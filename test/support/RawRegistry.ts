@@ -9,19 +9,26 @@ export interface RawConnection {
   readonly send: (bytes: Uint8Array) => void
   /** No more will be sent. */
   readonly end: () => void
-  /** The text of the next reply, or `closed` when the server has closed the connection. */
+  /** The text of the next reply, or `closed` when the connection is. */
   readonly next: Effect.Effect<string>
   /** Sends one framed text and reads its reply. */
   readonly ask: (text: string) => Effect.Effect<string>
 }
 
-/** Connects; the surrounding scope's end disconnects. */
-export const open = (port: number, localAddress = "127.0.0.1"): Effect.Effect<RawConnection, never, Scope.Scope> =>
+/**
+ * Connects; the surrounding scope's end disconnects. One that is `stubborn` keeps its own end open whatever the server does,
+ * and hears of the server's end as `ended`.
+ */
+export const open = (
+  port: number,
+  localAddress = "127.0.0.1",
+  isStubborn = false
+): Effect.Effect<RawConnection, never, Scope.Scope> =>
   Effect.gen(function* () {
     const replies = yield* Queue.unbounded<string>()
     const splitter = new LengthPrefix.Splitter(1 << 26)
     const socket = yield* Effect.acquireRelease(
-      Effect.sync(() => connect({ host: "127.0.0.1", port, localAddress })),
+      Effect.sync(() => connect({ host: "127.0.0.1", port, localAddress, allowHalfOpen: isStubborn })),
       (socket) => Effect.sync(() => socket.destroy())
     )
     socket.on("data", (chunk: Uint8Array) => {
@@ -29,6 +36,7 @@ export const open = (port: number, localAddress = "127.0.0.1"): Effect.Effect<Ra
     })
     socket.on("error", () => {})
     socket.on("close", () => Queue.offerUnsafe(replies, "closed"))
+    if (isStubborn) socket.on("end", () => Queue.offerUnsafe(replies, "ended"))
     const send = (bytes: Uint8Array): void => {
       socket.write(bytes)
     }

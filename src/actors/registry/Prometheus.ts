@@ -26,6 +26,8 @@ export const render = (
     ...single("pilot_trust_reports_total", "counter", "Trust reports accepted.", succeeded("report_trust")),
     ...single("pilot_trust_revocations_total", "counter", "Trust revocations.", succeeded("revoke_trust")),
     ...single("pilot_handshake_requests_total", "counter", "Handshakes relayed.", succeeded("request_handshake")),
+    // Ours, behind those of the reference.
+    ...family("pilot_malformed_total", "counter", "Connections ended for what they sent.", malformed(metrics)),
     ""
   ].join("\n")
 }
@@ -39,6 +41,9 @@ const counterOf =
     labels: { type: kind },
     value: metrics[field]
   })
+
+const malformed = (metrics: RegistryMetrics.RegistryMetrics): ReadonlyArray<PrometheusText.Sample> =>
+  Object.entries(metrics.malformed).map(([reason, value]) => ({ suffix: "", labels: { reason }, value }))
 
 const histogram = ([kind, metrics]: readonly [string, RegistryMetrics.KindMetrics]) =>
   PrometheusText.histogram(

@@ -1,13 +1,16 @@
 /** Counts of what a registry served (rendezvous §6), as plain numbers: they change with every request. */
 
+/** Why the bytes of a connection are no requests: a length above the limit, or a body that is no JSON object. */
+export type BadInput = "FrameTooLong" | "NotAnObject"
+
 /** Everything counted since the start. Mutable; owned by the server actor. */
 export interface RegistryMetrics {
   /** Requests that decoded, replication aside. */
   totalRequests: number
   /** Nodes that left by request; leaving twice counts once. */
   deregistrations: number
-  /** Connections ended because of a frame that was no request, or a length above the limit. */
-  malformed: number
+  /** Connections ended because of what came over them. */
+  readonly malformed: Record<BadInput, number>
   readonly byKind: Map<string, KindMetrics>
 }
 
@@ -21,7 +24,12 @@ export interface KindMetrics {
 }
 
 /** Nothing served. */
-export const make = (): RegistryMetrics => ({ totalRequests: 0, deregistrations: 0, malformed: 0, byKind: new Map() })
+export const make = (): RegistryMetrics => ({
+  totalRequests: 0,
+  deregistrations: 0,
+  malformed: { FrameTooLong: 0, NotAnObject: 0 },
+  byKind: new Map()
+})
 
 /** Counts one served request. `kind` comes from a closed list, so the map is bounded. */
 export const record = (self: RegistryMetrics, kind: string, isError: boolean, durationMs: number): void => {

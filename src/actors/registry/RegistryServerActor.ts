@@ -59,6 +59,7 @@ export type Message = ReadonlyArray<ServerEvent>
 export const defaultLimits: RegistryServerLimits = {
   idleMs: 300_000,
   blockedMs: 30_000,
+  endingMs: 5_000,
   bufferedBytesMax: 256 * 1024,
   requests: { capacity: 10_000, perSecond: 2000 },
   sourcesMax: 50_000,

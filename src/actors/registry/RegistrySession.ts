@@ -30,6 +30,8 @@ export interface SessionLimits {
   readonly idleMs: number
   /** To take replies. */
   readonly blockedMs: number
+  /** To take the last replies before its connection is closed. */
+  readonly endingMs: number
   /** Reply bytes in flight above which no more requests are handled. */
   readonly bufferedBytesMax: number
 }
@@ -46,14 +48,15 @@ export const make = (connection: ServedConnection, nowMs: number): RegistrySessi
   blockedSinceMs: undefined
 })
 
-/** Takes received bytes and stops reading until their requests are answered. */
-export const received = (self: RegistrySession, bytes: Uint8Array, nowMs: number): void => {
-  if (self.isEnding) return
+/** Takes received bytes and stops reading until their requests are answered. False when the stream has just become unreadable. */
+export const received = (self: RegistrySession, bytes: Uint8Array, nowMs: number): boolean => {
+  if (self.isEnding) return true
   const { frames, exceeded } = self.splitter.push(bytes)
   for (const frame of frames) self.waiting.push(frame)
   if (frames.length > 0) self.idleSinceMs = nowMs
   if (exceeded !== undefined) self.isEnding = true
   self.connection.pause()
+  return exceeded === undefined
 }
 
 /** Sends what the turn produced, and reads on, or closes, when nothing waits any more. */
@@ -82,7 +85,7 @@ export const isBlocked = (self: RegistrySession, limits: SessionLimits, nowMs: n
 /** True when the client has used up the time it had. */
 export const isExpired = (self: RegistrySession, limits: SessionLimits, nowMs: number): boolean => {
   if (isBlocked(self, limits, nowMs)) return nowMs - (self.blockedSinceMs ?? nowMs) > limits.blockedMs
-  return self.waiting.length === 0 && nowMs - self.idleSinceMs > limits.idleMs
+  return self.waiting.length === 0 && nowMs - self.idleSinceMs > (self.isEnding ? limits.endingMs : limits.idleMs)
 }
 
 const join = (parts: ReadonlyArray<Uint8Array>): Uint8Array => {

@@ -13,6 +13,7 @@ import type { Instant } from "../../protocol/registry/Instant.ts"
 import type { Registry } from "../../protocol/registry/Registry.ts"
 import * as RegistryMessage from "../../protocol/wire/RegistryMessage.ts"
 import * as RegistryMetrics from "./RegistryMetrics.ts"
+import { RegistryNotices } from "./RegistryNotices.ts"
 import * as RegistrySession from "./RegistrySession.ts"
 import type { RegistryStore, RegistryStoreError } from "./RegistryStore.ts"
 
@@ -46,8 +47,7 @@ export class RegistryTurn {
   #changes: Array<Change> = []
   #nextSweepAtMs: number
   #nextCheckAtMs: number
-  #unsignedRefused = 0
-  #unsignedReportedAtMs = Number.NEGATIVE_INFINITY
+  readonly #notices = new RegistryNotices()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -77,9 +77,7 @@ export class RegistryTurn {
       } else if (event._tag === "Closed") {
         this.#forget(session)
       } else {
-        const wasEnding = session.isEnding
-        RegistrySession.received(session, event.bytes, at.nowMs)
-        if (session.isEnding && !wasEnding) this.#parts.metrics.malformed++
+        if (!RegistrySession.received(session, event.bytes, at.nowMs)) this.#malformed(session, "FrameTooLong")
         this.#active.add(session)
         this.#handleWaiting(session)
       }
@@ -90,11 +88,12 @@ export class RegistryTurn {
   finish(): Effect.Effect<void, RegistryStoreError> | void {
     const { nowMs } = this.#now()
     for (const session of this.#active) if (!session.holdsChange) this.#release(session, nowMs)
-    if (this.#changes.length === 0) return this.#report(nowMs)
+    if (this.#changes.length === 0) return this.#notices.report(nowMs)
     const changes = this.#changes
     this.#changes = []
-    return Effect.map(this.#parts.store.commit(changes), () => {
+    return Effect.flatMap(this.#parts.store.commit(changes), () => {
       for (const session of this.#active) this.#release(session, nowMs)
+      return this.#notices.report(nowMs) ?? Effect.void
     })
   }
 
@@ -156,14 +155,14 @@ export class RegistryTurn {
   #handle(session: RegistrySession.RegistrySession, body: Uint8Array, at: Instant): boolean {
     const decoded = RegistryMessage.decode(body)
     if (Result.isFailure(decoded)) {
-      this.#parts.metrics.malformed++
+      this.#malformed(session, "NotAnObject")
       return false
     }
     const handled = this.#parts.registry.handle(decoded.success, session.connection.remote, at)
     for (const change of handled.changes) this.#changes.push(change)
     if (handled.changes.length > 0) session.holdsChange = true
     if (handled.kind === "deregister" && handled.changes.length > 0) this.#parts.metrics.deregistrations++
-    if (handled.refusal?.code === "unsigned_register") this.#unsignedRefused++
+    if (handled.refusal?.code === "unsigned_register") this.#notices.unsignedRefused()
     session.outbox.push(RegistryMessage.encode(handled.reply))
     const durationMs = this.#now().nowMs - at.nowMs
     RegistryMetrics.record(this.#parts.metrics, handled.kind, handled.refusal !== undefined, durationMs)
@@ -190,15 +189,9 @@ export class RegistryTurn {
     return bucket.take(nowMs)
   }
 
-  /** Tells the operator, now and then, that old nodes are being turned away, and what would admit them. */
-  #report(nowMs: number): Effect.Effect<void> | void {
-    if (this.#unsignedRefused === 0 || nowMs - this.#unsignedReportedAtMs < REPORT_MS) return
-    const refused = this.#unsignedRefused
-    this.#unsignedRefused = 0
-    this.#unsignedReportedAtMs = nowMs
-    return Effect.logWarning(
-      `registry: refused ${refused} unsigned registrations; --compat-unsigned-register admits nodes that cannot sign`
-    )
+  #malformed({ connection }: RegistrySession.RegistrySession, reason: RegistryMetrics.BadInput): void {
+    this.#parts.metrics.malformed[reason]++
+    this.#notices.malformed(reason, connection.remote.host)
   }
 
   #now(): Instant {
@@ -220,4 +213,3 @@ const HELD_RETRY_MS = 20
 const REQUESTS_PER_TURN = 256
 /** A budget is recreated full after this long, which is longer than it takes to refill. */
 const BUDGET_LIFE_MS = 60_000
-const REPORT_MS = 60_000

@@ -128,7 +128,8 @@ const attach = (
     },
     pause: () => stream.pause(),
     resume: () => stream.resume(),
-    end: () => stream.end(),
+    // A client that goes on sending, or never closes its own end, keeps nothing open.
+    end: () => stream.destroySoon(),
     destroy: () => stream.destroy()
   }
   push({ _tag: "Opened", connection })

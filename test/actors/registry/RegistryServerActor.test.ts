@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import * as RegistryServerActor from "../../../src/actors/registry/RegistryServerActor.ts"
 import { RegistryStore, RegistryStoreError } from "../../../src/actors/registry/RegistryStore.ts"
@@ -182,6 +182,53 @@ describe("RegistryServerActor", () => {
       yield* TestClock.adjust("40 seconds")
       assert.isTrue(client.seen.isDestroyed)
     }).pipe(Effect.provide(services))
+  })
+
+  it.effect("closes a connection whose bytes are no requests, at the latest seconds after it stops reading", () => {
+    const { bench, services } = makeBench()
+    return Effect.gen(function* () {
+      const server = yield* spawn()
+      const [quick, slow] = [connect(), connect()]
+      bench.deliver(quick.opened, slow.opened)
+      slow.seen.buffered = 1000
+      for (const { connection, received } of [quick, slow]) {
+        bench.deliver(received(lookup), { _tag: "Received", connection, bytes: new Uint8Array(8).fill(0xff) })
+      }
+      yield* settle
+
+      for (const { seen } of [quick, slow]) {
+        assert.deepStrictEqual([seen.replies.length, seen.isEnded, seen.isDestroyed], [1, true, false])
+      }
+      // As the socket says when it has closed; the other one cannot, with an answer that is not taken.
+      bench.deliver({ _tag: "Closed", connection: quick.connection })
+      yield* TestClock.adjust("12 seconds")
+      assert.deepStrictEqual([quick.seen.isDestroyed, slow.seen.isDestroyed], [false, true])
+      assert.deepStrictEqual(server.metrics.malformed, { FrameTooLong: 2, NotAnObject: 0 })
+    }).pipe(Effect.provide(services))
+  })
+
+  it.effect("tells the operator why connections were closed, and from where, once a minute", () => {
+    const { bench, services } = makeBench()
+    const lines: Array<string> = []
+    const logger = Logger.make(({ message }) => void lines.push(JSON.stringify(message)))
+    return Effect.gen(function* () {
+      yield* spawn()
+      const send = (host: string, bytes: Uint8Array) => {
+        const { connection, opened } = connect(host)
+        bench.deliver(opened, { _tag: "Received", connection, bytes })
+        return settle
+      }
+      yield* send("192.0.2.1", new Uint8Array(8).fill(0xff))
+      yield* send("192.0.2.2", new Uint8Array(8).fill(0xff))
+      yield* send("192.0.2.3", Uint8Array.of(0, 0, 0, 1, 0x5b))
+      assert.lengthOf(lines, 1)
+      yield* TestClock.adjust("2 minutes")
+
+      assert.deepStrictEqual(lines, [
+        '["registry: closed connections that sent no requests",{"FrameTooLong":1,"NotAnObject":0,"last":"192.0.2.1"}]',
+        '["registry: closed connections that sent no requests",{"FrameTooLong":1,"NotAnObject":1,"last":"192.0.2.3"}]'
+      ])
+    }).pipe(Effect.provide(Layer.merge(services, Logger.layer([logger]))))
   })
 
   it.effect("slows a source down to its budget, whatever number of connections it opens", () => {

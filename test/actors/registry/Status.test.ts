@@ -34,12 +34,25 @@ describe("Prometheus", () => {
     edges: []
   }
 
-  it("declares the metrics of the reference in its order, each with its type", () => {
+  it("declares the metrics of the reference in its order, each with its type, and ours after them", () => {
     const reference = vectors.http.find(({ body_without_bucket_lines }) => body_without_bucket_lines !== undefined)
     const typeLines = (text: string) => text.split("\n").filter((line) => line.startsWith("# TYPE"))
     const ours = Prometheus.render(RegistryMetrics.make(), statistics, 1.5)
-    assert.deepStrictEqual(typeLines(ours), typeLines(reference?.body_without_bucket_lines ?? ""))
+    const theirs = typeLines(reference?.body_without_bucket_lines ?? "")
+    assert.deepStrictEqual(typeLines(ours).slice(0, theirs.length), theirs)
+    assert.deepStrictEqual(typeLines(ours).slice(theirs.length), ["# TYPE pilot_malformed_total counter"])
     assert.include(ours, "pilot_nodes_total 2\n")
+  })
+
+  it("counts connections ended for what they sent, by reason, from zero", () => {
+    const metrics = RegistryMetrics.make()
+    metrics.malformed.FrameTooLong += 2
+    const text = Prometheus.render(metrics, statistics, 0)
+
+    assert.include(
+      text,
+      'pilot_malformed_total{reason="FrameTooLong"} 2\npilot_malformed_total{reason="NotAnObject"} 0\n'
+    )
   })
 
   it("counts durations cumulatively, by type in sorted order", () => {
