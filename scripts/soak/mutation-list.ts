@@ -83,6 +83,41 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "if (!this.#sender.isDrained && nowMs >= this.#closeAtMs) {"
   },
   {
+    name: "tell-an-end-only-once",
+    scenario: "Mechanisms.test.ts",
+    file: "protocol/stream/FinExchange.ts",
+    from: '    this.#isFinDue = true\n    return "SendFin"\n',
+    to: '    return "SendFin"\n'
+  },
+  {
+    name: "never-probe-a-closed-window",
+    scenario: "Mechanisms.test.ts",
+    file: "protocol/stream/FlowControl.ts",
+    from: 'return this.#probes <= EMPTY_PROBES ? "Empty" : "Data"',
+    to: 'return "None"'
+  },
+  {
+    name: "use-keys-before-they-are-proven",
+    scenario: "Mechanisms.test.ts",
+    file: "protocol/tunnel/KeyRing.ts",
+    from: "this.#candidates = [...this.#candidates, keys].slice(-CANDIDATES_MAX)",
+    to: "this.#current = keys"
+  },
+  {
+    name: "never-challenge-new-keys",
+    scenario: "Mechanisms.test.ts",
+    file: "protocol/tunnel/Tunnel.ts",
+    from: "if (fresh !== undefined) this.#challenge(fresh.keys, fresh.path, fresh.atMs)",
+    to: "if (fresh === null) throw fresh"
+  },
+  {
+    name: "challenge-new-keys-only-once",
+    scenario: "Mechanisms.test.ts",
+    file: "protocol/tunnel/Tunnel.ts",
+    from: "if (nowMs - this.#challengedAtMs >= CHALLENGE_INTERVAL_MS) this.#challenge(keys, undefined, nowMs)",
+    to: "this.#challengedAtMs = nowMs"
+  },
+  {
     name: "reuse-nonces",
     file: "protocol/tunnel/TunnelKeys.ts",
     from: "this.#sealedFrames += 1",

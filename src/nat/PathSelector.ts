@@ -62,9 +62,12 @@ export class PathSelector {
     return this.#candidates.some((candidate) => candidate.openedAtMs > Number.NEGATIVE_INFINITY)
   }
 
-  /** Adds a path worth trying: from the registry or from the beacon. */
-  learn(path: Path.Path): void {
-    this.#candidate(path).isLearned = true
+  /** Adds a path worth trying: from the registry or from the beacon. False if it was learned before. */
+  learn(path: Path.Path): boolean {
+    const candidate = this.#candidate(path)
+    const isNew = !candidate.isLearned
+    candidate.isLearned = true
+    return isNew
   }
 
   /** Credits a datagram that came by the path, authenticated or not. */

@@ -2,29 +2,27 @@
  * This node's half of the key exchange with one peer (wire §6.2): an X25519 key of its own per peer and life, signed by
  * the node's identity, and the check of what the peer sends.
  */
-import type { AgreementKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { KeyRefusal } from "../../protocol/ProtocolEvent.ts"
 import * as KeyDerivation from "../../protocol/tunnel/KeyDerivation.ts"
 import type { VerifiedExchange } from "../../protocol/tunnel/TunnelKeys.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type { NodeContext } from "./NodeContext.ts"
+import type { OwnKey } from "./OwnKey.ts"
 
 /** Owned by a peer's actor; the private key dies with it. */
 export class KeyAgreement {
   readonly #context: NodeContext
-  #key: AgreementKey
-  #exchange: Uint8Array | undefined
+  #key: OwnKey
 
   constructor(context: NodeContext) {
     this.#context = context
     this.#key = context.agreementKey()
   }
 
-  /** Our PILA, signed when it is first needed. */
+  /** Our PILA. */
   get exchange(): Uint8Array {
-    this.#exchange ??= this.#sign()
-    return this.#exchange
+    return this.#key.exchange(this.#context.address.node)
   }
 
   /** Our PILK: asks for the peer's PILA. */
@@ -36,7 +34,6 @@ export class KeyAgreement {
   /** A new key from now on. */
   renew(): void {
     this.#key = this.#context.agreementKey()
-    this.#exchange = undefined
   }
 
   /** The keys agreed with the peer, if it showed the identity it must show and signed with it. */
@@ -55,17 +52,5 @@ export class KeyAgreement {
       randomPrefixes: crypto.randomBytes(8),
       laterOnly: this.#context.isLaterOnly(expectedKey)
     }
-  }
-
-  #sign(): Uint8Array {
-    const { address, identity } = this.#context
-    const { publicKey } = this.#key
-    return TunnelFrame.encode({
-      _tag: "KeyExchange",
-      sender: address.node,
-      agreementKey: publicKey,
-      identityKey: identity.publicKey,
-      signature: identity.sign(TunnelFrame.signedText(address.node, publicKey))
-    })
   }
 }

@@ -1,6 +1,6 @@
 /** What the actors of one node share: its identity, its socket, its tables. Built once by `NodeSupervisor`. */
 
-import type { AgreementKey, Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
+import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
@@ -12,6 +12,7 @@ import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { DatagramReceived } from "./Node.ts"
+import type { OwnKey } from "./OwnKey.ts"
 import type { Opened } from "./StreamObserver.ts"
 
 /** Shared by reference; the functions answer for this moment. */
@@ -21,7 +22,7 @@ export interface NodeContext {
   readonly identity: SigningKey
   readonly crypto: Crypto["Service"]
   /** A new X25519 key, which nobody else is given. */
-  readonly agreementKey: () => AgreementKey
+  readonly agreementKey: () => OwnKey
   /** False only by the operator's word: then everything is in clear, and nothing encrypted is understood. */
   readonly encrypt: boolean
   readonly keys: KeyDirectory

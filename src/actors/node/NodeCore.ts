@@ -70,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
     scope: yield* Scope.fork(yield* Effect.scope),
     clock: yield* Clock.Clock,
     crypto,
-    agreementKey: options.encrypt ? yield* SpareKey.make(crypto) : crypto.agreementKey,
+    agreementKeys: yield* SpareKey.make(crypto, options.identity),
     trust: yield* PeerKeys,
     keys: yield* KeyDirectory.make,
     events: yield* PubSub.sliding<NodeEvent>(EVENTS_MAX),
@@ -91,7 +91,7 @@ interface Parts {
   readonly scope: Scope.Scope
   readonly clock: Clock.Clock
   readonly crypto: Crypto["Service"]
-  readonly agreementKey: NodeContext["agreementKey"]
+  readonly agreementKeys: SpareKey.SpareKey
   readonly trust: PeerKeys["Service"]
   readonly keys: KeyDirectory.KeyDirectory
   readonly events: PubSub.PubSub<NodeEvent>
@@ -103,8 +103,7 @@ interface Parts {
 
 /** The shared state of one node. */
 export class NodeCore {
-  /** Unspecified until the registry has given one. */
-  address: Address = AddressOf.make(0, 0)
+  #address: Address = AddressOf.make(0, 0)
   hostname: string
   isPublic: boolean
   readonly options: Options
@@ -137,6 +136,16 @@ export class NodeCore {
       punch: (endpoint) => this.#punch(endpoint),
       nowMs: () => this.nowMs()
     })
+  }
+
+  /** Unspecified until the registry has given one. */
+  get address(): Address {
+    return this.#address
+  }
+
+  set address(address: Address) {
+    this.#address = address
+    if (this.options.encrypt) this.parts.agreementKeys.named(address.node)
   }
 
   /** What registering needs to know, for this moment. */
@@ -181,7 +190,7 @@ export class NodeCore {
       address: this.address,
       identity: options.identity,
       crypto: parts.crypto,
-      agreementKey: parts.agreementKey,
+      agreementKey: parts.agreementKeys.take,
       encrypt: options.encrypt,
       keys: parts.keys,
       isTrusted: parts.trust.isTrusted,

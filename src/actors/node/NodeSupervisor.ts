@@ -10,6 +10,7 @@ import * as Actor from "../../core/actor/Actor.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
 import type { Node } from "./Node.ts"
@@ -29,6 +30,8 @@ export interface Running {
 type Message = Data.TaggedEnum<{
   Ensure: { readonly node: NodeId; readonly reply: Deferred.Deferred<PeerMessage.Running> }
   Stranger: { readonly node: NodeId; readonly frames: ReadonlyArray<PeerMessage.Inbound> }
+  /** It is probably about to be dialled. */
+  Expected: { readonly node: NodeId }
   Ended: { readonly node: NodeId }
   Drop: { readonly node: NodeId; readonly reply: Deferred.Deferred<void> }
   Moved: { readonly address: Address }
@@ -53,6 +56,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   const ref = yield* spawnActor(core)
   tell = (message) => ref.tellUnsafe(message)
   const services = yield* Effect.context<RegistryClient>()
+  yield* Names.anticipate((node) => void tell(Message.Expected({ node })))
   yield* RegistrationActor.spawn({
     ...core.registration,
     registered: (address) => {
@@ -90,6 +94,8 @@ const receive = (core: NodeCore.NodeCore, message: Message): Effect.Effect<void>
       return Effect.map(core.peers.ensure(core.context(), message.node), (peer) => {
         peer.ref.tellUnsafe(PeerMessage.Message.Frames({ frames: message.frames }))
       })
+    case "Expected":
+      return meet(core, message.node)
     case "Ended":
       if (core.peers.find(message.node)?.hasOpened() === true)
         core.options.report({ _tag: "PeerLost", peer: message.node })
@@ -99,6 +105,19 @@ const receive = (core: NodeCore.NodeCore, message: Message): Effect.Effect<void>
     case "Moved":
       return message.address.node === core.address.node ? Effect.void : move(core, message.address)
   }
+}
+
+/**
+ * Agrees on keys with a peer by the relay while the registry is still being asked where it is: its pin says who it must
+ * be, whatever the answer. Without a pin or a relay there is nothing to do yet.
+ */
+const meet = (core: NodeCore.NodeCore, node: NodeId): Effect.Effect<void> => {
+  const { beacon, encrypt } = core.options
+  const isKnown = node !== core.address.node && core.parts.trust.pinned(node) !== undefined
+  if (beacon === undefined || !encrypt || !isKnown || core.peers.find(node)?.hasOpened() === true) return Effect.void
+  return Effect.map(core.peers.ensure(core.context(), node), ({ ref }) => {
+    ref.tellUnsafe(PeerMessage.Message.Connect())
+  })
 }
 
 /** The registry gave another id: tunnels and streams are bound to the old one. */

@@ -7,7 +7,6 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import * as AddressText from "../../protocol/wire/Address.ts"
-import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import * as Names from "../registry/Names.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
@@ -75,7 +74,9 @@ const reach = Effect.fnUntraced(function* (options: Options, target: Address) {
   if (target.node === context.address.node) return yield* ensured(options, target)
   const known = options.find(target.node)
   if (known?.hasOpened() === true) {
-    if (known.isRelayed()) yield* Effect.forkIn(seekDirect(options, known, target), options.scope)
+    if (known.isRelayed()) {
+      yield* Effect.forkIn(seekDirect(options, known, target), options.scope, { startImmediately: true })
+    }
     return known
   }
   const where = Effect.map(Names.endpoint(target.node), pathTo)
@@ -86,18 +87,14 @@ const reach = Effect.fnUntraced(function* (options: Options, target: Address) {
   }
   const peer = yield* ensured(options, target)
   if (path !== undefined) yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
-  // Asks the peer, through the beacon, to open its NAT for us while our key exchange is on its way (rendezvous §8).
-  if (context.beacon !== undefined) {
-    context.socket.send(BeaconMessage.encodePunchRequest(context.address.node, target.node), context.beacon)
-  }
   // Ahead of what needs the keys, which takes a moment to make.
   yield* Effect.ignore(peer.ref.tell(PeerMessage.Message.Connect()))
   return peer
 })
 
-/** Trust may have come since the tunnel did, and with it the right to know where the peer is. */
+/** Keys were agreed on before the place was known, or trust has come since, and with it the right to know the place. */
 const seekDirect = (options: Options, peer: PeerMessage.Running, target: Address): Effect.Effect<void> =>
-  Effect.flatMap(Effect.provide(Names.askEndpoint(target.node), options.services), (endpoint) => {
+  Effect.flatMap(Effect.provide(Names.seekEndpoint(target.node), options.services), (endpoint) => {
     const path = pathTo(endpoint)
     return path === undefined ? Effect.void : Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path })))
   })

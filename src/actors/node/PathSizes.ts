@@ -27,7 +27,9 @@ interface Entry {
   readonly path: Path.Path
   readonly token: number
   state: PathMtu.State
-  askedAtMs: number
+  /** When the MTU of the interface is looked at, and whether it has been. */
+  askAtMs: number
+  hasAsked: boolean
 }
 
 /** Mutable, inside the one actor that owns it. */
@@ -52,7 +54,9 @@ export class PathSizes {
 
   /** When to call `timeout`. */
   get deadlineMs(): number {
-    return this.#current?.state.dueAtMs ?? Number.POSITIVE_INFINITY
+    if (this.#current === undefined) return Number.POSITIVE_INFINITY
+    const { askAtMs, hasAsked, state } = this.#current
+    return Math.min(state.dueAtMs ?? Number.POSITIVE_INFINITY, hasAsked ? Number.POSITIVE_INFINITY : askAtMs)
   }
 
   /** Says which path is in use, and what both ends have announced; a path that works is searched. */
@@ -61,10 +65,11 @@ export class PathSizes {
       this.#current = undefined
       return
     }
-    if (this.#current === undefined || !Path.equals(this.#current.path, path)) this.#current = this.#entry(path)
-    // The interface may have changed under a path that looks the same from outside.
-    if (nowMs - this.#current.askedAtMs < ASK_INTERVAL_MS) return
-    this.#current.askedAtMs = nowMs
+    if (this.#current === undefined || !Path.equals(this.#current.path, path)) this.#current = this.#entry(path, nowMs)
+    if (nowMs < this.#current.askAtMs) return
+    // Again later: the interface may have changed under a path that looks the same from outside.
+    this.#current.askAtMs = nowMs + ASK_INTERVAL_MS
+    this.#current.hasAsked = true
     this.#options.tell(Message.FindMtu({ path }))
   }
 
@@ -118,13 +123,13 @@ export class PathSizes {
       this.#options.send(SizeProbe.SizeProbe.Probe({ token: entry.token, datagramBytes: sizeBytes }), entry.path)
   }
 
-  #entry(path: Path.Path): Entry {
+  #entry(path: Path.Path, nowMs: number): Entry {
     const key = Path.format(path)
     const known = this.#entries.get(key)
     if (known !== undefined) return known
     if (this.#entries.size === CANDIDATES_MAX) this.#entries.delete(this.#entries.keys().next().value ?? key)
     this.#token += 1
-    const entry = { path, token: this.#token, state: PathMtu.initial, askedAtMs: Number.NEGATIVE_INFINITY }
+    const entry = { path, token: this.#token, state: PathMtu.initial, askAtMs: nowMs + SETTLE_MS, hasAsked: false }
     this.#entries.set(key, entry)
     return entry
   }
@@ -132,5 +137,7 @@ export class PathSizes {
 
 /** What both ends must have announced for datagrams above the base. */
 const NEEDED = Capability.PathProbe | Capability.Recut
+/** A path that has just opened carries what waited for it first: looking at interfaces takes as long as a short dial. */
+const SETTLE_MS = 10
 /** How often the MTU of the interface is looked at. */
 const ASK_INTERVAL_MS = 60_000

@@ -5,8 +5,10 @@
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Path from "../../nat/Path.ts"
 import { PathSelector } from "../../nat/PathSelector.ts"
-import type { NodeId } from "../../protocol/wire/Address.ts"
+import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
+import type { Packet } from "../../protocol/wire/Packet.ts"
 import type { NodeContext } from "./NodeContext.ts"
 
 /** Owned by a peer's actor. */
@@ -16,6 +18,7 @@ export class PeerPaths {
   readonly #node: NodeId
   #held: Array<Bytes.Pieces> = []
   #searchedAtMs = Number.NEGATIVE_INFINITY
+  #punchedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(context: NodeContext, node: NodeId) {
     this.#context = context
@@ -30,6 +33,16 @@ export class PeerPaths {
     if (path !== undefined && this.selector.spend(path, Bytes.lengthOf(frame), nowMs)) this.write(frame, path)
     else if (this.#held.length < HELD_MAX) this.#held.push(frame)
     else this.#context.report({ _tag: "PacketDropped", reason: "QueueFull", peer: this.#node })
+  }
+
+  /** The peer in the network of this node. */
+  get peer(): Address {
+    return { network: this.#context.address.network, node: this.#node }
+  }
+
+  /** A ping that asks whether a path works. */
+  get probePacket(): Packet {
+    return ControlMessage.pathProbe(this.#context.address, this.peer)
   }
 
   /** When to ask on all paths who is there: now and then while the one in use leaves frames unanswered, else never. */
@@ -59,6 +72,14 @@ export class PeerPaths {
     else if (this.selector.mayAnswer(path, Bytes.lengthOf(frame))) this.write(frame, path)
   }
 
+  /** Asks the peer, through the beacon, to open its translator for us while our key exchange is on its way (rendezvous §8). */
+  punch(nowMs: number): void {
+    const { address, beacon, socket } = this.#context
+    if (beacon === undefined || nowMs - this.#punchedAtMs < PUNCH_INTERVAL_MS) return
+    this.#punchedAtMs = nowMs
+    socket.send(BeaconMessage.encodePunchRequest(address.node, this.#node), beacon)
+  }
+
   /** Sends without asking for budget. */
   write(frame: Bytes.Pieces, path: Path.Path): void {
     const { address, beacon, socket } = this.#context
@@ -70,5 +91,7 @@ export class PeerPaths {
 
 /** Between two rounds of asking on every path: three small frames each. */
 const SEARCH_INTERVAL_MS = 1_000
+/** As often as a beacon passes it on for one source (rendezvous §8). */
+const PUNCH_INTERVAL_MS = 1_000
 /** Sealed frames waiting for budget: as many as packets may wait for a key (wire §8). */
 const HELD_MAX = 64

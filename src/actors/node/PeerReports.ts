@@ -1,8 +1,10 @@
-/** What a peer's actor tells observers of its tunnel and its path: each change once. Owned by that actor. */
+/** What a peer's actor tells of its tunnel and its path: to observers each change once, in its status as it is now. */
+import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type * as Path from "../../nat/Path.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import type { PeerStatus } from "./Node.ts"
 
 /** Mutable: remembers what was told last. */
 export class PeerReports {
@@ -31,5 +33,15 @@ export class PeerReports {
     this.#report({ _tag: "PathChanged", peer: this.#peer, path: kindOf(path), endpoint: path.endpoint })
   }
 }
+
+/** Where a peer is, as its status says: by what way, once anything of it has opened. */
+export const place = (
+  path: Path.Path | undefined,
+  hasOpened: boolean,
+  beacon: Endpoint | undefined
+): Pick<PeerStatus, "endpoint" | "path"> => ({
+  endpoint: path?.relayed === true ? beacon : path?.endpoint,
+  path: path === undefined || !hasOpened ? "none" : kindOf(path)
+})
 
 const kindOf = (path: Pick<Path.Path, "relayed">): "relay" | "direct" => (path.relayed ? "relay" : "direct")

@@ -118,6 +118,7 @@ class PlainPeer {
         return this.#send(Packet.encode(ControlMessage.ping(this.#context.address, message.target, port, EMPTY)))
       }
       case "Connect":
+        return this.#punch()
       case "FindMtu":
       case "MtuKnown":
       case "SizeVanished":
@@ -148,6 +149,12 @@ class PlainPeer {
       },
       packets
     )
+  }
+
+  /** Asks the peer, through the beacon, to open its translator for us (rendezvous §8). */
+  #punch(): void {
+    const { address, beacon, socket } = this.#context
+    if (beacon !== undefined) socket.send(BeaconMessage.encodePunchRequest(address.node, this.#node), beacon)
   }
 
   #send(packet: Uint8Array): void {

@@ -1,26 +1,49 @@
 /**
- * An X25519 key made ahead, because making one takes as long as a round trip on a fast network. Each is given out once: no
- * two tunnels share a key (security rule 5).
+ * An X25519 key made ahead, and signed ahead as soon as the node knows what it is called, because either takes as long as a
+ * round trip on a fast network. Each is given out once: no two tunnels share a key (security rule 5).
  */
 import { Effect, Latch, type Scope } from "effect"
-import type { AgreementKey, Crypto } from "../../core/crypto/Crypto.ts"
+import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
+import type { NodeId } from "../../protocol/wire/Address.ts"
+import { OwnKey } from "./OwnKey.ts"
 
-/** Gives a key of its own to whoever asks; the next one is made a moment later, until the surrounding scope ends. */
+/** The keys of one node. */
+export interface SpareKey {
+  /** A key that nobody else is given; the next one is made a moment later, until the scope ends. */
+  readonly take: () => OwnKey
+  /** The node is called `node` from now on: signs what waits. */
+  readonly named: (node: NodeId) => void
+}
+
+/** Makes keys until the surrounding scope ends. */
 export const make = Effect.fnUntraced(function* (
-  crypto: Crypto["Service"]
-): Effect.fn.Return<() => AgreementKey, never, Scope.Scope> {
-  let spare: AgreementKey | undefined = crypto.agreementKey()
+  crypto: Crypto["Service"],
+  identity: SigningKey
+): Effect.fn.Return<SpareKey, never, Scope.Scope> {
+  const fresh = () => new OwnKey(crypto.agreementKey(), identity)
+  let spare: OwnKey | undefined = fresh()
+  let name: NodeId | undefined
   const taken = Latch.makeUnsafe(false)
+  const sign = () => {
+    if (name !== undefined) spare?.exchange(name)
+  }
   const refill = Effect.sync(() => {
     taken.closeUnsafe()
-    spare = crypto.agreementKey()
+    spare = fresh()
+    sign()
   })
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.andThen(taken.await, Effect.sleep(REFILL_MS)), refill)))
-  return () => {
-    const key = spare ?? crypto.agreementKey()
-    spare = undefined
-    taken.openUnsafe()
-    return key
+  return {
+    take: () => {
+      const key = spare ?? fresh()
+      spare = undefined
+      taken.openUnsafe()
+      return key
+    },
+    named: (node) => {
+      name = node
+      sign()
+    }
   }
 })
 

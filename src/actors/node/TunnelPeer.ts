@@ -9,7 +9,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
-import type { Address, NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
+import type { NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
@@ -21,7 +21,7 @@ import * as PacketIntake from "./PacketIntake.ts"
 import { PathSizes } from "./PathSizes.ts"
 import { type Inbound, Message } from "./PeerMessage.ts"
 import { PeerPaths } from "./PeerPaths.ts"
-import { PeerReports } from "./PeerReports.ts"
+import * as PeerReports from "./PeerReports.ts"
 import { Pings } from "./Pings.ts"
 
 /** What a life is made of. */
@@ -49,7 +49,7 @@ export class TunnelPeer {
   readonly #paths: PeerPaths
   readonly #keys: KeyAgreement
   readonly #sizes: PathSizes
-  readonly #reports: PeerReports
+  readonly #reports: PeerReports.PeerReports
   readonly #tunnel: Tunnel
   /** Of the first key exchange that was genuine; this life belongs to it. */
   #identityKey: Uint8Array | undefined
@@ -67,9 +67,9 @@ export class TunnelPeer {
     this.#activeAtMs = nowMs()
     this.#paths = new PeerPaths(context, node)
     this.#keys = new KeyAgreement(context)
-    this.#reports = new PeerReports(node, context.report)
+    this.#reports = new PeerReports.PeerReports(node, context.report)
     this.#sizes = new PathSizes({
-      send: (message, path) => this.#write(ControlMessage.sizeProbe(context.address, this.#peer, message), path),
+      send: (message, path) => this.#write(ControlMessage.sizeProbe(context.address, this.#paths.peer, message), path),
       socket: context.socket,
       tell
     })
@@ -96,10 +96,12 @@ export class TunnelPeer {
         return this.#receiveFrames(message.frames)
       case "Send":
         for (const packet of message.packets) this.#send(packet)
-        return
+        // At once, and not when all of a turn is sealed: what leaves first is on its way meanwhile.
+        return this.#act(this.#nowMs())
       case "LearnPath":
-        return this.#paths.selector.learn(message.path)
+        return this.#learn(message.path)
       case "Connect":
+        if (!this.hasOpened) this.#paths.punch(this.#nowMs())
         return this.#tunnel.connect(this.#nowMs())
       case "Ping":
         return this.#ping(message.target, message.reply)
@@ -128,9 +130,7 @@ export class TunnelPeer {
   /** Performs what the tunnel asks for; runs at the end of every turn. */
   flush(): void {
     const nowMs = this.#nowMs()
-    // Performing one may ask for more: a renewed key has to be sent.
-    for (let due = this.#tunnel.drain(); due.length > 0; due = this.#tunnel.drain())
-      for (const output of due) this.#perform(output, nowMs)
+    this.#act(nowMs)
     this.#paths.release(nowMs)
     if (this.hasOpened) this.#probe(nowMs)
     if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
@@ -141,16 +141,19 @@ export class TunnelPeer {
   }
 
   status(): PeerStatus {
-    const path = this.#paths.selector.current
     return {
       node: this.#node,
-      endpoint: path?.relayed === true ? this.#context.beacon : path?.endpoint,
-      path: path === undefined || !this.hasOpened ? "none" : path.relayed ? "relay" : "direct",
+      ...PeerReports.place(this.#paths.selector.current, this.hasOpened, this.#context.beacon),
       encrypted: this.#tunnel.isReady,
       authenticated: this.hasOpened,
       rttMs: this.#pings.rttMs ?? this.connections.smoothedRttMs,
       publicKey: this.hasOpened ? this.#identityKey : undefined
     }
+  }
+
+  /** What was asked before by other paths is asked by this one, too. */
+  #learn(path: Path.Path): void {
+    if (this.#paths.selector.learn(path) && this.#tunnel.isAsking) this.#paths.write(this.#keys.exchange, path)
   }
 
   #receiveFrames(frames: ReadonlyArray<Inbound>): Effect.Effect<void> | void {
@@ -234,10 +237,7 @@ export class TunnelPeer {
   #keyExchangeReceived(inbound: Inbound, frame: TunnelFrame.KeyExchange): Effect.Effect<void> | undefined {
     if (this.#tunnel.keyExchangeReceived(frame, inbound.path, this.#nowMs()) === "ignore") return undefined
     const known = this.#context.keys.known(this.#node)
-    if (known !== undefined) {
-      this.#verify(inbound, known)
-      return undefined
-    }
+    if (known !== undefined) return void this.#verify(inbound, known)
     if (this.#lookupRunning) return undefined
     this.#lookupRunning = true
     return this.#context.keys.expected(this.#node).pipe(
@@ -260,6 +260,12 @@ export class TunnelPeer {
     }
     this.#identityKey = expectedKey
     this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
+  }
+
+  /** Performing one may ask for more: a renewed key has to be sent. */
+  #act(nowMs: number): void {
+    for (let due = this.#tunnel.drain(); due.length > 0; due = this.#tunnel.drain())
+      for (const output of due) this.#perform(output, nowMs)
   }
 
   #perform(output: Output, nowMs: number): void {
@@ -293,7 +299,7 @@ export class TunnelPeer {
   /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
   #search(nowMs: number): void {
     this.#paths.searched(nowMs)
-    const frame = this.#tunnel.seal(Packet.encode(this.#pathProbe()), nowMs)
+    const frame = this.#tunnel.seal(Packet.encode(this.#paths.probePacket), nowMs)
     if (frame !== undefined) this.#paths.challenge(frame, undefined)
     this.#paths.challenge(this.#keys.exchange, undefined)
     this.#paths.challenge(this.#keys.request, undefined)
@@ -302,11 +308,7 @@ export class TunnelPeer {
   /** While the relay carries data, now and then a sealed ping by a direct path only: does it open there? */
   #probe(nowMs: number): void {
     const path = this.#paths.selector.probe(PROBE_BYTES, nowMs)
-    if (path !== undefined) this.#write(this.#pathProbe(), path)
-  }
-
-  #pathProbe(): Packet.Packet {
-    return ControlMessage.pathProbe(this.#context.address, this.#peer)
+    if (path !== undefined) this.#write(this.#paths.probePacket, path)
   }
 
   /** Seals a packet for one path only. */
@@ -318,10 +320,6 @@ export class TunnelPeer {
   /** What both ends have announced. */
   get #capabilities(): number {
     return (this.#tunnel.announcement?.capabilities ?? 0) & this.#context.tunnel.capabilities
-  }
-
-  get #peer(): Address {
-    return { network: this.#context.address.network, node: this.#node }
   }
 
   /** Nothing comes back from the peer. */

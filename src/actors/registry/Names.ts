@@ -4,7 +4,8 @@
  *
  * What was found is remembered for a moment, so that dialling one peer over and over costs one question, whichever program
  * of this node dials. What a dial will need to know is asked at once: where a name led before is asked about together
- * with the name, since it probably leads there still.
+ * with the name, since it probably leads there still; and whoever reaches peers is told, who may begin with what needs no
+ * answer.
  */
 import { Effect } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
@@ -55,7 +56,17 @@ export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure
     const { found } = yield* memory
     const known = found.get(target, yield* MonotonicTime.nowMs)
     if (known !== undefined) return known
+    const { expected } = yield* memory
+    const { guess } = yield* PeerKeys
+    const node = typeof target === "string" ? guess(target) : target
+    if (node !== undefined) expected.peer(node)
     return yield* remembering(typeof target === "string" ? resolved(target, located) : located(target), target)
+  })
+
+/** From now on `peer` is told of every node that is probably about to be reached, before the registry has confirmed it. */
+export const anticipate = (peer: (node: NodeId) => void): Effect.Effect<void, never, RegistryClient> =>
+  Effect.map(memory, ({ expected }) => {
+    expected.peer = peer
   })
 
 /** What was found of a node a moment ago, its key checked. */
@@ -74,6 +85,13 @@ export const endpoint = (node: NodeId): Effect.Effect<Endpoint | undefined, neve
     const { places } = yield* memory
     const known = places.get(node, yield* MonotonicTime.nowMs)
     return known === undefined ? yield* askEndpoint(node) : known.endpoint
+  })
+
+/** The same, asked again where it was refused: trust may have come since. */
+export const seekEndpoint = (node: NodeId): Effect.Effect<Endpoint | undefined, never, RegistryClient> =>
+  Effect.gen(function* () {
+    const { places } = yield* memory
+    return places.get(node, yield* MonotonicTime.nowMs)?.endpoint ?? (yield* askEndpoint(node))
   })
 
 /** The same, asked in any case. */
@@ -132,6 +150,7 @@ const resolved = Effect.fnUntraced(function* (
 interface Memory {
   readonly found: ExpiringMap<string | NodeId, LookedUp>
   readonly places: ExpiringMap<NodeId, { readonly endpoint: Endpoint | undefined }>
+  readonly expected: { peer: (node: NodeId) => void }
 }
 
 const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(RegistryClient, (registry) => {
@@ -139,7 +158,8 @@ const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(Registry
   if (known !== undefined) return known
   const made: Memory = {
     found: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS }),
-    places: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: PLACE_MS })
+    places: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: PLACE_MS }),
+    expected: { peer: () => {} }
   }
   MEMORIES.set(registry, made)
   return made

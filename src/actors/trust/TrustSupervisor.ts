@@ -36,7 +36,7 @@ export interface Running {
   readonly reregistered: Effect.Effect<void>
 }
 
-/** Starts the service in the surrounding scope; a first poll is on its way when it returns. */
+/** Starts the service in the surrounding scope; a first poll follows in a moment. */
 export const start = Effect.fn("TrustSupervisor.start")(function* (
   options: Options
 ): Effect.fn.Return<Running, TrustNotStored | PortInUse, Scope.Scope | Crypto | Node | RegistryClient | PeerKeys> {
@@ -54,9 +54,12 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   const received: HandshakeReceiver.Options["received"] = (node, input) => Effect.ignore(actor.apply(node, input))
   yield* HandshakeReceiver.spawn({ context, listener, received })
   const { poll } = yield* HandshakePoll.make(context, actor)
-  yield* Effect.forkScoped(poll)
+  yield* Effect.forkScoped(Effect.delay(poll, FIRST_POLL_MS))
   return {
     trust: TrustService.make({ context, actor, limits, poll }),
     reregistered: actor.applyToAll(Input.Reregistered())
   }
 })
+
+/** A program that starts a node dials next: chores wait until it has. */
+const FIRST_POLL_MS = 100

@@ -3,7 +3,10 @@
  * the next three packets of ours, until the peer's own announcement is seen. A peer that repeats its own has not seen ours,
  * or not yet: it is answered once more, with a field that says that no answer is wanted, or a lost one would stay lost.
  */
+import type { Address } from "../wire/Address.ts"
 import type { Announcement, Field } from "../wire/Announcement.ts"
+import * as ControlMessage from "../wire/ControlMessage.ts"
+import * as Packet from "../wire/Packet.ts"
 
 /** The field of an announcement that answers one: type 1, without a value. */
 export const SEEN: Field = { type: 1, value: new Uint8Array(0) }
@@ -12,6 +15,13 @@ export const SEEN: Field = { type: 1, value: new Uint8Array(0) }
 export class Announcer {
   #peer: Announcement | undefined
   #repeats = 0
+
+  /** Our announcement, and the same as an answer to the peer's, as whole packets. */
+  static packets(own: Address, peer: Address, capabilities: number) {
+    const packet = (fields: ReadonlyArray<Field>) =>
+      Packet.encode(ControlMessage.announcement(own, peer, { capabilities, fields }))
+    return { first: packet([]), answer: packet([SEEN]) }
+  }
 
   /** What the peer announced; without it, it is treated as the reference. */
   get peer(): Announcement | undefined {

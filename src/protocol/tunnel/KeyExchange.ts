@@ -6,12 +6,22 @@
  */
 import * as ExchangeSchedule from "./ExchangeSchedule.ts"
 import { SourceLimiter } from "./SourceLimiter.ts"
+import type { TunnelKeys } from "./TunnelKeys.ts"
 import type { Outputs, Path } from "./TunnelOutput.ts"
+
+/** Keys that a key exchange has brought, by this path. */
+interface Fresh {
+  readonly keys: TunnelKeys
+  readonly path: Path
+  readonly atMs: number
+}
 
 /** Mutable, owned by one tunnel. */
 export class KeyExchange {
   readonly #outputs: Outputs
   #schedule: ExchangeSchedule.ExchangeSchedule | undefined
+  /** To be answered at the end of the turn. */
+  #fresh: Fresh | undefined
   readonly #verifications = new SourceLimiter(VERIFICATIONS_PER_SECOND)
   readonly #answers = new SourceLimiter(ANSWERS_PER_SECOND)
   readonly #replies = new SourceLimiter(REPLIES_PER_SECOND)
@@ -23,6 +33,11 @@ export class KeyExchange {
   /** When to call `due`. */
   get deadlineMs(): number {
     return this.#schedule?.dueAtMs ?? Number.POSITIVE_INFINITY
+  }
+
+  /** A request is under way. */
+  get isAsking(): boolean {
+    return this.#schedule !== undefined
   }
 
   /** Wants keys: asks now, unless a request is under way, which will be repeated. */
@@ -58,9 +73,25 @@ export class KeyExchange {
     return this.#verifications.take(sourceOf(path), nowMs)
   }
 
-  /** Answers a key exchange that brought a new key: never withheld. It is sent twice, so a second answer may follow. */
-  answerNew(path: Path): void {
-    this.#send(path, {})
+  /** A key exchange has brought a new key; those before it have been answered. */
+  arrived(fresh: Fresh): void {
+    this.#fresh = fresh
+  }
+
+  /** A frame has opened under keys. If it came right behind the key exchange, its sender has our half already. */
+  proven(keys: TunnelKeys): void {
+    if (this.#fresh?.keys === keys) this.#fresh = undefined
+  }
+
+  /**
+   * Answers the key exchange that brought a new key: never withheld. It is sent twice, so a second answer may follow. Gives
+   * what it was about, for the challenge that goes with it; `undefined` if there is nothing to answer any more.
+   */
+  answerNew(): Fresh | undefined {
+    const fresh = this.#fresh
+    this.#fresh = undefined
+    if (fresh !== undefined) this.#send(fresh.path, {})
+    return fresh
   }
 
   /** Answers a key exchange that said nothing new; false if this source has had its answer. */

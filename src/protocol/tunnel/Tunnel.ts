@@ -13,7 +13,7 @@ import type { Announcement } from "../wire/Announcement.ts"
 import * as ControlMessage from "../wire/ControlMessage.ts"
 import * as Packet from "../wire/Packet.ts"
 import type * as TunnelFrame from "../wire/TunnelFrame.ts"
-import { Announcer, SEEN } from "./Announcer.ts"
+import { Announcer } from "./Announcer.ts"
 import type { Scheme } from "./KeyDerivation.ts"
 import { KeyExchange } from "./KeyExchange.ts"
 import { KeyRing } from "./KeyRing.ts"
@@ -41,7 +41,7 @@ export class Tunnel {
   readonly #outputs = new Outputs()
   readonly #exchange = new KeyExchange(this.#outputs)
   readonly #probe: Uint8Array
-  readonly #announcements: { readonly first: Uint8Array; readonly answer: Uint8Array }
+  readonly #announcements: ReturnType<typeof Announcer.packets>
   #establishedAtMs = Number.NEGATIVE_INFINITY
   #renewAtMs = Number.POSITIVE_INFINITY
   #isRenewalAsked = false
@@ -62,10 +62,7 @@ export class Tunnel {
     this.#pending = new PendingPackets(options.config.pendingPacketsMax, options.config.pendingBytesMax)
     const [own, other] = [Address.make(0, options.self), Address.make(0, options.peer)]
     this.#probe = Packet.encode(ControlMessage.pathProbe(own, other))
-    const { capabilities } = options.config
-    const announcement = (fields: Announcement["fields"]) =>
-      Packet.encode(ControlMessage.announcement(own, other, { capabilities, fields }))
-    this.#announcements = { first: announcement([]), answer: announcement([SEEN]) }
+    this.#announcements = Announcer.packets(own, other, options.config.capabilities)
   }
 
   /** True when packets can be sealed now, under keys that the peer has proven. */
@@ -76,6 +73,11 @@ export class Tunnel {
   /** True once a frame of the peer has opened. */
   get hasOpened(): boolean {
     return this.#ring.current !== undefined
+  }
+
+  /** Our key exchange is under way, and worth sending by a path found meanwhile. */
+  get isAsking(): boolean {
+    return this.#exchange.isAsking && this.#ring.current === undefined
   }
 
   /** The generation in use, once the peer has shown it. */
@@ -105,6 +107,7 @@ export class Tunnel {
 
   /** What is to be done, in order; empties the list. */
   drain(): ReadonlyArray<Output> {
+    this.#answerNew()
     return this.#outputs.drain()
   }
 
@@ -169,8 +172,8 @@ export class Tunnel {
       this.counters.postponed += 1
       return this.#renew(nowMs)
     }
-    this.#exchange.answerNew(path)
-    this.#challenge(keys, path, nowMs)
+    this.#answerNew()
+    this.#exchange.arrived({ keys, path, atMs: nowMs })
   }
 
   /**
@@ -206,6 +209,12 @@ export class Tunnel {
     this.#ring.expire(nowMs)
     if (nowMs >= this.#renewAtMs) this.#renew(nowMs)
     if (this.#exchange.timeout(nowMs)) this.counters.expired += this.#pending.clear()
+  }
+
+  /** Our half, and a challenge right behind it. */
+  #answerNew(): void {
+    const fresh = this.#exchange.answerNew()
+    if (fresh !== undefined) this.#challenge(fresh.keys, fresh.path, fresh.atMs)
   }
 
   #makeKeys(exchange: VerifiedExchange): TunnelKeys {
@@ -260,6 +269,7 @@ export class Tunnel {
   #opened({ keys, prefix, scheme }: SealedOpening.Opened, path: Path, nowMs: number): void {
     this.counters.opened += 1
     keys.lastOpenedAtMs = nowMs
+    this.#exchange.proven(keys)
     const isNewScheme = this.#schemes.opened(keys, scheme)
     if (this.#ring.isCandidate(keys)) this.#promote(keys, scheme, prefix, path, nowMs)
     else if (isNewScheme) this.#outputs.push({ _tag: "Established", scheme, path })

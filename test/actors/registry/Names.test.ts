@@ -102,6 +102,30 @@ describe("Names", () => {
     })
   )
 
+  it.effect("tell whoever reaches peers where a dial probably leads, before anybody has answered", () =>
+    Effect.gen(function* () {
+      const { asked, guesses, run } = yield* counting
+      const expected: Array<readonly [number, number]> = []
+      yield* run(Names.anticipate((node) => expected.push([node, asked.length])))
+      yield* run(Names.recent("bravo"))
+      assert.deepStrictEqual(expected, [])
+      yield* run(Names.forget("bravo"))
+      guesses.set("bravo", NodeId(5))
+      asked.length = 0
+      yield* run(Names.recent("bravo"))
+      assert.deepStrictEqual(expected, [[5, 0]])
+      asked.length = 0
+      yield* run(Names.recent(NodeId(7)).pipe(Effect.ignore))
+      // Of those who only want to know, nothing follows.
+      yield* run(Names.resolve("bravo"))
+
+      assert.deepStrictEqual(expected, [
+        [5, 0],
+        [7, 0]
+      ])
+    })
+  )
+
   it.effect("say where a peer is to the dial that asked, and ask again a second later, or after a failure", () =>
     Effect.gen(function* () {
       const { asked, run } = yield* counting
@@ -114,8 +138,22 @@ describe("Names", () => {
       yield* run(Names.forget("bravo"))
       yield* run(Names.endpoint(NodeId(2)))
       yield* run(Names.askEndpoint(NodeId(2)))
+      assert.strictEqual(yield* run(Names.seekEndpoint(NodeId(2))), PLACE)
 
       assert.deepStrictEqual(asked, ["bravo", 2, "where 2", "where 2", "where 2", "where 2"])
+    })
+  )
+
+  it.effect("are not taken to be without a place for long: whoever seeks one asks again", () =>
+    Effect.gen(function* () {
+      const { asked, run } = yield* counting
+      const [refused, sought] = [Names.endpoint(NodeId(5)), Names.seekEndpoint(NodeId(5))]
+      assert.deepStrictEqual(
+        [yield* run(refused), yield* run(refused), yield* run(sought)],
+        [undefined, undefined, undefined]
+      )
+
+      assert.deepStrictEqual(asked, ["where 5", "where 5"])
     })
   )
 })
