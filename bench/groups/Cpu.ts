@@ -1,6 +1,6 @@
 /**
- * What a packet costs: each stage of its way alone, many times over; and all of them in a real transfer, where the rest
- * (actors, timers, garbage) shows.
+ * What a packet costs: each stage of its way alone, many times over; and all of them in a real transfer, in small requests
+ * and in dials, where the rest (actors, timers, garbage) shows.
  */
 import { createSocket } from "node:dgram"
 import { crc32 } from "node:zlib"
@@ -17,7 +17,9 @@ import type { Group } from "./Group.ts"
 const measure = Effect.gen(function* () {
   const alone = [...pure(), ...(yield* sockets)]
   yield* Console.log("a real transfer …")
-  return [...alone, ...(yield* real)]
+  const transfer = yield* Effect.scoped(real)
+  yield* Console.log("requests and dials …")
+  return [...alone, ...transfer, ...(yield* Effect.scoped(small))]
 })
 
 /** Microseconds of each stage for one full datagram. */
@@ -123,15 +125,36 @@ const real = Effect.gen(function* () {
   const flow = { kind: "flow", skipMs: 1_000, forMs: 6_000 } as const
   const [bytesPerSecond = Number.NaN] = yield* stations.measure("ours", flow)
   const packets = (bytesPerSecond * (flow.forMs + 2 * flow.skipMs)) / 1000 / PAYLOAD.length
-  const rows = Effect.fnUntraced(function* (role: string, path: string) {
-    // The other end writes when it has seen the stream close.
-    const stages = yield* Effect.retry(Effect.flatMap(fileSystem.readFileString(path), decode), EVERY_100_MS)
-    const total = Object.values(stages).reduce((sum, us) => sum + us, 0)
-    return [["all of it", total] as const, ...Object.entries(stages).toSorted(([, a], [, b]) => b - a)].map(
-      ([stage, us]) => ({ name: `in a transfer: ${role}, ${stage}`, unit: "µs", ours: us / packets })
-    )
-  })
-  return [...(yield* rows("sender", profiles.client)), ...(yield* rows("receiver", profiles.server))]
+  return [
+    ...(yield* byStage("in a transfer: sender", profiles.client, packets)),
+    ...(yield* byStage("in a transfer: receiver", profiles.server, packets))
+  ]
+})
+
+/** The client's share of small things, whose datagrams are small, too. */
+const small = Effect.gen(function* () {
+  const fileSystem = yield* FileSystem.FileSystem
+  const directory = yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-pilot-bench-" })
+  const client = `${directory}/client`
+  const stations = yield* Stations.make(yield* Path.loopback(DATAGRAM_BYTES + Path.HEADER_BYTES), { client })
+  yield* stations.measure("ours", { kind: "requests", parallel: PARALLEL, rounds: REQUEST_ROUNDS, bytes: 100 })
+  const requests = yield* byStage(`in ${PARALLEL} requests at once: client`, client, PARALLEL * REQUEST_ROUNDS)
+  yield* stations.measure("ours", { kind: "requests", parallel: 1, rounds: ROUND_TRIPS, bytes: 100 })
+  const roundTrips = yield* byStage("in a round trip: client", client, ROUND_TRIPS)
+  yield* stations.measure("ours", { kind: "dial", times: DIALS, isCold: true })
+  return [...roundTrips, ...requests, ...(yield* byStage("in a dial, tunnel down: client", client, DIALS))]
+})
+
+/** Rows of one profile, for each of `count` things; what costs nothing to speak of is left out. */
+const byStage = Effect.fnUntraced(function* (what: string, path: string, count: number) {
+  const fileSystem = yield* FileSystem.FileSystem
+  // The other end writes when it has seen the stream close.
+  const stages = yield* Effect.retry(Effect.flatMap(fileSystem.readFileString(path), decode), EVERY_100_MS)
+  const total = Object.values(stages).reduce((sum, us) => sum + us, 0)
+  const shown = Object.entries(stages).filter(([, us]) => us > total * SHARE_MIN)
+  return [["all of it", total] as const, ...shown.toSorted(([, a], [, b]) => b - a)].map(
+    ([stage, us]): Figure => ({ name: `${what}, ${stage}`, unit: "µs", ours: us / count })
+  )
 })
 
 const decode = Schema.decodeEffect(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Number)))
@@ -141,7 +164,7 @@ const EVERY_100_MS = { times: 50, schedule: Schedule.spaced("100 millis") }
 export const group: Group = {
   name: "cpu",
   about: "what a 1400-byte datagram costs, stage by stage",
-  seconds: 40,
+  seconds: 60,
   run: measure
 }
 
@@ -150,4 +173,10 @@ const PAYLOAD = new Uint8Array(DATAGRAM_BYTES - TunnelFrame.SEALED_OVERHEAD_BYTE
 const STEP_SEGMENTS = 40
 const ROUNDS = 40_000
 const BATCHES = 12
+const PARALLEL = 50
+const REQUEST_ROUNDS = 400
+const ROUND_TRIPS = 20_000
+const DIALS = 24
+/** Below this share a stage is noise of the sampling. */
+const SHARE_MIN = 0.002
 const BURST = 32

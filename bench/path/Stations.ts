@@ -53,7 +53,7 @@ export const make = Effect.fnUntraced(function* ({ client, server }: Path.Hosts,
 /** Files to which our two ends write where their processors' time went. */
 export interface Profiles {
   readonly client: string
-  readonly server: string
+  readonly server?: string
 }
 
 const profile = (path: string | undefined) => (path === undefined ? {} : { profile: path })

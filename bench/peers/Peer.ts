@@ -26,7 +26,7 @@ export interface Options {
   /** For `measure`. */
   readonly contact?: string
   readonly workload?: Workload.Workload
-  /** Where to write what the processor did: of the last connection served, or of the whole measurement. */
+  /** Where to write what the processor did: for the connections served, or for the client while it measures. */
   readonly profile?: string
 }
 
@@ -46,12 +46,13 @@ const connect = async (speaker: Speaker): Promise<Transport> => {
 
 const main = async () => {
   const { contact = "", profile, speaker, workload }: Options = JSON.parse(process.argv[3] ?? "{}")
+  const during = Profile.make(profile)
   process.on("disconnect", () => process.exit())
   if (process.argv[2] === "serve") {
     const transport = await connect(speaker)
-    process.send?.(await transport.serve((wire) => void Profile.during(profile, () => Workload.serve(wire))))
+    process.send?.(await transport.serve((wire) => void during(() => Workload.serve(wire))))
   } else if (workload !== undefined) {
-    const results = await Profile.during(profile, () => Workload.measure(() => connect(speaker), contact, workload))
+    const results = await Workload.measure(() => connect(speaker), contact, workload, during)
     process.send?.(results, undefined, undefined, () => process.exit())
   }
 }

@@ -8,19 +8,26 @@ import { type Profiler, Session } from "node:inspector/promises"
 /** Microseconds by stage. */
 export type Stages = Readonly<Record<string, number>>
 
-/** Runs something, and writes its `Stages` as JSON if a path is given. */
-export const during = async <A>(path: string | undefined, run: () => Promise<A>): Promise<A> => {
-  if (path === undefined) return await run()
-  const session = new Session()
-  session.connect()
-  await session.post("Profiler.enable")
-  await session.post("Profiler.setSamplingInterval", { interval: SAMPLE_US })
-  await session.post("Profiler.start")
-  const result = await run()
-  const { profile } = await session.post("Profiler.stop")
-  writeFileSync(path, JSON.stringify(stagesOf(profile)))
-  session.disconnect()
-  return result
+/** Runs something and counts what the processor does meanwhile; not one inside the other. */
+export type During = <A>(run: () => Promise<A>) => Promise<A>
+
+/** Writes to the path, as JSON, the `Stages` of everything run so far, after each; without a path it only runs things. */
+export const make = (path: string | undefined): During => {
+  if (path === undefined) return (run) => run()
+  const sums: Record<string, number> = {}
+  return async (run) => {
+    const session = new Session()
+    session.connect()
+    await session.post("Profiler.enable")
+    await session.post("Profiler.setSamplingInterval", { interval: SAMPLE_US })
+    await session.post("Profiler.start")
+    const result = await run()
+    const { profile } = await session.post("Profiler.stop")
+    for (const [stage, us] of Object.entries(stagesOf(profile))) sums[stage] = (sums[stage] ?? 0) + us
+    writeFileSync(path, JSON.stringify(sums))
+    session.disconnect()
+    return result
+  }
 }
 
 /** Idle time is left out. */
@@ -58,6 +65,7 @@ const STAGES: ReadonlyArray<{ readonly stage: string; readonly file: RegExp; rea
   { stage: "Node and kernel", file: /^$/, name: /^\(program\)$/ },
   { stage: "seal", file: /core\/crypto\/NativeCrypto/, name: /seal/ },
   { stage: "open", file: /core\/crypto\/NativeCrypto/, name: /open/ },
+  { stage: "keys and signatures", file: /core\/crypto\/NativeCrypto/ },
   { stage: "CRC", file: /Crc32/ },
   { stage: "encode and decode", file: /protocol\/wire\// },
   { stage: "tunnel", file: /protocol\/tunnel\/|nat\// },
@@ -66,6 +74,7 @@ const STAGES: ReadonlyArray<{ readonly stage: string; readonly file: RegExp; rea
   { stage: "send", file: /^node:(internal\/)?dgram/ },
   { stage: "send", file: /NodeUdpEndpoint/, name: /send/ },
   { stage: "receive", file: /NodeUdpEndpoint/ },
+  { stage: "registry", file: /actors\/registry\/|protocol\/registry\/|NodeTlsClient|^node:_?(tls|net)/ },
   { stage: "actors", file: /\/actors\/|core\/actor\/|\/effect\/|\/api\// },
   { stage: "the program", file: /\/bench\// }
 ]

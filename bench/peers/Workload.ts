@@ -1,4 +1,5 @@
 /** What is measured over a `Wire`, the same for every transport; times in milliseconds, counted at the client. */
+import type { During } from "./Profile.ts"
 import type { Transport, Wire } from "./Wire.ts"
 
 /** What a client is asked to do. */
@@ -25,11 +26,12 @@ export const serve = async (wire: Wire): Promise<void> => {
   await wire.close()
 }
 
-/** Connects and measures: milliseconds, or for a flow bytes per second. */
+/** Connects and measures: milliseconds, or for a flow bytes per second. What counts is done inside `during`. */
 export const measure = async (
   connect: () => Promise<Transport>,
   contact: string,
-  workload: Workload
+  workload: Workload,
+  during: During
 ): Promise<ReadonlyArray<number>> => {
   let transport = await connect()
   const again = async <A>(isCold: boolean, times: number, measured: () => Promise<A>): Promise<ReadonlyArray<A>> => {
@@ -48,11 +50,11 @@ export const measure = async (
       case "upload":
         return await again(workload.isCold, workload.times, () => upload(transport, contact, workload.bytes))
       case "dial":
-        return await again(workload.isCold, workload.times, () => firstByte(transport, contact))
+        return await again(workload.isCold, workload.times, () => during(() => firstByte(transport, contact)))
       case "requests":
-        return await requests(transport, contact, workload)
+        return await requests(transport, contact, workload, during)
       case "flow":
-        return [await flow(transport, contact, workload)]
+        return [await during(() => flow(transport, contact, workload))]
       case "pipeline":
         return [await pipeline(transport, contact, workload.forMs)]
       case "beside":
@@ -89,7 +91,8 @@ const firstByte = async (transport: Transport, contact: string): Promise<number>
 const requests = async (
   transport: Transport,
   contact: string,
-  { bytes, parallel, rounds }: Extract<Workload, { kind: "requests" }>
+  { bytes, parallel, rounds }: Extract<Workload, { kind: "requests" }>,
+  during: During
 ): Promise<ReadonlyArray<number>> => {
   const wires: Array<Wire> = []
   while (wires.length < parallel) {
@@ -98,9 +101,11 @@ const requests = async (
     wires.push(wire)
   }
   const times: Array<number> = []
-  for (let round = 0; round < rounds; round++) {
-    times.push(...(await Promise.all(wires.map((wire) => request(wire, bytes)))))
-  }
+  await during(async () => {
+    for (let round = 0; round < rounds; round++) {
+      times.push(...(await Promise.all(wires.map((wire) => request(wire, bytes)))))
+    }
+  })
   return times
 }
 
