@@ -147,6 +147,24 @@ describe("an MCP server behind a URL", () => {
     )
   )
 
+  it.live("a call over its deadline is cancelled at the server, whose late answer reaches nobody (mcp §6.10)", () =>
+    withUpstream(
+      (upstream, rig) =>
+        Effect.gen(function* () {
+          const client = yield* connect(rig)
+          const late = yield* failure(call(client, "wait", "late"))
+          assert.strictEqual(late.code, -31008)
+          const posted = () => upstream.requests.filter(({ method }) => method === "POST").length
+          const before = posted()
+          yield* upstream.release
+          assert.strictEqual(yield* call(client, "echo", "next"), "next")
+          assert.isAtLeast(before, 4)
+        }),
+      {},
+      { deadlines: [{ tools: "wait", ms: 200 }] }
+    )
+  )
+
   it.live("two clients have sessions of their own and see nothing of each other (mcp §6.4)", () =>
     withUpstream((upstream, rig) =>
       Effect.gen(function* () {

@@ -1,6 +1,6 @@
 import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
+import { Effect, Fiber, Queue } from "effect"
 import * as HttpEdge from "../../../../src/actors/mcp/edge/HttpEdge.ts"
 import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
 import * as NodeHttpListener from "../../../../src/core/net/NodeHttpListener.ts"
@@ -59,6 +59,43 @@ describe("HttpEdge", () => {
 
       const { method, params } = JSON.parse(yield* running.line)
       assert.deepStrictEqual([method, params.requestId], ["notifications/cancelled", id])
+    }).pipe(Effect.provide(PortableCrypto.layer))
+  )
+
+  it.effect("the rules of the mount hold for clients at the endpoint as well (mcp §6.10)", () =>
+    Effect.gen(function* () {
+      const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
+      const rig = yield* McpRig.make({
+        services: [McpRig.service("files")],
+        spawn: () =>
+          Effect.map(
+            Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
+            ({ child }) => child
+          )
+      })
+      const { local, server } = yield* NodeHttpListener.listen({ host: "127.0.0.1", port: 0 })
+      const door = { hosts: new Set([`127.0.0.1:${local.port}`]), origins: new Set<string>(), token: undefined }
+      const target = { peer: "mcp-host", service: "files" }
+      const egress = { tools: ["!t"], audit: undefined }
+      yield* HttpEdge.serve(server, { target, dial: rig.stream(2), door, egress })
+      const answer = yield* Effect.forkChild(
+        Effect.promise(async () => {
+          const response = await fetch(`http://127.0.0.1:${local.port}/mcp`, {
+            method: "POST",
+            headers: HEADERS,
+            body: BODY
+          })
+          return response.text()
+        })
+      )
+      const running = yield* Queue.take(started)
+      const probe = JSON.parse(yield* running.line)
+      const found = { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }
+      yield* running.write(`${JSON.stringify({ jsonrpc: "2.0", id: probe.id, result: found })}\n`)
+      const { id, result } = JSON.parse(yield* Fiber.join(answer))
+      assert.strictEqual(id, 1)
+      assert.isTrue(result.isError)
+      assert.include(result.content[0].text, "The rules of this mount")
     }).pipe(Effect.provide(PortableCrypto.layer))
   )
 })
