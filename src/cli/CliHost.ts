@@ -18,6 +18,8 @@ export class CliHost extends Context.Service<
     /** Options given to the running Node, needed to start the program again. */
     readonly nodeOptions: ReadonlyArray<string>
     readonly version: string
+    /** The operating system, as Node names it. */
+    readonly platform: string
     /** Minutes to add to UTC for local time at an instant, for tables people read. */
     readonly localOffsetMinutes: (epochMs: number) => number
   }

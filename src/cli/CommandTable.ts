@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { CliHost } from "./CliHost.ts"
 import { type Command, output } from "./Command.ts"
 import * as Daemon from "./daemon.ts"
+import * as Gateway from "./gateway.ts"
 import * as Help from "./Help.ts"
 import * as Mcp from "./mcp.ts"
 import * as Node from "./node.ts"
@@ -36,6 +37,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Node.commands,
   ...Trust.commands,
   ...Talk.commands,
+  ...Gateway.commands,
   ...Mcp.commands,
   ...Setup.commands,
   context,

@@ -1,20 +1,17 @@
 /** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
-import { Context, Effect, FileSystem, Layer, Logger, Option, Schema, Scope } from "effect"
+import { Context, Effect, Layer, Logger, Scope } from "effect"
 import { HttpMiddleware } from "effect/http"
 import * as EdgeDoor from "../actors/mcp/edge/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/edge/HttpEdge.ts"
 import type { ListFile } from "../actors/mcp/mount/ListFile.ts"
 import type { PinGuard } from "../actors/mcp/mount/PinGuard.ts"
 import type { Target } from "../actors/mcp/Target.ts"
-import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
-import * as Bytes from "../core/data/Bytes.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
-import * as AtomicFile from "../core/storage/AtomicFile.ts"
 import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
-import * as ConfigFile from "./ConfigFile.ts"
+import * as LocalToken from "./LocalToken.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as MountEgress from "./MountEgress.ts"
 import * as MountMetrics from "./MountMetrics.ts"
@@ -66,7 +63,7 @@ export const serve = Effect.fnUntraced(function* (
       CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
     )
     const { port } = listener.local
-    const tokenFile = isOpen ? undefined : yield* keepToken
+    const tokenFile = isOpen ? undefined : yield* LocalToken.keep("mcp-http.token")
     const hosts = new Set([...names(place.host).map((name) => `${name}:${port}`), ...Values.texts(input, "allow-host")])
     const origins = [...[...hosts].map((host) => `http://${host}`), ...Values.texts(input, "allow-origin")]
     const lower = (texts: Iterable<string>) => new Set([...texts].map((text) => text.toLowerCase()))
@@ -101,27 +98,8 @@ export const serve = Effect.fnUntraced(function* (
   )
 })
 
-/** The token of this state directory, made when it is first wanted, so that a client's configuration stays right. */
-const keepToken = Effect.gen(function* () {
-  const { home } = yield* ConfigFile.directory
-  yield* ConfigFile.makeHome(home)
-  const path = `${home}/mcp-http.token`
-  const files = yield* FileSystem.FileSystem
-  const existing = Option.getOrElse(yield* Effect.option(files.readFileString(path)), () => "").trim()
-  if (isToken(existing)) return { path, token: existing }
-  const crypto = yield* Crypto
-  const token = Bytes.toHex(crypto.randomBytes(TOKEN_BYTES))
-  yield* Effect.mapError(AtomicFile.write(path, `${token}\n`, { mode: AtomicFile.OWNER_ONLY }), ({ message }) =>
-    CliError.make("internal", `cannot write ${path}: ${message}`)
-  )
-  return { path, token }
-})
-
-const isToken = Schema.is(Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/)))
-
 /** The ways to write a host in a URL. */
 const names = (host: string): ReadonlyArray<string> =>
   LOOPBACK.test(host) ? ["127.0.0.1", "localhost", "[::1]"] : [host.includes(":") ? `[${host}]` : host]
 
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
-const TOKEN_BYTES = 32

@@ -18,6 +18,7 @@ export const layer: Layer.Layer<CliHost> = Layer.sync(CliHost, () => {
     programPath: process.argv[1] ?? "",
     nodeOptions: process.execArgv,
     version: VERSION,
+    platform: process.platform,
     // Not through `Intl`, whose start costs more than a short command.
     localOffsetMinutes: (epochMs) => -new Date(epochMs).getTimezoneOffset()
   }

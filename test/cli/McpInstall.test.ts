@@ -34,6 +34,7 @@ const machine = Effect.gen(function* () {
     nodePath: "/opt/node",
     programPath: "/opt/pilotctl.js",
     nodeOptions: [],
+    platform: "linux",
     version: "1",
     localOffsetMinutes: () => 0
   })

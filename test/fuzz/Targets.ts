@@ -5,6 +5,7 @@ import * as Daemon from "./targets/Daemon.ts"
 import * as Directory from "./targets/Directory.ts"
 import * as Eras from "./targets/Eras.ts"
 import * as Federation from "./targets/Federation.ts"
+import * as Gateway from "./targets/Gateway.ts"
 import * as Http from "./targets/Http.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
@@ -20,6 +21,7 @@ export const decoders: ReadonlyArray<Target> = [
   ...Relay.targets,
   ...Federation.targets,
   ...Http.targets,
+  ...Gateway.targets,
   ...Directory.targets,
   ...Texts.targets
 ]

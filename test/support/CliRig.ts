@@ -86,6 +86,7 @@ const run = Effect.fnUntraced(function* (
       nodePath: "/node",
       programPath: "/pilotctl",
       nodeOptions: [],
+      platform: "linux",
       version: "0.0.0",
       localOffsetMinutes: () => 0
     }),
