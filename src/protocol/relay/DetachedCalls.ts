@@ -66,7 +66,9 @@ export class DetachedCalls implements EraTranslator {
     const hasTasks = isModern && TaskExtension.isDeclared(message)
     if (method === "tools/list" && !hasTasks) this.#watch(id, method)
     if (method === "server/discover" && hasTasks) this.#watch(id, method)
-    if (method !== "tools/call") return [toServer(message)]
+    // A legacy client that wants a task of its own kind is answered with one soon, and with nothing else.
+    const isTask = !isModern && JsonRpcPeek.member(message, ["params", "task"]) !== undefined
+    if (method !== "tools/call" || isTask) return [toServer(message)]
     const asker = { id, isModern, sinceMs: nowMs }
     if (target === DetachTool.TOOL) return this.#fetch(message, asker)
     const call: Call = {

@@ -123,6 +123,14 @@ describe("DetachedCalls", () => {
     assert.match(fetch(2, "h1").join(), /foreground.*"isError":true/)
   })
 
+  it("a legacy call that wants a task of its own kind is left alone", () => {
+    const { calls, transcript } = make()
+    const params = { name: "slow", task: { ttl: 60_000 } }
+    const sent = transcript.client({ jsonrpc: "2.0", id: 1, method: "tools/call", params })
+    assert.match(sent.join(), /^→ .*"id":1,/)
+    assert.isUndefined(calls.deadlineMs())
+  })
+
   it("the owner's word counts when it comes, for calls that wait already; without one, nothing is touched any more", () => {
     const told = make(null)
     told.call(1)
