@@ -67,6 +67,16 @@ export type ProtocolEvent =
   | { readonly _tag: "HandshakePending"; readonly peer: NodeId; readonly justification: string }
   | { readonly _tag: "HandshakeRejected"; readonly peer: NodeId; readonly reason: string }
   | { readonly _tag: "PeerTrusted"; readonly peer: NodeId; readonly mutual: boolean }
+  /** A message is in the inbox, on disk. */
+  | { readonly _tag: "MessageReceived"; readonly peer: Address; readonly kind: string; readonly sizeBytes: number }
+  /** A file or a directory is among the received ones, on disk. `name` is what the peer called it. */
+  | {
+      readonly _tag: "FileReceived"
+      readonly peer: Address
+      readonly name: string
+      readonly path: string
+      readonly sizeBytes: number
+    }
   | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }
 
 /** Any of the tags. */

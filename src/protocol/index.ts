@@ -2,6 +2,10 @@
  * The Pilot Protocol as a library: bytes and values in, bytes and values out. No socket, clock or randomness inside.
  * One namespace per format or machine.
  */
+
+export * as FileReceiver from "./exchange/FileReceiver.ts"
+export * as FileSender from "./exchange/FileSender.ts"
+export * as StoredName from "./exchange/StoredName.ts"
 export * as ProtocolEvent from "./ProtocolEvent.ts"
 export * as Connection from "./stream/Connection.ts"
 export * as ConnectionState from "./stream/ConnectionState.ts"
@@ -18,7 +22,10 @@ export * as Address from "./wire/Address.ts"
 export * as Announcement from "./wire/Announcement.ts"
 export * as BeaconMessage from "./wire/BeaconMessage.ts"
 export * as ControlMessage from "./wire/ControlMessage.ts"
+export * as DataFrame from "./wire/DataFrame.ts"
 export * as DecodeError from "./wire/DecodeError.ts"
+export * as FileFrame from "./wire/FileFrame.ts"
+export * as FileStream from "./wire/FileStream.ts"
 export * as HandshakeMessage from "./wire/HandshakeMessage.ts"
 export * as IpcOpcode from "./wire/IpcOpcode.ts"
 export * as IpcReply from "./wire/IpcReply.ts"

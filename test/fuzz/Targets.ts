@@ -4,6 +4,7 @@ import * as Connections from "./targets/Connections.ts"
 import * as Daemon from "./targets/Daemon.ts"
 import * as Directory from "./targets/Directory.ts"
 import * as Eras from "./targets/Eras.ts"
+import * as Exchange from "./targets/Exchange.ts"
 import * as Federation from "./targets/Federation.ts"
 import * as Gateway from "./targets/Gateway.ts"
 import * as Http from "./targets/Http.ts"
@@ -16,6 +17,7 @@ import * as Wire from "./targets/Wire.ts"
 /** One input per case. */
 export const decoders: ReadonlyArray<Target> = [
   ...Wire.targets,
+  ...Exchange.targets,
   ...Daemon.targets,
   ...Eras.targets,
   ...Relay.targets,

@@ -7,6 +7,7 @@ import type { Json, JsonObject } from "../../src/core/data/Json.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import type { Announcement } from "../../src/protocol/wire/Announcement.ts"
 import type { BeaconMessage } from "../../src/protocol/wire/BeaconMessage.ts"
+import * as FileStream from "../../src/protocol/wire/FileStream.ts"
 import type { HandshakeMessage } from "../../src/protocol/wire/HandshakeMessage.ts"
 import type { Answered, IpcReply } from "../../src/protocol/wire/IpcReply.ts"
 import type { IpcRequest } from "../../src/protocol/wire/IpcRequest.ts"
@@ -47,6 +48,26 @@ export const bytesOf = (sizeBytes: number): Arbitrary.Arbitrary<Uint8Array> =>
       return state >>> 24
     })
   })
+
+/** A message of a file in chunks; of the few ids, sizes and offsets that meet each other. */
+export const fileStream: Arbitrary.Arbitrary<FileStream.FileStream> = Arbitrary.flatMap(
+  Arbitrary.all({ tag: integer(0, 6), seed: integer(0, 2), offset: element(0, 1, 5, 10, 2 ** 40), bytes: bytes(12) }),
+  ({ bytes: content, offset, seed, tag }) => {
+    const digest = new Uint8Array(32).fill(seed)
+    const id = digest.subarray(0, FileStream.ID_BYTES)
+    const file = { sizeBytes: offset, digest, chunkBytes: 10, name: `name-${seed}` }
+    const messages: ReadonlyArray<FileStream.FileStream> = [
+      { _tag: "Init", id, file },
+      { _tag: "Chunk", id, offset, bytes: content },
+      { _tag: "Ack", id, offset },
+      { _tag: "Done", id },
+      { _tag: "InitAck", id, offset },
+      { _tag: "Complete", id, isStored: seed === 0, text: "text" },
+      { _tag: "Abort", id, text: "text" }
+    ]
+    return Arbitrary.map(integer(0, 0), () => messages[tag]!)
+  }
+)
 
 /** Any text, with characters that writers escape. */
 export const text: Arbitrary.Arbitrary<string> = oneOf(

@@ -43,6 +43,12 @@ export interface SigningKey {
   readonly sign: (message: Uint8Array) => Uint8Array
 }
 
+/** A SHA-256 that is given its message in pieces. `digest` is called once, last. */
+export interface Hashing {
+  readonly update: (bytes: Uint8Array) => void
+  readonly digest: () => Uint8Array
+}
+
 /**
  * Everything the protocol asks of cryptography. Total for whatever comes from outside: bad input is a value, never a
  * throw. Only a key or nonce of our own that has the wrong length is a defect.
@@ -52,6 +58,8 @@ export class Crypto extends Context.Service<
   {
     readonly randomBytes: (sizeBytes: number) => Uint8Array
     readonly sha256: (data: Uint8Array) => Uint8Array
+    /** Begins a SHA-256 over what is too large to be there at once. */
+    readonly hashing: () => Hashing
     readonly hmacSha256: (key: Uint8Array, data: Uint8Array) => Uint8Array
     readonly aes256Gcm: (key: Uint8Array) => Aead
     /** A fresh key pair, or the one of the given 32-byte private key. */

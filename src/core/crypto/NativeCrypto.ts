@@ -5,6 +5,7 @@
 import {
   createCipheriv,
   createDecipheriv,
+  createHash,
   createHmac,
   createPrivateKey,
   createPublicKey,
@@ -24,6 +25,10 @@ import { type Aead, type AgreementKey, Crypto, type SigningKey } from "./Crypto.
 export const crypto: Crypto["Service"] = {
   randomBytes: (sizeBytes) => randomBytes(sizeBytes),
   sha256: (data) => plain(hash("sha256", data, "buffer")),
+  hashing: () => {
+    const running = createHash("sha256")
+    return { update: (bytes) => void running.update(bytes), digest: () => plain(running.digest()) }
+  },
   hmacSha256: (key, data) => plain(createHmac("sha256", key).update(data).digest()),
   aes256Gcm: (key) => makeAead(createSecretKey(ofLength(key, KEY_BYTES, "AES-256 key"))),
   agreementKey: (privateBytes) =>

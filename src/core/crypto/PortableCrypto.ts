@@ -15,6 +15,10 @@ import { type Aead, type AgreementKey, Crypto, type SigningKey } from "./Crypto.
 export const crypto: Crypto["Service"] = {
   randomBytes: (sizeBytes) => randomBytes(sizeBytes),
   sha256: (data) => sha256(data),
+  hashing: () => {
+    const running = sha256.create()
+    return { update: (bytes) => void running.update(bytes), digest: () => running.digest() }
+  },
   hmacSha256: (key, data) => hmac(sha256, key, data),
   aes256Gcm: (key) => makeAead(Uint8Array.from(ofLength(key, KEY_BYTES, "AES-256 key"))),
   agreementKey: (privateKey) => makeAgreementKey(privateKey ?? randomBytes(KEY_BYTES)),
