@@ -16,6 +16,8 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "hostname", value: "text", placeholder: "name", summary: "name of this node" },
   { name: "public", value: "boolean", summary: "every node may see the endpoint and reach the echo" },
   { name: "no-echo", value: "boolean", summary: "no echo on port 7" },
+  { name: "no-dataexchange", value: "boolean", summary: "no messages, files and shares on port 1001" },
+  { name: "received-quota", value: "number", placeholder: "MiB", summary: "disk for received files (default 2048)" },
   { name: "encrypt", value: "boolean", summary: "tunnel encryption (default true)" },
   { name: "no-encrypt", value: "boolean", summary: "no tunnel encryption: everything is in the clear" },
   { name: "socket", value: "path", summary: "local socket of the daemon" },

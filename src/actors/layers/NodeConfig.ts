@@ -99,6 +99,10 @@ export const NodeConfig = Schema.Struct({
   /** Serve the reference's socket path too. */
   compatSocket: switchText,
   noEcho: switchText,
+  /** No messages, files and shares on port 1001. */
+  noDataexchange: switchText,
+  /** How much of the disk received files may take, in MiB (node §4.2). */
+  receivedQuota: count(1, 999_999_999),
   logLevel: Schema.Literals(["debug", "info", "warn", "error"]),
   logFormat: Schema.Literals(["text", "json"])
 })
@@ -246,6 +250,8 @@ const DEFAULTS = {
   maxConnsTotal: "4096",
   compatSocket: "false",
   noEcho: "false",
+  noDataexchange: "false",
+  receivedQuota: "2048",
   logLevel: "info",
   logFormat: "text"
 } satisfies Partial<Record<Key, string>>

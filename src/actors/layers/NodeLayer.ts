@@ -22,6 +22,7 @@ import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
+import * as DataExchange from "../services/DataExchange.ts"
 import * as Echo from "../services/Echo.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import * as PeerKeysStore from "../trust/PeerKeysStore.ts"
@@ -51,9 +52,10 @@ export type Surroundings =
 export const layer = (config: NodeConfig): Layer.Layer<NodeServices, NodeError, Surroundings> =>
   Layer.effectContext(start(config))
 
-/** Starts a node in the surrounding scope. */
+/** Starts a node in the surrounding scope. `watch` stands between the node and its data exchange: a simulation's checker. */
 export const start = Effect.fn("NodeLayer.start")(function* (
-  config: NodeConfig
+  config: NodeConfig,
+  watch: (node: Node["Service"]) => Node["Service"] = (node) => node
 ): Effect.fn.Return<Context.Context<NodeServices>, NodeError, Scope.Scope | Surroundings> {
   yield* prepareHome(config.home)
   const identity = yield* loadIdentity(config)
@@ -66,17 +68,14 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   const trust = yield* startTrust(config, identity, report).pipe(Effect.provide(services))
   yield* follow(running.events, trust)
   if (!config.noEcho) yield* Echo.spawn.pipe(Effect.provide(services), Effect.mapError(portTaken))
+  if (!config.noDataexchange)
+    yield* startExchange(config, report).pipe(Effect.provide(Context.add(services, Node, watch(running.node))))
   return Context.add(services, Trust, trust.trust)
 })
 
 /** The directory is ours alone, and this process is the only one to use it. */
 const prepareHome = Effect.fnUntraced(function* (home: string) {
-  const unusable = (detail: string) =>
-    new NodeError({
-      reason: "StateUnusable",
-      detail: `cannot use the state directory ${home}: ${detail}`,
-      hint: "choose another one with PILOT_HOME, or make this one writable"
-    })
+  const unusable = (detail: string) => stateUnusable(home, detail)
   yield* Effect.mapError(PrivateDirectory.make(home), (error) => unusable(error.message))
   const { acquire } = yield* DirectoryLock
   yield* Effect.mapError(acquire(home), (error) =>
@@ -89,6 +88,13 @@ const prepareHome = Effect.fnUntraced(function* (home: string) {
       : unusable(error.detail)
   )
 })
+
+const stateUnusable = (home: string, detail: string) =>
+  new NodeError({
+    reason: "StateUnusable",
+    detail: `cannot use the state directory ${home}: ${detail}`,
+    hint: "choose another one with PILOT_HOME, or make this one writable"
+  })
 
 const loadIdentity = (config: NodeConfig) =>
   Effect.mapError(
@@ -167,6 +173,13 @@ const startTrust = Effect.fnUntraced(function* (config: NodeConfig, identity: Si
   )
 })
 
+const startExchange = (config: NodeConfig, report: Report) =>
+  DataExchange.spawn({ home: config.home, receivedBytesMax: config.receivedQuota * BYTES_PER_MIB, report }).pipe(
+    Effect.mapError((error) =>
+      error._tag === "PortInUse" ? portTaken(error) : stateUnusable(config.home, error.message)
+    )
+  )
+
 /** A heartbeat is the occasion to poll; a new registration may have lost what was reported (rendezvous §9.2–9.3). */
 const follow = Effect.fnUntraced(function* (events: PubSub.PubSub<NodeEvent>, trust: TrustSupervisor.Running) {
   const subscription = yield* PubSub.subscribe(events)
@@ -229,6 +242,8 @@ const portTaken = (error: { readonly port: number }) =>
     detail: `virtual port ${error.port} is taken`,
     hint: "this is a bug: report it"
   })
+
+const BYTES_PER_MIB = 1_048_576
 
 type Report = (event: ProtocolEvent) => void
 

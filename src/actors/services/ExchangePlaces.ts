@@ -1,0 +1,77 @@
+/**
+ * Where data exchange keeps what it receives (node §4.2, §10), and what lies there while it comes: everything below the
+ * state directory, on one file system, so that a file moves into its place in one step.
+ */
+import { Clock, Effect, FileSystem, Option, type Path, type PlatformError } from "effect"
+import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
+import * as StoredName from "../../protocol/exchange/StoredName.ts"
+
+/** The directories of one state directory. */
+export interface ExchangePlaces {
+  /** Messages, one file each, as the reference's command line reads them. */
+  readonly inbox: string
+  /** Files and directories, under the names they were given here. */
+  readonly received: string
+  /** What is not complete: nobody looks for anything in here. */
+  readonly transfers: string
+}
+
+/** Below this state directory. */
+export const at = (home: string): ExchangePlaces => ({
+  inbox: `${home}/inbox`,
+  received: `${home}/received`,
+  transfers: `${home}/transfers`
+})
+
+/** Makes them, and takes away what an earlier run left half-written, and what nobody came back for. */
+export const prepare = Effect.fnUntraced(function* ({
+  transfers
+}: ExchangePlaces): Effect.fn.Return<void, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path> {
+  const files = yield* FileSystem.FileSystem
+  const nowMs = yield* Clock.currentTimeMillis
+  yield* PrivateDirectory.make(transfers)
+  for (const name of yield* files.readDirectory(transfers)) {
+    const path = `${transfers}/${name}`
+    const { mtime } = yield* files.stat(path)
+    const ageMs = Option.match(mtime, { onNone: () => 0, onSome: (time) => nowMs - time.getTime() })
+    if (name.endsWith(TEMPORARY) || ageMs > KEPT_MS) yield* files.remove(path, { recursive: true, force: true })
+  }
+})
+
+/** A file in `transfers` that is written in one go; one that is found there at a start is nothing. */
+export const temporary = ({ transfers }: ExchangePlaces, name: string): string => `${transfers}/${name}${TEMPORARY}`
+
+/** Writes a file that did not exist, to the disk. */
+export const writeSynced = Effect.fnUntraced(function* (path: string, content: Uint8Array) {
+  const files = yield* FileSystem.FileSystem
+  const file = yield* files.open(path, { flag: "wx", mode: OWNER_ONLY })
+  yield* Effect.onError(Effect.andThen(file.writeAll(content), file.sync), () => Effect.ignore(files.remove(path)))
+}, Effect.scoped)
+
+/** Makes sure of the entries of a directory. */
+export const syncDirectory = (path: string): Effect.Effect<void, PlatformError.PlatformError, FileSystem.FileSystem> =>
+  Effect.scoped(
+    Effect.flatMap(FileSystem.FileSystem, (files) => Effect.flatMap(files.open(path), (directory) => directory.sync))
+  )
+
+/** `20261120-174601.833`, local time, for names (node §4.2). */
+export const stamp: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, (nowMs) => {
+  const local = new Date(nowMs)
+  return StoredName.stampOf({
+    year: local.getFullYear(),
+    month: local.getMonth() + 1,
+    day: local.getDate(),
+    hour: local.getHours(),
+    minute: local.getMinutes(),
+    second: local.getSeconds(),
+    millisecond: local.getMilliseconds()
+  })
+})
+
+/** `2026-11-20T17:46:01Z`. */
+export const timeText = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 19)}Z`
+
+const TEMPORARY = ".tmp"
+const OWNER_ONLY = 0o600
+/** How long a transfer that broke can be taken up again. */
+export const KEPT_MS = 7 * 86_400_000

@@ -1,0 +1,221 @@
+/**
+ * Files of peers (node §4.2, §4.4): whole ones from one frame, and those that come in chunks, over several attempts. A
+ * sender that lost the last word of a transfer and begins again gets it, and no second copy.
+ */
+import { Clock, Effect, FileSystem, Option, type Path, Result, Schema } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as JsonFile from "../../core/storage/JsonFile.ts"
+import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
+import * as StoredName from "../../protocol/exchange/StoredName.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { Address, NodeId } from "../../protocol/wire/Address.ts"
+import * as FileStream from "../../protocol/wire/FileStream.ts"
+import * as DiskUse from "./DiskUse.ts"
+import * as ExchangePlaces from "./ExchangePlaces.ts"
+import { failed, NotTaken, type Place, TAKEN_OVER } from "./IncomingFile.ts"
+import * as PartialFile from "./PartialFile.ts"
+import * as StoreQuota from "./StoreQuota.ts"
+import { UniqueName } from "./UniqueName.ts"
+
+/** What all streams of one node share. */
+export interface ReceivedFiles {
+  readonly places: ExchangePlaces.ExchangePlaces
+  readonly names: UniqueName
+  readonly quota: StoreQuota.StoreQuota
+  /** Transfers under way, by the name of their partial file. */
+  readonly active: Map<string, Active>
+  readonly report: (event: ProtocolEvent) => void
+}
+
+/** A transfer under way. */
+export interface Active {
+  /** What it will take. */
+  readonly bytes: number
+  readonly evict: Effect.Effect<void>
+}
+
+/** For one node. `bytesMax` bounds all that was received and not yet taken away. */
+export const make = Effect.fnUntraced(function* (options: {
+  readonly places: ExchangePlaces.ExchangePlaces
+  readonly bytesMax: number
+  readonly report: (event: ProtocolEvent) => void
+}): Effect.fn.Return<ReceivedFiles, never, FileSystem.FileSystem> {
+  const { bytesMax, places, report } = options
+  const services = yield* Effect.context<FileSystem.FileSystem>()
+  const active = new Map<string, Active>()
+  const measure = Effect.zipWith(
+    DiskUse.measure(places.received),
+    DiskUse.measure(places.transfers, (name) => !active.has(name)),
+    StoreQuota.sum
+  )
+  const quota = StoreQuota.make({
+    name: "store of received files",
+    limit: { files: FILES_MAX, bytes: bytesMax },
+    measure: Effect.provideContext(measure, services),
+    pending: () => ({ files: active.size, bytes: [...active.values()].reduce((total, { bytes }) => total + bytes, 0) })
+  })
+  return { places, names: new UniqueName(places.received), quota, active, report }
+})
+
+/** A file that came whole. It is on disk when this returns; its path, or nothing for a file without a name. */
+export const save = Effect.fnUntraced(function* (
+  self: ReceivedFiles,
+  from: Address,
+  claimed: string,
+  content: Uint8Array
+): Effect.fn.Return<string | undefined, NotTaken, FileSystem.FileSystem | Path.Path> {
+  if (claimed === "") return undefined
+  const amount = { files: 1, bytes: content.length }
+  yield* self.quota.take(amount)
+  return yield* withName(self, claimed, (name) => {
+    const temporary = ExchangePlaces.temporary(self.places, name)
+    return Effect.andThen(
+      Effect.mapError(ExchangePlaces.writeSynced(temporary, content), failed),
+      moveIn(self, { from, claimed, name, source: temporary, sizeBytes: content.length })
+    ).pipe(
+      Effect.onError(() =>
+        Effect.ignore(Effect.flatMap(FileSystem.FileSystem, (files) => files.remove(temporary, { force: true })))
+      )
+    )
+  }).pipe(Effect.onError(() => self.quota.giveBack(amount)))
+})
+
+/** Where files in chunks of one peer go. */
+export const placeFor = (
+  self: ReceivedFiles,
+  from: Address
+): Effect.Effect<Place, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.map(Effect.context<FileSystem.FileSystem | Path.Path>(), (services) => ({
+    open: (file, evict) => Effect.provideContext(open(self, from, file, evict), services),
+    commit: (path, file) => Effect.provideContext(commit(self, from, path, file), services),
+    left: (file) => leave(self, partialName(from.node, file))
+  }))
+
+/** The sender has heard of every transfer that is remembered here: the same content may come again as a new file. */
+export const forget = Effect.fnUntraced(function* (self: ReceivedFiles, from: Address, file: FileStream.FileFacts) {
+  const files = yield* FileSystem.FileSystem
+  yield* Effect.ignore(files.remove(donePath(self, from, file), { force: true }))
+})
+
+/** Runs `use` with a name in the directory of received files that nobody else gets. */
+export const withName = <A, R>(
+  self: Pick<ReceivedFiles, "names">,
+  claimed: string,
+  use: (name: string) => Effect.Effect<A, NotTaken, R>
+): Effect.Effect<A, NotTaken, R | FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const safe = StoredName.reduce(claimed)
+    if (Result.isFailure(safe)) return yield* new NotTaken({ reason: "Name", detail: safe.failure.detail })
+    const stamp = yield* ExchangePlaces.stamp
+    const claim = self.names.claim((count) => StoredName.stored(safe.success, stamp, count))
+    return yield* Effect.acquireUseRelease(Effect.mapError(claim, failed), use, (name) => self.names.release(name))
+  })
+
+/** Moves what is synced into the directory of received files, durably, and reports it. */
+export const moveIn = Effect.fnUntraced(function* (
+  { places, report }: Pick<ReceivedFiles, "places" | "report">,
+  file: {
+    readonly from: Address
+    readonly claimed: string
+    readonly name: string
+    readonly source: string
+    readonly sizeBytes: number
+  }
+): Effect.fn.Return<string, NotTaken, FileSystem.FileSystem | Path.Path> {
+  const files = yield* FileSystem.FileSystem
+  const path = `${places.received}/${file.name}`
+  yield* PrivateDirectory.make(places.received).pipe(
+    Effect.andThen(files.rename(file.source, path)),
+    Effect.andThen(ExchangePlaces.syncDirectory(places.received)),
+    Effect.mapError(failed)
+  )
+  report({ _tag: "FileReceived", peer: file.from, name: file.claimed, path, sizeBytes: file.sizeBytes })
+  return path
+})
+
+const open = Effect.fnUntraced(function* (
+  self: ReceivedFiles,
+  from: Address,
+  file: FileStream.FileFacts,
+  evict: Effect.Effect<void>
+) {
+  const safe = StoredName.reduce(file.name)
+  if (Result.isFailure(safe)) return yield* new NotTaken({ reason: "Name", detail: safe.failure.detail })
+  const storedAs = yield* remembered(self, from, file)
+  if (storedAs !== undefined) return { storedAs }
+  const name = partialName(from.node, file)
+  yield* begin(self, name, { bytes: file.sizeBytes, evict })
+  const partial = `${self.places.transfers}/${name}`
+  return yield* Effect.gen(function* () {
+    const present = yield* Effect.mapError(PartialFile.sizeOf(partial), failed)
+    // What is there already was counted; now it is what is still to come.
+    yield* self.quota.take({
+      files: present === undefined ? 1 : 0,
+      bytes: Math.max(0, file.sizeBytes - (present ?? 0))
+    })
+    return { partial }
+  }).pipe(Effect.onError(() => leave(self, name)))
+})
+
+/** A sender that comes again has lost its earlier stream, whether this side knows or not. */
+export const begin = Effect.fnUntraced(function* (self: Pick<ReceivedFiles, "active">, name: string, active: Active) {
+  const other = self.active.get(name)
+  if (other !== undefined) yield* Effect.timeoutOption(other.evict, EVICTION_TIMEOUT)
+  if (self.active.has(name)) return yield* new NotTaken({ reason: "Failed", detail: TAKEN_OVER })
+  self.active.set(name, active)
+  self.active.set(PartialFile.markPath(name), { bytes: 0, evict: Effect.void })
+})
+
+const commit = Effect.fnUntraced(function* (
+  self: ReceivedFiles,
+  from: Address,
+  source: string,
+  file: FileStream.FileFacts
+): Effect.fn.Return<string, NotTaken, FileSystem.FileSystem | Path.Path> {
+  const files = yield* FileSystem.FileSystem
+  return yield* withName(self, file.name, (name) =>
+    Effect.gen(function* () {
+      // First, so that a crash after the move is remembered; a record whose file is not there counts for nothing.
+      const atMs = yield* Clock.currentTimeMillis
+      yield* Effect.mapError(JsonFile.save(donePath(self, from, file), Done, { v: 1, name, atMs }), unrecorded)
+      yield* moveIn(self, { from, claimed: file.name, name, source, sizeBytes: file.sizeBytes })
+      yield* Effect.ignore(files.remove(PartialFile.markPath(source), { force: true }))
+      return name
+    })
+  )
+})
+
+/** The transfer is over, or was never begun. */
+export const leave = (self: Pick<ReceivedFiles, "active">, name: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    self.active.delete(name)
+    self.active.delete(PartialFile.markPath(name))
+  })
+
+/** Under which name this very content of this peer was stored a moment ago, if its sender may not know. */
+const remembered = Effect.fnUntraced(function* (self: ReceivedFiles, from: Address, file: FileStream.FileFacts) {
+  const files = yield* FileSystem.FileSystem
+  const done = yield* Effect.orElseSucceed(JsonFile.load(donePath(self, from, file), Done), Option.none)
+  const nowMs = yield* Clock.currentTimeMillis
+  if (Option.isNone(done) || nowMs - done.value.atMs > REMEMBERED_MS) return undefined
+  const isThere = yield* Effect.orElseSucceed(files.exists(`${self.places.received}/${done.value.name}`), () => false)
+  return isThere ? done.value.name : undefined
+})
+
+const partialName = (node: NodeId, file: FileStream.FileFacts): string =>
+  `${node}-${Bytes.toHex(FileStream.idOf(file.digest))}-${file.sizeBytes}.part`
+
+const donePath = ({ places }: ReceivedFiles, from: Address, file: FileStream.FileFacts): string =>
+  `${places.transfers}/${partialName(from.node, file)}.done`
+
+const unrecorded = (error: JsonFile.JsonFileError): NotTaken =>
+  new NotTaken({ reason: "Failed", detail: `its record cannot be written: ${error.reason}` })
+
+const Done = Schema.Struct({ v: Schema.Literal(1), name: Schema.String, atMs: Schema.Finite })
+
+/** The quota of bytes is the one that counts; so many names are still listed in good time. */
+export const FILES_MAX = 100_000
+/** A write to a slow disk may be under way. */
+const EVICTION_TIMEOUT = "5 seconds"
+/** How long a sender may take to come back for the last word. */
+export const REMEMBERED_MS = 3_600_000
