@@ -3,6 +3,8 @@
  *
  * The service is the same for a node in this process (`Pilot.layer`) and for a running daemon (`Pilot.layerDaemon`).
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import { Effect, Layer, type Scope, Stream } from "effect"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as DaemonLayer from "../actors/layers/DaemonLayer.ts"
@@ -11,20 +13,27 @@ import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
+import * as FileLock from "../core/storage/FileLock.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 import * as Daemon from "./Daemon.ts"
 import * as Environment from "./Environment.ts"
+import * as Files from "./Files.ts"
 import * as HostDaemon from "./HostDaemon.ts"
 import * as HostPrograms from "./HostPrograms.ts"
 import * as InProcess from "./InProcess.ts"
 import { McpHost } from "./McpHost.ts"
+import * as Messages from "./Messages.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
+
+/** What a node offers to programs. */
+export type Services = Pilot | McpHost | Messages.Messages | Files.Files
 
 /** How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. */
 export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean }
@@ -33,10 +42,11 @@ export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean 
  * A node in this process, with the state directory and the configuration that a daemon would have. It is registered
  * when the layer is built, and leaves when its scope ends. Two nodes never share a state directory.
  */
-export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot | McpHost, NodeError | NodeConfig.ConfigError> =>
+export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeError | NodeConfig.ConfigError> =>
   Layer.unwrap(
     Effect.map(configuration(options), (config) =>
-      Layer.merge(Layer.effect(Pilot, InProcess.make), HostPrograms.layer(config.home)).pipe(
+      Layer.mergeAll(HostPrograms.layer(config.home), Messages.layer(config.home), Files.layer(config.home)).pipe(
+        Layer.provideMerge(Layer.effect(Pilot, InProcess.make)),
         Layer.provide(NodeLayer.layer(config)),
         Layer.provide(DaemonLayer.surroundings)
       )
@@ -44,9 +54,16 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Pilot | McpHost, N
   )
 
 /** A running daemon of this user. Nothing is started. */
-export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Pilot | McpHost, PilotError> =>
-  Layer.merge(Layer.effect(Pilot, Daemon.make(options)), Layer.effect(McpHost, HostDaemon.make(options))).pipe(
-    Layer.provide(NodeLocalSocket.layer)
+export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services, PilotError> =>
+  Layer.unwrap(
+    Effect.map(Daemon.places(options), ({ home }) =>
+      Layer.mergeAll(Layer.effect(McpHost, HostDaemon.make(options)), Messages.layer(home), Files.layer(home))
+    )
+  ).pipe(
+    Layer.provideMerge(Layer.effect(Pilot, Daemon.make(options))),
+    Layer.provide(
+      Layer.mergeAll(NodeLocalSocket.layer, NodeFileSystem.layer, NodePath.layer, NativeCrypto.layer, FileLock.layer)
+    )
   )
 
 /** See `Pilot`. */

@@ -7,9 +7,11 @@ import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import { CannotStart } from "../actors/mcp/server/Child.ts"
 import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
+import * as Files from "../api/Files.ts"
 import * as HostInProcess from "../api/HostInProcess.ts"
 import * as InProcess from "../api/InProcess.ts"
 import { McpHost } from "../api/McpHost.ts"
+import * as Messages from "../api/Messages.ts"
 import type { NodeOptions } from "../api/Pilot.ts"
 import { Pilot } from "../api/PilotService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
@@ -24,7 +26,7 @@ import * as VirtualTls from "./VirtualTls.ts"
 import * as VirtualUdp from "./VirtualUdp.ts"
 
 /** What a program on a node can use. */
-export type Services = Pilot | McpHost | NodeLayer.NodeServices | Crypto
+export type Services = Pilot | McpHost | Messages.Messages | Files.Files | NodeLayer.NodeServices | Crypto
 
 /** Why a node did not start. */
 export type StartError = NodeError | NodeConfig.ConfigError
@@ -109,13 +111,23 @@ const boot = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Context.Context<Services>, NodeError, Scope.Scope> {
   const { crypto, world } = machine
   const surroundings = yield* makeSurroundings(machine, life)
-  const started = yield* Effect.provide(NodeLayer.start(config), surroundings)
+  const started = yield* Effect.provide(
+    NodeLayer.start(config, (inner) => world.ledger.watch(inner)),
+    surroundings
+  )
   const node = Context.get(started, Node)
   const services = Context.add(started, Node, world.ledger.watch(node)).pipe(Context.add(Crypto, crypto))
   const pilot = yield* Effect.provideContext(InProcess.make, services)
   const start = () => new CannotStart({ detail: "a program exposes only servers of its own in the simulation" })
   const host = yield* Effect.provide(HostInProcess.make({ start }), services)
-  return Context.add(services, Pilot, pilot).pipe(Context.add(McpHost, host))
+  const around = Context.merge(surroundings, Context.add(services, Pilot, pilot))
+  const messages = yield* Effect.provideContext(Messages.make(config.home), around)
+  const files = yield* Effect.provideContext(Files.make(config.home), around)
+  return Context.add(services, Pilot, pilot).pipe(
+    Context.add(McpHost, host),
+    Context.add(Messages.Messages, messages),
+    Context.add(Files.Files, files)
+  )
 })
 
 const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine, life: SimWorld.Life) {

@@ -3,13 +3,14 @@
  * processes of their own.
  */
 import { createHash, randomBytes } from "node:crypto"
+import { readFileSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
 import { NetAddress } from "effect/net"
 import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
 import { Socket, SocketServer } from "effect/socket"
-import { Pilot } from "effect-pilot"
+import { Files, Messages, Pilot } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
 import * as PilotProcesses from "./PilotProcesses.ts"
@@ -31,10 +32,12 @@ class Stage extends Context.Service<
     readonly alice: Service
     readonly bob: Service
     readonly daemons: Readonly<Record<"alice" | "bob" | "carol" | "dave", PilotNetwork.Daemon>>
+    /** Everything that programs on the two are given. */
+    readonly programs: Readonly<Record<"alice" | "bob", Context.Context<Pilot.Services>>>
   }
 >()("test/PilotSuite/Stage") {}
 
-const stage = ({ isOwnNode, open }: Variant) =>
+const stage = ({ isOwnNode, open }: Variant<Pilot.Services>) =>
   Layer.effect(
     Stage,
     Effect.gen(function* () {
@@ -46,14 +49,16 @@ const stage = ({ isOwnNode, open }: Variant) =>
       yield* PilotNetwork.trust(daemons.alice, daemons.dave)
       const opened = Effect.fnUntraced(function* (daemon: PilotNetwork.Daemon) {
         if (isOwnNode) yield* Pilotctl.run(daemon.home, "daemon", "stop")
-        return Context.get(yield* Layer.build(open(network, daemon)), Pilot.Pilot)
+        return yield* Layer.build(open(network, daemon))
       })
-      return { network, daemons, alice: yield* opened(daemons.alice), bob: yield* opened(daemons.bob) }
+      const programs = { alice: yield* opened(daemons.alice), bob: yield* opened(daemons.bob) }
+      const pilotOf = (context: Context.Context<Pilot.Services>) => Context.get(context, Pilot.Pilot)
+      return { network, daemons, programs, alice: pilotOf(programs.alice), bob: pilotOf(programs.bob) }
     })
   )
 
 /** Runs the suite. */
-export const run = (variant: Variant): void =>
+export const run = (variant: Variant<Pilot.Services>): void =>
   layer(stage(variant), { excludeTestServices: true, timeout: "60 seconds" })(variant.name, (it) => {
     it.effect("says what its node is", () =>
       Effect.gen(function* () {
@@ -67,6 +72,33 @@ export const run = (variant: Variant): void =>
           { address: a, fingerprint: f, hostname: "alice", node: n }
         )
         assert.isAtLeast(uptimeSeconds, 0)
+      })
+    )
+
+    it.effect("sends messages and files, shares and pulls", () =>
+      Effect.gen(function* () {
+        const { network, programs } = yield* Stage
+        const onAlice = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+          Effect.provideContext(program, programs.alice)
+        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+          Effect.provideContext(program, programs.bob)
+        const path = `${network.directory}/${variant.name}.bin`
+        const content = randomBytes(200_000)
+        writeFileSync(path, content)
+
+        assert.strictEqual((yield* onAlice(Messages.send("bob", { json: [1] }))).ack, "ACK JSON 3 bytes")
+        const [first] = Array.from(yield* onBob(Stream.runCollect(Stream.take(Messages.incoming, 1))))
+        assert.deepInclude(first, { kind: "json", text: "[1]" })
+        assert.strictEqual((yield* onAlice(Files.send("bob", path))).ack, "ACK FILE 200000 bytes")
+        const [received] = yield* onBob(Files.received)
+        assert.isTrue(content.equals(readFileSync(received?.path ?? "")))
+        yield* onAlice(Files.share(path, { allow: ["bob"], name: "report" }))
+        assert.deepStrictEqual(yield* onBob(Files.list("alice")), [{ name: "report", kind: "file", bytes: 200_000 }])
+        yield* onBob(Files.get("alice", "report", `${path}.copy`))
+        assert.isTrue(content.equals(readFileSync(`${path}.copy`)))
+        yield* onAlice(Files.unshare("report"))
+        const gone = yield* Effect.flip(onBob(Files.get("alice", "report", `${path}.no`)))
+        assert.deepInclude(gone, { _tag: "TransferError", reason: "NotFound" })
       })
     )
 
