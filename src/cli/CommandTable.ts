@@ -4,6 +4,8 @@ import { CliHost } from "./CliHost.ts"
 import { type Command, output } from "./Command.ts"
 import * as Daemon from "./daemon.ts"
 import * as Gateway from "./gateway.ts"
+import * as Exchange from "./exchange.ts"
+import * as Files from "./files.ts"
 import * as Help from "./Help.ts"
 import * as Mcp from "./mcp.ts"
 import * as Node from "./node.ts"
@@ -38,6 +40,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Trust.commands,
   ...Talk.commands,
   ...Gateway.commands,
+  ...Exchange.commands,
+  ...Files.commands,
   ...Mcp.commands,
   ...Setup.commands,
   context,

@@ -1,15 +1,17 @@
 /** Commands that speak to a peer: one message and its answer, what comes to a port, and pings (cli §6, §8). */
 import { Cause, Duration, Effect, Option, Result, Stdio } from "effect"
-import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as DurationText from "../core/data/DurationText.ts"
 import type { JsonObject } from "../core/data/Json.ts"
+import * as Json from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as CliError from "./CliError.ts"
 import { type Command, type Environment, type Flag, type Input, type Output, output } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
+import * as ExchangeDial from "./ExchangeDial.ts"
 import * as PingText from "./PingText.ts"
 import * as Terminal from "./Terminal.ts"
+import * as TrustFirst from "./TrustFirst.ts"
 import * as Values from "./Values.ts"
 
 const TIMEOUT: Flag = { name: "timeout", value: "duration", summary: "how long to wait for an answer (default 30s)" }
@@ -30,13 +32,9 @@ const connect: Command = {
       Values.port(input.positionals[1] ?? Values.text(input, "port") ?? String(STDIO_PORT))
     )
     const message = Values.text(input, "message") ?? (yield* standardInput)
-    return yield* exchange(
-      input,
-      text,
-      port,
-      message,
-      "increase with --timeout, or check if the target is listening on that port"
-    )
+    const isChosen = input.positionals[1] !== undefined || Values.text(input, "port") !== undefined
+    const hint = "increase with --timeout, or check if the target is listening on that port"
+    return yield* exchange(input, { text, port, message, timeoutHint: hint, orElseInbox: !isChosen })
   })
 }
 
@@ -51,7 +49,7 @@ const send: Command = {
     const port = yield* Effect.fromResult(Result.flatMap(Values.positional(send, input, 1), Values.port))
     const message = Values.text(input, "data")
     if (message === undefined) return yield* CliError.invalidArgument("--data is required")
-    return yield* exchange(input, text, port, message, undefined)
+    return yield* exchange(input, { text, port, message, timeoutHint: undefined, orElseInbox: false })
   })
 }
 
@@ -122,21 +120,32 @@ const ping: Command = {
 /** The rows of this group. */
 export const commands: ReadonlyArray<Command> = [connect, send, recv, ping]
 
+interface Exchange {
+  readonly text: string
+  readonly port: number
+  readonly message: string
+  readonly timeoutHint: string | undefined
+  /** Nobody chose the port: a peer where nothing listens on it gets the message into its inbox (cli §6). */
+  readonly orElseInbox: boolean
+}
+
 /** Dial, write, one read, close; the time-out covers the read only, because dialling has its own (cli §6). */
 const exchange = Effect.fnUntraced(function* (
   input: Input,
-  text: string,
-  port: number,
-  message: string,
-  timeoutHint: string | undefined
+  { message, orElseInbox, port, text, timeoutHint }: Exchange
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const timeout = yield* Effect.fromResult(Values.duration(input, "timeout", DEFAULT_TIMEOUT))
   const client = yield* DaemonClient.connect
   const address = yield* DaemonClient.target(client, input, text)
   const target = Address.format(address)
-  const connection = yield* Effect.mapError(client.dial(address, Address.Port(port)), (error) =>
-    unreachable(error, target, port, text)
-  )
+  const peer = { address, text, timeout, justification: "connect" }
+  const wanted = { ...peer, port, failure: `cannot connect to ${target} port ${port}` }
+  const dialled = yield* Effect.result(TrustFirst.attempt(client, input, wanted))
+  if (Result.isFailure(dialled)) {
+    if (!orElseInbox || !dialled.failure.isRefused) return yield* dialled.failure.error
+    return yield* toInbox(client, input, { ...peer, port: INBOX_PORT, failure: wanted.failure }, message)
+  }
+  const connection = dialled.success
   yield* DaemonClient.ask("connect", connection.write(Bytes.fromUtf8(message)))
   const read = yield* Effect.timeoutOption(Effect.result(connection.read), timeout)
   if (Option.isNone(read)) {
@@ -149,6 +158,22 @@ const exchange = Effect.fnUntraced(function* (
   const sentBytes = Bytes.fromUtf8(message).length
   if (Result.isFailure(read.value)) yield* Terminal.note(input, `sent ${sentBytes} bytes (no response)`)
   return output({ port, response, sent: message, target }, response)
+})
+
+/** The message as one of the inbox, as JSON if it is an object or a list; what cannot be delivered fails as the dial did. */
+const toInbox = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  input: Input,
+  peer: TrustFirst.Options,
+  message: string
+): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  const { KINDS, send } = yield* Effect.promise(() => import("../actors/services/client/SendMessage.ts"))
+  const connection = yield* TrustFirst.dial(client, input, peer)
+  const kind = typeof Json.parse(message) === "object" ? KINDS.json : KINDS.text
+  const sent = send(connection, kind, Bytes.fromUtf8(message))
+  const response = (yield* ExchangeDial.told(sent)) ?? ""
+  yield* Terminal.note(input, `nothing listens on port ${STDIO_PORT} there: delivered to its inbox`)
+  return output({ port: INBOX_PORT, response, sent: message, target: Address.format(peer.address) }, response)
 })
 
 const pingOnce = Effect.fnUntraced(function* (client: DaemonClient.IpcClient, address: Address.Address, seq: number) {
@@ -192,24 +217,10 @@ const content = (read: Result.Result<Uint8Array, DaemonClient.IpcError | Cause.D
   return { error: Cause.isDone(read.failure) ? "EOF" : DaemonClient.failure("", read.failure).message }
 }
 
-const unreachable = (error: DaemonClient.IpcError, target: string, port: number, text: string): CliError.CliError => {
-  const told = DaemonClient.failure("connect", error)
-  if (error.reason !== "Daemon" || told.code === "key_changed") return told
-  const { reason, detail } = DialErrorText.parse(error.detail, target)
-  const message = `cannot connect to ${target} port ${port}`
-  if (reason === "Untrusted")
-    return CliError.make(
-      "untrusted",
-      `${message}: ${detail}`,
-      `establish trust first: pilotctl handshake ${text} "reason"`
-    )
-  if (reason === "RegistryUnavailable") return CliError.make("connection_failed", `${message}: ${detail}`, told.hint)
-  return CliError.make("connection_failed", message, `check that ${target} is reachable: pilotctl ping ${target}`)
-}
-
 const DEFAULT_TIMEOUT = Duration.seconds(30)
 const PING_INTERVAL = Duration.seconds(1)
 /** Virtual ports of wire §2. */
 const ECHO_PORT = 7
 const STDIO_PORT = 1000
+const INBOX_PORT = ExchangeDial.PORT
 const STDIN_BYTES_MAX = 16 << 20

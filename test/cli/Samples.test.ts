@@ -1,7 +1,9 @@
+import { mkdir, utimes, writeFile } from "node:fs/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Json from "../../src/core/data/Json.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
+import * as DataFrame from "../../src/protocol/wire/DataFrame.ts"
 import * as IpcReply from "../../src/protocol/wire/IpcReply.ts"
 import type { IpcRequest } from "../../src/protocol/wire/IpcRequest.ts"
 import * as CliRig from "../support/CliRig.ts"
@@ -44,6 +46,7 @@ const REPLAYED = new Set([
     "set-private"
   ],
   ...["handshake", "pending", "approve", "reject", "trust", "untrust", "connect", "send", "recv", "ping", "lookup"],
+  ...["send-message", "send-file"],
   ...["nosuchcmd", "daemon"]
 ])
 
@@ -68,12 +71,14 @@ describe("pilotctl prints what the reference prints", () => {
         const rig = yield* CliRig.make()
         const isAway = sample.stderr.includes("daemon is not running")
         const daemon = ModelDaemon.make(isAway ? undefined : answersFor(sample))
+        yield* Effect.promise(() => writeFile(`${rig.home}/note.txt`, "file body\n"))
         const stdin = sample.stdout.includes("l1\\nl2") ? "l1\nl2\n" : undefined
-        const outcome = yield* rig.run(daemon, sample.args, stdin)
+        const places = (text: string) => text.replaceAll("<FILES>", rig.home)
+        const outcome = yield* rig.run(daemon, sample.args.map(places), stdin)
 
         assert.deepStrictEqual(
           timeless(outcome),
-          timeless({ exit: sample.exit ?? 0, stdout: sample.stdout, stderr: sample.stderr })
+          timeless({ exit: sample.exit ?? 0, stdout: places(sample.stdout), stderr: places(sample.stderr) })
         )
       })
     )
@@ -107,6 +112,35 @@ describe("pilotctl daemon status", () => {
         const outcome = yield* rig.run(ModelDaemon.make(undefined), args)
         assert.deepStrictEqual(outcome, { exit, stdout: places(stdout), stderr }, `#${index}`)
       }
+    })
+  )
+})
+
+describe("pilotctl shows what peers have sent as the reference does", () => {
+  it.effect("inbox and received: missing, full, cleared, empty (cli §9)", () =>
+    Effect.gen(function* () {
+      const rig = yield* CliRig.make()
+      const places = (text: string) => text.replaceAll("<HOME>", rig.home)
+      const ofMailbox = samples.filter((sample) => /^(inbox|received)$/.test(commandOf(sample)))
+      const put = (path: string, text: string, at: string) =>
+        Effect.promise(async () => {
+          await mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true })
+          await writeFile(path, text)
+          await utimes(path, new Date(at), new Date(at))
+        })
+      for (const sample of ofMailbox) {
+        if (sample.stdout.includes('"total":4'))
+          for (const [order, message] of Json.objects(answerOf(sample), "messages").entries())
+            yield* put(`${rig.home}/.pilot/inbox/${order}.json`, JSON.stringify(message), "2026-11-20T17:46:01Z")
+        if (sample.stdout.includes('"total":2'))
+          for (const file of Json.objects(answerOf(sample), "files"))
+            yield* put(places(Json.string(file, "path")), "file body\n", Json.string(file, "modified"))
+        const outcome = yield* rig.run(ModelDaemon.make(undefined), sample.args)
+
+        const { exit, index, stderr, stdout } = sample
+        assert.deepStrictEqual(outcome, { exit: exit ?? 0, stdout: places(stdout), stderr }, `#${index}`)
+      }
+      assert.strictEqual(ofMailbox.length, 12)
     })
   )
 })
@@ -242,9 +276,17 @@ const trustedOf = (sample: Sample): Json.JsonObject => {
 }
 
 const echoed = (sample: Sample, data: Uint8Array): ReadonlyArray<IpcReply.IpcReply> => {
+  if (commandOf(sample).startsWith("send-")) return acknowledged(sample, data)
   if (sample.stderr.includes("no response within")) return []
   const isUnanswered = sample.stdout.includes('"response":""') || sample.stderr.includes("no response")
   return isUnanswered ? [{ _tag: "CloseOk", connection: 1 }] : [{ _tag: "Recv", connection: 1, data }]
+}
+
+/** After the payload, which follows its header in a write of its own. */
+const acknowledged = (sample: Sample, data: Uint8Array): ReadonlyArray<IpcReply.IpcReply> => {
+  const ack = /"ack": ?"([^"]+)"/.exec(sample.stdout)?.[1]
+  if (ack === undefined || data.length === DataFrame.HEADER_BYTES) return []
+  return [{ _tag: "Recv", connection: 1, data: DataFrame.encodeText(ack) }]
 }
 
 const arrivals = (sample: Sample): ReadonlyArray<IpcReply.IpcReply> => {

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as CliRig from "../support/CliRig.ts"
@@ -13,8 +14,6 @@ const LATER = new Set([
   "set-webhook",
   "clear-webhook",
   "traceroute",
-  "send-message",
-  "send-file",
   "publish",
   "subscribe",
   "task"
@@ -28,7 +27,11 @@ describe("pilotctl asks a daemon of the reference", () => {
       Effect.gen(function* () {
         const rig = yield* CliRig.make()
         const { daemon, rest } = ModelDaemon.replaying(frames)
-        const outcome = yield* rig.run(daemon, command)
+        yield* Effect.promise(() => writeFile(`${rig.home}/note.txt`, "file body\n"))
+        const outcome = yield* rig.run(
+          daemon,
+          command.map((word) => word.replace("<FILES>", rig.home))
+        )
 
         assert.deepStrictEqual(outcome.stderr, "")
         assert.deepStrictEqual({ exit: outcome.exit, rest: rest() }, { exit: 0, rest: [] })

@@ -1,0 +1,123 @@
+/**
+ * Reaching a peer that does not trust this node yet: the request for trust is sent, what the other side has to type is said,
+ * and its decision is awaited for as long as the user allows (issue of every command that speaks to a peer).
+ */
+import { Clock, Duration, Effect } from "effect"
+import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
+import * as DurationText from "../core/data/DurationText.ts"
+import * as Json from "../core/data/Json.ts"
+import * as Address from "../protocol/wire/Address.ts"
+import * as CliError from "./CliError.ts"
+import type { Environment, Input } from "./Command.ts"
+import * as DaemonClient from "./DaemonClient.ts"
+import * as Terminal from "./Terminal.ts"
+
+/** What to reach, and how long to wait for its trust. */
+export interface Options {
+  readonly address: Address.Address
+  /** As the user called it. */
+  readonly text: string
+  readonly port: number
+  readonly timeout: Duration.Duration
+  /** `cannot connect to A …`, before what went wrong. */
+  readonly failure: string
+  /** Said to the other side. */
+  readonly justification: string
+}
+
+/** Why there is no stream. */
+export interface Unreached {
+  /** The peer is there, and nothing listens on the port. */
+  readonly isRefused: boolean
+  readonly error: CliError.CliError
+}
+
+/** A stream to the peer; closing the scope closes it. */
+export const attempt = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  input: Pick<Input, "json">,
+  options: Options
+) {
+  const open = client.dial(options.address, Address.Port(options.port))
+  const unreached = (error: DaemonClient.IpcError): Unreached => ({
+    isRefused: reasonOf(error, options) === "Refused",
+    error: failed(error, options)
+  })
+  return yield* Effect.catch(open, (error) =>
+    reasonOf(error, options) === "Untrusted"
+      ? Effect.andThen(
+          Effect.mapError(earn(client, input, options), (told): Unreached => ({ isRefused: false, error: told })),
+          Effect.mapError(open, unreached)
+        )
+      : Effect.fail(unreached(error))
+  )
+})
+
+/** The same for whom every failure is the same. */
+export const dial = (client: DaemonClient.IpcClient, input: Pick<Input, "json">, options: Options) =>
+  Effect.mapError(attempt(client, input, options), ({ error }) => error)
+
+const reasonOf = (error: DaemonClient.IpcError, { text }: Options) =>
+  error.reason === "Daemon" ? DialErrorText.parse(error.detail, text).reason : undefined
+
+/** Asks for trust and waits; fails when it does not come. */
+const earn = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  input: Pick<Input, "json">,
+  { address, failure, justification, text, timeout }: Options
+): Effect.fn.Return<void, CliError.CliError, Environment> {
+  yield* DaemonClient.ask("handshake", client.handshake(address.node, justification))
+  const own = yield* DaemonClient.ask("info", client.info)
+  const approval = `pilotctl trust approve ${Json.integer(own, "node_id")}`
+  const comparing = `${approval} --fingerprint ${Json.string(own, "fingerprint")}`
+  yield* Terminal.note(
+    input,
+    `${text} does not trust this node yet: trust request sent, waiting ${DurationText.format(timeout)}`
+  )
+  yield* Terminal.note(input, `  there: ${comparing}`)
+  const startedMs = yield* Clock.currentTimeMillis
+  while (true) {
+    const leftMs = Duration.toMillis(timeout) - ((yield* Clock.currentTimeMillis) - startedMs)
+    if (leftMs <= 0) {
+      const detail = `${failure}: it has not granted trust within ${DurationText.format(timeout)}`
+      return yield* CliError.make("untrusted", detail, `the request waits there; its owner types: ${comparing}`)
+    }
+    if (yield* DaemonClient.ask("handshake", isTrusted(client, address.node, Math.min(leftMs, WAIT_MS_MAX)))) return
+    yield* Effect.sleep(PAUSE)
+  }
+})
+
+/** Waits at the daemon; one that cannot wait is asked for its list. */
+const isTrusted = (
+  client: DaemonClient.IpcClient,
+  node: Address.NodeId,
+  timeoutMs: number
+): Effect.Effect<boolean, DaemonClient.IpcError> => {
+  const isListed = Effect.map(client.trusted, (reply) =>
+    Json.objects(reply, "trusted").some((row) => Json.unsigned(row, "node_id", 32) === node)
+  )
+  return Effect.catch(
+    Effect.map(client.awaitTrust(node, timeoutMs), (reply) => Json.boolean(reply, "trusted")),
+    (error) => (error.reason === "Daemon" ? isListed : Effect.fail(error))
+  )
+}
+
+/** Why the peer cannot be reached, in the words of the command. */
+export const failed = (error: DaemonClient.IpcError, { address, failure, text }: Options): CliError.CliError => {
+  const told = DaemonClient.failure("connect", error)
+  if (error.reason !== "Daemon" || told.code === "key_changed") return told
+  const target = Address.format(address)
+  const { detail, reason } = DialErrorText.parse(error.detail, target)
+  if (reason === "Untrusted")
+    return CliError.make(
+      "untrusted",
+      `${failure}: ${detail}`,
+      `establish trust first: pilotctl handshake ${text} "reason"`
+    )
+  if (reason === "RegistryUnavailable") return CliError.make("connection_failed", `${failure}: ${detail}`, told.hint)
+  return CliError.make("connection_failed", failure, `check that ${target} is reachable: pilotctl ping ${target}`)
+}
+
+/** What a daemon waits for at once (node §1.8). */
+const WAIT_MS_MAX = 30_000
+const PAUSE = "500 millis"
