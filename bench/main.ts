@@ -2,9 +2,10 @@
  * `npm run bench`: how fast it is, each figure next to what the machine allows and what others do, measured in the same
  * run. Nothing here asserts a time.
  *
- * npm run bench -- [GROUP…] [--docs] [--list]
+ * npm run bench -- [GROUP…] [--docs] [--list] [--size MiB]
  *
- * Without a group all of them run. `--docs` also writes the tables of `docs/benchmarks.md`.
+ * Without a group all of them run. `--docs` also writes the tables of `docs/benchmarks.md`; `--size` is that of the file in
+ * `exchange`.
  */
 import { parseArgs } from "node:util"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
@@ -12,6 +13,7 @@ import { Cause, Console, Effect, References } from "effect"
 import * as Figure from "./Figure.ts"
 import * as Cpu from "./groups/Cpu.ts"
 import * as Datagrams from "./groups/Datagrams.ts"
+import * as Exchange from "./groups/Exchange.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import * as Federation from "./groups/Federation.ts"
 import type { Group } from "./groups/Group.ts"
@@ -37,13 +39,14 @@ const GROUPS: ReadonlyArray<Group> = [
   Fairness.group,
   Cpu.group,
   Memory.group,
-  Registry.group
+  Registry.group,
+  Exchange.group
 ]
 
 const bench = Effect.gen(function* () {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { docs: { type: "boolean" }, list: { type: "boolean" } }
+    options: { docs: { type: "boolean" }, list: { type: "boolean" }, size: { type: "string" } }
   })
   if (values.list) return yield* Console.log(GROUPS.map(describe).join("\n"))
   const unknown = positionals.filter((name) => GROUPS.every((group) => group.name !== name))
@@ -53,7 +56,8 @@ const bench = Effect.gen(function* () {
   const chosen = GROUPS.filter(({ name }) => positionals.length === 0 || positionals.includes(name))
   yield* Console.log(`some ${Math.ceil(chosen.reduce((sum, { seconds }) => sum + seconds, 0) / 60)} minutes`)
   const loadBefore = Report.load()
-  for (const group of chosen) yield* run(group, loadBefore)
+  const sizeMiB = Math.max(1, Number(values.size ?? 64) || 64)
+  for (const group of chosen) yield* Effect.provideService(run(group, loadBefore), Exchange.SizeMiB, sizeMiB)
   if (values.docs) yield* Report.writePage
 })
 
