@@ -1,5 +1,27 @@
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
+
+/** Files that run for half a minute and more: begun first, so that no worker is left alone with one of them at the end. */
+const LONG = [
+  "sim/Mixed",
+  "protocol/stream/Throughput",
+  "fuzz/",
+  "interop/cli/",
+  "interop/conformance/",
+  "interop/mcp/",
+  "interop/gateway/"
+]
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONG.findIndex((part) => moduleId.includes(`/test/${part}`))
+      return at < 0 ? LONG.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
 
 export default defineConfig({
   test: {
@@ -8,6 +30,7 @@ export default defineConfig({
     // keeps anything in a module.
     isolate: false,
     maxWorkers: availableParallelism(),
+    sequence: { sequencer: LongFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000
   }
