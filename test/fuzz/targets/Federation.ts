@@ -9,7 +9,7 @@ import * as PlainText from "../../../src/protocol/mcp/PlainText.ts"
 import * as SchemaCost from "../../../src/protocol/mcp/SchemaCost.ts"
 import * as ServedDefinition from "../../../src/protocol/mcp/ServedDefinition.ts"
 import * as UriTemplate from "../../../src/protocol/mcp/UriTemplate.ts"
-import * as JsonInsert from "../../../src/protocol/relay/JsonInsert.ts"
+import * as JsonEdit from "../../../src/protocol/relay/JsonEdit.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
 import { assertSame } from "../Oracle.ts"
@@ -64,7 +64,7 @@ const templated = (bytes: Uint8Array): unknown => {
 /** What was put in is there, and JSON stays JSON. */
 const inserted = (bytes: Uint8Array): unknown => {
   const before = Json.parseObject(Bytes.toUtf8Lossy(bytes))
-  const after = JsonInsert.set(bytes, ["params"], { name: '"x"' })
+  const after = JsonEdit.set(bytes, ["params"], [["name", '"x"']])
   if (before === undefined || Bytes.toUtf8(bytes) === undefined || bytes[0] === 0xef) return undefined
   const params = Json.member(Json.parseObject(Bytes.toUtf8Lossy(after)) ?? {}, "params")
   const was = Json.member(before, "params")
@@ -114,8 +114,8 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: templated
   }),
   Fuzzer.decoder({
-    name: "relay/JsonInsert",
-    covers: [JsonInsert.set, JsonInsert.without],
+    name: "relay/JsonEdit",
+    covers: [JsonEdit.set, JsonEdit.setMissing],
     format: "json",
     samples: () =>
       Corpus.jsons(

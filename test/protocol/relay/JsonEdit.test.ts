@@ -46,6 +46,15 @@ describe("JsonEdit", () => {
     }
   )
 
+  it("numbers and spaces stay as they were written, and a name of a prototype is one like any other", () => {
+    const set = (before: string, key: string, raw: string) => text(JsonEdit.set(bytes(before), [], [[key, raw]]))
+    assert.strictEqual(set('{ "a" : 1.0 }', "b", "2"), '{"b":2, "a" : 1.0 }')
+    assert.strictEqual(set('{"a": 1e400 ,"b":9007199254740993}', "b", "[2]"), '{"a": 1e400 ,"b":[2]}')
+    assert.strictEqual(set('{"a":1}', "__proto__", '"x"'), '{"__proto__":"x","a":1}')
+    assert.strictEqual(set('{"__proto__":1,"ü\\n":2}', "__proto__", "3"), '{"__proto__":3,"ü\\n":2}')
+    assert.strictEqual(text(JsonEdit.remove(bytes('{"__proto__":1,"a":2}'), [], ["__proto__"])), '{"a":2}')
+  })
+
   it("makes what is missing on the way, and replaces what is no object", () => {
     assert.strictEqual(
       text(JsonEdit.set(bytes('{"id":1}'), ["params", "_meta"], [["k", "2"]])),

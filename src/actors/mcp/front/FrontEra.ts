@@ -5,7 +5,7 @@
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as Json from "../../../core/data/Json.ts"
 import type * as Era from "../../../protocol/mcp/Era.ts"
-import * as JsonInsert from "../../../protocol/relay/JsonInsert.ts"
+import * as JsonEdit from "../../../protocol/relay/JsonEdit.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import { signedText } from "./FrontQuestions.ts"
@@ -20,19 +20,19 @@ export const adapted = (
   era: Era.Era["kind"]
 ): Uint8Array => {
   if (era === "legacy") {
-    return profile.era === "legacy" ? message : JsonInsert.without(message, META, MODERN_KEYS)
+    return profile.era === "legacy" ? message : JsonEdit.remove(message, META, MODERN_KEYS)
   }
-  if (profile.era === "legacy") return JsonInsert.set(message, META, raw(envelopeOf({ ...profile, capabilities })))
+  if (profile.era === "legacy") return JsonEdit.set(message, META, raw(envelopeOf({ ...profile, capabilities })))
   return capabilities === profile.capabilities
     ? message
-    : JsonInsert.set(message, META, raw({ [CAPABILITIES]: capabilities }))
+    : JsonEdit.set(message, META, raw({ [CAPABILITIES]: capabilities }))
 }
 
 /** A result of a legacy service as a modern client wants it. */
 export const completed = (method: string, response: Uint8Array): Uint8Array => {
   if (JsonRpcPeek.member(response, ["result"]) === undefined) return response
-  const members = method === "resources/read" ? { ...COMPLETE, ...UNCACHED } : COMPLETE
-  return JsonInsert.set(response, ["result"], members)
+  const members = method === "resources/read" ? [...COMPLETE, ...UNCACHED] : COMPLETE
+  return JsonEdit.set(response, ["result"], members)
 }
 
 /** What a modern service wants to know before it can answer; undefined for an answer. */
@@ -65,10 +65,14 @@ export const withInputs = (
 ): Uint8Array => {
   const inputs = Object.entries(answers).map(([key, answer]) => `${JSON.stringify(key)}:${answer}`)
   const state = JsonRpcPeek.member(response, ["result", "requestState"])
-  return JsonInsert.set(request, ["params"], {
-    ...(inputs.length === 0 ? {} : { inputResponses: `{${inputs.join(",")}}` }),
-    ...(state === undefined ? {} : { requestState: state })
-  })
+  return JsonEdit.set(
+    request,
+    ["params"],
+    [
+      ...(inputs.length === 0 ? [] : [["inputResponses", `{${inputs.join(",")}}`] as const]),
+      ...(state === undefined ? [] : [["requestState", state] as const])
+    ]
+  )
 }
 
 /** What a legacy client gets in place of an answer, when it did not answer itself. */
@@ -81,16 +85,19 @@ export const unanswered = (method: string): Uint8Array =>
     })
   )
 
-const raw = (members: Json.JsonObject): JsonInsert.RawMembers =>
-  Object.fromEntries(Object.entries(members).map(([key, value]) => [key, JSON.stringify(value)]))
+const raw = (members: Json.JsonObject) =>
+  Object.entries(members).map(([key, value]) => [key, JSON.stringify(value)] as const)
 
 const META = ["params", "_meta"]
 const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
-const MODERN_KEYS: ReadonlySet<string> = new Set([
+const MODERN_KEYS = [
   CAPABILITIES,
   "io.modelcontextprotocol/protocolVersion",
   "io.modelcontextprotocol/clientInfo",
   "io.modelcontextprotocol/logLevel"
-])
-const COMPLETE = { resultType: '"complete"' }
-const UNCACHED = { ttlMs: "0", cacheScope: '"private"' }
+]
+const COMPLETE = [["resultType", '"complete"']] as const
+const UNCACHED = [
+  ["ttlMs", "0"],
+  ["cacheScope", '"private"']
+] as const

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Kind } from "../../../protocol/mcp/Catalog.ts"
 import * as PlainText from "../../../protocol/mcp/PlainText.ts"
-import * as JsonInsert from "../../../protocol/relay/JsonInsert.ts"
+import * as JsonEdit from "../../../protocol/relay/JsonEdit.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Call } from "./FrontCall.ts"
 import type { FrontCalls } from "./FrontCalls.ts"
@@ -99,7 +99,7 @@ const told = (
 const signedLog = ({ alias }: KnownService, message: Uint8Array): Uint8Array => {
   const logger = JsonRpcPeek.string(message, ["params", "logger"])
   const named = logger === undefined ? alias : `${alias}/${PlainText.line(logger, LOGGER_CHARACTERS_MAX)}`
-  return JsonInsert.set(message, ["params"], { logger: JSON.stringify(named) })
+  return JsonEdit.set(message, ["params"], [["logger", JSON.stringify(named)]])
 }
 
 const CHANGED: Readonly<Record<string, ReadonlyArray<Kind>>> = {

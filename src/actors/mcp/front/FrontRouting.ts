@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import * as Json from "../../../core/data/Json.ts"
 import type { Catalog, Item, Route } from "../../../protocol/mcp/Catalog.ts"
 import * as FederatedName from "../../../protocol/mcp/FederatedName.ts"
-import * as JsonInsert from "../../../protocol/relay/JsonInsert.ts"
+import * as JsonEdit from "../../../protocol/relay/JsonEdit.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import type { Routed } from "./FrontCall.ts"
@@ -104,7 +104,14 @@ export const make = ({ catalog, lists, services }: Options): FrontRouting => {
       const args = JsonRpcPeek.member(message, ["params", "arguments", "arguments"]) ?? "{}"
       return {
         service,
-        message: JsonInsert.set(message, ["params"], { name: JSON.stringify(found.inner), arguments: args })
+        message: JsonEdit.set(
+          message,
+          ["params"],
+          [
+            ["name", JSON.stringify(found.inner)],
+            ["arguments", args]
+          ]
+        )
       }
     }),
     prompt: (message, name) => Effect.flatMap(promptOwner(name), (route) => to(route, message, ["params", "name"])),
