@@ -23,17 +23,22 @@ export const ask = Effect.fnUntraced(function* (
 })
 
 /** What the keeper does, and the calls it counted. One that does not run although there are services is started; without services there is none. */
-export const status: Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> = Effect.gen(
-  function* () {
-    const running = yield* tryAsk(STATUS)
-    if (running !== undefined) return running
-    const { services } = yield* KeeperPlaces.places
-    const table = yield* Effect.mapError(ServiceTable.load(services), ({ message, path }) =>
-      CliError.make("internal", `${path}: ${message}`)
-    )
-    return table.size === 0 ? undefined : yield* ask(STATUS)
-  }
+export const status: Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> = Effect.suspend(
+  () => statusBy(STATUS)
 )
+
+/** The same, after servers that were not looked at lately are. */
+export const look: typeof status = Effect.suspend(() => statusBy({ ...STATUS, look: true }))
+
+const statusBy = Effect.fnUntraced(function* (request: KeeperControl.Request) {
+  const running = yield* tryAsk(request)
+  if (running !== undefined) return running
+  const { services } = yield* KeeperPlaces.places
+  const table = yield* Effect.mapError(ServiceTable.load(services), ({ message, path }) =>
+    CliError.make("internal", `${path}: ${message}`)
+  )
+  return table.size === 0 ? undefined : yield* ask(request)
+})
 
 /** Asks a running keeper; undefined if there is none. */
 export const tryAsk = (

@@ -12,6 +12,7 @@ import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as AuditLog from "../actors/mcp/keeper/AuditLog.ts"
 import { HeldServices } from "../actors/mcp/keeper/HeldServices.ts"
 import * as Keeper from "../actors/mcp/keeper/Keeper.ts"
+import type * as ServiceInspector from "../actors/mcp/keeper/ServiceInspector.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import * as ChildProcess from "../actors/mcp/server/ChildProcess.ts"
 import * as HttpUpstream from "../actors/mcp/server/HttpUpstream.ts"
@@ -132,6 +133,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   })
   const keeper = yield* Keeper.make({
     cards: cards.shelf.page,
+    inspected: cards.inspector.known,
     sha256,
     audit,
     approvals: people.approvals,
@@ -213,6 +215,9 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       )
     )
 
+  const lookAtAll = Effect.suspend(() =>
+    Effect.forEach(services(), (service) => cards.inspector.look(service, LOOK_MS), UNBOUNDED)
+  )
   const office: Office = {
     expose: (service) => changing.withPermit(expose(service)),
     perform: (request) => {
@@ -228,7 +233,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         case "stop":
           return Effect.asVoid(Deferred.succeed(stopped, undefined))
         case "status":
-          return Effect.void
+          return request.look === true ? lookAtAll : Effect.void
       }
     },
     hold,
@@ -250,15 +255,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
         stderrTail,
         ...(pid === undefined ? {} : { pid })
       })),
-      health: services().map(({ name: service }) => {
-        const { answeredAtMs, failedAtMs, ...health } = keeper.health(service)
-        return {
-          service,
-          ...health,
-          ...(answeredAtMs === undefined ? {} : { answeredAtMs }),
-          ...(failedAtMs === undefined ? {} : { failedAtMs })
-        }
-      })
+      health: services().map((service) => healthOf(service.name, keeper.health, cards.inspector.known(service)))
     })),
     details: (request) => {
       switch (request.op) {
@@ -279,12 +276,31 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   return office
 })
 
+const healthOf = (
+  service: string,
+  health: Keeper.Keeper["health"],
+  seen: ServiceInspector.Inspection | undefined
+): KeeperControl.Health => {
+  const { answeredAtMs, failedAtMs, ...others } = health(service)
+  const look = seen && { ...seen.report, tools: seen.report.tools.length, atMs: seen.atMs }
+  return {
+    service,
+    ...others,
+    ...(answeredAtMs === undefined ? {} : { answeredAtMs }),
+    ...(failedAtMs === undefined ? {} : { failedAtMs }),
+    ...(look && { look: { verdict: look.verdict, tools: look.tools, reason: look.reason, atMs: look.atMs } })
+  }
+}
+
 /** For whom a server is opened: what a program's server is told of it, and what goes with requests to a URL. */
 interface Asker {
   readonly peer: Effect.Effect<Json.JsonObject>
   readonly upstream: Pick<HttpUpstream.Options, "caller" | "mayRepeat">
 }
 
+/** A status that looks at servers waits so long for what they answer; less than commands wait for it. */
+const LOOK_MS = 8000
+const UNBOUNDED = { concurrency: "unbounded", discard: true } as const
 const WITHDRAW_TIMEOUT = "3 seconds"
 
 const commandOf = ({ args, command, cwd, env }: ServiceTable.CommandService) => ({ command, args, cwd, env })

@@ -17,8 +17,15 @@ export const Request = Schema.Union([
   Schema.Struct({ op: Schema.Literal("hold"), service: Service }),
   Schema.Struct({ op: Schema.Literal("carry"), ticket: Schema.String }),
   Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
-  /** With `calls`, the counts of calls are told as well, which may be long. */
-  Schema.Struct({ op: Schema.Literal("status"), calls: Schema.optionalKey(Schema.Boolean) }),
+  /**
+   * With `calls`, the counts of calls are told as well, which may be long. With `look`, servers that were not looked at lately
+   * are, and waited for a while.
+   */
+  Schema.Struct({
+    op: Schema.Literal("status"),
+    calls: Schema.optionalKey(Schema.Boolean),
+    look: Schema.optionalKey(Schema.Boolean)
+  }),
   /** The calls that wait for a person, and what was decided for good; with `id`, that question whole. */
   Schema.Struct({ op: Schema.Literal("approvals"), id: Schema.optionalKey(Schema.String) }),
   Schema.Struct({
@@ -54,7 +61,16 @@ export const Health = Schema.Struct({
   retryInMs: Schema.Number,
   answeredAtMs: Schema.optionalKey(Schema.Number),
   failedAtMs: Schema.optionalKey(Schema.Number),
-  refused: Schema.Int
+  refused: Schema.Int,
+  /** What was found when the keeper looked at the server itself; absent while it did not. */
+  look: Schema.optionalKey(
+    Schema.Struct({
+      verdict: Schema.Literals(["healthy", "no-tools", "failing"]),
+      tools: Schema.Int,
+      reason: Schema.String,
+      atMs: Schema.Number
+    })
+  )
 })
 /** How calls of a service ended lately. */
 export type Health = typeof Health.Type

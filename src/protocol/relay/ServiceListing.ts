@@ -12,6 +12,7 @@
 import { Result, Schema } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
+import * as ListedHealth from "./ListedHealth.ts"
 
 /** The method. Others on the same port are told -32601. */
 export const METHOD = "pilot/services"
@@ -19,8 +20,8 @@ export const METHOD = "pilot/services"
 /** The longest request line that is read, without its newline. */
 export const REQUEST_BYTES_MAX = 4096
 
-/** The longest answer that is read, without its newline: room for `SERVICES_MAX` names with titles. */
-export const REPLY_BYTES_MAX = 262_144
+/** The longest answer that is read, without its newline: room for `SERVICES_MAX` names with titles and health. */
+export const REPLY_BYTES_MAX = 327_680
 
 /** Services in one answer; more are left out by who writes it and by who reads it. */
 export const SERVICES_MAX = 256
@@ -32,6 +33,8 @@ export const TITLE_CHARACTERS_MAX = 200
 export interface ListedService {
   readonly name: string
   readonly title: string
+  /** How it does now; keepers of before there was any say nothing. */
+  readonly health?: ListedHealth.ListedHealth
 }
 
 /** One request as it came. */
@@ -65,9 +68,11 @@ export const parseRequest = (bytes: Uint8Array): PlainRequest | undefined => {
 
 /** The result for a listing. */
 export const result = (services: ReadonlyArray<ListedService>): Json.JsonObject => ({
-  services: services
-    .slice(0, SERVICES_MAX)
-    .map(({ name, title }) => ({ name, ...(title === "" ? {} : { title: cut(title) }) }))
+  services: services.slice(0, SERVICES_MAX).map(({ health, name, title }) => ({
+    name,
+    ...(title === "" ? {} : { title: cut(title) }),
+    ...(health && { health: ListedHealth.encode(health) })
+  }))
 })
 
 /** The line of an answer, with its newline. */
@@ -96,7 +101,9 @@ export const parseReply = (bytes: Uint8Array): Result.Result<ReadonlyArray<Liste
   for (const service of Json.objects(value, "services")) {
     if (found.size >= SERVICES_MAX) break
     const name = Json.string(service, "name")
-    if (NAME.test(name) && !found.has(name)) found.set(name, { name, title: cut(Json.string(service, "title")) })
+    if (!NAME.test(name) || found.has(name)) continue
+    const health = ListedHealth.decode(Json.member(service, "health"))
+    found.set(name, { name, title: cut(Json.string(service, "title")), ...(health && { health }) })
   }
   return Result.succeed([...found.values()])
 }

@@ -13,6 +13,7 @@ import { FrameSplitter } from "../../../src/protocol/relay/FrameSplitter.ts"
 import * as JsonRpcPeek from "../../../src/protocol/relay/JsonRpcPeek.ts"
 import * as JsonScanner from "../../../src/protocol/relay/JsonScanner.ts"
 import { LineSplitter } from "../../../src/protocol/relay/LineSplitter.ts"
+import * as ListedHealth from "../../../src/protocol/relay/ListedHealth.ts"
 import { Opening } from "../../../src/protocol/relay/Opening.ts"
 import * as RelayFrame from "../../../src/protocol/relay/RelayFrame.ts"
 import * as ServiceListing from "../../../src/protocol/relay/ServiceListing.ts"
@@ -262,7 +263,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "relay/ServiceListing",
-    covers: [ServiceListing.parseRequest, ServiceListing.parseReply],
+    covers: [ServiceListing.parseRequest, ServiceListing.parseReply, ListedHealth.decode],
     format: "json",
     samples: () => [
       ServiceListing.request(1),
@@ -270,7 +271,11 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
         "a",
         ServiceListing.result([
           { name: "files", title: "Our files" },
-          { name: "b", title: "" }
+          {
+            name: "b",
+            title: "",
+            health: { breaker: "open", retryInMs: 400, look: { verdict: "healthy", tools: 14, agoMs: 61_000 } }
+          }
         ])
       ),
       ServiceListing.refusal(1, ServiceListing.OVERLOADED, "Asked too often.")

@@ -31,6 +31,23 @@ describe("ServiceListing", () => {
     }
   })
 
+  it("the health of a service is told as far as it is known, and what is none is left out", () => {
+    const look = { verdict: "no-tools", tools: 0, agoMs: 1500 } as const
+    const services = [
+      { name: "a", title: "", health: { breaker: "open", retryInMs: 4000, look } },
+      { name: "b", title: "", health: { breaker: "closed", retryInMs: 0 } },
+      { name: "c", title: "" }
+    ] as const
+    const answer = ServiceListing.reply(1, ServiceListing.result(services))
+    assert.deepStrictEqual(Result.getOrThrow(ServiceListing.parseReply(withoutNewline(answer))), services)
+    const healthOf = (health: unknown) => listed({ result: { services: [{ name: "a", health }] } })[0]?.health
+    for (const none of [5, {}, { breaker: "broken" }, []]) assert.isUndefined(healthOf(none))
+    assert.deepStrictEqual(healthOf({ breaker: "closed", retry_in_ms: -1, look: { verdict: "fine", tools: 3 } }), {
+      breaker: "closed",
+      retryInMs: 0
+    })
+  })
+
   it("the request is one line of JSON-RPC, and its id keeps its type", () => {
     assert.deepStrictEqual(ServiceListing.parseRequest(withoutNewline(ServiceListing.request(3))), {
       id: 3,
@@ -54,7 +71,12 @@ describe("ServiceListing", () => {
   it("the largest answer fits into what is read", () => {
     const rows = Array.from({ length: ServiceListing.SERVICES_MAX }, (_, index) => ({
       name: `${index}`.padEnd(64, "x"),
-      title: "𝄞".repeat(ServiceListing.TITLE_CHARACTERS_MAX)
+      title: "𝄞".repeat(ServiceListing.TITLE_CHARACTERS_MAX),
+      health: {
+        breaker: "half-open" as const,
+        retryInMs: 0xffff_ffff,
+        look: { verdict: "no-tools" as const, tools: 0xffff_ffff, agoMs: 0xffff_ffff }
+      }
     }))
     assert.isBelow(ServiceListing.reply(1, ServiceListing.result(rows)).length, ServiceListing.REPLY_BYTES_MAX)
   })

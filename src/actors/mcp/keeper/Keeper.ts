@@ -7,14 +7,11 @@
  */
 import { Clock, Deferred, Effect, Option, Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
-import type { JsonObject } from "../../../core/data/Json.ts"
 import * as Secret from "../../../core/data/Secret.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
-import * as CardExchange from "../../../protocol/directory/CardExchange.ts"
 import type { CallCounts } from "../../../protocol/relay/CallMetrics.ts"
 import { type Bye, type Hello, VERSION } from "../../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
-import * as ServiceListing from "../../../protocol/relay/ServiceListing.ts"
 import type * as Address from "../../../protocol/wire/Address.ts"
 import * as FrameStream from "../FrameStream.ts"
 import * as TracedStream from "../mount/TracedStream.ts"
@@ -25,6 +22,7 @@ import * as WarmChildren from "../server/WarmChildren.ts"
 import type { CallGate } from "./CallGate.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
+import * as PlainAnswers from "./PlainAnswers.ts"
 import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
 import type { Service } from "./ServiceTable.ts"
@@ -33,15 +31,11 @@ import * as SessionParts from "./SessionParts.ts"
 import * as SessionRoom from "./SessionRoom.ts"
 
 /** What a keeper is made of. */
-export interface Options extends SessionParts.Options {
+export interface Options extends SessionParts.Options, PlainAnswers.Options {
   /** The service of that name, if it is exposed now. */
   readonly find: (name: string) => Effect.Effect<Option.Option<Service>>
   /** Whether the peer at that address may use the service. Its key decides, not its address (security rule 1). */
   readonly isAllowed: (service: Service, remote: Address.Address) => Effect.Effect<boolean>
-  /** Those that the peer at that address may use, told to it when it asks. */
-  readonly list: (remote: Address.Address) => Effect.Effect<ReadonlyArray<Service>>
-  /** The capability cards of services that a peer may use, for `CardExchange`; absent: there are none. */
-  readonly cards?: (services: ReadonlyArray<Service>, params: JsonObject) => Effect.Effect<JsonObject>
   /** A server for one session of the peer at that address. */
   readonly spawn: (
     service: Service,
@@ -81,10 +75,6 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const warm = yield* WarmChildren.make
   /** A service that was changed is another object, and its new sessions share another server. */
   const shared = new WeakMap<Service, SharedChild.SharedChild>()
-  const answer = yield* PlainRequests.make({
-    [ServiceListing.METHOD]: (remote) => listing(options, remote),
-    ...(options.cards === undefined ? {} : { [CardExchange.METHOD]: cardsOf(options.list, options.cards) })
-  })
   const context = yield* Effect.context<never>()
   const breakers = new ServiceBreakers(
     (service) =>
@@ -93,6 +83,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         wallMs: () => clock.currentTimeMillisUnsafe(),
         report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp ${service}: ${text}`))
       })
+  )
+  const health = (service: string) => breakers.of(service).health()
+  const answer = yield* PlainRequests.make(
+    PlainAnswers.handlers(options, health, () => clock.currentTimeMillisUnsafe())
   )
   const streams = new Map<number, number>()
   let lineSessions = 0
@@ -269,19 +263,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       )
     }),
     status: Effect.suspend(() => Effect.forEach([...sessions.values()], statusOf)),
-    health: (service) => breakers.of(service).health(),
+    health,
     calls: parts.calls
   }
 })
-
-const cardsOf =
-  (list: Options["list"], cards: NonNullable<Options["cards"]>) => (remote: Address.Address, params: JsonObject) =>
-    Effect.flatMap(list(remote), (services) => cards(services, params))
-
-const listing = ({ list }: Options, remote: Address.Address): Effect.Effect<JsonObject> =>
-  Effect.map(list(remote), (services) =>
-    ServiceListing.result(services.map(({ name, title = "" }) => ({ name, title })))
-  )
 
 const refused = (reason: string): { readonly bye: Bye } => ({ bye: { reason } })
 

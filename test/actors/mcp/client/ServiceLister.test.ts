@@ -20,8 +20,8 @@ describe("ServiceLister", () => {
     Effect.gen(function* () {
       const { stream } = yield* rig
       assert.deepStrictEqual(yield* ServiceLister.ask(stream(2)), [
-        { name: "files", title: "Our files" },
-        { name: "other", title: "" }
+        { name: "files", title: "Our files", health: { breaker: "closed", retryInMs: 0 } },
+        { name: "other", title: "", health: { breaker: "closed", retryInMs: 0 } }
       ])
       assert.deepStrictEqual(yield* ServiceLister.ask(stream(99)), [])
     })
