@@ -19,11 +19,14 @@ import * as Target from "../actors/mcp/Target.ts"
 import { DialError } from "../actors/node/Node.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
+import type { JsonObject } from "../core/data/Json.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 import * as DuplexPair from "../core/net/DuplexPair.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
+import { instances } from "../protocol/directory/FoundService.ts"
 import type * as AuditChain from "../protocol/relay/AuditChain.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
+import * as Directory from "./Directory.ts"
 import type * as McpCalls from "./McpCalls.ts"
 import * as McpReopening from "./McpReopening.ts"
 import * as Server from "./McpServer.ts"
@@ -87,17 +90,30 @@ export interface Options extends McpCalls.CallOptions {
   readonly answers?: InputRounds.Answers
 }
 
+/** A server by what it can do; made by `capable`. */
+export interface Capable {
+  readonly _tag: "Capable"
+  readonly words: string
+  /** A JSON Schema of the arguments at hand. */
+  readonly schema: JsonObject
+}
+
+/**
+ * The best service that this node may use for the words and for arguments of that JSON Schema, at every peer that offers the
+ * same name and tools; `Directory.search` shows what there is.
+ */
+export const capable = (words: string, schema: JsonObject = {}): Capable => ({ _tag: "Capable", words, schema })
+
 /**
  * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it
- * to this node. With `pins`, a tool that is not what it was when it was first listed is logged, or hidden and refused with
- * −31006.
+ * to this node. What is `capable` is looked for now, among trusted peers. With `pins`, a tool that is not what it was when it
+ * was first listed is logged, or hidden and refused with −31006.
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
-  name: string | ReadonlyArray<string>,
+  name: string | ReadonlyArray<string> | Capable,
   options: Options & { readonly pins?: Pins; readonly rules?: Rules } = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
-  const targets = Target.parseInstances(typeof name === "string" ? name : name.join(","))
-  if (targets === undefined) return yield* refused(`${JSON.stringify(name)} is not PEER/SERVICE`)
+  const targets = yield* targetsOf(name)
   const egress = yield* egressOf(options.rules)
   const pilot = yield* Pilot
   const self = yield* Effect.match(pilot.info, {
@@ -113,14 +129,15 @@ export const connect = Effect.fn("Mcp.connect")(function* (
           : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
       )
     )
-  const route = yield* Effect.provide(Instances.route(targets, dial), NativeCrypto.layer)
-  const { target } = route
-  const peerKey = Effect.match(
-    Effect.suspend(() => pilot.resolve(target.peer)),
-    { onFailure: () => undefined, onSuccess: ({ publicKey }) => publicKey || undefined }
-  )
-  const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
+  const { follow } = yield* Effect.provide(Instances.make(targets, dial), NativeCrypto.layer)
   const session = Effect.gen(function* () {
+    const route = yield* follow
+    const { target } = route
+    const peerKey = Effect.match(
+      Effect.suspend(() => pilot.resolve(target.peer)),
+      { onFailure: () => undefined, onSuccess: ({ publicKey }) => publicKey || undefined }
+    )
+    const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
     const [near, far] = yield* DuplexPair.make
     const shim = Shim.run({ client: far, egress, ...route, ...(pins && { pins }) })
     // The far side also ends when the session cannot go on, and then nothing more comes.
@@ -128,6 +145,29 @@ export const connect = Effect.fn("Mcp.connect")(function* (
     return yield* McpClient.make(near, options.client ?? SELF, options.answers)
   })
   return Server.fromClient(yield* McpReopening.make(session), options)
+})
+
+const targetsOf = (
+  name: string | ReadonlyArray<string> | Capable
+): Effect.Effect<Target.Targets, McpClient.McpError, Pilot> => {
+  if (typeof name === "object" && "words" in name) return found(name)
+  const targets = Target.parseInstances(typeof name === "string" ? name : name.join(","))
+  return targets === undefined ? refused(`${JSON.stringify(name)} is not PEER/SERVICE`) : Effect.succeed(targets)
+}
+
+const found = Effect.fnUntraced(function* ({ schema, words }: Capable) {
+  const { problems, services } = yield* Directory.search(words, {
+    schema,
+    limit: FOUND_MAX,
+    includePublic: false
+  }).pipe(
+    Effect.provide(Directory.fromPilot),
+    Effect.catchTag("DirectoryError", ({ detail }) => refused(detail))
+  )
+  const texts = instances(services).map(({ target }) => target)
+  const targets = Target.parseInstances(texts.slice(0, Target.INSTANCES_MAX).join(","))
+  const problem = problems.map(({ detail, node }) => `; node ${node}: ${detail}`)[0] ?? ""
+  return targets ?? (yield* refused(`no peer offers ${JSON.stringify(words)} to this node${problem}`))
 })
 
 /** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */
@@ -168,5 +208,7 @@ const open = <E>(stream: Duplex<E>, options: Options) =>
 const refused = (message: string) =>
   new McpClient.McpError({ reason: "Closed", code: 0, message, retryable: false, delivered: false })
 
+/** Services that fit, of which those that may be used are looked at. */
+const FOUND_MAX = 64
 const GUARD = Layer.mergeAll(NativeCrypto.layer, FileLock.layer, NodeFileSystem.layer, NodePath.layer)
 const SELF: ClientInfo = { name: "effect-pilot", version: "0.1.0" }

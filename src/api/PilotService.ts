@@ -1,8 +1,11 @@
 /** The `Pilot` service: what a node offers to programs, whoever runs it. `Pilot.ts` is its face for users. */
 import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
+import type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
+
+export type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
 
 /** The node cannot be asked: no daemon, or it went away, or it said no. */
 export class PilotError extends Schema.TaggedError<PilotError>()("PilotError", {
@@ -34,22 +37,6 @@ export interface Peer {
   readonly publicKey: string
   /** Of that key. */
   readonly fingerprint: string
-}
-
-/** A peer that this node trusts, with the key it is trusted under. */
-export interface TrustedPeer {
-  readonly node: number
-  readonly publicKey: Uint8Array
-}
-
-/** A capability card as the registry gave it: not checked (`Directory` does that). */
-export interface PublicCard {
-  readonly node: number
-  readonly hostname: string
-  /** `{ card, signature }`. */
-  readonly signed: JsonObject
-  /** The key that this node has pinned for that node, if any. */
-  readonly pinned: Uint8Array | undefined
 }
 
 /** How a stream is opened. */

@@ -47,11 +47,10 @@ export const select = (
   if (command === undefined) return unmatched(table, words)
   const own = words.slice(command.name.split(" ").length)
   if (own.some(isHelp)) return Result.succeed({ _tag: "Help", topic: command.name })
-  return Result.map(read(command, own), ({ positionals, flags }) => ({
-    _tag: "Run",
-    command,
-    input: { positionals, flags, rest, json }
-  }))
+  return Result.map(
+    Result.flatMap(read(command, own), (found) => checked(command, found, rest)),
+    ({ positionals, flags }) => ({ _tag: "Run", command, input: { positionals, flags, rest, json } })
+  )
 }
 
 /** The rows whose name starts with `group` and a space: what `daemon` alone could be followed by. */
@@ -102,13 +101,33 @@ const read = (command: Command, words: ReadonlyArray<string>): Result.Result<Rea
     const eatsNext = inline === undefined && flag?.value !== "boolean" && next !== undefined && !next.startsWith("--")
     if (eatsNext) index++
     // An unknown flag is ignored, together with the word that would have been its value (cli §1.1).
-    if (flag === undefined) continue
+    if (flag === undefined && command.isStrict === undefined) continue
+    if (flag === undefined) return unexpected(command, `unknown flag --${key}`)
     const value = inline ?? (eatsNext ? next : flag.value === "boolean" ? "true" : undefined)
     if (value === undefined) return Result.fail(CliError.invalidArgument(`--${key} needs a value`, FLAG_HINT))
     flags.set(key, flag.repeats === true ? [...(flags.get(key) ?? []), value] : [value])
   }
   return Result.succeed({ positionals, flags })
 }
+
+/** A strict command takes as many words as its usage names. */
+const checked = (
+  command: Command,
+  found: Read,
+  rest: ReadonlyArray<string> | undefined
+): Result.Result<Read, CliError.CliError> => {
+  if (command.isStrict === undefined) return Result.succeed(found)
+  const places = command.usage.split(" ").filter((word) => word !== "")
+  const isEndless = places.some((place) => place.includes("…"))
+  const extra = isEndless ? undefined : found.positionals[places.length]
+  if (extra !== undefined) return unexpected(command, `unexpected argument ${JSON.stringify(extra)}`)
+  return rest !== undefined && command.isStrict !== "rest"
+    ? unexpected(command, "unexpected arguments after --")
+    : Result.succeed(found)
+}
+
+const unexpected = (command: Command, what: string): Result.Result<never, CliError.CliError> =>
+  Result.fail(CliError.invalidArgument(`${what} for ${command.name}`, `pilotctl ${command.name} --help`))
 
 /** The flag a word names and its `=value`; a single dash names a flag only if the command knows it. */
 const keyOf = (command: Command, word: string): readonly [key: string | undefined, inline: string | undefined] => {

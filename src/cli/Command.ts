@@ -72,6 +72,11 @@ export interface Command {
   readonly returns: string
   /** With no flags at all the command takes its words as they come, those with dashes too (cli §1.1). */
   readonly flags: ReadonlyArray<Flag>
+  /**
+   * Words and flags that it has no use for are refused. Commands of the reference ignore them (cli §1.1); in one that says who
+   * may do what, a misspelt flag must not pass for none. `rest`: what follows `--` is its own.
+   */
+  readonly isStrict?: true | "rest"
   /** Left out of help and `context`. */
   readonly isInternal?: true
   readonly run: (input: Input) => Effect.Effect<Output, CliError, Environment>

@@ -1,74 +1,23 @@
-/** `pilotctl mcp connect PEER/NAME`: a stdio MCP server for any client, whose tools run on another node (mcp §6.1). */
-import { Context, Effect, Layer, Logger, Scope } from "effect"
+/** How commands reach an MCP service of a peer: a stream to its keeper through the daemon, and what is kept of its tools (mcp §6.1). */
+import { Context, Effect, Layer, Scope, Semaphore } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
-import * as DetachBridge from "../actors/mcp/mount/DetachBridge.ts"
-import * as EraBridge from "../actors/mcp/mount/EraBridge.ts"
-import * as Instances from "../actors/mcp/mount/Instances.ts"
+import type * as DetachBridge from "../actors/mcp/mount/DetachBridge.ts"
 import * as ListFile from "../actors/mcp/mount/ListFile.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
-import * as Shim from "../actors/mcp/mount/Shim.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/mount/ShimFailure.ts"
-import * as Target from "../actors/mcp/Target.ts"
+import type * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
-import { Verdict } from "../protocol/relay/era/Verdict.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as CliError from "./CliError.ts"
-import { type Environment, type Input, type Output, silent } from "./Command.ts"
+import type { Environment, Input } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as DetachFlag from "./DetachFlag.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
-import * as MountEgress from "./MountEgress.ts"
-import * as MountMetrics from "./MountMetrics.ts"
-import { Processes } from "./Processes.ts"
-import * as ProcessStdio from "./ProcessStdio.ts"
-import * as Telemetry from "./Telemetry.ts"
-import * as Values from "./Values.ts"
-
-/** Serves the client on standard input and output until it closes. Everything else goes to standard error. */
-export const run = Effect.fnUntraced(function* (
-  text: string,
-  pinText: string,
-  input: Input
-): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  yield* pinMode(pinText)
-  const targets = Target.parseInstances(text)
-  if (targets === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
-  const detachesAfter = yield* detachAfter(input)
-  const { endsOnSignal } = yield* Processes
-  yield* endsOnSignal
-  const client = yield* ProcessStdio.open
-  const context = yield* environment
-  yield* Effect.gen(function* () {
-    const route = yield* Instances.route(targets, (instance) => Effect.provideContext(dial(instance), context))
-    const { target } = route
-    const pins = yield* guardOf(target, pinText)
-    // What one instance lists says nothing of another.
-    const lists = targets.length === 1 ? yield* listsOf(targets[0]) : undefined
-    const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
-    const egress = yield* MountEgress.open(input)
-    const { client: detaching, welcomed } = yield* DetachBridge.make(client, target, detachesAfter)
-    const isModernOnly = Values.boolean(input, "modern-client") === true
-    const era = { target, verdict: new Verdict(), isModernOnly, isShared: false }
-    const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    const known = { ...(lists && { lists }), ...(metrics && { metrics }) }
-    yield* Shim.run({ client: bridged, pins, egress, welcomed, ...route, ...known })
-  }).pipe(
-    Effect.scoped,
-    Effect.provide(
-      Layer.mergeAll(
-        NativeCrypto.layer,
-        Telemetry.layer("pilot-mount", Values.text(input, "otlp")),
-        Layer.succeed(Logger.LogToStderr, true)
-      )
-    )
-  )
-  return silent()
-})
 
 /** When calls are detached: `--detach-after` wins over what the owner of the service wants, and 0 is never. */
 export const detachAfter = (input: Input): Effect.Effect<DetachBridge.After, CliError.CliError> =>
@@ -82,19 +31,20 @@ export const pinMode = (text: string): Effect.Effect<PinGuard.Mode, CliError.Cli
     ? Effect.succeed(text)
     : CliError.invalidArgument(`invalid --pins ${text}`, "warn, hold or block")
 
-/** Watches the tools of a peer's service, in one of the modes of `--pins`. */
-export const guardOf = Effect.fnUntraced(function* (
-  target: Target.Target,
+/** What makes the guards of sessions, in one of the modes of `--pins`: each watches the tools of the service that it is at. */
+export const guards = Effect.fnUntraced(function* (
   text: string
-): Effect.fn.Return<PinGuard.PinGuard, CliError.CliError, Environment> {
+): Effect.fn.Return<(target: Target.Target) => Effect.Effect<PinGuard.PinGuard>, CliError.CliError, Environment> {
   const mode = yield* pinMode(text)
   const { pins: path } = yield* KeeperPlaces.places
   const context = yield* environment
-  // Of several instances, the one in use when the key is wanted.
-  const peerKey = Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
-  return yield* PinGuard.make({ path, target, mode, peerKey }).pipe(
-    Effect.provide(Layer.merge(NativeCrypto.layer, FileLock.layer))
-  )
+  const lock = yield* Semaphore.make(1)
+  return (target) =>
+    PinGuard.make({
+      ...{ path, target, mode, lock },
+      // Of several instances, the one that the session is at when the key is wanted.
+      peerKey: Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
+    }).pipe(Effect.provide(Layer.merge(NativeCrypto.layer, FileLock.layer)), Effect.provideContext(context))
 })
 
 /** What is remembered of a peer's service for times when it cannot be reached. */
@@ -105,14 +55,6 @@ export const listsOf = Effect.fnUntraced(function* (
   const peerKey = Effect.provideContext(keyOf(target.peer), yield* environment)
   return yield* ListFile.make({ directory, target, peerKey })
 })
-
-/** The service that a text names. */
-export const targetOf = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {
-  const target = Target.parse(text)
-  return target === undefined
-    ? CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
-    : Effect.succeed(target)
-}
 
 /** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
 export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))

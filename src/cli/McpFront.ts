@@ -3,6 +3,8 @@ import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope,
 import * as Front from "../actors/mcp/front/Front.ts"
 import type * as FrontLists from "../actors/mcp/front/FrontLists.ts"
 import type { Egress } from "../actors/mcp/mount/EgressGuard.ts"
+import * as Instances from "../actors/mcp/mount/Instances.ts"
+import type { MountBoard } from "../actors/mcp/mount/MountBoard.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
@@ -18,6 +20,8 @@ import * as DaemonClient from "./DaemonClient.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as McpMountHttp from "./McpMountHttp.ts"
+import * as McpTargets from "./McpTargets.ts"
+import * as MountDoor from "./MountDoor.ts"
 import * as MountEgress from "./MountEgress.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
@@ -35,9 +39,11 @@ export const run = Effect.fnUntraced(function* (
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   return yield* Effect.gen(function* () {
-    const front = yield* make(settings, mode, yield* MountEgress.open(input))
+    const board = yield* MountDoor.open({ serves: `front, ${http ?? "stdio"}`, instances: () => [] })
+    const front = yield* make(settings, mode, { egress: yield* MountEgress.open(input), board })
     if (http !== undefined) {
-      return yield* McpMountHttp.serve({ peer: "all", service: "services" }, front.connect, http, input)
+      const all = Instances.one({ peer: "all", service: "services" }, Effect.never)
+      return yield* McpMountHttp.serve({ ...all, connect: front.connect }, http, input)
     }
     yield* front.run(yield* ProcessStdio.open)
     return silent()
@@ -58,7 +64,7 @@ export const run = Effect.fnUntraced(function* (
 export const make = Effect.fnUntraced(function* (
   settings: Front.Settings,
   mode: PinGuard.Mode,
-  egress?: Egress
+  watching: { readonly egress?: Egress | undefined; readonly board?: MountBoard } = {}
 ): Effect.fn.Return<Front.Front, never, Environment | Crypto | Scope.Scope> {
   const { version } = yield* CliHost
   const environment = yield* McpConnect.environment
@@ -79,7 +85,7 @@ export const make = Effect.fnUntraced(function* (
         lock,
         peerKey: Effect.provideContext(McpConnect.keyOf(target.peer), context)
       }).pipe(Effect.provideContext(Context.merge(context, crypto)), Effect.provide(FileLock.layer)),
-    egress,
+    ...watching,
     version,
     settings
   })
@@ -100,8 +106,8 @@ const settingsOf = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<
     }
     aliases.set(name, alias)
   }
-  const only = yield* Effect.forEach(Values.texts(input, "service"), McpConnect.targetOf)
-  const sampling = yield* Effect.forEach(Values.texts(input, "sampling"), McpConnect.targetOf)
+  const only = yield* Effect.forEach(Values.texts(input, "service"), McpTargets.one)
+  const sampling = yield* Effect.forEach(Values.texts(input, "sampling"), McpTargets.one)
   return {
     mode,
     budget: {

@@ -42,19 +42,21 @@ const FRONT = "front"
 /** The names for `--client`. */
 export const NAMES: ReadonlyArray<string> = Object.keys(CLIENTS)
 
-/** Shows the entry for `PEER/SERVICE`, or for `front`, which is all of them; writes it if asked to. `name` is what the client calls the server. */
+/**
+ * Shows the entry for `PEER/SERVICE`, of several peers or by what it can do, or for `front`, which is all services; writes it if
+ * asked to. `name` is what the client calls the server.
+ */
 export const run = Effect.fnUntraced(function* (options: {
-  readonly target: string
+  readonly targets: ReadonlyArray<string>
+  /** Instead of names; empty if there is none. Looked for whenever the client starts the mount. */
+  readonly capability: string
   readonly client: string
   readonly name: string | undefined
   readonly write: boolean
   readonly platform: NodeJS.Platform
   readonly directory: string
 }): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const target = options.target === FRONT ? undefined : Target.parse(options.target)
-  if (target === undefined && options.target !== FRONT) {
-    return yield* CliError.invalidArgument(`${JSON.stringify(options.target)} is neither PEER/NAME nor ${FRONT}`)
-  }
+  const asked = yield* Effect.fromResult(wanted(options.targets, options.capability))
   const client = Object.hasOwn(CLIENTS, options.client) ? CLIENTS[options.client] : undefined
   if (client === undefined) {
     return yield* CliError.invalidArgument(
@@ -63,9 +65,8 @@ export const run = Effect.fnUntraced(function* (options: {
     )
   }
   const host = yield* CliHost
-  const usual = target === undefined ? "pilot" : `${target.peer}-${target.service}`.replaceAll(/[^A-Za-z0-9_-]/gu, "-")
-  const name = options.name ?? usual
-  const entry = { ...client.extra, ...entryOf(host, options.target) }
+  const name = options.name ?? asked.name.replaceAll(/[^A-Za-z0-9_-]/gu, "-")
+  const entry = { ...client.extra, ...entryOf(host, asked.words) }
   const { join } = yield* Path.Path
   const path = join(
     client.isInProject === true ? options.directory : host.homeDirectory,
@@ -90,15 +91,38 @@ export const run = Effect.fnUntraced(function* (options: {
       `--- ${path}`,
       ...(merged.replaced === undefined ? [] : prefixed("-", JSON.stringify({ [name]: merged.replaced }, null, 2))),
       ...prefixed("+", JSON.stringify({ [name]: entry }, null, 2)),
-      `Written. Restart ${options.client} to use ${options.target}.`
+      `Written. Restart ${options.client} to use ${asked.label}.`
     ].join("\n")
   )
 })
 
+/** What the client starts, with a name for it, and what it is to people. */
+const wanted = (
+  targets: ReadonlyArray<string>,
+  capability: string
+): Result.Result<Record<"name" | "label", string> & { readonly words: ReadonlyArray<string> }, CliError.CliError> => {
+  if (capability !== "" && targets.length === 0) {
+    return Result.succeed({ name: capability, label: capability, words: ["mount", "--capability", capability] })
+  }
+  if (capability !== "") return Result.fail(CliError.invalidArgument("--capability stands in place of PEER/NAME"))
+  const text = targets.join(",")
+  if (text === FRONT) return Result.succeed({ name: "pilot", label: FRONT, words: [FRONT] })
+  const parsed = Target.parseInstances(text)
+  if (parsed === undefined) {
+    return Result.fail(CliError.invalidArgument(`${JSON.stringify(text)} is neither PEER/NAME nor ${FRONT}`))
+  }
+  const names = parsed.map((target) => Target.format([target]))
+  return Result.succeed({
+    name: `${parsed[0].peer}-${parsed[0].service}`,
+    label: names.join(", "),
+    words: ["mount", ...names]
+  })
+}
+
 /** Absolute paths, because clients start programs with little of a shell's environment (architecture, decision 1). */
 const entryOf = (
   { nodeOptions, nodePath, programPath, variables }: CliHost["Service"],
-  target: string
+  words: ReadonlyArray<string>
 ): Json.JsonObject => {
   const env = Object.fromEntries(
     ["PILOT_HOME", "PILOT_SOCKET"].flatMap((key) => {
@@ -108,7 +132,7 @@ const entryOf = (
   )
   return {
     command: nodePath,
-    args: [...nodeOptions, programPath, "mcp", ...(target === FRONT ? [FRONT] : ["mount", target])],
+    args: [...nodeOptions, programPath, "mcp", ...words],
     ...(Object.keys(env).length === 0 ? {} : { env })
   }
 }

@@ -1,11 +1,10 @@
 /** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
-import { Context, Effect, Layer, Logger, Scope } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { HttpMiddleware } from "effect/http"
 import * as EdgeDoor from "../actors/mcp/edge/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/edge/HttpEdge.ts"
-import type { ListFile } from "../actors/mcp/mount/ListFile.ts"
-import type { PinGuard } from "../actors/mcp/mount/PinGuard.ts"
-import type { Target } from "../actors/mcp/Target.ts"
+import * as Target from "../actors/mcp/Target.ts"
+import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
@@ -13,6 +12,8 @@ import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
 import * as LocalToken from "./LocalToken.ts"
 import * as McpConnect from "./McpConnect.ts"
+import * as McpTargets from "./McpTargets.ts"
+import * as MountDoor from "./MountDoor.ts"
 import * as MountEgress from "./MountEgress.ts"
 import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
@@ -20,26 +21,31 @@ import * as Telemetry from "./Telemetry.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
-/** Serves a service until a signal comes. */
-export const run = (
-  target: Target,
-  at: string,
-  pinMode: string,
-  input: Input
-): Effect.Effect<never, CliError.CliError, Environment> =>
-  Effect.gen(function* () {
-    const pins = yield* McpConnect.guardOf(target, pinMode)
-    const lists = yield* Effect.provide(McpConnect.listsOf(target), NativeCrypto.layer)
-    return yield* serve(target, undefined, at, input, { pins, lists })
-  })
+/** Serves a service of one or several peers until a signal comes. */
+export const run = Effect.fnUntraced(
+  function* (
+    targets: Target.Targets,
+    at: string,
+    pinText: string,
+    input: Input
+  ): Effect.fn.Return<never, CliError.CliError, Environment | Crypto> {
+    const pins = yield* McpConnect.guards(pinText)
+    const instances = yield* McpTargets.open(targets)
+    // What one instance lists says nothing of another.
+    const lists = targets.length === 1 ? { lists: yield* McpConnect.listsOf(targets[0]) } : {}
+    const board = yield* MountDoor.open({ serves: at, instances: instances.seen })
+    return yield* serve({ ...instances, ...lists, pins, board }, at, input, Target.format(targets))
+  },
+  Effect.scoped,
+  Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true)))
+)
 
-/** Serves until a signal comes; `connect` opens the server for each client, else it is the target. */
+/** Serves what `edge` leads to, which people know as `label`, until a signal comes. */
 export const serve = Effect.fnUntraced(function* (
-  target: Target,
-  connect: HttpEdge.Options<never>["connect"],
+  edge: Pick<HttpEdge.Options<unknown>, "target" | "follow" | "connect" | "pins" | "lists" | "board">,
   at: string,
   input: Input,
-  known?: { readonly pins: PinGuard; readonly lists: ListFile }
+  label = Target.format([edge.target])
 ): Effect.fn.Return<never, CliError.CliError, Environment> {
   const detachAfter = yield* McpConnect.detachAfter(input)
   const place = Endpoint.parse(at)
@@ -57,7 +63,6 @@ export const serve = Effect.fnUntraced(function* (
   }
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
-  const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
   return yield* Effect.gen(function* () {
     const listener = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
       CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
@@ -68,19 +73,16 @@ export const serve = Effect.fnUntraced(function* (
     const origins = [...[...hosts].map((host) => `http://${host}`), ...Values.texts(input, "allow-origin")]
     const lower = (texts: Iterable<string>) => new Set([...texts].map((text) => text.toLowerCase()))
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
-    const dial = Effect.provideContext(McpConnect.dial(target), environment)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     // A front has rules of its own, for each of its services.
-    const egress = connect === undefined ? yield* MountEgress.open(input) : undefined
+    const egress = edge.connect === undefined ? yield* MountEgress.open(input) : undefined
     yield* HttpEdge.serve(listener.server, {
-      ...{ target, dial, door, isModernOnly, detachAfter, egress },
-      ...(connect === undefined ? {} : { connect }),
-      ...known,
+      ...{ ...edge, door, isModernOnly, detachAfter, egress },
       ...(metrics && { metrics })
     })
     yield* Terminal.printError(
-      `serving ${target.peer}/${target.service} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
+      `serving ${label} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)
     )
     return yield* Effect.never

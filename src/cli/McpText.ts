@@ -46,13 +46,19 @@ export const sessionRow = (session: Session): JsonObject => ({
 })
 
 /** How calls of a service ended lately, as data. */
-export const healthRow = (health: Health | undefined): JsonObject => ({
+export const healthRow = (health: Omit<Health, "service"> | undefined): JsonObject => ({
   breaker: health?.breaker ?? "closed",
   reason: health?.reason ?? "",
   retry_in_ms: health?.retryInMs ?? 0,
   answered_at: time(health?.answeredAtMs),
   failed_at: time(health?.failedAtMs),
-  refused: health?.refused ?? 0
+  refused: health?.refused ?? 0,
+  look: health?.look && {
+    verdict: health.look.verdict,
+    tools: health.look.tools,
+    reason: health.look.reason,
+    at: time(health.look.atMs)
+  }
 })
 
 /** What `expose` says: the whole command line, before anybody can make it run (mcp §8, rule 1). */
@@ -100,15 +106,43 @@ export const status = (state: State | undefined): string => {
   ].join("\n")
 }
 
-const healthLine = ({ answeredAtMs, breaker, failedAtMs, reason, refused, retryInMs, service }: Health): string => {
+const healthLine = (health: Health): string => {
+  const { answeredAtMs, breaker, failedAtMs, look, reason, service } = health
   const last = answeredAtMs === undefined ? "no call answered yet" : `last answer ${time(answeredAtMs)}`
-  if (breaker === "closed" && (failedAtMs ?? 0) <= (answeredAtMs ?? 0)) return `  ${service}: ${last}`
-  const wait = breaker === "open" ? `, next call in ${Math.ceil(retryInMs / 1000)} s` : ""
-  const state = breaker === "closed" ? "failed lately" : `calls are refused (${breaker}${wait}, ${refused} so far)`
-  return `  ${service}: ${state}: ${printable(reason)} ${last}`
+  const seen = look === undefined ? "" : `; looked at ${time(look.atMs)}: ${lookText(look)}`
+  if (breaker === "closed" && (failedAtMs ?? 0) <= (answeredAtMs ?? 0)) return `  ${service}: ${last}${seen}`
+  const state = breaker === "closed" ? "failed lately" : `calls are refused${breakerText(health)}`
+  return `  ${service}: ${state}: ${printable(reason)} ${last}${seen}`
 }
 
-const time = (atMs: number | undefined): string | undefined =>
+/** What was found at a server. */
+export const lookText = ({
+  reason = "",
+  tools,
+  verdict
+}: {
+  readonly verdict: NonNullable<Health["look"]>["verdict"]
+  readonly tools: number
+  readonly reason?: string
+}): string => {
+  const why = reason === "" ? "" : `, ${printable(reason)}`
+  if (verdict === "healthy") return `healthy, ${tools} tools`
+  return verdict === "no-tools" ? `answers, but has no tools${why}` : `failing${why}`
+}
+
+/** Why calls do not pass, in brackets; empty while they do. */
+export const breakerText = ({
+  breaker,
+  refused,
+  retryInMs
+}: Pick<Health, "breaker" | "retryInMs"> & { readonly refused?: number }): string => {
+  if (breaker === "closed") return ""
+  const wait = breaker === "open" ? `, next call in ${Math.ceil(retryInMs / 1000)} s` : ""
+  return ` (${breaker}${wait}${refused === undefined ? "" : `, ${refused} so far`})`
+}
+
+/** A time for people and programs. */
+export const time = (atMs: number | undefined): string | undefined =>
   atMs === undefined ? undefined : new Date(atMs).toISOString()
 
 const described = (service: Service): ReadonlyArray<string> => [

@@ -13,15 +13,16 @@ import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output } from "./Command.ts"
 import * as McpConnect from "./McpConnect.ts"
+import * as McpTargets from "./McpTargets.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
-/** The tools of `PEER/SERVICE`. */
+/** The tools of a service, of one or several peers. */
 export const tools = Effect.fnUntraced(function* (
-  text: string,
+  targets: Target.Targets,
   pinMode: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const server = yield* open(text, pinMode)
+  const server = yield* open(targets, pinMode)
   const found = yield* Effect.mapError(server.tools, failure)
   const rows = found.map(({ definition, description, name, title }) => ({
     name,
@@ -36,7 +37,7 @@ export const tools = Effect.fnUntraced(function* (
     ...rows.map(
       ({ description, name }) => `${PlainText.line(name).padEnd(width)}  ${PlainText.line(description, 100)}`
     ),
-    ...(rows.length === 0 ? [`${text} has no tools`] : []),
+    ...(rows.length === 0 ? [`${Target.format(targets)} has no tools`] : []),
     ...suspicious.map((name) => `warning: the definition of ${name} holds characters that cannot be seen`)
   ]
   return output({ server: server.info, revision: server.revision, tools: rows }, human.join("\n"))
@@ -44,15 +45,15 @@ export const tools = Effect.fnUntraced(function* (
 
 /** Runs one tool. Steps go to standard error, the result to standard output; a tool that failed is exit code 1. */
 export const call = Effect.fnUntraced(function* (
-  text: string,
+  targets: Target.Targets,
   tool: string,
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const server = yield* open(text, Values.text(input, "pins") ?? "warn")
+  const server = yield* open(targets, Values.text(input, "pins") ?? "warn")
   // A definition that changed shows in a list only. A server without one still has its call.
   yield* Effect.ignore(server.tools)
-  return yield* perform(server, text, tool, argsText, input)
+  return yield* perform(server, targets.map((target) => Target.format([target])).join(" "), tool, argsText, input)
 })
 
 /** Runs one tool of an open server, which people know as `label`. */
@@ -84,25 +85,17 @@ export const perform = Effect.fnUntraced(function* (
 
 /** A session of its own with the server, as long as the command runs. */
 const open = Effect.fnUntraced(function* (
-  text: string,
+  targets: Target.Targets,
   pinMode: string
 ): Effect.fn.Return<McpServer.McpServer, CliError.CliError, Environment> {
-  const target = Target.parse(text)
-  if (target === undefined) return yield* CliError.invalidArgument(`${JSON.stringify(text)} is not PEER/NAME`)
   const { version } = yield* CliHost
   const [near, far] = yield* DuplexPair.make
-  const environment = yield* McpConnect.environment
-  const pins = yield* McpConnect.guardOf(target, pinMode)
-  yield* Shim.run({
-    client: far,
-    target,
-    pins,
-    dial: Effect.provideContext(McpConnect.dial(target), environment)
-  }).pipe(
-    Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))),
-    Effect.ensuring(far.end),
-    Effect.forkScoped
-  )
+  const pinsOf = yield* McpConnect.guards(pinMode)
+  yield* Effect.gen(function* () {
+    const route = yield* Effect.flatMap(McpTargets.open(targets), ({ follow }) => follow)
+    const pins = yield* pinsOf(route.target)
+    yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client: far, pins, ...route }), far.end))
+  }).pipe(Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
   return McpServer.fromClient(yield* Effect.mapError(McpClient.make(near, { name: "pilotctl", version }), failure))
 })
 

@@ -2,10 +2,10 @@
 import process from "node:process"
 import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
-import { type Command, output, silent } from "./Command.ts"
+import { type Command, type Input, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
 import { approvals } from "./mcpApprovalRows.ts"
-import { DETACH_AFTER, DOOR_FLAGS, EGRESS_FLAGS, front, MOUNT_FLAGS, OTLP, PINS } from "./mountRows.ts"
+import { CAPABILITY, connect, front, mount, PINS, TARGETS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -79,16 +79,23 @@ const services: Command = {
 
 const status: Command = {
   name: "mcp status",
-  usage: "[peer/name]",
-  summary: "The keeper, its services and sessions; or whether a peer's service works, found out by using it",
+  usage: TARGETS,
+  summary: "The keeper and mounts of this node; or whether a peer's service works, found out by using it",
   returns:
-    "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr], calls; " +
-    "of a peer's: target, verdict (healthy, no-tools, failing), failed_at, reason, code, tools, known_tools, server, reach_ms, …",
-  flags: [],
+    "running, pid, connected, problems, services [… health], sessions [service, node_id, in_flight, idle, pid, stderr], calls, " +
+    "mounts [pid, serves, instances, sessions [target, verdict, breaker, probe …]]; of a peer's: target, verdict (healthy, " +
+    "no-tools, failing), failed_at, reason, code, tools, known_tools, server, reach_ms, …, keeper, mounts; of several: healthy, …",
+  flags: [
+    CAPABILITY,
+    { name: "probe", value: "boolean", summary: "of this node: look at its servers, and at those of its mounts, first" }
+  ],
   run: Effect.fnUntraced(function* (input) {
-    const McpStatus = yield* Effect.promise(() => import("./McpStatus.ts"))
-    const [target] = input.positionals
-    return yield* target === undefined ? McpStatus.keeper : McpStatus.probe(target)
+    if (input.positionals.length === 0 && !input.flags.has(CAPABILITY.name)) {
+      const McpStatus = yield* Effect.promise(() => import("./McpStatus.ts"))
+      return yield* McpStatus.own(Values.boolean(input, "probe") === true)
+    }
+    const McpProbe = yield* Effect.promise(() => import("./McpProbe.ts"))
+    return yield* McpProbe.run(yield* targetsOf(input.positionals, input))
   })
 }
 
@@ -154,57 +161,14 @@ const pinsRow = (action: "list" | "diff" | "approve" | "forget", summary: string
   })
 })
 
-const mountRow = (name: string, summary: string): Command => ({
-  name,
-  usage: "<peer/name> [peer/name]…",
-  summary,
-  returns: "nothing: standard output is the protocol",
-  flags: [
-    ...MOUNT_FLAGS,
-    {
-      name: "modern-client",
-      value: "boolean",
-      summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
-    },
-    OTLP,
-    {
-      name: "metrics",
-      value: "address",
-      placeholder: "host:port",
-      summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
-    },
-    DETACH_AFTER,
-    ...EGRESS_FLAGS,
-    ...DOOR_FLAGS
-  ],
-  run: Effect.fnUntraced(function* (input) {
-    const text = yield* Effect.fromResult(Values.positional(mount, input, 0))
-    const McpConnect = yield* Effect.promise(() => import("./McpConnect.ts"))
-    const http = Values.text(input, "http")
-    const pins = Values.text(input, "pins")
-    if (http === undefined) {
-      return yield* McpConnect.run(input.positionals.join(","), pins ?? "warn", input)
-    }
-    const target = yield* McpConnect.targetOf(text)
-    const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
-    return yield* McpMountHttp.run(target, http, pins ?? "warn", input)
-  })
-})
-
-const mount = mountRow(
-  "mcp mount",
-  "A stdio MCP server whose tools run on another node; put it into the configuration of any MCP client"
-)
-
-const connect = mountRow("mcp connect", "Another name of mcp mount")
-
 const install: Command = {
   name: "mcp install",
-  usage: "<peer/name|front>",
+  usage: "[peer/name|front]…",
   summary:
     "The entry that makes an MCP client use a peer's server, or with front all of them, printed or written into its configuration",
   returns: "client, path, name, entry, written",
   flags: [
+    CAPABILITY,
     {
       name: "client",
       value: "text",
@@ -216,14 +180,14 @@ const install: Command = {
     { name: "write", value: "boolean", summary: "write it, and show what changed" }
   ],
   run: Effect.fnUntraced(function* (input) {
-    const target = yield* Effect.fromResult(Values.positional(install, input, 0))
     const McpInstall = yield* Effect.promise(() => import("./McpInstall.ts"))
     const client = Values.text(input, "client")
     if (client === undefined) {
       return yield* CliError.invalidArgument("--client is missing", `one of ${McpInstall.NAMES.join(", ")}`)
     }
     return yield* McpInstall.run({
-      target,
+      targets: input.positionals,
+      capability: Values.texts(input, CAPABILITY.name).join(" "),
       client,
       name: Values.text(input, "name"),
       write: Values.boolean(input, "write") === true,
@@ -235,7 +199,7 @@ const install: Command = {
 
 const tools: Command = {
   name: "mcp tools",
-  usage: "[peer/name]",
+  usage: TARGETS,
   summary: "The tools of a peer's MCP server, or without one those of every service that this node may use",
   returns:
     "server, revision, tools [name, title, description, hidden_characters, input_schema]; of all services: tools [name, title, description, hints, input_schema], with --search also service and pin",
@@ -246,45 +210,49 @@ const tools: Command = {
       placeholder: "words",
       summary: "tools of all services that fit the words, best first"
     },
+    CAPABILITY,
     PINS,
     { name: "limit", value: "number", summary: "with --search: how many (default: 10)" }
   ],
   run: Effect.fnUntraced(function* (input) {
-    const [text] = input.positionals
+    const isOfAll = input.positionals.length === 0 && !input.flags.has(CAPABILITY.name)
     const words = Values.text(input, "search")
-    if (text !== undefined && words !== undefined) {
+    if (!isOfAll && words !== undefined) {
       return yield* CliError.invalidArgument("--search looks through all services", "leave PEER/NAME out")
     }
-    if (text === undefined) {
+    if (isOfAll) {
       const limit = yield* Effect.fromResult(Values.count(input, "limit", 10))
       const McpAll = yield* Effect.promise(() => import("./McpAll.ts"))
       return yield* McpAll.tools(words, limit)
     }
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.tools(text, Values.text(input, "pins") ?? "warn")
+    return yield* McpUse.tools(yield* targetsOf(input.positionals, input), Values.text(input, "pins") ?? "warn")
   })
 }
 
 const call: Command = {
   name: "mcp call",
-  usage: "<peer/name> <tool> | <alias__tool>",
+  usage: "[peer/name]… <tool|alias__tool>",
   summary:
     "Runs one tool of a peer's MCP server, or one by the name that mcp tools gives it; its progress is shown on standard error",
   returns: "content, structured, text",
   flags: [
     { name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" },
+    CAPABILITY,
     PINS
   ],
   run: Effect.fnUntraced(function* (input) {
-    const text = yield* Effect.fromResult(Values.positional(call, input, 0))
+    const words = input.positionals.slice(0, -1)
+    const tool = yield* Effect.fromResult(Values.positional(call, input, words.length))
     const args = Values.text(input, "args") ?? "{}"
-    if (input.positionals.length === 1 && !text.includes("/")) {
+    const isOfOne = words.length > 0 || input.flags.has(CAPABILITY.name)
+    if (!isOfOne) {
       const McpAll = yield* Effect.promise(() => import("./McpAll.ts"))
-      if (McpAll.isName(text)) return yield* McpAll.call(text, args, input)
+      if (McpAll.isName(tool)) return yield* McpAll.call(tool, args, input)
+      return yield* Effect.fail(Values.missing(call))
     }
-    const tool = yield* Effect.fromResult(Values.positional(call, input, 1))
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.call(text, tool, args, input)
+    return yield* McpUse.call(yield* targetsOf(words, input), tool, args, input)
   })
 }
 
@@ -303,28 +271,36 @@ const keeperRun: Command = {
     })
 }
 
-/** The rows of this group. */
+/** The rows of this group, none of which is the reference's. */
 export const commands: ReadonlyArray<Command> = [
-  expose,
-  unexpose,
-  services,
-  status,
-  metrics,
-  audit,
-  ...approvals,
-  stop,
-  pinsRow("list", "The tools of peers' servers as they were first seen, and which have changed"),
-  pinsRow("diff", "What changed in the definitions of tools, hidden characters by their numbers"),
-  pinsRow("approve", "Takes the definitions as they are now"),
-  pinsRow("forget", "Forgets definitions: the next ones seen are taken"),
-  mount,
-  connect,
-  front,
-  install,
-  tools,
-  call,
-  keeperRun
+  { ...expose, isStrict: "rest" },
+  ...[
+    unexpose,
+    services,
+    status,
+    metrics,
+    audit,
+    ...approvals,
+    stop,
+    pinsRow("list", "The tools of peers' servers as they were first seen, and which have changed"),
+    pinsRow("diff", "What changed in the definitions of tools, hidden characters by their numbers"),
+    pinsRow("approve", "Takes the definitions as they are now"),
+    pinsRow("forget", "Forgets definitions: the next ones seen are taken"),
+    mount,
+    connect,
+    front,
+    install,
+    tools,
+    call,
+    keeperRun
+  ].map((row): Command => ({ ...row, isStrict: true }))
 ]
+
+const targetsOf = (words: ReadonlyArray<string>, input: Input) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./McpTargets.ts")),
+    (McpTargets) => McpTargets.of(words, input)
+  )
 
 const keeper = Effect.promise(async () => ({
   KeeperClient: await import("./KeeperClient.ts"),

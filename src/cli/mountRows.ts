@@ -1,6 +1,19 @@
-/** The row of `pilotctl mcp front`, with the flags that it shares with `mcp mount` (mcp §6.11). */
+/** The rows of `pilotctl mcp mount` and `mcp front`, and the flags of everything that uses a peer's service (mcp §6.1, §6.11). */
 import { Effect } from "effect"
 import type { Command, Flag } from "./Command.ts"
+import * as Values from "./Values.ts"
+
+/** How a service is named; with `--capability` it is not. */
+export const TARGETS = "[peer/name]…"
+
+/** In place of a name. */
+export const CAPABILITY: Flag = {
+  name: "capability",
+  value: "text",
+  placeholder: "words",
+  summary: "instead of PEER/NAME: the best service that you may use for these words, of every peer that has the same",
+  repeats: true
+}
 
 /** What becomes of tools that changed. */
 export const PINS: Flag = {
@@ -57,6 +70,53 @@ export const DOOR_FLAGS: Command["flags"] = [
   { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
   { name: "allow-remote", value: "boolean", summary: "with --http: listen where other machines reach it" }
 ]
+
+const mountRow = (name: string, summary: string): Command => ({
+  name,
+  usage: TARGETS,
+  summary,
+  returns: "nothing: standard output is the protocol",
+  flags: [
+    CAPABILITY,
+    ...MOUNT_FLAGS,
+    {
+      name: "modern-client",
+      value: "boolean",
+      summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
+    },
+    OTLP,
+    {
+      name: "metrics",
+      value: "address",
+      placeholder: "host:port",
+      summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
+    },
+    DETACH_AFTER,
+    ...EGRESS_FLAGS,
+    ...DOOR_FLAGS
+  ],
+  run: Effect.fnUntraced(function* (input) {
+    const McpTargets = yield* Effect.promise(() => import("./McpTargets.ts"))
+    const targets = yield* McpTargets.of(input.positionals, input)
+    const http = Values.text(input, "http")
+    const pins = Values.text(input, "pins") ?? "warn"
+    if (http === undefined) {
+      const McpMountStdio = yield* Effect.promise(() => import("./McpMountStdio.ts"))
+      return yield* McpMountStdio.run(targets, pins, input)
+    }
+    const McpMountHttp = yield* Effect.promise(() => import("./McpMountHttp.ts"))
+    return yield* McpMountHttp.run(targets, http, pins, input)
+  })
+})
+
+/** One service, of one or several peers. */
+export const mount = mountRow(
+  "mcp mount",
+  "A stdio MCP server whose tools run on another node; put it into the configuration of any MCP client"
+)
+
+/** The same under another name. */
+export const connect = mountRow("mcp connect", "Another name of mcp mount")
 
 /** One mount for everything. */
 export const front: Command = {

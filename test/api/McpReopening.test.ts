@@ -1,31 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Queue } from "effect"
-import { McpServer } from "effect/ai"
+import { Deferred, Effect, Fiber, Queue } from "effect"
 import * as McpClient from "../../src/actors/mcp/client/McpClient.ts"
-import * as EffectServer from "../../src/actors/mcp/server/EffectServer.ts"
-import * as Mcp from "../../src/api/Mcp.ts"
 import * as McpReopening from "../../src/api/McpReopening.ts"
 import * as Server from "../../src/api/McpServer.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import * as Kitchen from "../support/Kitchen.ts"
-import * as McpRig from "../support/McpRig.ts"
 
 /** A kitchen behind shim and keeper, and sessions that a test can end; after `limit` of them none can be opened. */
 const station = Effect.fnUntraced(function* (limit: number) {
   const log = yield* Kitchen.Log.make
-  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", fingerprint: "F", publicKey: "K" }
-  const rig = yield* McpRig.make({
-    services: [McpRig.service("kitchen")],
-    spawn: () =>
-      EffectServer.open({
-        name: "kitchen",
-        version: "1",
-        registrations: McpServer.toolkit(Kitchen.Kit).pipe(
-          Layer.provide(Kitchen.Handlers),
-          Layer.provide([Layer.succeed(Kitchen.Log, log), Layer.succeed(Mcp.Caller, caller)])
-        )
-      })
-  })
+  const rig = yield* Kitchen.rig(log)
   const overs: Array<Deferred.Deferred<never, Error>> = []
   let refused = 0
   const open = Effect.gen(function* () {

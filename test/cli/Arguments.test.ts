@@ -145,4 +145,34 @@ describe("Values", () => {
       'invalid connection ID: strconv.ParseUint: parsing "-1": invalid syntax'
     )
   })
+
+  it("a strict command refuses what it has no use for, where others ignore it", () => {
+    const strict = { ...command("ask", [{ name: "to", value: "text", summary: "" }]), isStrict: true } as const
+    const some = { ...strict, name: "some", usage: "[x]…" }
+    const own = { ...strict, name: "own", isStrict: "rest" } as const
+    const bare = { ...command("bare"), usage: "", isStrict: true } as const
+    const run = (...args: ReadonlyArray<string>) =>
+      Arguments.select([strict, some, own, bare, ...TABLE], Arguments.split(args))
+    const refusal = (...args: ReadonlyArray<string>) => Result.getOrThrow(Result.flip(run(...args))).message
+
+    assert.strictEqual(refusal("ask", "x", "extra"), 'unexpected argument "extra" for ask')
+    assert.strictEqual(refusal("ask", "x", "--too", "y"), "unknown flag --too for ask")
+    assert.strictEqual(refusal("ask", "x", "--", "y"), "unexpected arguments after -- for ask")
+    assert.strictEqual(refusal("bare", "extra"), 'unexpected argument "extra" for bare')
+    assert.strictEqual(refusal("bare", "--flag"), 'unexpected argument "--flag" for bare')
+    for (const fine of [
+      ["ask", "x", "--to=y"],
+      ["some", "x", "y", "z"],
+      ["own", "x", "--", "y"],
+      ["bare", "--json"]
+    ]) {
+      assert.isTrue(Result.isSuccess(run(...fine)), fine.join(" "))
+    }
+  })
+
+  it("every mcp command is strict: they are ours, and say who may do what", () => {
+    const rows = COMMANDS.filter(({ name }) => name.startsWith("mcp "))
+    assert.isAbove(rows.length, 15)
+    for (const { isStrict, name } of rows) assert.isDefined(isStrict, name)
+  })
 })

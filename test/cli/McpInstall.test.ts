@@ -43,7 +43,8 @@ const machine = Effect.gen(function* () {
     files,
     install: (options = {}) =>
       McpInstall.run({
-        target: "mcp-host/files",
+        targets: ["mcp-host/files"],
+        capability: "",
         client: "cursor",
         name: undefined,
         write: true,
@@ -113,6 +114,21 @@ layer(NodeServices.layer)("pilotctl mcp install", (it) => {
     })
   )
 
+  it.effect("several peers with one service, and a service by what it can do, are mounts as well", () =>
+    Effect.gen(function* () {
+      const { install } = yield* machine
+      const several = yield* install({ write: false, targets: ["near/files", "far/files"] })
+      assert.deepInclude(several.data, { name: "near-files" })
+      assert.include(several.human, '"near/files",\n        "far/files"')
+      const found = yield* install({ write: false, targets: [], capability: "read csv" })
+      assert.deepInclude(found.data, { name: "read-csv" })
+      assert.include(found.human, '"--capability",\n        "read csv"')
+      for (const wrong of [{ targets: [] }, { targets: ["a/b", "front"] }, { capability: "x" }]) {
+        assert.strictEqual((yield* Effect.flip(install(wrong))).code, "invalid_argument")
+      }
+    })
+  )
+
   it.effect("leaves a file alone that is not plain JSON, and refuses unknown clients and targets", () =>
     Effect.gen(function* () {
       const { files, home, install } = yield* machine
@@ -123,7 +139,7 @@ layer(NodeServices.layer)("pilotctl mcp install", (it) => {
         assert.strictEqual(yield* files.readFileString(`${home}/.gemini/settings.json`), text)
       }
       assert.strictEqual((yield* Effect.flip(install({ client: "constructor" }))).code, "invalid_argument")
-      assert.strictEqual((yield* Effect.flip(install({ target: "files" }))).code, "invalid_argument")
+      assert.strictEqual((yield* Effect.flip(install({ targets: ["files"] }))).code, "invalid_argument")
     })
   )
 })

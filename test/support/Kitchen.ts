@@ -1,7 +1,9 @@
 /** A toolkit that tests serve to peers: results, failures, steps, waiting, and who asked. */
 import { Context, Effect, Layer, Queue, Schema } from "effect"
-import { Tool, Toolkit } from "effect/ai"
+import { McpServer, Tool, Toolkit } from "effect/ai"
+import * as EffectServer from "../../src/actors/mcp/server/EffectServer.ts"
 import * as Mcp from "../../src/api/Mcp.ts"
+import * as McpRig from "./McpRig.ts"
 
 export const Add = Tool.make("add", {
   description: "Adds two numbers",
@@ -67,3 +69,20 @@ export const source = Mcp.toolkit(Kit, Handlers, { instructions: "Be patient." }
 
 /** The log as a layer, to be provided to whoever exposes the kitchen. */
 export const logLayer = Layer.effect(Log, Log.make)
+
+/** A kitchen behind shim and keeper, whose clients are all node 2. */
+export const rig = (log: Log["Service"]) =>
+  McpRig.make({
+    services: [McpRig.service("kitchen")],
+    spawn: () =>
+      EffectServer.open({
+        name: "kitchen",
+        version: "1",
+        registrations: McpServer.toolkit(Kit).pipe(
+          Layer.provide(Handlers),
+          Layer.provide([Layer.succeed(Log, log), Layer.succeed(Mcp.Caller, CALLER)])
+        )
+      })
+  })
+
+const CALLER = { node: 2, address: "0:0000.0000.0002", hostname: "user", publicKey: "K", fingerprint: "F" }

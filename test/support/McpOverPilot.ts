@@ -1,5 +1,5 @@
 /** The official MCP clients, of both SDK generations, with `pilotctl mcp connect` as their stdio server. */
-import { Client as Client2 } from "@modelcontextprotocol/client"
+import { Client as Client2, StreamableHTTPClientTransport as Http2 } from "@modelcontextprotocol/client"
 import { StdioClientTransport as Stdio2 } from "@modelcontextprotocol/client/stdio"
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
 import { StdioClientTransport as Stdio1 } from "@modelcontextprotocol/sdk/client/stdio.js"
@@ -71,12 +71,26 @@ export const sdk2 = (
   target: string,
   isModernOnly = false
 ): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.suspend(() =>
+    connected2(new Stdio2(server(home, target, isModernOnly ? ["--modern-client"] : [])), isModernOnly)
+  )
+
+/** The same over HTTP, at an endpoint that wants the token. */
+export const sdk2Http = (url: string, token: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  Effect.suspend(() =>
+    connected2(new Http2(new URL(url), { requestInit: { headers: { authorization: `Bearer ${token}` } } }), false)
+  )
+
+const connected2 = (
+  transport: Parameters<Client2["connect"]>[0],
+  isModernOnly: boolean
+): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       attempt(async () => {
         const mode = isModernOnly ? ({ pin: "2026-07-28" } as const) : ("auto" as const)
         const client = new Client2({ name: "test", version: "1" }, { capabilities: {}, versionNegotiation: { mode } })
-        await client.connect(new Stdio2(server(home, target, isModernOnly ? ["--modern-client"] : [])))
+        await client.connect(transport)
         return client
       }),
       (client) => Effect.promise(() => client.close())

@@ -11,8 +11,11 @@ export const parse = (text: string): Target | undefined => {
   return slash > 0 && service !== "" && !service.includes("/") ? { peer, service } : undefined
 }
 
-/** One or several of them, which are instances of the same service, with commas between; undefined when one is none. */
-export const parseInstances = (text: string): readonly [Target, ...ReadonlyArray<Target>] | undefined => {
+/** One or several of them, which are instances of the same service. */
+export type Targets = readonly [Target, ...ReadonlyArray<Target>]
+
+/** Those in a text, with commas between; undefined when one is none, or there are too many. */
+export const parseInstances = (text: string): Targets | undefined => {
   const words = text.split(",").map((word) => word.trim())
   const [first, ...others] = words.flatMap((word) => parse(word) ?? [])
   const isWhole = others.length + 1 === words.length && words.length <= INSTANCES_MAX
@@ -20,4 +23,8 @@ export const parseInstances = (text: string): readonly [Target, ...ReadonlyArray
 }
 
 /** Instances behind one mount: each is measured all the time. */
-const INSTANCES_MAX = 8
+export const INSTANCES_MAX = 8
+
+/** As people write them. */
+export const format = (targets: ReadonlyArray<Target>): string =>
+  targets.map(({ peer, service }) => `${peer}/${service}`).join(", ")

@@ -51,6 +51,8 @@ export interface FoundService {
   readonly tools: ReadonlyArray<FoundTool>
   /** Tools of the service, those that do not fit included. */
   readonly toolsCount: number
+  /** SHA-256 of the definitions of all of them: the same where the tools are. */
+  readonly definitions: string
 }
 
 /** A match as it is told; `fingerprint` is that of its card's key. */
@@ -76,6 +78,17 @@ export const of = ({ from, score, tools }: Match<Candidate>, fingerprint: string
     eras: card.eras,
     score,
     tools: tools.map(({ score: fit, tool }) => ({ ...tool, score: fit })),
-    toolsCount: card.toolsCount
+    toolsCount: card.toolsCount,
+    definitions: card.hash
   }
+}
+
+/**
+ * The best that this node may use, and after it those of other peers that have the same name and the same tools: instances of
+ * one service, of which any will do. Empty if none may be used.
+ */
+export const instances = (found: ReadonlyArray<FoundService>): ReadonlyArray<FoundService> => {
+  const usable = found.filter(({ isUsable }) => isUsable)
+  const [best] = usable
+  return usable.filter(({ definitions, service }) => service === best?.service && definitions === best.definitions)
 }

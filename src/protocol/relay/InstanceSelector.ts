@@ -89,7 +89,8 @@ export const make = (config: Config = CONFIG_DEFAULT): StateMachine<State, Input
   }
 })
 
-const UNKNOWN: Instance = {
+/** An instance of which nothing is known. */
+export const UNKNOWN: Instance = {
   rttMs: undefined,
   failedSinceMs: undefined,
   isAway: false,

@@ -1,7 +1,8 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Schema } from "effect"
 import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
-import { Directory } from "../../../src/api/index.ts"
+import { Directory, Mcp, Pilot } from "../../../src/api/index.ts"
+import * as McpOverPilot from "../../support/McpOverPilot.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
 
@@ -126,8 +127,18 @@ describe("finding services", () => {
       () =>
         Effect.gen(function* () {
           const { agent, host } = yield* Stage
+          // A mount whose client has opened it, as one that runs for days.
+          const mounted = yield* McpOverPilot.sdk1(agent, "mcp-host/everything")
+          assert.strictEqual(yield* mounted.call("echo", { message: "hi" }), "Echo: hi")
           const good = yield* PilotProcesses.pilotctl(agent, ["mcp", "status", "mcp-host/everything"])
           assert.strictEqual(good.exitCode, 0)
+          assert.match(good.stdout, /\n {2}keeper {3}calls pass, looked at its server \d+ s ago: healthy, \d+ tools\n/)
+          assert.match(
+            good.stdout,
+            /\nmount pid \d+ \(stdio\) since \S+\n {2}session mcp-host\/everything {2}healthy; connected, last answer \S+, asked \S+ \d+ tools in/
+          )
+          const own = yield* Pilotctl.run(host, "mcp", "status", "--probe")
+          assert.match(JSON.stringify(own), /"look":\{"at":"[^"]+","reason":"","tools":\d+,"verdict":"healthy"/)
           assert.match(
             good.stdout,
             /mcp-host\/everything {2}healthy\n {2}server {3}\S+ .*\n {2}tools {4}\d+\n {2}took {5}reach/
@@ -148,6 +159,28 @@ describe("finding services", () => {
           assert.strictEqual(bad.exitCode, 1)
           assert.include(bad.stdout, '"verdict":"failing"')
           assert.notInclude(bad.stdout, "nowhere.js")
+        }),
+      PATIENCE_MS
+    )
+
+    it.effect(
+      "`--capability`: tools and calls of the best service, whoever has it, for the command line and for programs",
+      () =>
+        Effect.gen(function* () {
+          const { agent } = yield* Stage
+          const by = (...words: ReadonlyArray<string>) =>
+            PilotProcesses.pilotctl(agent, ["mcp", ...words, "--capability", "echoes back the input"])
+          const called = yield* by("call", "echo", "--args", '{"message":"found"}')
+          assert.strictEqual(called.stdout.trim(), "Echo: found", called.stderr)
+          assert.include((yield* by("tools")).stdout, "echo")
+
+          const wrong = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "tools", "--capability", "zzyzx"])
+          assert.strictEqual(PilotProcesses.errorOf(wrong).code, "not_found")
+          const text = yield* Effect.gen(function* () {
+            const server = yield* Mcp.connect(Mcp.capable("echoes back the input"))
+            return (yield* server.call("echo", { message: "typed" })).text
+          }).pipe(Effect.scoped, Effect.provide(Pilot.layerDaemon({ home: agent })))
+          assert.strictEqual(text, "Echo: typed")
         }),
       PATIENCE_MS
     )

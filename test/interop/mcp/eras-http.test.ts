@@ -6,6 +6,7 @@ import { StreamableHTTPClientTransport as Http1 } from "@modelcontextprotocol/sd
 import { ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js"
 import { Effect, Layer, Schema } from "effect"
 import * as HttpEdge from "../../../src/actors/mcp/edge/HttpEdge.ts"
+import * as Instances from "../../../src/actors/mcp/mount/Instances.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as NodeHttpListener from "../../../src/core/net/NodeHttpListener.ts"
 import * as RealServers from "./RealServers.ts"
@@ -21,7 +22,7 @@ const serve = Effect.fnUntraced(function* (service: string) {
   const host = `127.0.0.1:${listener.local.port}`
   const door = { hosts: new Set([host]), origins: new Set<string>(), token: undefined }
   const target = { peer: "mcp-host", service }
-  yield* HttpEdge.serve(listener.server, { target, dial: rig.stream(2), door, isModernOnly: true })
+  yield* HttpEdge.serve(listener.server, { ...Instances.one(target, rig.stream(2)), door, isModernOnly: true })
   return new URL(`http://${host}/mcp`)
 })
 

@@ -8,6 +8,7 @@ import { Effect, Fiber, Layer, Schema, type Scope } from "effect"
 import { HttpClient } from "effect/http"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import * as HttpEdge from "../../../src/actors/mcp/edge/HttpEdge.ts"
+import * as Instances from "../../../src/actors/mcp/mount/Instances.ts"
 import * as HttpUpstream from "../../../src/actors/mcp/server/HttpUpstream.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
@@ -29,8 +30,7 @@ const serve = Effect.fnUntraced(function* (rig: McpRig.McpRig, service: string) 
   const listener = yield* NodeHttpListener.listen({ host: "127.0.0.1", port: 0 })
   const host = `127.0.0.1:${listener.local.port}`
   yield* HttpEdge.serve(listener.server, {
-    target: { peer: "mcp-host", service },
-    dial: rig.stream(2),
+    ...Instances.one({ peer: "mcp-host", service }, rig.stream(2)),
     door: { hosts: new Set([host]), origins: new Set([`http://${host}`]), token: TOKEN }
   })
   return `http://${host}/mcp`

@@ -21,10 +21,11 @@ export interface TrustedPeer {
   readonly publicKey: Uint8Array
 }
 
-/** What the registry found: not checked. `pinned` is the key that this node has pinned for that node, if any. */
+/** A capability card as the registry gave it: not checked. `pinned` is the key that this node has pinned for that node, if any. */
 export interface PublicCard {
   readonly node: number
   readonly hostname: string
+  /** `{ card, signature }`. */
   readonly signed: JsonObject
   readonly pinned: Uint8Array | undefined
 }

@@ -20,10 +20,11 @@ import * as BoundedBody from "../BoundedBody.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
 import * as EraBridge from "../mount/EraBridge.ts"
+import type { Route } from "../mount/Instances.ts"
 import type { ListFile } from "../mount/ListFile.ts"
+import type { MountBoard } from "../mount/MountBoard.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
-import type { CannotReach } from "../mount/ShimFailure.ts"
 import type { Target } from "../Target.ts"
 import * as EdgeDoor from "./EdgeDoor.ts"
 import * as EdgeExchanges from "./EdgeExchanges.ts"
@@ -32,8 +33,8 @@ import * as EdgeSession from "./EdgeSession.ts"
 /** What the endpoint leads to, and whom it lets in. */
 export interface Options<E> {
   readonly target: Target
-  /** A stream to the MCP port of the peer. */
-  readonly dial: Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
+  /** The way of one session, which has its own where several peers have the service. */
+  readonly follow: Effect.Effect<Route<E>, never, Scope.Scope>
   readonly door: EdgeDoor.EdgeDoor
   /** The clients are known to speak nothing but the modern revision. */
   readonly isModernOnly?: boolean
@@ -44,14 +45,16 @@ export interface Options<E> {
    * lines.
    */
   readonly connect?: (isShared: boolean) => Effect.Effect<Duplex, never, Scope.Scope>
-  /** Watches the tools that the server lists, for all clients. */
-  readonly pins?: PinGuard
+  /** What watches the tools that the server of one session lists. */
+  readonly pins?: (target: Target) => Effect.Effect<PinGuard>
   /** What may leave this node. */
   readonly egress?: Egress | undefined
   /** What is remembered of the service, for all clients. */
   readonly lists?: ListFile
   /** Counts the calls. */
   readonly metrics?: CallMetrics
+  /** Where sessions are told of. */
+  readonly board?: MountBoard
 }
 
 /** Serves until the surrounding scope ends. */
@@ -88,13 +91,16 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
   const connect = (isShared: boolean): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect?.(isShared) ??
     Effect.gen(function* () {
-      const { dial, egress, isModernOnly = false, lists, metrics, pins, target } = options
+      const { board, egress, isModernOnly = false, lists, metrics } = options
+      const route = yield* options.follow
+      const { target } = route
+      const pins = options.pins && (yield* options.pins(target))
       const [near, far] = yield* DuplexPair.make
       const detaching = yield* DetachBridge.make(far, target, options.detachAfter ?? "owner")
       const client = yield* EraBridge.make({ client: detaching.client, target, verdict, isModernOnly, isShared })
       const { welcomed } = detaching
-      const known = { ...(pins && { pins }), ...(lists && { lists }), ...(metrics && { metrics }) }
-      const shim = Shim.run({ client, target, dial, makeRoom, egress, welcomed, ...known })
+      const known = { ...(pins && { pins }), ...(lists && { lists }), ...(metrics && { metrics }), ...(board && { board }) }
+      const shim = Shim.run({ client, ...route, makeRoom, egress, welcomed, ...known })
       yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
     }).pipe(Effect.provideService(Crypto, crypto))

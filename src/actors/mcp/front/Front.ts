@@ -10,6 +10,7 @@ import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as DuplexPair from "../../../core/net/DuplexPair.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
+import type { MountBoard } from "../mount/MountBoard.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
 import type { CannotReach } from "../mount/ShimFailure.ts"
@@ -28,6 +29,8 @@ export interface Options<E> {
   readonly pins?: (target: Target) => Effect.Effect<PinGuard>
   /** What of every service may be used, by the names that its server gives. */
   readonly egress?: Egress | undefined
+  /** Where sessions are told of. */
+  readonly board?: MountBoard
   readonly version: string
   readonly settings: Settings
 }
@@ -83,9 +86,10 @@ export const make = Effect.fn("Front.make")(function* <E>(
     const [near, far] = yield* DuplexPair.make
     const detaching = DetachBridge.make(far, target, "owner")
     const { client, welcomed } = yield* Effect.provideService(detaching, Crypto, crypto)
-    const shim = { client, target, welcomed, dial: dial(target), egress: options.egress }
     const guard = pins === undefined ? undefined : yield* pins(target)
-    yield* Shim.run(guard === undefined ? shim : { ...shim, pins: guard }).pipe(
+    const { board, egress } = options
+    const watching = { egress, ...(guard && { pins: guard }), ...(board && { board }) }
+    yield* Shim.run({ client, target, welcomed, dial: dial(target), ...watching }).pipe(
       Effect.ensuring(far.end),
       Effect.provideService(Crypto, crypto),
       Effect.forkScoped

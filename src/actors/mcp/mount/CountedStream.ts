@@ -16,16 +16,22 @@ import * as WatchedStream from "./WatchedStream.ts"
 /** The stream of a client of that target, counted in `metrics`; the stream itself if there are none. */
 export const counted = <E>(
   stream: Duplex<E>,
-  { peer, service }: Target,
+  target: Target,
   metrics: CallMetrics | undefined
 ): Effect.Effect<Duplex<E>> =>
   metrics === undefined
     ? Effect.succeed(stream)
-    : Effect.clockWith((clock) =>
-        Effect.succeed(
-          WatchedStream.watched(stream, "read", new OpenCalls(new PeerCalls(metrics, { peer, service }), clock))
-        )
-      )
+    : Effect.clockWith((clock) => {
+        // Of several instances, the one that the session is at when it is asked.
+        const peers = new Map<string, PeerCalls>()
+        const callsNow = () => {
+          const { peer, service } = target
+          const calls = peers.get(peer) ?? new PeerCalls(metrics, { peer, service })
+          peers.set(peer, calls)
+          return calls
+        }
+        return Effect.succeed(WatchedStream.watched(stream, "read", new OpenCalls(callsNow, clock)))
+      })
 
 interface Open {
   readonly series: CallSeries
@@ -35,11 +41,11 @@ interface Open {
 
 /** The open calls of one client, by the raw text of the request's id. */
 class OpenCalls implements WatchedStream.Watcher {
-  readonly #calls: PeerCalls
+  readonly #calls: () => PeerCalls
   readonly #clock: Clock.Clock
   readonly #open = new Map<string, Open>()
 
-  constructor(calls: PeerCalls, clock: Clock.Clock) {
+  constructor(calls: () => PeerCalls, clock: Clock.Clock) {
     this.#calls = calls
     this.#clock = clock
   }
@@ -52,7 +58,7 @@ class OpenCalls implements WatchedStream.Watcher {
       if (item._tag !== "Request" || this.#open.size >= OPEN_MAX) continue
       // The id of a call that still waits: only one of them can be told by its answer.
       this.#ended(item.id, "unknown", 0)
-      const series = this.#calls.of(item.method, item.target)
+      const series = this.#calls().of(item.method, item.target)
       series.started()
       const startedAtMs = MonotonicTime.nowMsUnsafe(this.#clock)
       this.#open.set(item.id, { series, startedAtMs, bytesIn: message.length })

@@ -1,8 +1,8 @@
 /**
  * Several peers that expose the same service, behind one mount: each is measured over the way that calls take, dial, HELLO
- * and WELCOME of its keeper, without starting a server; `InstanceSelector` says which one the mount uses.
+ * and WELCOME of its keeper, without starting a server; `InstanceSelector` says which one a session uses.
  *
- * Owns the selection and one measuring fiber per instance; told by the mount of dials that fail.
+ * Owns one measuring fiber per instance and the selection for each session; told by them of dials and servers that fail.
  */
 import { Clock, Effect, Exit, Latch, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
@@ -10,11 +10,11 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as InstanceSelector from "../../../protocol/relay/InstanceSelector.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
-import type { Target } from "../Target.ts"
+import type { Target, Targets } from "../Target.ts"
 import { CannotReach } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 
-/** How a mount learns that it has to go elsewhere. */
+/** How a session learns that it has to go elsewhere. */
 export interface Moves {
   /** True once after each move: the session has to be opened anew, at another keeper. */
   readonly take: () => boolean
@@ -29,45 +29,70 @@ export interface Moves {
   readonly moved: Effect.Effect<void>
 }
 
-/** What a mount needs in the place of one peer. */
-export interface Instances<E> extends Moves {
-  /** The instance in use; another one after a move. */
+/** Where one session leads. */
+export interface Route<E> {
+  /** The instance that the session is at; another one once it has taken a move. */
   readonly target: Target
   readonly dial: Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
+  /** Absent where there is one peer. */
+  readonly moves?: Moves
 }
 
-/** Measures in the surrounding scope. `targets` is not empty; its first is dialled before anything is known. */
-export const make = Effect.fnUntraced(function* <E>(
-  targets: readonly [Target, ...ReadonlyArray<Target>],
-  dial: (target: Target) => Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
+/** What is known of one instance. `rttMs` is undefined while it was never measured. */
+export interface Seen {
+  readonly target: Target
+  readonly rttMs: number | undefined
+  readonly isAway: boolean
+  /** Its server has failed lately, so nobody goes there who need not. */
+  readonly isDistrusted: boolean
+}
+
+/** One service of one or several peers, for any number of sessions. */
+export interface Instances<E> {
+  /** Where a session that begins now would lead. */
+  readonly target: Target
+  /** A session's own route, until its scope ends. Sessions share what is measured, and judge servers each for itself. */
+  readonly follow: Effect.Effect<Route<E>, never, Scope.Scope>
+  /** What is known of them; nothing is measured where there is only one. */
+  readonly seen: () => ReadonlyArray<Seen>
+}
+
+/** The service of one peer. */
+export const one = <E>(target: Target, dial: Route<E>["dial"]): Instances<E> => ({
+  target,
+  follow: Effect.succeed({ target, dial }),
+  seen: () => [{ target, rttMs: undefined, isAway: false, isDistrusted: false }]
+})
+
+/** Several are measured in the surrounding scope. `targets` is not empty; its first is dialled before anything is known. */
+export const make = <E>(
+  targets: Targets,
+  dial: (target: Target) => Route<E>["dial"]
+): Effect.Effect<Instances<E>, never, Crypto | Scope.Scope> =>
+  targets.length === 1 ? Effect.succeed(one(targets[0], dial(targets[0]))) : measured(targets, dial)
+
+const measured = Effect.fnUntraced(function* <E>(
+  targets: Targets,
+  dial: (target: Target) => Route<E>["dial"]
 ): Effect.fn.Return<Instances<E>, never, Crypto | Scope.Scope> {
   const clock = yield* Clock.Clock
   const crypto = yield* Crypto
-  const machine = InstanceSelector.make()
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
-  const moved = Latch.makeUnsafe(false)
-  let state = InstanceSelector.initial(targets.length)
-  let at = 0
-  let isPending = false
-  let moves = 0
-  let because = ""
-  const current = (): Target => targets[at] ?? targets[0]
+  /** What sessions begin with. It never moves anybody. */
+  const common = new Choice(targets, InstanceSelector.initial(targets.length))
+  const sessions = new Set<Choice>()
+  let told = ""
 
+  /** Sessions that go the same way at the same time are one line. */
+  const tell = (sentence: string | undefined) => {
+    if (sentence === undefined || sentence === told) return Effect.void
+    told = sentence
+    return Effect.logInfo(`mcp: ${sentence}`)
+  }
   const learn = (input: InstanceSelector.Input) =>
     Effect.suspend(() => {
-      const step = machine.step(state, input, nowMs())
-      state = step.state
-      const { index = at, reason = "first" } = step.outputs.at(-1) ?? {}
-      if (index === at) return Effect.void
-      const before = current()
-      at = index
-      moves++
-      because = `${before.peer} ${REASONS[reason]}, so this mount uses ${current().peer} now.`
-      isPending = true
-      moved.openUnsafe()
-      return Effect.logInfo(
-        `mcp: ${before.peer}/${before.service} → ${current().peer}/${current().service}: ${because}`
-      )
+      common.learn(input, nowMs())
+      return Effect.forEach([...sessions], (session) => tell(session.learn(input, nowMs())), { discard: true })
     })
 
   const measure = Effect.fnUntraced(function* (target: Target) {
@@ -86,59 +111,116 @@ export const make = Effect.fnUntraced(function* <E>(
     Effect.gen(function* () {
       while (true) {
         const sinceMs = nowMs()
-        const measured = yield* Effect.exit(Effect.timeout(measure(target), MEASURE_TIMEOUT))
-        const isThere = Exit.isSuccess(measured)
+        const found = yield* Effect.exit(Effect.timeout(measure(target), MEASURE_TIMEOUT))
+        const isThere = Exit.isSuccess(found)
         yield* learn(
           isThere
-            ? InstanceSelector.Input.Measured({ index, rttMs: measured.value })
+            ? InstanceSelector.Input.Measured({ index, rttMs: found.value })
             : InstanceSelector.Input.Failed({ index, sinceMs })
         )
-        const pauseMs = isThere || state.instances[index]?.isAway === true ? MEASURE_MS : MEASURE_FAILED_MS
+        const pauseMs = isThere || common.knows(index).isAway ? MEASURE_MS : MEASURE_FAILED_MS
         yield* Effect.sleep(pauseMs * (0.9 + (yield* Random.next) / 5))
       }
     })
   yield* Effect.forEach(targets, (target, index) => Effect.forkScoped(watch(target, index)), { discard: true })
 
-  return {
-    target: {
+  const follow = Effect.gen(function* () {
+    const session = yield* Effect.acquireRelease(
+      Effect.sync(() => new Choice(targets, common.state)),
+      (ended) => Effect.sync(() => sessions.delete(ended))
+    )
+    sessions.add(session)
+    return {
+      target: session.target,
+      dial: Effect.suspend(() => {
+        const index = session.used
+        const sinceMs = nowMs()
+        return Effect.tapError(dial(session.target), () => learn(InstanceSelector.Input.Failed({ index, sinceMs })))
+      }),
+      moves: {
+        take: () => session.take(),
+        isPending: () => session.isPending,
+        count: () => session.moves,
+        because: () => session.because,
+        // Of one session's server: others of that peer may work, so only those who begin now are told as well.
+        failing: Effect.suspend(() => {
+          const failed = InstanceSelector.Input.ServerFailed({ index: session.used })
+          common.learn(failed, nowMs())
+          return tell(session.learn(failed, nowMs()))
+        }),
+        moved: session.moved.await
+      }
+    }
+  })
+  const seen = () =>
+    targets.map((target, index) => {
+      const { distrustedUntilMs, isAway, rttMs } = common.knows(index)
+      return { target, rttMs, isAway, isDistrusted: distrustedUntilMs > nowMs() }
+    })
+  return { target: common.target, follow, seen }
+})
+
+/** The choice of one session. It is where it was until it takes the move. */
+class Choice {
+  readonly moved = Latch.makeUnsafe(false)
+  readonly target: Target
+  state: InstanceSelector.State
+  /** The instance that the session is at. */
+  used: number
+  isPending = false
+  moves = 0
+  because = ""
+  readonly #targets: Targets
+  #chosen: number
+
+  constructor(targets: Targets, state: InstanceSelector.State) {
+    this.#targets = targets
+    this.state = state
+    this.used = this.#chosen = state.current ?? 0
+    const current = () => this.#at(this.used)
+    this.target = {
       get peer() {
         return current().peer
       },
       get service() {
         return current().service
       }
-    },
-    dial: Effect.suspend(() => {
-      const index = at
-      const sinceMs = nowMs()
-      return Effect.tapError(dial(current()), () => learn(InstanceSelector.Input.Failed({ index, sinceMs })))
-    }),
-    take: () => {
-      const had = isPending
-      isPending = false
-      moved.closeUnsafe()
-      return had
-    },
-    isPending: () => isPending,
-    count: () => moves,
-    because: () => because,
-    failing: Effect.suspend(() => learn(InstanceSelector.Input.ServerFailed({ index: at }))),
-    moved: moved.await
+    }
   }
-})
 
-/** What a shim needs for one target, which is not measured, or for several instances. */
-export const route = <E>(
-  targets: readonly [Target, ...ReadonlyArray<Target>],
-  dial: (target: Target) => Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
-): Effect.Effect<Pick<Instances<E>, "target" | "dial"> & { readonly moves?: Moves }, never, Crypto | Scope.Scope> =>
-  targets.length === 1
-    ? Effect.succeed({ target: targets[0], dial: dial(targets[0]) })
-    : Effect.map(make(targets, dial), (instances) => ({
-        target: instances.target,
-        dial: instances.dial,
-        moves: instances
-      }))
+  knows(index: number): InstanceSelector.Instance {
+    return this.state.instances[index] ?? InstanceSelector.UNKNOWN
+  }
+
+  /** Something was seen; a sentence if it means a move. */
+  learn(input: InstanceSelector.Input, nowMs: number): string | undefined {
+    const step = SELECTOR.step(this.state, input, nowMs)
+    this.state = step.state
+    const { index = this.#chosen, reason = "first" } = step.outputs.at(-1) ?? {}
+    if (index === this.#chosen) return undefined
+    const [before, after] = [this.#at(this.#chosen), this.#at(index)]
+    this.#chosen = index
+    this.moves++
+    this.because = `${before.peer} ${REASONS[reason]}, so this mount uses ${after.peer} now.`
+    this.isPending = true
+    this.moved.openUnsafe()
+    return `${before.peer}/${before.service} → ${after.peer}/${after.service}: ${this.because}`
+  }
+
+  take(): boolean {
+    const had = this.isPending
+    this.isPending = false
+    this.used = this.#chosen
+    this.moved.closeUnsafe()
+    return had
+  }
+
+  #at(index: number): Target {
+    return this.#targets[index] ?? this.#targets[0]
+  }
+}
+
+const SELECTOR = InstanceSelector.make()
 
 const REASONS: Readonly<Record<InstanceSelector.Reason, string>> = {
   first: "was not measured yet",

@@ -20,11 +20,13 @@ import { type Egress, EgressGuard } from "./EgressGuard.ts"
 import * as InstanceHealth from "./InstanceHealth.ts"
 import type { Moves } from "./Instances.ts"
 import type { ListFile } from "./ListFile.ts"
+import type { MountBoard } from "./MountBoard.ts"
 import type { PinGuard } from "./PinGuard.ts"
 import * as SessionLists from "./SessionLists.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
+import * as SignOfLife from "./SignOfLife.ts"
 import * as TracedStream from "./TracedStream.ts"
 
 /** What a shim is made of. */
@@ -48,6 +50,8 @@ export interface Options<E, E2> {
   readonly lists?: ListFile
   /** Hears what the keeper says of the service, before it says anything else. */
   readonly welcomed?: (welcome: Welcome) => void
+  /** Where the session is told of. */
+  readonly board?: MountBoard
 }
 
 /**
@@ -65,12 +69,16 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const options: Guarded<E, E2> = { ...given, client: traced, guard }
       const output = yield* TurnWriter.make(options.client.write)
       const plain = { ...options.client, write: output.write }
-      const health = options.moves && (yield* InstanceHealth.make(plain, options.moves))
-      const client = health?.client ?? plain
+      const { board, moves, target } = options
+      const signs = board && (yield* SignOfLife.make(plain))
+      const health = moves && (yield* InstanceHealth.make(signs?.client ?? plain, moves))
+      const client = health?.client ?? signs?.client ?? plain
       const isWhole = options.pins?.isStrict !== true
-      const lists = options.lists && (yield* SessionLists.make(options.target, options.lists, isWhole))
-      const bare = yield* ShimSession.make(guarded({ ...options, client }), options.target, guard?.carried, lists)
-      const session = health === undefined ? bare : yield* health.watch(bare)
+      const lists = options.lists && (yield* SessionLists.make(target, options.lists, isWhole))
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), target, guard?.carried, lists)
+      const watched = health === undefined ? bare : yield* health.watch(bare)
+      const session = signs?.watch(watched) ?? watched
+      if (board && signs) yield* board.show({ target, session, signs })
       const farewell = yield* Deferred.make<void>()
       yield* Effect.forkScoped(connect(options, session, farewell))
       yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))

@@ -18,7 +18,7 @@ import { Opening } from "../../../protocol/relay/Opening.ts"
 import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
 import type { Message } from "../../../protocol/relay/RelayMessage.ts"
 import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
-import { refusalOf, ServiceBreaker } from "../keeper/ServiceBreaker.ts"
+import { refusalOf, ServiceBreaker, type ServiceHealth } from "../keeper/ServiceBreaker.ts"
 import type { Target } from "../Target.ts"
 import type { EgressGuard } from "./EgressGuard.ts"
 import type { Recalled, SessionLists } from "./SessionLists.ts"
@@ -44,6 +44,8 @@ export interface ShimSession {
   readonly demand: Latch.Latch
   /** Waits until no call waits and everything sent has arrived. */
   readonly settled: Effect.Effect<void>
+  /** How its calls ended lately, and how many wait. */
+  readonly health: () => ServiceHealth & { readonly inFlight: number }
   /** Completes when the session can never go on: the client is gone, or another server stands in its place. */
   readonly over: Effect.Effect<void>
 }
@@ -61,10 +63,9 @@ export const make = Effect.fnUntraced(function* <E>(
   const calls = new InFlight()
   const opening = new Opening()
   const repeats = new Repeats()
+  const [answered, demand] = [Latch.makeUnsafe(false), Latch.makeUnsafe(true)]
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
-  const demand = Latch.makeUnsafe(true)
-  const answered = Latch.makeUnsafe(false)
   const over = yield* Deferred.make<void>()
   const writing = yield* Semaphore.make(1)
 
@@ -334,7 +335,9 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* current.relay.drained
   })
 
-  return { epoch: () => current, fromClient, welcomed, fail, away, demand, settled, over: Deferred.await(over) }
+  const health = () => ({ ...breaker.health(), inFlight: calls.size })
+  const ended = Deferred.await(over)
+  return { epoch: () => current, fromClient, welcomed, fail, away, demand, settled, health, over: ended }
 })
 
 const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))

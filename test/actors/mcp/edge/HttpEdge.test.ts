@@ -2,6 +2,7 @@ import { request } from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Queue } from "effect"
 import * as HttpEdge from "../../../../src/actors/mcp/edge/HttpEdge.ts"
+import * as Instances from "../../../../src/actors/mcp/mount/Instances.ts"
 import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
 import * as NodeHttpListener from "../../../../src/core/net/NodeHttpListener.ts"
 import * as McpRig from "../../../support/McpRig.ts"
@@ -43,7 +44,7 @@ describe("HttpEdge", () => {
       const { local, server } = yield* NodeHttpListener.listen({ host: "127.0.0.1", port: 0 })
       const hosts = new Set([`127.0.0.1:${local.port}`])
       const door = { hosts, origins: new Set<string>(), token: undefined }
-      yield* HttpEdge.serve(server, { target: { peer: "mcp-host", service: "files" }, dial: rig.stream(2), door })
+      yield* HttpEdge.serve(server, { ...Instances.one({ peer: "mcp-host", service: "files" }, rig.stream(2)), door })
 
       const client = request({ host: "127.0.0.1", port: local.port, method: "POST", path: "/mcp", headers: HEADERS })
       client.on("error", () => undefined)

@@ -1,66 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue } from "effect"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import * as Instances from "../../../../src/actors/mcp/mount/Instances.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
-import { CannotReach } from "../../../../src/actors/mcp/mount/ShimFailure.ts"
-import { CannotStart } from "../../../../src/actors/mcp/server/Child.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
 import * as DuplexPair from "../../../support/DuplexPair.ts"
-import * as McpRig from "../../../support/McpRig.ts"
+import * as InstancesRig from "../../../support/InstancesRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
-/** What is wrong with servers, by where they are: hung ones read and never answer, broken ones cannot start. */
-interface Ills {
-  readonly hung: Set<string>
-  readonly broken: Set<string>
-}
-
-/** A server that says where it is; `hang` is never answered, `busy` keeps everything waiting for 30 s, `die` ends it. */
-const serverOf = Effect.fnUntraced(function* (name: string, { broken, hung }: Ills) {
-  if (broken.has(name)) return yield* new CannotStart({ detail: "no such file" })
-  const server = yield* ScriptedServer.make()
-  yield* Effect.gen(function* () {
-    while (true) {
-      const message = Json.parseObject(yield* server.line) ?? {}
-      const id = Json.member(message, "id")
-      const params = Json.member(message, "params")
-      const tool = Json.isObject(params) ? Json.string(params, "name") : ""
-      if (tool === "die") yield* server.die
-      if (tool === "busy") yield* Effect.sleep("30 seconds")
-      if (id === undefined || hung.has(name) || tool === "hang") continue
-      const result =
-        Json.string(message, "method") === "initialize"
-          ? { protocolVersion: "2025-11-25", capabilities: { tools: {} } }
-          : { text: name }
-      yield* server.write(`${JSON.stringify({ jsonrpc: "2.0", id, result })}\n`)
-    }
-  }).pipe(Effect.ignore, Effect.forkScoped)
-  return server.child
+/** A client of three peers that expose the same service. */
+const stage = Effect.gen(function* () {
+  const rig = yield* InstancesRig.make()
+  return { ...rig, ...(yield* client(rig)) }
 })
 
-/** A client of three peers that expose the same service. Their ways take `delays` each. */
-const stage = Effect.gen(function* () {
-  const delays: Record<string, number> = { near: 10, middle: 60, far: 200 }
-  const names = ["near", "middle", "far"] as const
-  const rigs = new Map<string, McpRig.McpRig>()
-  const ills: Ills = { hung: new Set(), broken: new Set() }
-  for (const name of names) {
-    rigs.set(name, yield* McpRig.make({ services: [McpRig.service("files")], spawn: () => serverOf(name, ills) }))
-  }
-  const down = new Set<string>()
-  const dial = (target: { readonly peer: string }) =>
-    Effect.suspend(() => {
-      const rig = rigs.get(target.peer)
-      return rig === undefined || down.has(target.peer)
-        ? new CannotReach({ kind: "unreachable", detail: `${target.peer} does not answer.`, isFinal: false })
-        : Effect.andThen(Effect.sleep(delays[target.peer] ?? 0), rig.stream(2))
-    })
-  const [first, ...others] = names.map((peer) => ({ peer, service: "files" }))
-  const instances = yield* Instances.make([first ?? { peer: "", service: "" }, ...others], dial)
+/** A client with a session of its own. */
+const client = Effect.fnUntraced(function* ({ instances }: InstancesRig.InstancesRig) {
   const stdio = yield* DuplexPair.make({})
-  yield* Shim.run({ client: stdio.right, target: instances.target, dial: instances.dial, moves: instances }).pipe(
+  yield* Shim.run({ client: stdio.right, ...(yield* instances.follow) }).pipe(
     Effect.ensuring(stdio.right.end),
     Effect.forkScoped
   )
@@ -84,14 +41,7 @@ const stage = Effect.gen(function* () {
   )
   yield* answer
   yield* send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
-  const kill = (name: string) =>
-    Effect.suspend(() => {
-      down.add(name)
-      return rigs.get(name)?.cut ?? Effect.void
-    })
-  const pass = (seconds: number) =>
-    Effect.forEach(Array.from({ length: seconds * 2 }), () => TestClock.adjust("500 millis"), { discard: true })
-  return { ...ills, answer, call, delays, down, kill, pass, where, queue: yield* Queue.unbounded<void>() }
+  return { answer, call, where }
 })
 
 describe("several instances behind one mount", () => {
@@ -195,6 +145,35 @@ describe("several instances behind one mount", () => {
       broken.delete("near")
       yield* pass(120)
       assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("sessions share what is measured; the server of one that hangs moves that one alone, and later ones", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const one = yield* client(rig)
+      yield* rig.pass(20)
+      yield* one.call("wedge")
+      const two = yield* client(rig)
+      assert.strictEqual(yield* two.where, "near")
+
+      assert.isTrue(Json.isObject(Json.member(yield* one.answer, "error")))
+      assert.strictEqual(yield* one.where, "middle")
+      assert.strictEqual(yield* two.where, "near", "its own server works")
+      const three = yield* client(rig)
+      assert.strictEqual(yield* three.where, "middle", "nobody begins where a server has just failed")
+      assert.deepStrictEqual(
+        rig.instances.seen().map(({ isDistrusted }) => isDistrusted),
+        [true, false, false]
+      )
+
+      yield* rig.kill("near")
+      yield* rig.pass(10)
+      assert.strictEqual(yield* two.where, "middle")
+      assert.deepStrictEqual(
+        rig.instances.seen().map(({ isAway }) => isAway),
+        [true, false, false]
+      )
     }).pipe(Effect.provide(NativeCrypto.layer))
   )
 })

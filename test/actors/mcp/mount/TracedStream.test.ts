@@ -1,15 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Tracer } from "effect"
-import { McpServer } from "effect/ai"
+import { Effect, Option, Tracer } from "effect"
 import * as McpClient from "../../../../src/actors/mcp/client/McpClient.ts"
 import * as TracedStream from "../../../../src/actors/mcp/mount/TracedStream.ts"
-import * as EffectServer from "../../../../src/actors/mcp/server/EffectServer.ts"
-import * as Mcp from "../../../../src/api/Mcp.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
 import * as DuplexPair from "../../../../src/core/net/DuplexPair.ts"
 import * as Kitchen from "../../../support/Kitchen.ts"
-import * as McpRig from "../../../support/McpRig.ts"
 
 /** A tracer that keeps its spans. */
 const recorder = () => {
@@ -29,19 +25,7 @@ const parentOf = (span: Tracer.Span): string | undefined => Option.getOrUndefine
 /** A kitchen behind shim and keeper. */
 const open = Effect.gen(function* () {
   const log = yield* Kitchen.Log.make
-  const caller = { node: 2, address: "0:0000.0000.0002", hostname: "user", publicKey: "", fingerprint: "F" }
-  const rig = yield* McpRig.make({
-    services: [McpRig.service("kitchen")],
-    spawn: () =>
-      EffectServer.open({
-        name: "kitchen",
-        version: "1",
-        registrations: McpServer.toolkit(Kitchen.Kit).pipe(
-          Layer.provide(Kitchen.Handlers),
-          Layer.provide([Layer.succeed(Kitchen.Log, log), Layer.succeed(Mcp.Caller, caller)])
-        )
-      })
-  })
+  const rig = yield* Kitchen.rig(log)
   return yield* McpClient.make(yield* rig.client("kitchen"), { name: "test", version: "1" })
 }).pipe(Effect.provide(NativeCrypto.layer))
 
