@@ -4,6 +4,7 @@ import { Context, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } fro
 import { Tool, Toolkit } from "effect/ai"
 import { Mcp, type Pilot } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+import * as HttpUpstreams from "../interop/mcp/HttpUpstreams.ts"
 import * as Kitchen from "./Kitchen.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
 import * as PilotProcesses from "./PilotProcesses.ts"
@@ -185,6 +186,22 @@ export const run = (variant: Variant<Pilot.Pilot | Mcp.McpHost>): void =>
         assert.strictEqual((yield* server.call("echo", { message: "hello" })).text, "Echo: hello")
         assert.isAbove((yield* server.resources).length, 0)
         assert.isAbove((yield* server.prompts).length, 0)
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a server at a URL is a service, with the headers that stay on this host", () =>
+      Effect.gen(function* () {
+        const { host } = yield* Stage
+        const upstream = yield* HttpUpstreams.make
+        const source = Mcp.url(upstream.url, { headers: { authorization: "Bearer secret" } })
+        yield* Effect.provideContext(Mcp.expose("url", source, { allow: ["agent"] }), host)
+        const server = yield* connect("agent", "host/url")
+
+        yield* server.call("remember", { value: "this" })
+        assert.strictEqual((yield* server.call("recall")).text, "this")
+        const other = yield* connect("agent", "host/url")
+        assert.strictEqual((yield* other.call("recall")).text, "")
+        assert.isTrue(upstream.requests.every(({ headers }) => headers.authorization === "Bearer secret"))
       }).pipe(Effect.scoped)
     )
 

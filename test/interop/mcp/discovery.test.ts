@@ -130,6 +130,8 @@ describe("finding services", () => {
           // A mount whose client has opened it, as one that runs for days.
           const mounted = yield* McpOverPilot.sdk1(agent, "mcp-host/everything")
           assert.strictEqual(yield* mounted.call("echo", { message: "hi" }), "Echo: hi")
+          const own = yield* Pilotctl.run(host, "mcp", "status", "--probe")
+          assert.match(JSON.stringify(own), /"look":\{"at":"[^"]+","reason":"","tools":\d+,"verdict":"healthy"/)
           const good = yield* PilotProcesses.pilotctl(agent, ["mcp", "status", "mcp-host/everything"])
           assert.strictEqual(good.exitCode, 0)
           assert.match(good.stdout, /\n {2}keeper {3}calls pass, looked at its server \d+ s ago: healthy, \d+ tools\n/)
@@ -137,8 +139,6 @@ describe("finding services", () => {
             good.stdout,
             /\nmount pid \d+ \(stdio\) since \S+\n {2}session mcp-host\/everything {2}healthy; connected, last answer \S+, asked \S+ \d+ tools in/
           )
-          const own = yield* Pilotctl.run(host, "mcp", "status", "--probe")
-          assert.match(JSON.stringify(own), /"look":\{"at":"[^"]+","reason":"","tools":\d+,"verdict":"healthy"/)
           assert.match(
             good.stdout,
             /mcp-host\/everything {2}healthy\n {2}server {3}\S+ .*\n {2}tools {4}\d+\n {2}took {5}reach/

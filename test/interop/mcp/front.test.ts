@@ -225,6 +225,23 @@ layer(stage, { excludeTestServices: true, timeout: "60 seconds" })("pilotctl mcp
       yield* first.call("data-host_fixture__remember", { value: "mine" })
       assert.strictEqual(yield* second.call("data-host_fixture__recall", {}), "")
       assert.strictEqual(yield* first.call("data-host_fixture__recall", {}), "mine")
+
+      // Modern clients have no sessions, and share nothing all the same: neither words, nor steps, nor answers of equal ids.
+      const [one, two] = [yield* McpOverPilot.sdk2Http(url, token), yield* McpOverPilot.sdk2Http(url, token)]
+      const steps: Array<string> = []
+      const long = (who: string, client: McpOverPilot.McpClient, count: number) =>
+        client.call("tools-host_everything__trigger-long-running-operation", { duration: 0.5, steps: count }, (step) =>
+          steps.push(`${who} ${step}`)
+        )
+      const told = yield* Effect.all([long("one", one, 2), long("two", two, 3)], { concurrency: 2 })
+      assert.deepStrictEqual(
+        told.map((text) => /Steps: (\d)/.exec(text)?.[1]),
+        ["2", "3"]
+      )
+      assert.deepStrictEqual([...steps].sort(), ["one 1", "one 2", "two 1", "two 2", "two 3"])
+      yield* one.call("data-host_fixture__remember", { value: "of one" })
+      assert.strictEqual(yield* two.call("data-host_fixture__recall", {}), "")
+      assert.strictEqual(yield* first.call("data-host_fixture__recall", {}), "mine")
     })
   )
 })
