@@ -78,7 +78,7 @@ describe("HttpEdge", () => {
       const door = { hosts: new Set([`127.0.0.1:${local.port}`]), origins: new Set<string>(), token: undefined }
       const target = { peer: "mcp-host", service: "files" }
       const egress = { tools: ["!t"], audit: undefined }
-      yield* HttpEdge.serve(server, { target, dial: rig.stream(2), door, egress })
+      yield* HttpEdge.serve(server, { ...Instances.one(target, rig.stream(2)), door, egress })
       const answer = yield* Effect.forkChild(
         Effect.promise(async () => {
           const response = await fetch(`http://127.0.0.1:${local.port}/mcp`, {
