@@ -99,7 +99,12 @@ export const serve = Effect.fn("HttpEdge.serve")(function* <E>(
       const detaching = yield* DetachBridge.make(far, target, options.detachAfter ?? "owner")
       const client = yield* EraBridge.make({ client: detaching.client, target, verdict, isModernOnly, isShared })
       const { welcomed } = detaching
-      const known = { ...(pins && { pins }), ...(lists && { lists }), ...(metrics && { metrics }), ...(board && { board }) }
+      const known = {
+        ...(pins && { pins }),
+        ...(lists && { lists }),
+        ...(metrics && { metrics }),
+        ...(board && { board })
+      }
       const shim = Shim.run({ client, ...route, makeRoom, egress, welcomed, ...known })
       yield* Effect.forkScoped(Effect.ensuring(shim, far.end))
       return near
