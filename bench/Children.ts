@@ -9,15 +9,18 @@ export class ChildFailed extends Schema.TaggedError<ChildFailed>()("ChildFailed"
   }
 }
 
-/** Starts a command with a channel; killed with the scope, and gone when the scope has ended. */
-export const start = ([program = "", ...args]: ReadonlyArray<string>): Effect.Effect<
-  ChildProcess,
-  never,
-  Scope.Scope
-> =>
+/** Starts a command with a channel; killed with the scope, and gone when the scope has ended. `env` is added to ours. */
+export const start = (
+  [program = "", ...args]: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(program, args, { stdio: ["ignore", "inherit", "inherit", "ipc"], serialization: "advanced" })
+      spawn(program, args, {
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+        serialization: "advanced",
+        env: { ...process.env, ...env }
+      })
     ),
     (child) =>
       Effect.callback<void>((resume) => {
@@ -43,6 +46,15 @@ export const message = (child: ChildProcess): Effect.Effect<unknown, ChildFailed
     if (child.exitCode !== null) return ended(child.exitCode)
     child.once("exit", ended).once("error", ended).once("message", received)
     return Effect.sync(forget)
+  })
+
+/** Waits for the end of a child, however it ends. */
+export const ended = (child: ChildProcess): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resume(Effect.void)
+    const onExit = () => resume(Effect.void)
+    child.once("exit", onExit)
+    return Effect.sync(() => void child.off("exit", onExit))
   })
 
 /** Runs a command to its end. */

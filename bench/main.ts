@@ -19,6 +19,7 @@ import * as Federation from "./groups/Federation.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
 import * as Mcp from "./groups/Mcp.ts"
+import * as McpCost from "./groups/McpCost.ts"
 import * as Memory from "./groups/Memory.ts"
 import * as Ping from "./groups/Ping.ts"
 import * as Programs from "./groups/Programs.ts"
@@ -32,6 +33,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Datagrams.group,
   Programs.group,
   Mcp.group,
+  McpCost.group,
   Federation.group,
   Loss.group,
   Requests.group,

@@ -2,13 +2,13 @@
  * A tool call through the bridge: client, shim, two nodes, keeper and server, each a process of its own. Next to it the
  * same client with the same server and nothing between, alternating, and what others put between them.
  */
-import { readdirSync, readFileSync } from "node:fs"
 import { Effect, Schema } from "effect"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import type { Figure } from "../Figure.ts"
 import * as Bridges from "../mcp/Bridges.ts"
 import * as EchoServer from "../mcp/EchoServer.ts"
 import { type Command, LineClient } from "../mcp/LineClient.ts"
+import * as Processes from "../mcp/Processes.ts"
 import { SdkClient } from "../mcp/SdkClient.ts"
 import * as SdkServer from "../mcp/SdkServer.ts"
 import * as Network from "../Network.ts"
@@ -23,8 +23,9 @@ const measure = Effect.gen(function* () {
   const mount = yield* Bridges.ours(network, "echo", EchoServer.PROGRAM)
   const direct = Bridges.direct(EchoServer.PROGRAM, network.client.path)
   const first = yield* firstLists(mount, direct)
+  // Before the load, whose garbage would hide what a session needs.
+  const memory = yield* resident(network, mount, direct)
   const lines = yield* calls(network, mount, direct)
-  const memory = yield* resident(network, mount)
   const sdkMount = yield* Bridges.ours(network, "sdk", SdkServer.PROGRAM)
   const sdk = yield* official(sdkMount, Bridges.direct(SdkServer.PROGRAM, network.client.path))
   return [...lines, ...sdk, ...first, ...memory]
@@ -32,7 +33,7 @@ const measure = Effect.gen(function* () {
 
 /** What raw lines tell: latency, rates, throughput, and what each process spends. */
 const calls = Effect.fnUntraced(function* (network: Network.Network, mount: Command, direct: Command) {
-  const pids = yield* daemons(network)
+  const pids = yield* Processes.ofBridge(network)
   const bridged = yield* opened(mount)
   const plain = yield* opened(direct)
   const alone = yield* promise(() => compare(bridged, plain))
@@ -113,36 +114,42 @@ const compare = async (bridge: LineClient, plain: LineClient): Promise<Compared>
   return { bridged: Statistics.latency(times.bridged), direct: Statistics.latency(times.direct), rates, throughput }
 }
 
-/** The same with the official SDK at both ends. */
+/** The same with the official SDK at both ends, and the SDK's own way over the network beside it. */
 const official = Effect.fnUntraced(function* (mount: Command, direct: Command) {
-  const open = (command: Command) =>
+  const http = yield* Bridges.http
+  const open = (place: Command | string) =>
     Effect.acquireRelease(
       promise(async () => {
         const client = new SdkClient()
-        await client.open(command)
+        await client.open(place)
         await client.latencies(WARM_UP)
         await client.rate(16, WARM_UP_MS)
         return client
       }),
       (client) => Effect.promise(() => client.close())
     )
-  const clients = { bridged: yield* open(mount), direct: yield* open(direct) }
-  const latency = {
-    bridged: Statistics.latency(yield* promise(() => clients.bridged.latencies(ROUNDS * CALLS))),
-    direct: Statistics.latency(yield* promise(() => clients.direct.latencies(ROUNDS * CALLS)))
-  }
+  const clients = { bridged: yield* open(mount), direct: yield* open(direct), http: yield* open(http) }
+  const p50Ms = (client: SdkClient) =>
+    Effect.map(
+      promise(() => client.latencies(ROUNDS * CALLS)),
+      (timesMs) => Statistics.latency(timesMs).p50Ms
+    )
+  const rate = (client: SdkClient) => promise(() => client.rate(16, RATE_MS))
+  const directMs = yield* p50Ms(clients.direct)
   return [
     {
       name: "added latency, official SDK at both ends, p50",
       unit: "ms",
-      ours: latency.bridged.p50Ms - latency.direct.p50Ms,
-      ceiling: { value: latency.direct.p50Ms, of: "all of it, without a bridge" }
+      ours: (yield* p50Ms(clients.bridged)) - directMs,
+      ceiling: { value: directMs, of: "all of it, without a bridge" },
+      peers: { "the SDK over streamable HTTP": (yield* p50Ms(clients.http)) - directMs }
     },
     {
       name: "calls, official SDK at both ends, 16 in flight",
       unit: "/s",
-      ours: yield* promise(() => clients.bridged.rate(16, RATE_MS)),
-      ceiling: { value: yield* promise(() => clients.direct.rate(16, RATE_MS)), of: "without a bridge" }
+      ours: yield* rate(clients.bridged),
+      ceiling: { value: yield* rate(clients.direct), of: "without a bridge" },
+      peers: { "the SDK over streamable HTTP": yield* rate(clients.http) }
     }
   ] satisfies ReadonlyArray<Figure>
 }, Effect.scoped)
@@ -166,52 +173,36 @@ const firstListMs = (command: Command) =>
   })
 
 /** Resident memory of a shim, and what each further session adds to the keeper. */
-const resident = Effect.fnUntraced(function* (network: Network.Network, mount: Command) {
-  const { keeper } = yield* daemons(network)
+const resident = Effect.fnUntraced(function* (network: Network.Network, mount: Command, direct: Command) {
+  const { keeper } = yield* Processes.ofBridge(network)
+  const plain = yield* opened(direct)
   const before = residentBytes(keeper)
   const shims = yield* Effect.replicateEffect(opened(mount), SESSIONS)
   const perSession = (residentBytes(keeper) - before) / SESSIONS
+  const ceiling = { value: residentBytes(plain.pid) / 2 ** 20, of: "the server, a bare program of Node" }
   return [
-    { name: "resident memory of a shim", unit: "MB", ours: residentBytes(shims[0]?.pid ?? 0) / 2 ** 20 },
-    { name: "resident memory of the keeper", unit: "MB", ours: residentBytes(keeper) / 2 ** 20 },
+    { name: "resident memory of a shim", unit: "MB", ours: residentBytes(shims[0]?.pid ?? 0) / 2 ** 20, ceiling },
+    { name: "resident memory of the keeper", unit: "MB", ours: residentBytes(keeper) / 2 ** 20, ceiling },
     { name: "keeper, for each further session", unit: "MB", ours: Math.max(0, perSession) / 2 ** 20 }
   ] satisfies ReadonlyArray<Figure>
 }, Effect.scoped)
 
-/** Microseconds of processor per call with 16 in flight. Linux only: `NaN` elsewhere. */
+/** Microseconds of processor per call. Linux only: `NaN` elsewhere. */
 const spent = async (pids: Readonly<Record<string, number>>, client: LineClient): Promise<ReadonlyArray<Figure>> => {
-  const before = Object.values(pids).map(processorMs)
-  const answers = (await client.rate(16, RATE_MS)) * (RATE_MS / 1000)
-  return Object.entries(pids).map(([name, pid], index) => ({
+  const perCall = async (inFlight: number): Promise<(name: string) => number> => {
+    const before = Processes.spentOf(pids)
+    const answers = (await client.rate(inFlight, RATE_MS)) * (RATE_MS / 1000)
+    const during = Processes.since(before, Processes.spentOf(pids))
+    return (name) => (during[name]?.runningUs ?? Number.NaN) / answers
+  }
+  const [one, sixteen] = [await perCall(1), await perCall(16)]
+  return Object.keys(pids).map((name) => ({
     name: `processor per call, 16 in flight: ${name}`,
     unit: "µs",
-    ours: ((processorMs(pid) - (before[index] ?? 0)) * 1000) / answers
+    ours: sixteen(name),
+    peers: { "1 in flight": one(name) }
   }))
 }
-
-/** Of all threads of a process. */
-const processorMs = (pid: number): number => {
-  try {
-    const threads = readdirSync(`/proc/${pid}/task`)
-    return threads
-      .map((thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]) / 1e6)
-      .reduce((sum, ms) => sum + ms, 0)
-  } catch {
-    return Number.NaN
-  }
-}
-
-const daemons = Effect.fnUntraced(function* ({ client, server }: Network.Network) {
-  const pidOf = (home: string, ...words: ReadonlyArray<string>) =>
-    Effect.map(Effect.flatMap(Pilotctl.run(home, ...words), decodePid), ({ pid }) => pid)
-  return {
-    "the client's node": yield* pidOf(client.path, "daemon", "status"),
-    "the server's node": yield* pidOf(server.path, "daemon", "status"),
-    keeper: yield* pidOf(server.path, "mcp", "status")
-  }
-})
-
-const decodePid = Schema.decodeUnknownEffect(Schema.Struct({ pid: Schema.Number }))
 
 const opened = (command: Command) =>
   Effect.acquireRelease(
@@ -237,7 +228,7 @@ const promise = <A>(run: () => Promise<A>): Effect.Effect<A, McpFailed> =>
 export const group: Group = {
   name: "mcp",
   about: "`tools/call` through shim, two nodes and keeper, next to the same server without them",
-  seconds: 180,
+  seconds: 200,
   run: measure
 }
 

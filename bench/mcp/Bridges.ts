@@ -1,17 +1,25 @@
 /** Ways from a client to a server on another host: ours, those of others, and none. Each is a command for the client. */
 import { createConnection } from "node:net"
 import { fileURLToPath } from "node:url"
-import { Effect, Schedule } from "effect"
+import { Effect, Schedule, Schema } from "effect"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as Children from "../Children.ts"
 import type * as Network from "../Network.ts"
 import type { Command } from "./LineClient.ts"
+import * as SdkServer from "./SdkServer.ts"
 
 /** The server itself, started by the client. */
 export const direct = (program: string, home: string): Command => ({
   command: process.execPath,
   args: [program],
   env: Pilotctl.environment(home)
+})
+
+/** The official SDK's server over streamable HTTP on the loopback, until the end of the scope: its URL. */
+export const http = Effect.gen(function* () {
+  const child = yield* Children.start([process.execPath, SdkServer.PROGRAM, "http"])
+  const port = yield* Effect.flatMap(Children.message(child), Schema.decodeUnknownEffect(Schema.Int))
+  return `http://127.0.0.1:${port}/mcp`
 })
 
 /** Exposes a server until the end of the scope; one command mounts it. */

@@ -1,14 +1,17 @@
 /** The official SDK's client, measured as `LineClient` is. */
 import { Client } from "@modelcontextprotocol/sdk/client/index.js"
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js"
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import type { Command } from "./LineClient.ts"
 
 /** An open session. */
 export class SdkClient {
   readonly #client = new Client({ name: "bench", version: "1" })
 
-  /** Starts the command and opens a session with it. */
-  async open({ args, command, env }: Command): Promise<void> {
+  /** Opens a session with a command, which is started, or with a URL. */
+  async open(place: Command | string): Promise<void> {
+    if (typeof place === "string") return await this.#client.connect(new StreamableHTTPClientTransport(new URL(place)))
+    const { args, command, env } = place
     await this.#client.connect(
       new StdioClientTransport({ command, args: [...args], env: { ...env }, stderr: "ignore" })
     )

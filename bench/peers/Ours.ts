@@ -1,5 +1,5 @@
 /** A node of this package in this process. The contact is its name. */
-import { Effect, Layer, ManagedRuntime, References, Scope, Stream } from "effect"
+import { Cause, Effect, Layer, ManagedRuntime, References, Scope, Stream } from "effect"
 import { Pilot } from "effect-pilot"
 import type { Transport, Wire } from "./Wire.ts"
 
@@ -11,8 +11,9 @@ export const make = async (options: Pilot.NodeOptions): Promise<Transport> => {
   const { hostname } = await run(Pilot.info)
 
   const wire = ({ close, duplex }: Pilot.Connection): Wire => ({
-    write: (bytes) => run(Effect.ignore(duplex.write(bytes))),
-    read: () => run(Effect.orElseSucceed(duplex.read, () => undefined)),
+    write: (bytes) => run(duplex.write(bytes)),
+    read: () =>
+      run(Effect.catch(duplex.read, (error) => (Cause.isDone(error) ? Effect.succeed(undefined) : Effect.fail(error)))),
     close: () => run(close)
   })
   // Its connections are closed one by one; the scope ends with the process.

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url"
 import type { Pilot } from "effect-pilot"
-import * as Profile from "./Profile.ts"
+import * as Profile from "../Profile.ts"
 import type { Transport } from "./Wire.ts"
 import * as Workload from "./Workload.ts"
 

@@ -3,9 +3,9 @@ import type { Duplex } from "node:stream"
 
 /** One open byte stream. */
 export interface Wire {
-  /** Resolves when the transport wants more. */
+  /** Resolves when the transport wants more; rejects when the stream is broken, or whoever writes on would never stop. */
   readonly write: (bytes: Uint8Array) => Promise<void>
-  /** The next bytes; `undefined` at the end. */
+  /** The next bytes; `undefined` at the end. Of a broken stream it rejects, or ends. */
   readonly read: () => Promise<Uint8Array | undefined>
   readonly close: () => Promise<void>
 }
@@ -48,8 +48,8 @@ export const fromStream = (stream: Pick<Duplex, "on" | "write" | "pause" | "resu
       return chunk
     },
     write: async (bytes) => {
-      if (isEnded || stream.write(bytes)) return
-      await new Promise<void>((resolve) => (writable = resolve))
+      if (isEnded) throw new Error("the stream has ended")
+      if (!stream.write(bytes)) await new Promise<void>((resolve) => (writable = resolve))
     },
     close: async () => void stream.destroy()
   }

@@ -1,5 +1,5 @@
 /** What is measured over a `Wire`, the same for every transport; times in milliseconds, counted at the client. */
-import type { During } from "./Profile.ts"
+import type { During } from "../Profile.ts"
 import type { Transport, Wire } from "./Wire.ts"
 
 /** What a client is asked to do. */
@@ -17,13 +17,16 @@ export type Workload =
   /** Round trips beside an idle stream, then as many beside a busy one that began `skipMs` before; pings where there are. */
   | { readonly kind: "beside"; readonly skipMs: number; readonly times: number }
 
-/** Does what each client asks for. */
+/** Does what each client asks for, as long as its stream holds: a client that is gone has no use for more. */
 export const serve = async (wire: Wire): Promise<void> => {
+  await serveOne(wire).catch(() => {})
+  await wire.close()
+}
+
+const serveOne = async (wire: Wire): Promise<void> => {
   const header = await exactly(wire, HEADER_BYTES)
-  if (header === undefined) return await wire.close()
   const [first, second] = [header.bytes.readDoubleBE(1), header.bytes.readDoubleBE(9)]
   await (SERVICES[header.bytes[0] ?? 0] ?? echo)(wire, header.rest, first, second)
-  await wire.close()
 }
 
 /** Connects and measures: milliseconds, or for a flow bytes per second. What counts is done inside `during`. */
@@ -72,7 +75,7 @@ const upload = async (transport: Transport, contact: string, bytes: number): Pro
   const wire = await transport.dial(contact)
   await wire.write(header("upload", bytes))
   for (let left = bytes; left > 0; left -= CHUNK.length) await wire.write(CHUNK.subarray(0, left))
-  await wire.read()
+  await exactly(wire, 1)
   const lengthMs = performance.now() - startMs
   await wire.close()
   return lengthMs
@@ -82,7 +85,7 @@ const firstByte = async (transport: Transport, contact: string): Promise<number>
   const startMs = performance.now()
   const wire = await transport.dial(contact)
   await wire.write(Buffer.concat([header("echo"), CHUNK.subarray(0, 1)]))
-  await wire.read()
+  await exactly(wire, 1)
   const lengthMs = performance.now() - startMs
   await wire.close()
   return lengthMs
@@ -127,14 +130,16 @@ const flow = async (
   const write = async () => {
     while (!isOver) await wire.write(CHUNK)
   }
-  const writing = write()
-  const answer = await exactly(wire, 8)
-  // A rival that began later is still counting.
-  await new Promise((resolve) => setTimeout(resolve, skipMs))
-  isOver = true
-  await writing
+  const answer = async () => {
+    const { bytes } = await exactly(wire, 8)
+    // A rival that began later is still counting.
+    await new Promise((resolve) => setTimeout(resolve, skipMs))
+    isOver = true
+    return bytes.readDoubleBE()
+  }
+  const [bytesPerSecond] = await Promise.all([answer(), write()])
   await wire.close()
-  return answer?.bytes.readDoubleBE() ?? Number.NaN
+  return bytesPerSecond
 }
 
 const pipeline = async (transport: Transport, contact: string, forMs: number): Promise<number> => {
@@ -147,7 +152,7 @@ const pipeline = async (transport: Transport, contact: string, forMs: number): P
   const fromMs = startMs + forMs / 2
   let counted = 0
   for (let nowMs = startMs; nowMs < startMs + forMs; nowMs = performance.now()) {
-    bytes += (await wire.read())?.length ?? 0
+    bytes += (await some(wire)).length
     for (; answers < Math.floor(bytes / PING_BYTES); answers++) {
       if (nowMs >= fromMs) counted++
       await wire.write(request)
@@ -192,9 +197,7 @@ type Service = (wire: Wire, first: Uint8Array, a: number, b: number) => Promise<
 const takeUpload: Service = async (wire, first, bytes) => {
   let left = bytes - first.length
   while (left > 0) {
-    const chunk = await wire.read()
-    if (chunk === undefined) return
-    left -= chunk.length
+    left -= (await some(wire)).length
   }
   await wire.write(Uint8Array.of(1))
   // Until the client has the answer, and closes.
@@ -211,9 +214,8 @@ const takeFlow: Service = async (wire, _first, skipMs, forMs) => {
   const fromMs = performance.now() + skipMs
   let bytes = 0
   for (let nowMs = 0; nowMs < fromMs + forMs; nowMs = performance.now()) {
-    const chunk = await wire.read()
-    if (chunk === undefined) return
-    if (nowMs >= fromMs) bytes += chunk.length
+    const { length } = await some(wire)
+    if (nowMs >= fromMs) bytes += length
   }
   const answer = Buffer.alloc(8)
   answer.writeDoubleBE((bytes * 1000) / forMs)
@@ -232,14 +234,17 @@ const header = (kind: (typeof KINDS)[number], first = 0, second = 0): Buffer => 
   return bytes
 }
 
+/** The next bytes, where the end would be a failure: a time without an answer is none. */
+const some = async (wire: Wire): Promise<Uint8Array> => {
+  const chunk = await wire.read()
+  if (chunk === undefined) throw new Error("the stream ended before the answer")
+  return chunk
+}
+
 /** Reads until there are so many; `rest` came with them. */
 const exactly = async (wire: Wire, count: number) => {
   let all = Buffer.alloc(0)
-  while (all.length < count) {
-    const chunk = await wire.read()
-    if (chunk === undefined) return undefined
-    all = Buffer.concat([all, chunk])
-  }
+  while (all.length < count) all = Buffer.concat([all, await some(wire)])
   return { bytes: all.subarray(0, count), rest: all.subarray(count) }
 }
 

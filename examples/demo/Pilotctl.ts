@@ -9,18 +9,21 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
   output: Schema.String
 }) {}
 
-/** Where the command line of this checkout was built to. */
-export const PROGRAM = fileURLToPath(import.meta.resolve("effect-pilot/package.json")).replace(
-  /package\.json$/,
-  "dist/pilotctl/pilotctl.js"
-)
+/** Where the command line of this checkout was built to, or another build of it that is measured. */
+export const PROGRAM =
+  process.env["PILOTCTL_PROGRAM"] ??
+  fileURLToPath(import.meta.resolve("effect-pilot/package.json")).replace(/package\.json$/, "dist/pilotctl/pilotctl.js")
 
-/** The environment of one node: nothing of the user's own Pilot set-up reaches it. */
-export const environment = (home: string): Record<string, string> => ({
-  PATH: process.env["PATH"] ?? "",
-  HOME: home,
-  PILOT_HOME: home
-})
+/** The environment of one node: nothing of the user's own Pilot set-up reaches it, but what Node itself is told does. */
+export const environment = (home: string): Record<string, string> => {
+  const options = process.env["NODE_OPTIONS"]
+  return {
+    PATH: process.env["PATH"] ?? "",
+    HOME: home,
+    PILOT_HOME: home,
+    ...(options === undefined ? {} : { NODE_OPTIONS: options })
+  }
+}
 
 /** Runs one command with `--json` and gives its data. */
 export const run = (home: string, ...args: ReadonlyArray<string>): Effect.Effect<Schema.Json, CommandFailed> =>

@@ -23,46 +23,78 @@ export const make = (path: string | undefined): During => {
     await session.post("Profiler.start")
     const result = await run()
     const { profile } = await session.post("Profiler.stop")
-    for (const [stage, us] of Object.entries(stagesOf(profile))) sums[stage] = (sums[stage] ?? 0) + us
+    for (const [stage, us] of Object.entries(attribute(profile, STAGES))) sums[stage] = (sums[stage] ?? 0) + us
     writeFileSync(path, JSON.stringify(sums))
     session.disconnect()
     return result
   }
 }
 
-/** Idle time is left out. */
-const stagesOf = ({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): Stages => {
-  const stages = new Map<number, string>()
-  const byId = new Map(nodes.map((node) => [node.id, node]))
-  const assign = (node: Profiler.ProfileNode, parent: string): void => {
-    const stage = stageOf(node.callFrame) ?? parent
-    stages.set(node.id, stage)
-    for (const child of node.children ?? []) {
-      const found = byId.get(child)
-      if (found !== undefined) assign(found, stage)
-    }
-  }
-  const [root] = nodes
-  if (root !== undefined) assign(root, "Node and kernel")
+/** What functions are for: those whose file and name fit. */
+export interface Stage {
+  readonly stage: string
+  readonly file: RegExp
+  readonly name?: RegExp
+}
+
+/** Microseconds of the clock that `process.hrtime` reads. */
+export interface Window {
+  readonly fromUs: number
+  readonly toUs: number
+}
+
+/**
+ * Gives each sample to the first stage that fits the innermost function for which any fits; what none fits is work for its
+ * caller. Idle time is left out.
+ */
+export const attribute = (
+  { nodes, samples = [], startTime, timeDeltas = [] }: Profiler.Profile,
+  stages: ReadonlyArray<Stage>,
+  { fromUs, toUs }: Window = ALWAYS
+): Stages => {
+  const byNode = assign(nodes, [...OUTSIDE, ...stages])
   const sums: Record<string, number> = {}
+  let nowUs = startTime
   for (const [index, id] of samples.entries()) {
-    const stage = stages.get(id) ?? ""
-    if (stage !== IDLE) sums[stage] = (sums[stage] ?? 0) + (timeDeltas[index] ?? 0)
+    const deltaUs = timeDeltas[index] ?? 0
+    nowUs += deltaUs
+    const stage = byNode.get(id) ?? ""
+    if (stage !== IDLE && nowUs >= fromUs && nowUs < toUs) sums[stage] = (sums[stage] ?? 0) + deltaUs
   }
   return sums
 }
 
-const stageOf = ({ functionName, url }: Profiler.ProfileNode["callFrame"]): string | undefined =>
-  STAGES.find(({ file, name }) => file.test(url) && (name === undefined || name.test(functionName)))?.stage
+const assign = (nodes: Profiler.Profile["nodes"], stages: ReadonlyArray<Stage>): ReadonlyMap<number, string> => {
+  const assigned = new Map<number, string>()
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const visit = (node: Profiler.ProfileNode, parent: string): void => {
+    const { functionName, url } = node.callFrame
+    const own = stages.find(({ file, name }) => file.test(url) && (name === undefined || name.test(functionName)))
+    const stage = own?.stage ?? parent
+    assigned.set(node.id, stage)
+    for (const child of node.children ?? []) {
+      const found = byId.get(child)
+      if (found !== undefined) visit(found, stage)
+    }
+  }
+  const [root] = nodes
+  if (root !== undefined) visit(root, NATIVE)
+  return assigned
+}
 
+const ALWAYS: Window = { fromUs: Number.NEGATIVE_INFINITY, toUs: Number.POSITIVE_INFINITY }
 const IDLE = "idle"
-/** Finer than the 1 ms of V8, and still cheap: a packet takes some 20 µs. */
-const SAMPLE_US = 200
-/** The first that fits. What fits none is work for its caller. */
-const STAGES: ReadonlyArray<{ readonly stage: string; readonly file: RegExp; readonly name?: RegExp }> = [
+const NATIVE = "Node and kernel"
+/** What V8 calls the time that no function has. */
+const OUTSIDE: ReadonlyArray<Stage> = [
   { stage: IDLE, file: /^$/, name: /^\(idle\)$/ },
   { stage: "garbage collection", file: /^$/, name: /^\(garbage collector\)$/ },
-  { stage: "Node and kernel", file: /^$/, name: /^\(program\)$/ },
+  { stage: NATIVE, file: /^$/, name: /^\(program\)$/ }
+]
+/** Finer than the 1 ms of V8, and still cheap: a packet takes some 20 µs. */
+const SAMPLE_US = 200
+/** Of a packet's way. */
+const STAGES: ReadonlyArray<Stage> = [
   { stage: "seal", file: /core\/crypto\/NativeCrypto/, name: /seal/ },
   { stage: "open", file: /core\/crypto\/NativeCrypto/, name: /open/ },
   { stage: "keys and signatures", file: /core\/crypto\/NativeCrypto/ },
