@@ -1,6 +1,7 @@
 /** Standard input and output of this process as one byte stream, for programs whose output is a protocol. */
 import process from "node:process"
-import { Cause, Effect, Latch, Schema, type Scope } from "effect"
+import { Cause, Effect, Schema, type Scope } from "effect"
+import { Signal } from "../core/actor/Signal.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 
 /** The other program closed its end. */
@@ -9,33 +10,42 @@ export class StdioClosed extends Schema.TaggedError<StdioClosed>()("StdioClosed"
 /** Input that nobody takes fills the pipe, and its writer waits; a write is done when the pipe has taken the bytes. */
 export const open: Effect.Effect<Duplex<StdioClosed>, never, Scope.Scope> = Effect.gen(function* () {
   const { stdin, stdout } = process
-  const changed = Latch.makeUnsafe(false)
+  const changed = new Signal()
+  let chunks: Array<Uint8Array> = []
   let hasEnded = false
-  const onReadable = () => changed.openUnsafe()
+  // Flowing, because a stream of Node that is asked for each chunk takes a turn of its queue more for it.
+  const onData = (chunk: Buffer) => {
+    chunks.push(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+    if (!changed.isAwaited && chunks.length >= CHUNKS_MAX) stdin.pause()
+    changed.raise()
+  }
   const onEnd = () => {
     hasEnded = true
-    changed.openUnsafe()
+    changed.raise()
   }
   // Without a listener a reader that went away would end the process before it could say goodbye.
   const onOutputError = () => {}
   yield* Effect.acquireRelease(
     Effect.sync(() => {
-      stdin.on("readable", onReadable).on("end", onEnd).on("error", onEnd).on("close", onEnd)
+      stdin.on("data", onData).on("end", onEnd).on("error", onEnd).on("close", onEnd)
       stdout.on("error", onOutputError)
     }),
     () =>
       Effect.sync(() => {
-        stdin.off("readable", onReadable).off("end", onEnd).off("error", onEnd).off("close", onEnd).pause()
+        stdin.off("data", onData).off("end", onEnd).off("error", onEnd).off("close", onEnd).pause()
         // A file, such as /dev/null, keeps no process alive, and has no such method.
         if ("unref" in stdin) stdin.unref()
       })
   )
+  const isThere = () => chunks.length > 0 || hasEnded
   const read: Duplex<StdioClosed>["read"] = Effect.suspend(() => {
-    const chunk: Buffer | null = stdin.read()
-    if (chunk !== null) return Effect.succeed(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
-    if (hasEnded) return Cause.done()
-    changed.closeUnsafe()
-    return Effect.andThen(changed.await, read)
+    const [first, ...others] = chunks
+    if (first !== undefined) {
+      chunks = others
+      if (others.length === 0 && stdin.isPaused()) stdin.resume()
+      return Effect.succeed(first)
+    }
+    return hasEnded ? Cause.done() : Effect.andThen(changed.waitUnless(isThere), read)
   })
   return {
     read,
@@ -46,3 +56,6 @@ export const open: Effect.Effect<Duplex<StdioClosed>, never, Scope.Scope> = Effe
     end: Effect.void
   }
 })
+
+/** Chunks of at most 64 KB that wait for a reader before the pipe is no longer read. */
+const CHUNKS_MAX = 2

@@ -4,12 +4,13 @@
  *
  * Mutable, with one owner. It holds a call from its start to its end, so at most as many as the session has in flight.
  */
+import { Result } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type * as AuditChain from "../../protocol/relay/AuditChain.ts"
 import * as CallArguments from "../../protocol/relay/CallArguments.ts"
 import type { CallSeries, PeerCalls } from "../../protocol/relay/CallMetrics.ts"
 import * as CallResult from "../../protocol/relay/CallResult.ts"
-import type * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
+import * as JsonRpcPeek from "../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonScanner from "../../protocol/relay/JsonScanner.ts"
 import type * as Policy from "../../protocol/relay/Policy.ts"
 import * as RawJson from "../../protocol/relay/RawJson.ts"
@@ -190,12 +191,14 @@ export class CallLedger {
 
   #begin(message: Uint8Array, requests: ReadonlyArray<Request>): ReadonlyArray<Begun> {
     const audit = this.#audit()
-    const spans = audit === undefined ? [] : RawJson.messages(message)
+    const members = audit === undefined ? undefined : membersOf(message)
+    const spans = audit === undefined || members !== undefined ? [] : RawJson.messages(message)
     const keeps = this.#rules?.audit === "arguments"
     return requests.map((request) => {
       const { id, method, target } = request
-      const span = spans.length === 1 ? spans[0] : spans.find((item) => isOf(message, item, id))
-      const found = span === undefined ? undefined : CallArguments.raw(message, span)
+      const span = spans.find((item) => isOf(message, item, id))
+      const one = span === undefined ? undefined : CallArguments.raw(message, span)
+      const found = members === undefined ? one : CallArguments.of(members)
       const args =
         found === undefined || found === ToolPattern.UNCLEAR ? undefined : message.subarray(found.start, found.end)
       return {
@@ -207,7 +210,7 @@ export class CallLedger {
         bytesIn: message.length,
         atMs: this.#options.nowMs(),
         argumentsHash: audit === undefined || args === undefined ? undefined : Bytes.toHex(audit.sha256(args)),
-        traceparent: audit === undefined || spans.length !== 1 ? undefined : TraceMeta.traceparentOf(message),
+        traceparent: members === undefined ? undefined : TraceMeta.traceparentIn(message, members),
         arguments: keeps && args !== undefined ? DECODER.decode(args.subarray(0, ARGUMENTS_BYTES_MAX)) : undefined
       }
     })
@@ -263,6 +266,12 @@ interface Begun
 interface Running extends Begun, Origin {
   readonly usage: PeerUsage.PeerUsage | undefined
   readonly dueAtMs: number | undefined
+}
+
+/** Of a single message, which somebody has looked at already. */
+const membersOf = (message: Uint8Array): JsonRpcPeek.Look["members"] | undefined => {
+  const looked = Result.getOrUndefined(JsonRpcPeek.look(message))
+  return looked === undefined || looked.envelope._tag === "Batch" ? undefined : looked.members
 }
 
 const isOf = (bytes: Uint8Array, message: JsonScanner.Span, id: string): boolean => {

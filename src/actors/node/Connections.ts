@@ -125,7 +125,8 @@ export class Connections {
     const arrived = this.#arrived
     this.#arrived = new Map()
     for (const [key, segments] of arrived) {
-      this.#running.get(key)?.ref.tellUnsafe(ConnectionActor.Message.Segments({ segments }))
+      // Without the constructor, which is a proxy: every datagram comes by here.
+      this.#running.get(key)?.ref.tellUnsafe({ _tag: "Segments", segments })
     }
   }
 

@@ -25,7 +25,7 @@ import { Mapping } from "./Mapping.ts"
 import type { DatagramReceived, NodeStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
-import * as PeerMessage from "./PeerMessage.ts"
+import type * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
 import { SocketRouter } from "./SocketRouter.ts"
 import * as SpareKey from "./SpareKey.ts"
@@ -244,7 +244,7 @@ export class NodeCore {
   /** Frames of a known peer go straight to it. */
   #deliver(node: NodeId, frames: ReadonlyArray<PeerMessage.Inbound>): boolean {
     const peer = this.peers.find(node)
-    peer?.ref.tellUnsafe(PeerMessage.Message.Frames({ frames }))
+    peer?.ref.tellUnsafe({ _tag: "Frames", frames })
     return peer !== undefined
   }
 

@@ -77,7 +77,7 @@ export class TunnelPeer {
     this.connections = new Connections({
       context,
       peer: node,
-      transmit: (packets) => void tell(Message.Send({ packets })),
+      transmit: (packets) => void tell({ _tag: "Send", packets }),
       gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
       vanished: (segmentBytes) => void tell(Message.SizeVanished({ segmentBytes })),
       nowMs

@@ -1,11 +1,13 @@
 /** Serves a Unix socket that was never open to anybody but its owner (node §1.1). */
 import * as FileSystem from "node:fs/promises"
 import * as Path from "node:path"
+import { NetSocket } from "@effect/platform-node/NodeSocket"
 import * as NodeSocketServer from "@effect/platform-node/NodeSocketServer"
-import { Effect, Result, type Scope } from "effect"
+import { Effect, Option, Result, type Scope } from "effect"
 import type { SocketServer } from "effect/socket"
 import { LocalSocketError } from "./LocalSocket.ts"
 import { attempt, checkLength, codeOf, describe, fromSystem, open, PATH_BYTES_MAX, refuse } from "./NodeLocalPath.ts"
+import * as NodeStreamSocket from "./NodeStreamSocket.ts"
 
 /** As `LocalSocket.listen`. */
 export const listen = Effect.fnUntraced(function* (
@@ -23,7 +25,14 @@ export const listen = Effect.fnUntraced(function* (
     fromSystem(path, error.reason.cause)
   )
   yield* appear(inNest(nest, path), path)
-  return server
+  // Read as the other end is: it costs half of what the platform's own reader does.
+  const run: typeof server.run = (handler) =>
+    server.run((socket) =>
+      Effect.flatMap(Effect.serviceOption(NetSocket), (connection) =>
+        handler(Option.isSome(connection) ? NodeStreamSocket.make(connection.value) : socket)
+      )
+    )
+  return { ...server, run }
 })
 
 /**

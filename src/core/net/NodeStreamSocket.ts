@@ -34,23 +34,33 @@ interface Listening {
 const listen = (connection: Net.Socket): Listening => {
   // Whoever waits for bytes runs at once, and not a turn of the event loop later.
   const changed = new Signal()
+  let chunks: Array<Uint8Array> = []
   let ended: Socket.SocketError | undefined
   const end = (error: Socket.SocketError) => {
     ended ??= error
     changed.raise()
   }
-  connection.on("readable", () => changed.raise())
+  // Flowing, because a stream of Node that is asked for each chunk takes a turn of its queue more for it.
+  connection.on("data", (chunk: Uint8Array) => {
+    chunks.push(chunk)
+    if (!changed.isAwaited && chunks.length >= CHUNKS_MAX) connection.pause()
+    changed.raise()
+  })
   connection.on("end", () => end(closed(1000)))
   connection.on("close", () => end(closed(1006)))
   connection.on("error", (cause) => end(new Socket.SocketError({ reason: new Socket.SocketReadError({ cause }) })))
+  if (connection.destroyed) end(closed(1006))
+  // Whoever accepted it may have held it back until somebody listens.
+  connection.resume()
+  const isThere = () => chunks.length > 0 || ended !== undefined
   const pull: Listening["pull"] = Effect.suspend(() => {
-    const chunk: Uint8Array | null = connection.read()
-    if (chunk !== null) return Effect.succeed([chunk] as const)
-    if (ended !== undefined) return Effect.fail(ended)
-    return Effect.andThen(
-      changed.waitUnless(() => connection.readableLength > 0 || ended !== undefined),
-      pull
-    )
+    const [first, ...others] = chunks
+    if (first !== undefined) {
+      chunks = others
+      if (others.length === 0 && connection.isPaused()) connection.resume()
+      return Effect.succeed([first] as const)
+    }
+    return ended === undefined ? Effect.andThen(changed.waitUnless(isThere), pull) : Effect.fail(ended)
   })
   const stop = () => {
     end(closed(1006))
@@ -96,6 +106,9 @@ const drained = (connection: Net.Socket): Effect.Effect<void, Socket.SocketError
     connection.on("close", onClose)
     return Effect.sync(stop)
   })
+
+/** Chunks of at most 64 KB that wait for a reader before the socket is no longer read. */
+const CHUNKS_MAX = 2
 
 const closed = (code: number): Socket.SocketError =>
   new Socket.SocketError({ reason: new Socket.SocketCloseError({ code }) })

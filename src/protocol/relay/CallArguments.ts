@@ -22,3 +22,17 @@ export const raw = (bytes: Uint8Array, message: JsonScanner.Span): JsonScanner.S
   const found = params === undefined || params === RawJson.TWICE ? params : RawJson.only(bytes, params, "arguments")
   return found === RawJson.TWICE ? UNCLEAR : found
 }
+
+/** The same in the members of a single message that was looked at already. */
+export const of = (members: ReadonlyArray<JsonScanner.Member>): JsonScanner.Span | undefined | typeof UNCLEAR => {
+  let found: JsonScanner.Span | undefined
+  for (const member of members) {
+    if (member.key !== "params") continue
+    for (const inner of member.members ?? []) {
+      if (inner.key !== "arguments") continue
+      if (found !== undefined) return UNCLEAR
+      found = inner
+    }
+  }
+  return found
+}

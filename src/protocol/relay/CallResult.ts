@@ -1,4 +1,5 @@
 /** What the answer to a call says about how it ended, from its raw bytes. */
+import { Result } from "effect"
 import * as BridgeError from "./BridgeError.ts"
 import type { Outcome } from "./CallMetrics.ts"
 import * as JsonRpcPeek from "./JsonRpcPeek.ts"
@@ -11,18 +12,27 @@ export interface CallResult {
   readonly result: JsonScanner.Span | undefined
 }
 
-/** Reads one answer. */
+/** Reads one answer, without another pass over what may be megabytes; of a batch or of anything else there is `NONE`. */
 export const read = (answer: Uint8Array): CallResult => {
-  // Two passes over what may be megabytes: one for its members, one for those of the result.
-  const root = JsonScanner.read(answer, { start: 0, end: answer.length })
-  if (root?._tag !== "Object") return NONE
-  const [result, second] = root.members.filter(({ key }) => key === "result")
-  if (result === undefined || second !== undefined) {
-    const code = Number(JsonRpcPeek.member(answer, ["error", "code"]))
+  const looked = Result.getOrUndefined(JsonRpcPeek.look(answer))
+  return looked === undefined || looked.envelope._tag === "Batch" ? NONE : of(answer, looked.members)
+}
+
+const of = (answer: Uint8Array, members: ReadonlyArray<JsonScanner.Member>): CallResult => {
+  let result: JsonScanner.Member | undefined
+  let isTwice = false
+  for (const member of members) {
+    if (member.key !== "result") continue
+    isTwice = result !== undefined
+    result = member
+  }
+  if (result === undefined || isTwice) {
+    const error = members.find(({ key }) => key === "error")
+    const found = error?.members?.find(({ key }) => key === "code")
+    const code = found === undefined ? Number.NaN : Number(JsonScanner.text(answer, found))
     return { ...NONE, code: Number.isSafeInteger(code) ? code : 0 }
   }
-  const inner = JsonScanner.read(answer, result)
-  const isError = inner?._tag === "Object" ? inner.members.find(({ key }) => key === "isError") : undefined
+  const isError = result.members?.find(({ key }) => key === "isError")
   return {
     code: undefined,
     isToolError: isError !== undefined && JsonScanner.text(answer, isError) === "true",

@@ -39,24 +39,57 @@ export class NotAMessage extends Schema.TaggedError<NotAMessage>()("NotAMessage"
 /** The most messages in one array. */
 export const BATCH_MAX = 256
 
-/** Looks at one message without its newline. */
-export const peek = (bytes: Uint8Array): Result.Result<Envelope, NotAMessage> => {
+/**
+ * What one pass over a message shows. `members` are those of a single message; of its `params`, `result` and `error` the
+ * members as well, and those of `params._meta`. A batch has none.
+ */
+export interface Look {
+  readonly envelope: Envelope
+  readonly members: ReadonlyArray<JsonScanner.Member>
+}
+
+/**
+ * Looks at one message without its newline, once: whoever has the very same bytes after that, be it a guard, a rule or the
+ * record of calls, is given what was seen. The bytes of a message never change.
+ */
+export const look = (bytes: Uint8Array): Result.Result<Look, NotAMessage> => {
+  if (bytes.length > SHORT_BYTES_MAX) {
+    const known = LONG.get(bytes)
+    if (known !== undefined) return known
+    const seen = read(bytes)
+    LONG.set(bytes, seen)
+    return seen
+  }
+  if (latest?.bytes !== bytes) latest = { bytes, seen: read(bytes) }
+  return latest.seen
+}
+
+const read = (bytes: Uint8Array): Result.Result<Look, NotAMessage> => {
   if (!isUtf8(bytes)) return fail("Utf8")
-  const root = JsonScanner.read(bytes, { start: 0, end: bytes.length })
+  const root = JsonScanner.read(bytes, { start: 0, end: bytes.length }, FOLLOW)
   if (root === undefined) return fail("Json")
   if (root._tag === "Scalar") return fail("Scalar")
-  if (root._tag === "Object") return envelope(bytes, root.members)
+  if (root._tag === "Object") {
+    const { members } = root
+    const found = envelope(bytes, members)
+    return Result.isFailure(found) ? Result.fail(found.failure) : Result.succeed({ envelope: found.success, members })
+  }
   if (root.elements.length > BATCH_MAX) return fail("BatchTooLong")
   const items: Array<Envelope> = []
   for (const span of root.elements) {
-    const element = JsonScanner.read(bytes, span)
+    const element = JsonScanner.read(bytes, span, FOLLOW)
     if (element?._tag !== "Object") return fail("Scalar")
     const item = envelope(bytes, element.members)
-    if (Result.isFailure(item)) return item
+    if (Result.isFailure(item)) return Result.fail(item.failure)
     items.push(item.success)
   }
-  return Result.succeed(Envelope.Batch({ items }))
+  return Result.succeed({ envelope: { _tag: "Batch", items }, members: [] })
 }
+
+/** What one message is. */
+export const peek = (bytes: Uint8Array): Result.Result<Envelope, NotAMessage> => Result.map(look(bytes), envelopeOf)
+
+const envelopeOf = ({ envelope }: Look): Envelope => envelope
 
 /** The request that fills the bytes, if they are one. */
 export const request = (bytes: Uint8Array): Extract<Envelope, { _tag: "Request" }> | undefined => {
@@ -65,12 +98,16 @@ export const request = (bytes: Uint8Array): Extract<Envelope, { _tag: "Request" 
 }
 
 /** The requests of a message: itself, or those of a batch. */
-export const requests = (self: Envelope): ReadonlyArray<Extract<Envelope, { _tag: "Request" }>> =>
-  messages(self).filter((item) => item._tag === "Request")
+export const requests = (self: Envelope): ReadonlyArray<Extract<Envelope, { _tag: "Request" }>> => {
+  if (self._tag === "Request") return [self]
+  return self._tag === "Batch" ? self.items.filter((item) => item._tag === "Request") : []
+}
 
 /** The responses of a message: itself, or those of a batch. */
-export const responses = (self: Envelope): ReadonlyArray<Extract<Envelope, { _tag: "Response" }>> =>
-  messages(self).filter((item) => item._tag === "Response")
+export const responses = (self: Envelope): ReadonlyArray<Extract<Envelope, { _tag: "Response" }>> => {
+  if (self._tag === "Response") return [self]
+  return self._tag === "Batch" ? self.items.filter((item) => item._tag === "Response") : []
+}
 
 /** The messages of a batch, or the one that is none. */
 export const messages = (self: Envelope): ReadonlyArray<Envelope> => (self._tag === "Batch" ? self.items : [self])
@@ -99,26 +136,50 @@ const envelope = (
   bytes: Uint8Array,
   members: ReadonlyArray<JsonScanner.Member>
 ): Result.Result<Envelope, NotAMessage> => {
-  const found = pick(members, ROOT_KEYS)
-  if (found === undefined) return fail("Ambiguous")
-  const [idSpan, methodSpan, paramsSpan, resultSpan, errorSpan] = ROOT_KEYS.map((key) => found.get(key))
+  let idSpan: JsonScanner.Member | undefined
+  let methodSpan: JsonScanner.Member | undefined
+  let paramsSpan: JsonScanner.Member | undefined
+  let resultSpan: JsonScanner.Member | undefined
+  let errorSpan: JsonScanner.Member | undefined
+  for (const member of members) {
+    // One that occurs twice, because two readers could then see two messages.
+    switch (member.key) {
+      case "id":
+        if (idSpan !== undefined) return fail("Ambiguous")
+        idSpan = member
+        break
+      case "method":
+        if (methodSpan !== undefined) return fail("Ambiguous")
+        methodSpan = member
+        break
+      case "params":
+        if (paramsSpan !== undefined) return fail("Ambiguous")
+        paramsSpan = member
+        break
+      case "result":
+        if (resultSpan !== undefined) return fail("Ambiguous")
+        resultSpan = member
+        break
+      case "error":
+        if (errorSpan !== undefined) return fail("Ambiguous")
+        errorSpan = member
+    }
+  }
   const id = idSpan === undefined ? undefined : scalar(bytes, idSpan)
   const method = methodSpan === undefined ? undefined : JsonScanner.string(bytes, methodSpan)
   if (method === undefined) {
     const answers = resultSpan !== undefined || errorSpan !== undefined
     return Result.succeed(
-      id !== undefined && answers ? Envelope.Response({ id, isError: errorSpan !== undefined }) : Envelope.Other()
+      id !== undefined && answers ? { _tag: "Response", id, isError: errorSpan !== undefined } : OTHER
     )
   }
-  const params = paramsSpan === undefined ? NO_PARAMS : paramsOf(bytes, paramsSpan)
+  const params = paramsSpan?.members === undefined ? NO_PARAMS : paramsOf(bytes, paramsSpan.members)
   if (params === undefined) return fail("Ambiguous")
   const { cancels, metaToken, target, token } = params
   if (idSpan === undefined) {
-    return Result.succeed(Envelope.Notification({ method, progressToken: token, cancels }))
+    return Result.succeed({ _tag: "Notification", method, progressToken: token, cancels })
   }
-  return Result.succeed(
-    id === undefined ? Envelope.Other() : Envelope.Request({ id, method, target, progressToken: metaToken })
-  )
+  return Result.succeed(id === undefined ? OTHER : { _tag: "Request", id, method, target, progressToken: metaToken })
 }
 
 interface Params {
@@ -129,16 +190,13 @@ interface Params {
 }
 
 /** `undefined` when a member that decides occurs twice. */
-const paramsOf = (bytes: Uint8Array, span: JsonScanner.Span): Params | undefined => {
-  const root = JsonScanner.read(bytes, span)
-  if (root?._tag !== "Object") return NO_PARAMS
-  const found = pick(root.members, PARAM_KEYS)
+const paramsOf = (bytes: Uint8Array, members: ReadonlyArray<JsonScanner.Member>): Params | undefined => {
+  const found = pick(members, PARAM_KEYS)
   if (found === undefined) return undefined
-  const [name, uri, token, requestId, meta] = PARAM_KEYS.map((key) => found.get(key))
-  const metaRoot = meta === undefined ? undefined : JsonScanner.read(bytes, meta)
-  const metaFound = metaRoot?._tag === "Object" ? pick(metaRoot.members, META_KEYS) : EMPTY
+  const [name, uri, token, requestId, meta] = found
+  const metaFound = meta?.members === undefined ? [] : pick(meta.members, META_KEYS)
   if (metaFound === undefined) return undefined
-  const metaToken = metaFound.get("progressToken")
+  const [metaToken] = metaFound
   const target = name ?? uri
   return {
     target: target === undefined ? undefined : JsonScanner.string(bytes, target),
@@ -148,16 +206,17 @@ const paramsOf = (bytes: Uint8Array, span: JsonScanner.Span): Params | undefined
   }
 }
 
-/** The wanted members; `undefined` when one occurs twice, because two readers could then see two messages. */
+/** The wanted members in their order; `undefined` when one occurs twice. */
 const pick = (
   members: ReadonlyArray<JsonScanner.Member>,
   wanted: ReadonlyArray<string>
-): ReadonlyMap<string, JsonScanner.Span> | undefined => {
-  const found = new Map<string, JsonScanner.Span>()
+): ReadonlyArray<JsonScanner.Member | undefined> | undefined => {
+  const found: Array<JsonScanner.Member | undefined> = wanted.map(() => undefined)
   for (const member of members) {
-    if (!wanted.includes(member.key)) continue
-    if (found.has(member.key)) return undefined
-    found.set(member.key, member)
+    const index = wanted.indexOf(member.key)
+    if (index < 0) continue
+    if (found[index] !== undefined) return undefined
+    found[index] = member
   }
   return found
 }
@@ -180,13 +239,24 @@ const isUtf8 = (bytes: Uint8Array): boolean => {
 const fail = (reason: NotAMessage["reason"]): Result.Result<never, NotAMessage> =>
   Result.fail(new NotAMessage({ reason }))
 
+/** The short message that was looked at last. */
+let latest: { readonly bytes: Uint8Array; readonly seen: Result.Result<Look, NotAMessage> } | undefined
+/** Long ones, for as long as anybody has them. */
+const LONG = new WeakMap<Uint8Array, Result.Result<Look, NotAMessage>>()
+/** Up to here remembering one message costs nothing worth mentioning, and less than a weak reference. */
+const SHORT_BYTES_MAX = 65_536
 const STRICT = new TextDecoder("utf-8", { fatal: true })
 /** Longer ids are treated as unknown; no client seen comes near. */
 const ID_BYTES_MAX = 1024
-const ROOT_KEYS = ["id", "method", "params", "result", "error"]
 const PARAM_KEYS = ["name", "uri", "progressToken", "requestId", "_meta"]
 const META_KEYS = ["progressToken"]
-const EMPTY: ReadonlyMap<string, JsonScanner.Span> = new Map()
+const LEAF: JsonScanner.Follow = new Map()
+const FOLLOW: JsonScanner.Follow = new Map([
+  ["params", new Map([["_meta", LEAF]])],
+  ["result", LEAF],
+  ["error", LEAF]
+])
+const OTHER: Envelope = { _tag: "Other" }
 const NO_PARAMS: Params = { target: undefined, token: undefined, metaToken: undefined, cancels: undefined }
 const OPEN_BRACE = 0x7b
 const OPEN_BRACKET = 0x5b

@@ -2,7 +2,7 @@
  * Reads JSON (RFC 8259) without building values: it checks the grammar and reports where the members of an object lie,
  * so that a message can be inspected and passed on as the bytes it came as (mcp §3.2: parsing and printing changes it).
  */
-import { Data } from "effect"
+import * as KnownText from "./KnownText.ts"
 
 /** Where a value lies: bytes `start` to `end`, without surrounding space. */
 export interface Span {
@@ -10,43 +10,50 @@ export interface Span {
   readonly end: number
 }
 
-/** One member of an object; `key` is decoded, its escapes resolved. */
+/** One member of an object; `key` is decoded, its escapes resolved. `members` are its own, if they were asked for. */
 export interface Member extends Span {
   readonly key: string
+  readonly members: ReadonlyArray<Member> | undefined
 }
+
+/** Of which members the members are wanted as well, and of which of those. */
+export interface Follow extends ReadonlyMap<string, Follow> {}
 
 /** The deepest nesting that is followed (mcp §8, rule 11). */
 export const DEPTH_MAX = 128
 
 /** What fills the bytes: an object with its members (duplicates included), an array with its elements, or else a scalar. */
-export type Root = Data.TaggedEnum<{
-  Object: { readonly members: ReadonlyArray<Member> }
-  Array: { readonly elements: ReadonlyArray<Span> }
-  Scalar: {}
-}>
-const Root = Data.taggedEnum<Root>()
+export type Root =
+  | { readonly _tag: "Object"; readonly members: ReadonlyArray<Member> }
+  | { readonly _tag: "Array"; readonly elements: ReadonlyArray<Span> }
+  | { readonly _tag: "Scalar" }
 
 /**
  * Reads the single value that fills `span` in one pass; `undefined` if it is not JSON or nests deeper than `DEPTH_MAX`.
+ * Members named in `follow` that are objects bring their own members.
  */
-export const read = (bytes: Uint8Array, span: Span): Root | undefined => {
+export const read = (bytes: Uint8Array, span: Span, follow: Follow = NOTHING): Root | undefined => {
   const start = skipSpace(bytes, span.start)
-  const members: Array<Member> = []
-  const elements: Array<Span> = []
-  const end =
-    bytes[start] === OPEN_BRACE
-      ? skipObject(bytes, start, 1, members)
-      : bytes[start] === OPEN_BRACKET
-        ? skipArray(bytes, start, 1, elements)
-        : skipValue(bytes, start, 0)
-  if (end < 0 || !isOnlySpace(bytes, end, span.end)) return undefined
-  if (bytes[start] === OPEN_BRACE) return Root.Object({ members })
-  return bytes[start] === OPEN_BRACKET ? Root.Array({ elements }) : Root.Scalar()
+  const first = bytes[start]
+  if (first === OPEN_BRACE) {
+    const members: Array<Member> = []
+    const end = skipObject(bytes, start, 1, members, follow)
+    return end < 0 || !isOnlySpace(bytes, end, span.end) ? undefined : { _tag: "Object", members }
+  }
+  if (first === OPEN_BRACKET) {
+    const elements: Array<Span> = []
+    const end = skipArray(bytes, start, 1, elements)
+    return end < 0 || !isOnlySpace(bytes, end, span.end) ? undefined : { _tag: "Array", elements }
+  }
+  const end = skipValue(bytes, start, 0)
+  return end < 0 || !isOnlySpace(bytes, end, span.end) ? undefined : SCALAR
 }
 
 /** The string at `span`, or `undefined` if it is something else. */
 export const string = (bytes: Uint8Array, span: Span): string | undefined => {
   if (bytes[span.start] !== QUOTE) return undefined
+  const known = KnownText.find(bytes, span.start + 1, span.end - 1)
+  if (known !== undefined) return known
   const raw = text(bytes, span)
   if (!raw.includes("\\")) return raw.slice(1, -1)
   // The grammar was checked by whoever found the span, so this cannot throw.
@@ -100,7 +107,13 @@ const skipValue = (bytes: Uint8Array, from: number, depth: number): number => {
   }
 }
 
-const skipObject = (bytes: Uint8Array, from: number, depth: number, found?: Array<Member>): number => {
+const skipObject = (
+  bytes: Uint8Array,
+  from: number,
+  depth: number,
+  found?: Array<Member>,
+  follow: Follow = NOTHING
+): number => {
   let at = skipSpace(bytes, from + 1)
   if (bytes[at] === CLOSE_BRACE) return at + 1
   while (true) {
@@ -110,9 +123,16 @@ const skipObject = (bytes: Uint8Array, from: number, depth: number, found?: Arra
     const colon = skipSpace(bytes, keyEnd)
     if (bytes[colon] !== COLON) return -1
     const start = skipSpace(bytes, colon + 1)
-    const end = skipValue(bytes, start, depth)
+    let end: number
+    if (found === undefined) end = skipValue(bytes, start, depth)
+    else {
+      const key = KnownText.find(bytes, at + 1, keyEnd - 1) ?? string(bytes, { start: at, end: keyEnd }) ?? ""
+      const inner = bytes[start] === OPEN_BRACE && depth < DEPTH_MAX ? follow.get(key) : undefined
+      const members: Array<Member> | undefined = inner === undefined ? undefined : []
+      end = members === undefined ? skipValue(bytes, start, depth) : skipObject(bytes, start, depth + 1, members, inner)
+      found.push({ key, start, end, members })
+    }
     if (end < 0) return -1
-    found?.push({ key: string(bytes, { start: at, end: keyEnd }) ?? "", start, end })
     at = skipSpace(bytes, end)
     if (bytes[at] === CLOSE_BRACE) return at + 1
     if (bytes[at] !== COMMA) return -1
@@ -137,15 +157,13 @@ const skipArray = (bytes: Uint8Array, from: number, depth: number, found?: Array
 const skipString = (bytes: Uint8Array, from: number): number => {
   let at = from + 1
   while (at < bytes.length) {
-    const byte = bytes[at] ?? 0
-    if (byte === QUOTE) return at + 1
-    if (byte < 0x20) return -1
-    if (byte === BACKSLASH) {
+    const byte = bytes[at]!
+    if (IS_PLAIN[byte] === 1) at++
+    else if (byte === QUOTE) return at + 1
+    else if (byte === BACKSLASH) {
       at = skipEscape(bytes, at)
       if (at < 0) return -1
-    } else {
-      at++
-    }
+    } else return -1
   }
   return -1
 }
@@ -213,5 +231,11 @@ const FALSE: ReadonlyArray<number> = [0x66, 0x61, 0x6c, 0x73, 0x65]
 const NULL: ReadonlyArray<number> = [0x6e, 0x75, 0x6c, 0x6c]
 /** `"` `\` `/` `b` `f` `n` `r` `t` */
 const ESCAPES: ReadonlySet<number> = new Set([0x22, 0x5c, 0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74])
+/** 1 for the bytes that stand for themselves within a string: by table, because messages are mostly strings. */
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 0x20 || byte === QUOTE || byte === BACKSLASH ? 0 : 1
+)
+const NOTHING: Follow = new Map()
+const SCALAR: Root = { _tag: "Scalar" }
 const UTF8 = new TextDecoder()
 const SHORT_BYTES = 24

@@ -70,9 +70,10 @@ export class LineSplitter {
     this.#parts = []
     this.#scan = undefined
     this.#sizeBytes = 0
-    if (scan !== undefined) return Line.Oversized({ sizeBytes, envelope: scan.envelope() })
+    if (scan !== undefined) return { _tag: "Oversized", sizeBytes, envelope: scan.envelope() }
     const bytes = withoutReturn(concat(parts, sizeBytes))
-    return isBlank(bytes) ? undefined : Line.Whole({ bytes })
+    // Without the constructor, which is a proxy.
+    return isBlank(bytes) ? undefined : { _tag: "Whole", bytes }
   }
 }
 
@@ -91,7 +92,11 @@ const concat = (parts: ReadonlyArray<Uint8Array>, sizeBytes: number): Uint8Array
 const withoutReturn = (bytes: Uint8Array): Uint8Array =>
   bytes[bytes.length - 1] === CARRIAGE_RETURN ? bytes.subarray(0, -1) : bytes
 
-const isBlank = (bytes: Uint8Array): boolean => bytes.every((byte) => byte === SPACE || byte === TAB)
+const isBlank = (bytes: Uint8Array): boolean => {
+  let at = 0
+  while (at < bytes.length && (bytes[at] === SPACE || bytes[at] === TAB)) at++
+  return at === bytes.length
+}
 
 const NEWLINE = 0x0a
 const CARRIAGE_RETURN = 0x0d

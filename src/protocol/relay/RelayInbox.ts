@@ -8,7 +8,7 @@
 import { Result } from "effect"
 import { Deque } from "../../core/data/Deque.ts"
 import type { Limits } from "./RelayControl.ts"
-import { Frame } from "./RelayFrame.ts"
+import type { Frame } from "./RelayFrame.ts"
 import { type Message, ProtocolViolation } from "./RelayMessage.ts"
 
 /** Messages that have arrived. */
@@ -59,7 +59,7 @@ export class RelayInbox {
     // A promise is never taken back, even when the message that widened it is complete.
     this.#grantedBytes = Math.max(this.#grantedBytes, this.#handedOverBytes + this.#limits.window + this.#partialBytes)
     const credit = Math.min(CREDIT_MAX, this.#grantedBytes - this.#handedOverBytes)
-    return Frame.Ack({ rx: this.#handedOverSeq, credit })
+    return { _tag: "Ack", rx: this.#handedOverSeq, credit }
   }
 
   /** A new stream: the other side counts on the announced window from `handedOverSeq` on. */

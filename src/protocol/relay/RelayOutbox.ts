@@ -5,7 +5,7 @@
  */
 import { Deque } from "../../core/data/Deque.ts"
 import { CHUNK_BYTES_MAX, LIMITS_DEFAULT, type Limits } from "./RelayControl.ts"
-import { encode, Frame, LENGTH_MAX } from "./RelayFrame.ts"
+import { encodeData, LENGTH_MAX } from "./RelayFrame.ts"
 
 /** A message before it is cut. */
 export interface Pending {
@@ -94,7 +94,7 @@ export class RelayOutbox {
     this.#sentCount++
     this.#outstandingBytes += chunk.payload.length
     if (chunk.last) this.#sentOrdinal = Math.max(this.#sentOrdinal, chunk.ordinal)
-    return encode(Frame.Data(chunk))
+    return encodeData(chunk)
   }
 
   /** The messages of which the other side certainly has nothing whole, in order. */

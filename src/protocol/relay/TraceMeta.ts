@@ -11,6 +11,16 @@ import * as RawJson from "./RawJson.ts"
 export const traceparentOf = (message: Uint8Array): string | undefined =>
   JsonRpcPeek.string(message, ["params", "_meta", "traceparent"])
 
+/** The same in the members of a single message that was looked at already. */
+export const traceparentIn = (message: Uint8Array, members: ReadonlyArray<JsonScanner.Member>): string | undefined => {
+  const meta = memberOf(memberOf(members, "params")?.members, "_meta")
+  const found = memberOf(meta?.members, "traceparent")
+  return found === undefined ? undefined : JsonScanner.string(message, found)
+}
+
+const memberOf = (members: ReadonlyArray<JsonScanner.Member> | undefined, key: string) =>
+  members?.find((member) => member.key === key)
+
 /** The request with that context in it; one that has params of another kind than an object stays as it is. */
 export const write = (message: Uint8Array, traceparent: string): Uint8Array => {
   const member = `"traceparent":${JSON.stringify(traceparent)}`

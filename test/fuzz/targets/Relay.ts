@@ -78,7 +78,7 @@ const scanned = (bytes: Uint8Array): unknown => {
 }
 
 const peeked = (bytes: Uint8Array): unknown => [
-  JsonRpcPeek.peek(bytes),
+  JsonRpcPeek.look(bytes),
   JsonRpcPeek.member(bytes, ["params", "name"]),
   JsonRpcPeek.member(bytes, ["result", "protocolVersion"])
 ]
@@ -194,7 +194,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "relay/JsonRpcPeek",
-    covers: [JsonRpcPeek.peek, JsonRpcPeek.member],
+    covers: [JsonRpcPeek.look, JsonRpcPeek.peek, JsonRpcPeek.member],
     format: "json",
     samples: messages,
     decode: peeked

@@ -48,11 +48,13 @@ export class ServiceBreaker {
 
   /** A call wants through. */
   ask(): Verdict {
+    // The ordinary case, of every call.
+    if (this.#state === CircuitBreaker.initial) return ADMIT
     for (const output of this.#step(CircuitBreaker.Input.Asked())) {
       if (output._tag === "Refuse") this.#refused++
       if (output._tag === "Admit" || output._tag === "Refuse") return output
     }
-    return CircuitBreaker.Output.Admit({ isProbe: false })
+    return ADMIT
   }
 
   /** A call has its answer: one of the bridge says that no server gave any, another proves that one is there. */
@@ -139,6 +141,7 @@ export const refusalOf = (
   peer
 })
 
+const ADMIT: Verdict = { _tag: "Admit", isProbe: false }
 /** No server answered, and not because of what was asked. */
 const FAILURES: ReadonlySet<number> = new Set([
   BridgeError.CODE.unreachable,
