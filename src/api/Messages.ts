@@ -2,7 +2,7 @@
  * Messages to peers and from them (`docs/messages-and-files.md`). What a peer acknowledged is on its disk; what has come is
  * in the inbox of this node until it is cleared, whether a program looks or not.
  */
-import { Context, Duration, Effect, FileSystem, Layer, Schedule, Stream } from "effect"
+import { Context, Duration, Effect, FileSystem, Layer, Schedule, Semaphore, Stream } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
 import * as SendMessage from "../actors/services/client/SendMessage.ts"
 import type { TransferError } from "../actors/services/client/TransferError.ts"
@@ -67,6 +67,8 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Messages["Service"], never, FileSystem.FileSystem | Pilot> {
   const pilot = yield* Pilot
   const files = yield* FileSystem.FileSystem
+  // Each is a stream of its own, of which a peer takes only so many.
+  const sending = yield* Semaphore.make(SENDS_MAX)
   const onDisk = <A, E>(effect: Effect.Effect<A, E, FileSystem.FileSystem>) =>
     Effect.provideService(effect, FileSystem.FileSystem, files)
   const inbox = Effect.map(onDisk(Mailbox.messages(home)), (stored) =>
@@ -79,7 +81,7 @@ export const make = Effect.fnUntraced(function* (
       const sent = Effect.flatMap(pilot.dial(target, DataExchange.PORT), ({ duplex }) =>
         SendMessage.send(duplex, kind, payload, timeoutMs)
       )
-      return { ack: yield* Effect.scoped(sent), sizeBytes: payload.length }
+      return { ack: yield* sending.withPermits(1)(Effect.scoped(sent)), sizeBytes: payload.length }
     }),
     inbox,
     clear: Effect.map(onDisk(Mailbox.clearMessages(home)), (cleared) => cleared ?? 0),
@@ -146,4 +148,6 @@ const toMessage = ({ message, name }: Mailbox.Stored): Message => {
   return { id: name, from, kind, data, text: Bytes.toUtf8Lossy(data), receivedAt: new Date(receivedAt) }
 }
 
+/** Messages of one program on the way at once; more wait here. */
+const SENDS_MAX = 32
 const LOOK_INTERVAL = "500 millis"

@@ -143,9 +143,9 @@ const impatient = ({ end, read, reset, write }: Connection) => ({
   end
 })
 
-/** Streams at once, in all and of one peer; a peer sends a directory on several. */
-const STREAMS_MAX = 64
-const STREAMS_PER_NODE_MAX = 8
+/** Streams at once, in all and of one peer: a peer sends a directory on several, and each message on one of its own. */
+const STREAMS_MAX = 256
+const STREAMS_PER_NODE_MAX = 64
 /** Four of the largest frames. */
 const FRAME_BYTES_HELD_MAX = 67_108_864
 /** node §4.2, newer. */

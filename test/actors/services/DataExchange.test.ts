@@ -163,13 +163,13 @@ describe("DataExchange", () => {
     })
   )
 
-  it.effect("a stranger, and the ninth stream of one peer, are turned away", () =>
+  it.effect("a stranger, and the 65th stream of one peer, are turned away", () =>
     Effect.gen(function* () {
       const { dial } = yield* scene
       const stranger = yield* dial(STRANGER)
       assert.isTrue(Cause.isDone(yield* Effect.flip(stranger.read)))
-      const streams = yield* Effect.forEach(Array.from({ length: 9 }), () => dial(3))
-      assert.isTrue(Cause.isDone(yield* Effect.flip(streams[8]!.read)))
+      const streams = yield* Effect.forEach(Array.from({ length: 65 }), () => dial(3))
+      assert.isTrue(Cause.isDone(yield* Effect.flip(streams[64]!.read)))
       yield* streams[0]!.write(DataFrame.encodeText("x"))
       assert.strictEqual(textOf(yield* reader(streams[0]!)), "ACK TEXT 1 bytes")
     })
