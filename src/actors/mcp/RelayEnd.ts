@@ -11,7 +11,7 @@ import * as TurnWriter from "../../core/net/TurnWriter.ts"
 import type { Bye, Limits } from "../../protocol/relay/RelayControl.ts"
 import { encode, Frame } from "../../protocol/relay/RelayFrame.ts"
 import type { Message } from "../../protocol/relay/RelayMessage.ts"
-import { type Config, RelaySession } from "../../protocol/relay/RelaySession.ts"
+import { type Config, RelaySession, type Start } from "../../protocol/relay/RelaySession.ts"
 import { type FrameStream, StreamLost } from "./FrameStream.ts"
 
 /** A session and the waiting around it. */
@@ -38,9 +38,12 @@ export interface RelayEnd {
   readonly drained: Effect.Effect<void>
 }
 
-/** An end without a stream. */
-export const make = Effect.fnUntraced(function* (config: Config): Effect.fn.Return<RelayEnd, never, Scope.Scope> {
-  const session = new RelaySession(config)
+/** An end without a stream; with `start`, one that another process has begun. */
+export const make = Effect.fnUntraced(function* (
+  config: Config,
+  start?: Start
+): Effect.fn.Return<RelayEnd, never, Scope.Scope> {
+  const session = new RelaySession(config, start)
   const clock = yield* Clock.Clock
   const outgoing = Latch.makeUnsafe(false)
   const incoming = Latch.makeUnsafe(false)

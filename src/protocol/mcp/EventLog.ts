@@ -15,6 +15,23 @@ export class EventLog {
   #sizeBytes = 0
   #lastSeq = 0
 
+  /** Goes on after the events of an earlier life, oldest first. */
+  constructor(events: ReadonlyArray<LoggedEvent> = [], lastSeq = 0) {
+    this.#events = [...events]
+    this.#sizeBytes = events.reduce((sum, { data }) => sum + data.length, 0)
+    this.#lastSeq = Math.max(lastSeq, events.at(-1)?.seq ?? 0)
+  }
+
+  /** The number of the oldest event that is kept; the next one's if none is. */
+  get firstSeq(): number {
+    return this.#events[0]?.seq ?? this.#lastSeq + 1
+  }
+
+  /** A kept event. */
+  at(seq: number): LoggedEvent | undefined {
+    return this.#events[seq - this.firstSeq]
+  }
+
   /** The number of the newest event; 0 before there is one. */
   get lastSeq(): number {
     return this.#lastSeq

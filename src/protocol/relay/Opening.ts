@@ -13,11 +13,31 @@ export interface Replay {
   readonly id: string | undefined
 }
 
+/** The record as another process may go on with it. `result` is undefined before the server has answered. */
+export interface Kept {
+  readonly replays: ReadonlyArray<Replay & { readonly key: string }>
+  readonly result: string | undefined
+}
+
 /** The record of one session's opening. */
 export class Opening {
   readonly #replays = new Map<string, Replay>()
   #sizeBytes = 0
   #result: string | undefined
+
+  /** Goes on with what an earlier life has noted. */
+  constructor(kept?: Kept) {
+    for (const { key, ...replay } of kept?.replays ?? []) {
+      this.#replays.set(key, replay)
+      this.#sizeBytes += replay.bytes.length
+    }
+    this.#result = kept?.result
+  }
+
+  /** Everything noted. Each replay is the same object for as long as it stays the same. */
+  get kept(): { readonly replays: ReadonlyMap<string, Replay>; readonly result: string | undefined } {
+    return { replays: this.#replays, result: this.#result }
+  }
 
   /** Notes a message of the client. */
   sent(bytes: Uint8Array, envelope: Envelope): void {

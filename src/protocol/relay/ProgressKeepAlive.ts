@@ -5,6 +5,16 @@
  * Pure; mutable inside the session that owns it. It holds at most as many calls as the session has in flight.
  */
 
+/** What is known of one call. */
+export interface Told {
+  /** Raw JSON text. */
+  readonly token: string
+  /** The server's last value; below its first possible one before that. */
+  readonly told: number
+  /** Signs of ours since then. */
+  readonly nudges: number
+}
+
 /** The calls of one client that asked for progress. Ids and tokens are raw JSON text. */
 export class ProgressKeepAlive {
   readonly #calls = new Map<string, Call>()
@@ -12,6 +22,16 @@ export class ProgressKeepAlive {
   /** A request that gave a token was passed on. */
   started(id: string, token: string, nowMs: number): void {
     this.#calls.set(id, { token, told: -1, nudges: 0, quietSinceMs: nowMs })
+  }
+
+  /** A call that an earlier life of this session has begun, and what its client has been told since. */
+  restored(id: string, { nudges, told, token }: Told, nowMs: number): void {
+    this.#calls.set(id, { token, told, nudges, quietSinceMs: nowMs })
+  }
+
+  /** What the client of each call has been told, by id. */
+  get told(): Iterable<readonly [string, Told]> {
+    return this.#calls
   }
 
   /** The call has its answer, or nobody waits for it any more. */
@@ -59,11 +79,8 @@ export class ProgressKeepAlive {
   }
 }
 
-interface Call {
-  readonly token: string
-  /** The server's last value; below its first possible one before that. */
+interface Call extends Told {
   told: number
-  /** Signs of ours since then. */
   nudges: number
   quietSinceMs: number
 }

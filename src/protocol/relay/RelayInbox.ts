@@ -27,8 +27,11 @@ export class RelayInbox {
   #framesSinceAck = 0
   #ackAtMs: number | undefined
 
-  constructor(limits: Limits) {
+  /** `rx` is the last number that an earlier life of this end has handed over. */
+  constructor(limits: Limits, rx = 0) {
     this.#limits = limits
+    this.#receivedSeq = rx
+    this.#handedOverSeq = rx
     this.#grantedBytes = limits.window
   }
 

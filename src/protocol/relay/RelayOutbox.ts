@@ -13,6 +13,17 @@ export interface Pending {
   readonly rel: string | undefined
 }
 
+/** Where an earlier life of this end stood: what was confirmed, and the messages after that, in order. */
+export interface OutboxStart {
+  /** The last number that the other side had confirmed, at which a message ends. */
+  readonly seq: number
+  /** The ordinal of that message. */
+  readonly ordinal: number
+  /** The chunks in which messages were cut. */
+  readonly chunkBytes: number
+  readonly messages: ReadonlyArray<Uint8Array>
+}
+
 /** Messages on their way. Ordinals count messages from 1; sequence numbers count chunks from 1. */
 export class RelayOutbox {
   /** Messages not yet cut whole, the first of them from `#cutBytes` on. */
@@ -30,7 +41,40 @@ export class RelayOutbox {
   #lastOrdinal = 0
   #sentOrdinal = 0
   #handedOverOrdinal = 0
+  /** The number at which that message ended. */
+  #handedOverSeq = 0
   #unackedBytes = 0
+  /** Whole, as they were pushed, until they are confirmed. */
+  readonly #unconfirmed = new Deque<Uint8Array>()
+
+  /** Every message of an earlier life counts as sent, and gets the numbers that it had. */
+  constructor(start?: OutboxStart) {
+    if (start === undefined) return
+    this.#lastSeq = start.seq
+    this.#peerRx = start.seq
+    this.#lastOrdinal = start.ordinal
+    this.#handedOverOrdinal = start.ordinal
+    this.#handedOverSeq = start.seq
+    this.#chunkBytesMax = start.chunkBytes
+    for (const message of start.messages) this.push(message, undefined)
+    while (this.#cut() !== undefined);
+    this.#sentOrdinal = this.#lastOrdinal
+  }
+
+  /** From where another life of this end would go on; `messageAt` gives what follows `ordinal`, up to `lastOrdinal`. */
+  get position(): Omit<OutboxStart, "messages"> & { readonly lastOrdinal: number } {
+    return {
+      seq: this.#handedOverSeq,
+      ordinal: this.#handedOverOrdinal,
+      chunkBytes: this.#chunkBytesMax,
+      lastOrdinal: this.#lastOrdinal
+    }
+  }
+
+  /** An unconfirmed message. */
+  messageAt(ordinal: number): Uint8Array | undefined {
+    return this.#unconfirmed.at(ordinal - this.#handedOverOrdinal - 1)
+  }
 
   /** What is kept, with an allowance per message, so that many tiny ones are bounded as well. */
   get unackedBytes(): number {
@@ -49,6 +93,7 @@ export class RelayOutbox {
 
   /** Takes a message and returns its ordinal. The bytes must not change afterwards. */
   push(bytes: Uint8Array, rel: string | undefined): number {
+    this.#unconfirmed.push(bytes)
     this.#messages.push({ bytes, rel })
     this.#unackedBytes += bytes.length + MESSAGE_OVERHEAD_BYTES
     return ++this.#lastOrdinal
@@ -146,6 +191,8 @@ export class RelayOutbox {
       if (chunk.last) {
         this.#unackedBytes -= MESSAGE_OVERHEAD_BYTES
         this.#handedOverOrdinal = chunk.ordinal
+        this.#handedOverSeq = chunk.seq
+        this.#unconfirmed.shift()
       }
       // After a rewind, chunks may be confirmed before they are sent again.
       if (this.#sentCount > 0) {

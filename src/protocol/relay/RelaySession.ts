@@ -11,7 +11,7 @@ import { LIMITS_DEFAULT, type Limits } from "./RelayControl.ts"
 import { encode, Frame } from "./RelayFrame.ts"
 import { RelayInbox } from "./RelayInbox.ts"
 import { type Message, ProtocolViolation } from "./RelayMessage.ts"
-import { type Pending, RelayOutbox } from "./RelayOutbox.ts"
+import { type OutboxStart, type Pending, RelayOutbox } from "./RelayOutbox.ts"
 
 /** Times and bounds of one end. */
 export interface Config {
@@ -38,10 +38,17 @@ export const CONFIG_DEFAULT: Config = {
   pingsMissedMax: 3
 }
 
+/** Where an end goes on that an earlier life of it has begun, in the same epoch. */
+export interface Start {
+  /** The last sequence number that was handed over there. */
+  readonly rx: number
+  readonly outbox: OutboxStart
+}
+
 /** The state of one end in one epoch. */
 export class RelaySession {
   readonly #config: Config
-  readonly #outbox = new RelayOutbox()
+  readonly #outbox: RelayOutbox
   readonly #inbox: RelayInbox
   #stream: Stream | undefined
   /** Set by the owner while it waits for an answer; the path is then probed more often. */
@@ -49,9 +56,10 @@ export class RelaySession {
   /** When the other side was last heard, on any stream. */
   heardAtMs: number | undefined
 
-  constructor(config: Config = CONFIG_DEFAULT) {
+  constructor(config: Config = CONFIG_DEFAULT, start?: Start) {
     this.#config = config
-    this.#inbox = new RelayInbox(config.limits)
+    this.#outbox = new RelayOutbox(start?.outbox)
+    this.#inbox = new RelayInbox(config.limits, start?.rx)
   }
 
   /** The last sequence number handed over here: `rx` of HELLO, WELCOME and ACK. */
@@ -112,6 +120,11 @@ export class RelaySession {
   /** Whether the other side has handed that message over. */
   wasHandedOver(ordinal: number): boolean {
     return ordinal <= this.#outbox.handedOverOrdinal
+  }
+
+  /** What another life of this end would have to know of the messages sent by it. */
+  get outbox(): Pick<RelayOutbox, "position" | "messageAt"> {
+    return this.#outbox
   }
 
   /** Messages of which nothing whole ever went out: another session may send them. */

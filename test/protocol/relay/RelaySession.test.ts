@@ -11,8 +11,8 @@ const config = { ...CONFIG_DEFAULT, limits, unackedBytesMax: 3 * CHUNK_BYTES_MAX
 
 /** Two ends and the bytes between them, which a fault may fragment, keep back or cut off. */
 class Pair {
-  readonly a = new RelaySession(config)
-  readonly b = new RelaySession(config)
+  a = new RelaySession(config)
+  b = new RelaySession(config)
   nowMs = 0
   readonly delivered: { readonly a: Array<string>; readonly b: Array<string> } = { a: [], b: [] }
   readonly wire: { a: Array<Uint8Array>; b: Array<Uint8Array> } = { a: [], b: [] }
@@ -36,6 +36,19 @@ class Pair {
     this.wire.b = []
     this.splitter.a = new FrameSplitter()
     this.splitter.b = new FrameSplitter()
+  }
+
+  /** The process of one end dies; another goes on with what it wrote down, and what it had not handed over is gone. */
+  restart(at: "a" | "b"): void {
+    this.cut()
+    const { outbox, rx } = this[at]
+    const { lastOrdinal, ...position } = outbox.position
+    const messages: Array<Uint8Array> = []
+    for (let ordinal = position.ordinal + 1; ordinal <= lastOrdinal; ordinal++) {
+      messages.push(outbox.messageAt(ordinal) ?? assert.fail(`message ${ordinal} is missing`))
+    }
+    this[at] = new RelaySession(config, { rx, outbox: { ...position, messages } })
+    this.held[at].length = 0
   }
 
   /** At most `frames` frames leave one end, in pieces of `pieceBytes`. */
@@ -116,7 +129,8 @@ const Step = Schema.Union([
   Schema.Struct({ step: Schema.Literal("advance"), ms: Schema.Literals([1, 20, 100]) }),
   // The steps that carry a message all the way, so that a cut often falls between its delivery and its acknowledgement.
   Schema.Struct({ step: Schema.Literal("carry"), at: End, count: Few }),
-  Schema.Struct({ step: Schema.Literal("connect") })
+  Schema.Struct({ step: Schema.Literal("connect") }),
+  Schema.Struct({ step: Schema.Literal("restart"), at: End })
 ])
 
 const run = (pair: Pair, step: typeof Step.Type, sent: { readonly a: Array<string>; readonly b: Array<string> }) => {
@@ -142,12 +156,15 @@ const run = (pair: Pair, step: typeof Step.Type, sent: { readonly a: Array<strin
       return pair.consume(step.at === "a" ? "b" : "a", step.count)
     case "connect":
       return pair.connect()
+    case "restart":
+      pair.restart(step.at)
+      return pair.connect()
   }
 }
 
 describe("RelaySession", () => {
   it.prop(
-    "delivers each message exactly once and in order over streams that fragment and break (mcp §6.3)",
+    "delivers each message exactly once and in order over streams that fragment and break, and processes that die (mcp §6.3)",
     { steps: Schema.Array(Step).check(Schema.isMinLength(20), Schema.isMaxLength(120)) },
     ({ steps }) => {
       const pair = new Pair()
