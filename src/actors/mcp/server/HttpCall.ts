@@ -102,8 +102,9 @@ export const follow = (
       position.retryMs = event.delayMs
       return Effect.void
     }
-    // The empty event of 2025-11-25 is only there to give the stream a place to resume from.
-    const passed = event.data.length === 0 ? Effect.void : receive(BoundedBody.oneLine(event.data))
+    // The empty event of 2025-11-25 is only there to give the stream a place to resume from; other kinds are no messages.
+    const isMessage = event.data.length > 0 && event.kind === "message"
+    const passed = isMessage ? receive(BoundedBody.oneLine(event.data)) : Effect.void
     return Effect.andThen(
       passed,
       Effect.sync(() => {
@@ -176,7 +177,8 @@ const bodyOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
     })
   )
 
-const isEvents = (response: HttpClientResponse.HttpClientResponse): boolean =>
+/** Whether the body is an event stream. */
+export const isEvents = (response: HttpClientResponse.HttpClientResponse): boolean =>
   (response.headers["content-type"] ?? "").startsWith("text/event-stream")
 
 const TOO_LARGE = { kind: "tooLarge", detail: "its answer is too large", delivered: true, retryable: false } as const

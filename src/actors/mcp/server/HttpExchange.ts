@@ -18,7 +18,9 @@ export class HttpFailed extends Schema.TaggedError<HttpFailed>()("HttpFailed", {
   /** For the owner of the service. */
   detail: Schema.String,
   delivered: Schema.Boolean,
-  retryable: Schema.Boolean
+  retryable: Schema.Boolean,
+  /** What the server answered with, if that says more than the rest. */
+  status: Schema.optionalKey(Schema.Int)
 }) {}
 
 /** The server does not know the session any more (mcp §2.3: 404): it took nothing of this request. */
@@ -76,7 +78,7 @@ export const send = (
 /** What a status other than success means when the body is no JSON-RPC message. */
 export const failedWith = (status: number): HttpFailed => {
   const failed = (kind: HttpFailed["kind"], delivered: boolean, retryable: boolean) =>
-    new HttpFailed({ kind, detail: `it answered with status ${status}`, delivered, retryable })
+    new HttpFailed({ kind, detail: `it answered with status ${status}`, delivered, retryable, status })
   if (status === 401 || status === 403) return failed("credentials", false, false)
   if (status === 413) return failed("tooLarge", false, false)
   if (status === 429 || status === 503) return failed("overloaded", false, true)
@@ -101,8 +103,8 @@ const codeOf = (cause: unknown): string => {
   return "code" in cause && typeof cause.code === "string" ? cause.code : codeOf(cause.cause)
 }
 
-/** The path of a redirect that stays at its origin. */
-const sameOrigin = (from: string, location: string): string | undefined => {
+/** The URL of a redirect, or of a place that a server names, if that is at the server's own origin. */
+export const sameOrigin = (from: string, location: string): string | undefined => {
   const target = URL.canParse(location, from) ? new URL(location, from) : undefined
   return target !== undefined && target.origin === new URL(from).origin ? target.href : undefined
 }

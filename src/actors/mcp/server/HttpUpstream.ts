@@ -1,12 +1,13 @@
 /**
  * An MCP server behind a URL in the place of a child process (mcp §6.4): the same lines in and out, so that keeper,
  * sessions and relay know no difference. A legacy server gets one HTTP session per client, with its own event stream; a
- * server that has forgotten the session counts as a child that died. A modern server gets one request per message.
+ * server that has forgotten the session counts as a child that died. A modern server gets one request per message. One that
+ * refuses to be opened so is tried with HTTP+SSE, the transport of 2024-11-05.
  *
  * Owns the HTTP session and one fiber per unanswered request; told of messages by its `RunningChild`. The end of its
  * scope ends the requests, then the session.
  */
-import { type Cause, Deferred, Effect, Fiber, Queue, Result, Schedule, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Fiber, Queue, Result, Schedule, Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
@@ -18,6 +19,7 @@ import type { Child } from "./Child.ts"
 import * as HttpCall from "./HttpCall.ts"
 import * as HttpExchange from "./HttpExchange.ts"
 import { ModernHeaders } from "./ModernHeaders.ts"
+import * as SseUpstream from "./SseUpstream.ts"
 
 /** Which server, and for whom its failures are named. */
 export interface Options {
@@ -49,6 +51,8 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
   /** Headers of a legacy session, once it is open. */
   let legacy: Record<string, string> | undefined
   let isLegacy = false
+  /** Of a server that speaks the transport of 2024-11-05 only. */
+  let sse: SseUpstream.SseUpstream | undefined
 
   const note = (text: string) => {
     notes.push(text)
@@ -86,6 +90,25 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
       for (const id of waiting) yield* emit(BridgeError.encode(errorOf(options, failed, isHarmless), id))
     })
 
+  const forgotten = (message: Uint8Array, waiting: Set<string>) => {
+    if (waiting.size > 0) unsent.push(message)
+    return die(FORGOTTEN)
+  }
+
+  /** Sends a message to a server of the older transport, which is opened if that has not been done. */
+  const postSse = Effect.fnUntraced(function* (message: Uint8Array) {
+    sse ??= yield* Scope.provide(
+      SseUpstream.open({
+        client: options.client,
+        place,
+        emit,
+        ended: die
+      }),
+      scope
+    )
+    yield* sse.post(message)
+  })
+
   const post = Effect.fnUntraced(function* (message: Uint8Array, envelope: JsonRpcPeek.Envelope) {
     const requests = JsonRpcPeek.requests(envelope)
     const waiting = new Set(requests.map(({ id }) => id))
@@ -109,21 +132,25 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
     }
     const isHarmless = requests.every(({ method }) => BridgeError.isHarmlessTwice(method))
     const repeats = options.mayRepeat(message, envelope)
-    const posting = HttpCall.post(session, call).pipe(
+    const streaming = HttpCall.post(session, call).pipe(
       Effect.scoped,
+      Effect.catchTag("HttpFailed", (failed) =>
+        isOpening && SseUpstream.mayBe(failed)
+          ? Effect.mapError(postSse(message), (other) => (other._tag === "HttpFailed" ? both(failed, other) : other))
+          : Effect.fail(failed)
+      )
+    )
+    const posting = (sse === undefined ? streaming : postSse(message)).pipe(
       Effect.retry({ schedule: REPEAT, times: REISSUES_MAX, while: (failed) => repeats && isLoss(failed) }),
       Effect.catchTag("HttpFailed", (failed) => refuse(waiting, failed, isHarmless)),
-      Effect.catchTag("SessionLost", () => {
-        if (waiting.size > 0) unsent.push(message)
-        return die("its session is not known to the server any more")
-      }),
+      Effect.catchTag("SessionLost", () => forgotten(message, waiting)),
       Effect.ensuring(Deferred.succeed(accepted, undefined))
     )
     // What opens a session, and what a client says in passing, arrives before anything that follows it.
     if (requests.length === 0) {
       yield* posting
       const isReady = envelope._tag === "Notification" && envelope.method === "notifications/initialized"
-      if (isReady && legacy !== undefined) yield* Effect.forkIn(listenAll, scope)
+      if (isReady && legacy !== undefined && sse === undefined) yield* Effect.forkIn(listenAll, scope)
       return
     }
     const fiber = yield* Effect.forkIn(posting, scope, { startImmediately: true })
@@ -146,7 +173,7 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
         })
       ).pipe(Effect.result)
       if (Result.isFailure(outcome)) {
-        if (outcome.failure._tag === "SessionLost") return yield* die("its session is not known to the server any more")
+        if (outcome.failure._tag === "SessionLost") return yield* die(FORGOTTEN)
         // Servers need not offer the stream.
         if (!outcome.failure.delivered && !outcome.failure.retryable) return
       }
@@ -220,11 +247,16 @@ const messageOf = (kind: HttpExchange.HttpFailed["kind"], server: string, isHarm
   }
 }
 
+/** Neither transport works; the owner reads why. */
+const both = ({ delivered, detail, kind, retryable }: HttpExchange.HttpFailed, other: HttpExchange.HttpFailed) =>
+  new HttpExchange.HttpFailed({ kind, detail: `${detail}; as HTTP+SSE, ${other.detail}`, delivered, retryable })
+
 /** The server may be back in a moment, and the request was not refused by it. */
 const isLoss = (failed: HttpExchange.HttpFailed | HttpExchange.SessionLost): boolean =>
   failed._tag === "HttpFailed" &&
   (failed.kind === "outcomeUnknown" || (failed.kind === "unreachable" && failed.retryable))
 
+const FORGOTTEN = "its session is not known to the server any more"
 const REPEAT = Schedule.exponential("500 millis", 3)
 const NEWLINE = Uint8Array.of(0x0a)
 /** Messages of the server that wait for the relay; then its streams are not read. */

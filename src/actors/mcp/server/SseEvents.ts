@@ -4,9 +4,12 @@ import { Sse } from "effect/encoding"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 
-/** What an event stream says: a message, or how long to wait before coming back. Empty `data` only sets the id. */
+/**
+ * What an event stream says: something of a kind, mostly `message`, or how long to wait before coming back. Empty `data` only
+ * sets the id.
+ */
 export type SseEvent =
-  | { readonly _tag: "Message"; readonly id: string | undefined; readonly data: Uint8Array }
+  | { readonly _tag: "Message"; readonly kind: string; readonly id: string | undefined; readonly data: Uint8Array }
   | { readonly _tag: "Retry"; readonly delayMs: number }
 
 /** The stream is not UTF-8, or an event of it is larger than any message may be. */
@@ -37,7 +40,7 @@ export class Splitter {
     if (event._tag === "Retry") {
       this.#events.push({ _tag: "Retry", delayMs: Math.min(RETRY_MS_MAX, Duration.toMillis(event.duration)) })
     } else {
-      this.#events.push({ _tag: "Message", id: event.id, data: Bytes.fromUtf8(event.data) })
+      this.#events.push({ _tag: "Message", kind: event.event, id: event.id, data: Bytes.fromUtf8(event.data) })
     }
   }, PARSER)
 
