@@ -58,12 +58,34 @@ export type ProtocolEvent =
       readonly _tag: "ConnectionOpened"
       readonly connection: number
       readonly peer: Address
+      /** Of the service: the one that was dialled. */
       readonly port: Port
+      readonly localPort: Port
+      readonly remotePort: Port
       readonly direction: "dialled" | "accepted"
     }
-  | { readonly _tag: "ConnectionClosed"; readonly connection: number; readonly peer: Address; readonly reset: boolean }
-  | { readonly _tag: "DatagramReceived"; readonly peer: Address; readonly port: Port; readonly sizeBytes: number }
-  | { readonly _tag: "HandshakeReceived"; readonly peer: NodeId; readonly kind: string }
+  | {
+      readonly _tag: "ConnectionClosed"
+      readonly connection: number
+      readonly peer: Address
+      readonly localPort: Port
+      readonly remotePort: Port
+      readonly reset: boolean
+    }
+  | {
+      readonly _tag: "DatagramReceived"
+      readonly peer: Address
+      readonly port: Port
+      readonly sourcePort: Port
+      readonly sizeBytes: number
+    }
+  | {
+      readonly _tag: "HandshakeReceived"
+      readonly peer: NodeId
+      readonly kind: string
+      /** Of a request; else empty. */
+      readonly justification: string
+    }
   | { readonly _tag: "HandshakePending"; readonly peer: NodeId; readonly justification: string }
   | { readonly _tag: "HandshakeRejected"; readonly peer: NodeId; readonly reason: string }
   | { readonly _tag: "PeerTrusted"; readonly peer: NodeId; readonly mutual: boolean }
@@ -78,6 +100,11 @@ export type ProtocolEvent =
       readonly sizeBytes: number
     }
   | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }
+  /** Of the broker (node §5). `remote` and `from` are socket addresses as text; a publication of this node has port 0. */
+  | { readonly _tag: "EventSubscribed"; readonly topic: string; readonly remote: string }
+  | { readonly _tag: "EventUnsubscribed"; readonly topic: string; readonly remote: string }
+  | { readonly _tag: "EventPublished"; readonly topic: string; readonly sizeBytes: number; readonly from: string }
+  | { readonly _tag: "EventsRateLimited"; readonly topic: string; readonly remote: string }
 
 /** Any of the tags. */
 export type Tag = ProtocolEvent["_tag"]

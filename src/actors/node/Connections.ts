@@ -193,11 +193,13 @@ export class Connections {
     const running = this.#isCurrent(key, id) ? this.#running.get(key) : this.#displaced.get(id)
     if (running === undefined) return Effect.void
     if (!this.#displaced.delete(id)) this.#release(key, running)
-    const { remote } = running.handle
+    const { localPort, remote, remotePort } = running.handle
     this.#link.context.report({
       _tag: "ConnectionClosed",
       connection: running.handle.id,
       peer: remote,
+      localPort,
+      remotePort,
       reset: running.failed()
     })
     return running.ref.stop
@@ -237,7 +239,8 @@ export class Connections {
     const { context, transmit, gone, vanished } = this.#link
     const id = context.nextConnectionId()
     const port = direction === "dialled" ? remote.port : localPort
-    const opened = { _tag: "ConnectionOpened", connection: id, peer: remote.address, port, direction } as const
+    const ports = { port, localPort, remotePort: remote.port }
+    const opened = { _tag: "ConnectionOpened", connection: id, peer: remote.address, ...ports, direction } as const
     context.report(opened)
     connection.observe(context.observer(opened))
     return ConnectionActor.spawn({

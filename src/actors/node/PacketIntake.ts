@@ -52,6 +52,7 @@ export const receiveDatagram = (context: NodeContext.NodeContext, peer: NodeId, 
     _tag: "DatagramReceived",
     peer: packet.source,
     port: packet.destinationPort,
+    sourcePort: packet.sourcePort,
     sizeBytes: packet.payload.length
   })
   context.datagramReceived({

@@ -8,13 +8,13 @@ import type { NodeId } from "../../protocol/wire/Address.ts"
 export const event = (peer: NodeId, input: TrustHandshake.Input, fact: TrustOutput.Fact): ProtocolEvent => {
   switch (fact) {
     case "RequestReceived":
-      return { _tag: "HandshakeReceived", peer, kind: "request" }
+      return { _tag: "HandshakeReceived", peer, kind: "request", justification: justificationOf(input) }
     case "RequestPending":
-      return { _tag: "HandshakePending", peer, justification: "justification" in input ? input.justification : "" }
+      return { _tag: "HandshakePending", peer, justification: justificationOf(input) }
     case "AcceptedByRelay":
-      return { _tag: "HandshakeReceived", peer, kind: "relayed_accept" }
+      return { _tag: "HandshakeReceived", peer, kind: "relayed_accept", justification: "" }
     case "RejectedByPeer":
-      return { _tag: "HandshakeReceived", peer, kind: "reject" }
+      return { _tag: "HandshakeReceived", peer, kind: "reject", justification: "" }
     case "Approved":
       return { _tag: "PeerTrusted", peer, mutual: false }
     case "ApprovedMutually":
@@ -27,3 +27,5 @@ export const event = (peer: NodeId, input: TrustHandshake.Input, fact: TrustOutp
       return { _tag: "TrustRevoked", peer, by: "peer" }
   }
 }
+
+const justificationOf = (input: TrustHandshake.Input): string => ("justification" in input ? input.justification : "")

@@ -3,10 +3,10 @@
  * it, others wait. Statements run synchronously on the calling thread.
  */
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite"
-import { Effect, Layer, Option, Semaphore, Stream } from "effect"
+import { Effect, Layer, Option, type Scope, Semaphore, Stream } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError, Statement } from "effect/sql"
-import { type DatabaseError, open } from "./SqliteDatabase.ts"
+import { type DatabaseError, open as openDatabase } from "./SqliteDatabase.ts"
 
 /** Where the database is; `SqliteDatabase.IN_MEMORY` for one that ends with the layer. */
 export interface Options {
@@ -18,11 +18,24 @@ export interface Options {
  * reads before it writes cannot fail half-way; nested ones are savepoints.
  */
 export const layer = (options: Options): Layer.Layer<SqlClient.SqlClient, DatabaseError> =>
-  Layer.effect(SqlClient.SqlClient, make(options)).pipe(Layer.provide(Reactivity.layer))
+  Layer.effect(SqlClient.SqlClient, open(options))
 
-const make = Effect.fnUntraced(function* (options: Options) {
-  const database = yield* open(options.path)
-  const connection = connect(database)
+/** The same client for as long as the surrounding scope lives. */
+export const open = (options: Options): Effect.Effect<SqlClient.SqlClient, DatabaseError, Scope.Scope> =>
+  Effect.flatMap(openDatabase(options.path), (database) => over(database))
+
+/**
+ * A client of a database that somebody else opened and closes. Once `isUsable` is false every statement fails, as those of a
+ * process that is gone would never be made.
+ */
+export const over = (
+  database: DatabaseSync,
+  isUsable: () => boolean = () => true
+): Effect.Effect<SqlClient.SqlClient, never, Scope.Scope> =>
+  Effect.flatMap(Layer.build(Reactivity.layer), (services) => Effect.provide(make(database, isUsable), services))
+
+const make = Effect.fnUntraced(function* (database: DatabaseSync, isUsable: () => boolean) {
+  const connection = connect(database, isUsable)
   const semaphore = yield* Semaphore.make(1)
   return yield* SqlClient.make({
     ...SqlClient.makeSqliteAcquirers({
@@ -42,7 +55,12 @@ const make = Effect.fnUntraced(function* (options: Options) {
 type Row = Record<string, unknown>
 type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
-const connect = (database: DatabaseSync): SqlConnection.Connection => {
+const connect = (database: DatabaseSync, isUsable: () => boolean): SqlConnection.Connection => {
+  const attempt = <A>(evaluate: () => A): Effect.Effect<A, SqlError.SqlError> =>
+    attempted(() => {
+      if (!isUsable()) throw new Error("the database is not open any more")
+      return evaluate()
+    })
   const objects = makeStatementCache((sql) => database.prepare(sql))
   const prepareArrays = (sql: string) => {
     const statement = database.prepare(sql)
@@ -123,7 +141,7 @@ const toInput = (param: unknown): SQLInputValue => {
   throw new TypeError(`A ${typeof param} cannot be stored in SQLite`)
 }
 
-const attempt = <A>(evaluate: () => A): Effect.Effect<A, SqlError.SqlError> =>
+const attempted = <A>(evaluate: () => A): Effect.Effect<A, SqlError.SqlError> =>
   Effect.try({ try: evaluate, catch: (error) => new SqlError.SqlError({ reason: classify(error) }) })
 
 const classify = (error: unknown): SqlError.SqlErrorReason => {

@@ -13,15 +13,19 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
   detail: Schema.String
 }) {}
 
+/** An open database. */
+export type Database = DatabaseSync
+
 /** The path that stands for a database without a file. */
 export const IN_MEMORY = ":memory:"
 
 /** Opens or creates the file; its directory must exist. Closing the scope writes the log back and closes it. */
 export const open = (path: string): Effect.Effect<DatabaseSync, DatabaseError, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.try({ try: () => openSound(path), catch: (error) => databaseError(path, error) }),
-    (database) => Effect.sync(() => database.close())
-  )
+  Effect.acquireRelease(openUnscoped(path), (database) => Effect.sync(() => database.close()))
+
+/** The same for an owner that closes it by itself, or never. */
+export const openUnscoped = (path: string): Effect.Effect<DatabaseSync, DatabaseError> =>
+  Effect.try({ try: () => openSound(path), catch: (error) => databaseError(path, error) })
 
 const openSound = (path: string): DatabaseSync => {
   if (path !== IN_MEMORY) makePrivate(path)

@@ -46,7 +46,7 @@ describe("HandshakePoll", () => {
       yield* poll(a)
 
       assert.isFalse(a.keys.isTrusted(B))
-      assert.deepInclude(a.events, { _tag: "HandshakeReceived", peer: B, kind: "relayed_accept" })
+      assert.deepInclude(a.events, { _tag: "HandshakeReceived", peer: B, kind: "relayed_accept", justification: "" })
       yield* online
       yield* poll(a)
       assert.isTrue(a.keys.isTrusted(B))

@@ -1,0 +1,53 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { ProtocolEvent } from "../../../src/protocol/ProtocolEvent.ts"
+import * as WebhookEvent from "../../../src/protocol/webhook/WebhookEvent.ts"
+import * as Address from "../../../src/protocol/wire/Address.ts"
+import vectors from "../../vectors/node.json" with { type: "json" }
+
+const A = Address.make(0, 1)
+const port = Address.Port
+
+/** The event of ours behind each body of the reference. */
+const EVENTS: Readonly<Record<string, ProtocolEvent>> = {
+  "node.registered": { _tag: "NodeRegistered", address: A, endpoint: { host: "127.0.0.1", port: 36455 } },
+  "tunnel.established": { _tag: "PeerEstablished", peer: A.node, path: "direct", scheme: "L" },
+  "conn.established": {
+    ...{ _tag: "ConnectionOpened", connection: 1, peer: A, port: port(7), direction: "accepted" },
+    ...{ localPort: port(7), remotePort: port(49152) }
+  },
+  "conn.fin": {
+    ...{ _tag: "ConnectionClosed", connection: 1, peer: A, reset: false },
+    ...{ localPort: port(7), remotePort: port(49152) }
+  },
+  "conn.rst": {
+    ...{ _tag: "ConnectionClosed", connection: 11, peer: Address.make(0, 2), reset: true },
+    ...{ localPort: port(49162), remotePort: port(1000) }
+  },
+  "pubsub.subscribed": { _tag: "EventSubscribed", topic: "news", remote: "0:0000.0000.0001:49171" },
+  "pubsub.published": { _tag: "EventPublished", topic: "news", sizeBytes: 5, from: "0:0000.0000.0001:49174" },
+  "pubsub.unsubscribed": { _tag: "EventUnsubscribed", topic: "news", remote: "0:0000.0000.0001:49174" },
+  "node.deregistered": { _tag: "NodeDeregistered", address: A },
+  "handshake.received": { _tag: "HandshakeReceived", peer: A.node, kind: "request", justification: "work together" },
+  "handshake.pending": { _tag: "HandshakePending", peer: A.node, justification: "work together" },
+  "handshake.approved": { _tag: "PeerTrusted", peer: A.node, mutual: false },
+  "handshake.rejected": { _tag: "HandshakeRejected", peer: Address.NodeId(556), reason: "no" },
+  "trust.revoked": { _tag: "TrustRevoked", peer: Address.NodeId(2), by: "here" }
+}
+
+describe("WebhookEvent", () => {
+  for (const [name, body] of Object.entries(vectors.webhook.bodies).filter(([name]) => name in EVENTS))
+    it(`vector ${name} (node §8)`, () => {
+      const { node_id, timestamp } = JSON.parse(body)
+      const event = WebhookEvent.of(EVENTS[name]!)
+
+      assert.isDefined(event)
+      assert.strictEqual(WebhookEvent.body(event, node_id, timestamp), body)
+    })
+
+  it("tells of incoming streams only, as the reference does, and of nothing that is not told", () => {
+    const opened = EVENTS["conn.established"]!
+    assert.isUndefined(WebhookEvent.of({ ...opened, direction: "dialled" } as ProtocolEvent))
+    assert.isUndefined(WebhookEvent.of({ _tag: "PacketDropped", reason: "Malformed" }))
+    assert.isUndefined(WebhookEvent.of({ _tag: "EventUnsubscribed", topic: "", remote: "x" }))
+  })
+})
