@@ -13,12 +13,15 @@ import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
 import * as FileLock from "../core/storage/FileLock.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 import * as Daemon from "./Daemon.ts"
 import * as Environment from "./Environment.ts"
+import * as EventsService from "./EventsService.ts"
+import { Events } from "./EventsService.ts"
 import * as Files from "./Files.ts"
 import * as HostDaemon from "./HostDaemon.ts"
 import * as HostPrograms from "./HostPrograms.ts"
@@ -33,7 +36,7 @@ export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
 
 /** What a node offers to programs. */
-export type Services = Pilot | McpHost | Messages.Messages | Files.Files
+export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files
 
 /** How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. */
 export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean }
@@ -45,7 +48,7 @@ export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean 
 export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeError | NodeConfig.ConfigError> =>
   Layer.unwrap(
     Effect.map(configuration(options), (config) =>
-      Layer.mergeAll(HostPrograms.layer(config.home), Messages.layer(config.home), Files.layer(config.home)).pipe(
+      Layer.mergeAll(events, HostPrograms.layer(config.home), Messages.layer(config.home), Files.layer(config.home)).pipe(
         Layer.provideMerge(Layer.effect(Pilot, InProcess.make)),
         Layer.provide(NodeLayer.layer(config)),
         Layer.provide(DaemonLayer.surroundings)
@@ -57,7 +60,7 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
 export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services, PilotError> =>
   Layer.unwrap(
     Effect.map(Daemon.places(options), ({ home }) =>
-      Layer.mergeAll(Layer.effect(McpHost, HostDaemon.make(options)), Messages.layer(home), Files.layer(home))
+      Layer.mergeAll(events, Layer.effect(McpHost, HostDaemon.make(options)), Messages.layer(home), Files.layer(home))
     )
   ).pipe(
     Layer.provideMerge(Layer.effect(Pilot, Daemon.make(options))),
@@ -65,6 +68,15 @@ export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services,
       Layer.mergeAll(NodeLocalSocket.layer, NodeFileSystem.layer, NodePath.layer, NativeCrypto.layer, FileLock.layer)
     )
   )
+
+/** Events go through streams, whoever runs the node. */
+const events = Layer.effect(
+  Events,
+  Effect.gen(function* () {
+    const { randomBytes } = yield* Crypto
+    return yield* EventsService.make(yield* Pilot, randomBytes)
+  })
+)
 
 /** See `Pilot`. */
 export const info: Effect.Effect<Info, PilotError, Pilot> = Effect.flatMap(Pilot, (pilot) => pilot.info)

@@ -2,6 +2,7 @@
 export { StreamObserver } from "../actors/node/StreamObserver.ts"
 export type { Connection } from "./Connection.ts"
 export * as Directory from "./Directory.ts"
+export * as Events from "./Events.ts"
 export * as Files from "./Files.ts"
 export * as Mcp from "./Mcp.ts"
 export * as Messages from "./Messages.ts"

@@ -3,6 +3,7 @@ import { Effect } from "effect"
 import { CliHost } from "./CliHost.ts"
 import { type Command, output } from "./Command.ts"
 import * as Daemon from "./daemon.ts"
+import * as Events from "./events.ts"
 import * as Exchange from "./exchange.ts"
 import * as Files from "./files.ts"
 import * as Gateway from "./gateway.ts"
@@ -13,6 +14,7 @@ import * as Rendezvous from "./rendezvous.ts"
 import * as Setup from "./setup.ts"
 import * as Talk from "./talk.ts"
 import * as Trust from "./trust.ts"
+import * as Webhook from "./webhook.ts"
 
 const context: Command = {
   name: "context",
@@ -42,6 +44,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Gateway.commands,
   ...Exchange.commands,
   ...Files.commands,
+  ...Events.commands,
+  ...Webhook.commands,
   ...Mcp.commands,
   ...Setup.commands,
   context,

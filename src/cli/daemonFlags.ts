@@ -18,6 +18,7 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "no-echo", value: "boolean", summary: "no echo on port 7" },
   { name: "no-dataexchange", value: "boolean", summary: "no messages, files and shares on port 1001" },
   { name: "received-quota", value: "number", placeholder: "MiB", summary: "disk for received files (default 2048)" },
+  { name: "no-eventstream", value: "boolean", summary: "no event broker on port 1002" },
   { name: "encrypt", value: "boolean", summary: "tunnel encryption (default true)" },
   { name: "no-encrypt", value: "boolean", summary: "no tunnel encryption: everything is in the clear" },
   { name: "socket", value: "path", summary: "local socket of the daemon" },
@@ -28,6 +29,13 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "syn-rate-limit", value: "number", summary: "new streams per second (default 100)" },
   { name: "max-conns-per-port", value: "number", summary: "streams per port (default 1024)" },
   { name: "max-conns-total", value: "number", summary: "streams in all (default 4096)" },
+  { name: "webhook", value: "text", placeholder: "url", summary: "where events of this node are posted" },
+  {
+    name: "webhook-allow",
+    value: "text",
+    placeholder: "blocks",
+    summary: "private addresses that the webhook's name may lead to: 10.0.0.0/8,fd00::/8"
+  },
   { name: "log-level", value: "text", placeholder: "level", summary: "debug, info, warn or error (default info)" },
   { name: "log-format", value: "text", placeholder: "fmt", summary: "text or json (default text)" },
   { name: "foreground", value: "boolean", summary: "stay in this process, logs on standard error" }

@@ -7,6 +7,8 @@ import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import { CannotStart } from "../actors/mcp/server/Child.ts"
 import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
+import * as EventsService from "../api/EventsService.ts"
+import { Events } from "../api/EventsService.ts"
 import * as Files from "../api/Files.ts"
 import * as HostInProcess from "../api/HostInProcess.ts"
 import * as InProcess from "../api/InProcess.ts"
@@ -17,16 +19,19 @@ import { Pilot } from "../api/PilotService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import { TlsClient } from "../core/net/TlsClient.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
+import { PostError, WebhookPost } from "../core/net/WebhookPost.ts"
+import { Databases } from "../core/storage/Databases.ts"
 import { DirectoryLock } from "../core/storage/DirectoryLock.ts"
 import { defaultLimits } from "../protocol/stream/PortTable.ts"
 import type { SimRendezvous } from "./SimRendezvous.ts"
 import * as SimWorld from "./SimWorld.ts"
+import * as VirtualDatabases from "./VirtualDatabases.ts"
 import * as VirtualFileSystem from "./VirtualFileSystem.ts"
 import * as VirtualTls from "./VirtualTls.ts"
 import * as VirtualUdp from "./VirtualUdp.ts"
 
 /** What a program on a node can use. */
-export type Services = Pilot | McpHost | Messages.Messages | Files.Files | NodeLayer.NodeServices | Crypto
+export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | NodeLayer.NodeServices | Crypto
 
 /** Why a node did not start. */
 export type StartError = NodeError | NodeConfig.ConfigError
@@ -120,11 +125,13 @@ const boot = Effect.fnUntraced(function* (
   const pilot = yield* Effect.provideContext(InProcess.make, services)
   const start = () => new CannotStart({ detail: "a program exposes only servers of its own in the simulation" })
   const host = yield* Effect.provide(HostInProcess.make({ start }), services)
+  const events = yield* EventsService.make(pilot, crypto.randomBytes)
   const around = Context.merge(surroundings, Context.add(services, Pilot, pilot))
   const messages = yield* Effect.provideContext(Messages.make(config.home), around)
   const files = yield* Effect.provideContext(Files.make(config.home), around)
   return Context.add(services, Pilot, pilot).pipe(
     Context.add(McpHost, host),
+    Context.add(Events, events),
     Context.add(Messages.Messages, messages),
     Context.add(Files.Files, files)
   )
@@ -138,7 +145,9 @@ const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine,
     Context.add(Crypto, crypto),
     Context.add(FileSystem.FileSystem, VirtualFileSystem.make(disk, isRunning)),
     Context.add(DirectoryLock, VirtualFileSystem.lock(disk, isRunning)),
+    Context.add(Databases, VirtualDatabases.make(machine.databases, isRunning)),
     Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
+    Context.add(WebhookPost, NO_WEBHOOK),
     Context.add(TlsClient, VirtualTls.client(world.tcp, host, isRunning))
   )
 })
@@ -150,6 +159,11 @@ export const overLimit = (
 ): string | undefined => {
   if (connections.length > defaultLimits.connectionsMax) return `${name} has ${connections.length} connections`
   return peers.length > PEERS_MAX ? `${name} has ${peers.length} peers` : undefined
+}
+
+/** There is no web in the simulation. */
+const NO_WEBHOOK: WebhookPost["Service"] = {
+  post: () => Effect.fail(new PostError({ reason: "NotConnected", detail: "the simulation has no web" }))
 }
 
 /** Simulated hosts are known by their addresses. */

@@ -12,6 +12,7 @@ import * as SeededRandom from "./SeededRandom.ts"
 import { SimDriver } from "./SimDriver.ts"
 import { StreamLedger } from "./StreamLedger.ts"
 import { Trace } from "./Trace.ts"
+import type * as VirtualDatabases from "./VirtualDatabases.ts"
 import { type Access, type Host, type Segment, VirtualNetwork } from "./VirtualNetwork.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { TcpTable } from "./VirtualTls.ts"
@@ -111,6 +112,7 @@ export interface Machine {
   readonly name: string
   readonly host: Host
   readonly disk: MemoryDisk.MemoryDisk
+  readonly databases: VirtualDatabases.Kept
   readonly crypto: Crypto["Service"]
   readonly clock: HostClock
   readonly services: Context.Context<never>
@@ -138,6 +140,7 @@ export const makeMachine = (world: SimWorld, name: string, segment: Segment, acc
     name,
     host: world.network.addHost(name, segment, access),
     disk: new MemoryDisk.MemoryDisk(),
+    databases: new Map(),
     crypto: SeededCrypto.make(`${world.seed} ${name}`),
     clock,
     services: world.services(name, clock),

@@ -48,6 +48,8 @@ export interface IpcClient {
   readonly setVisibility: (isPublic: boolean) => Effect.Effect<Json.JsonObject, IpcError>
   readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<Json.JsonObject, IpcError>
   readonly setTaskExec: (enabled: boolean) => Effect.Effect<Json.JsonObject, IpcError>
+  /** An empty URL ends it. */
+  readonly setWebhook: (url: string) => Effect.Effect<Json.JsonObject, IpcError>
   readonly deregister: Effect.Effect<Json.JsonObject, IpcError>
   readonly handshake: (node: Address.NodeId, justification: string) => Effect.Effect<Json.JsonObject, IpcError>
   readonly approve: (node: Address.NodeId) => Effect.Effect<Json.JsonObject, IpcError>
@@ -179,6 +181,7 @@ const clientOf = (wire: Wire): IpcClient => ({
   setVisibility: (isPublic) => askJson(wire, "set_visibility", "SetVisibility", { _tag: "SetVisibility", isPublic }),
   setTags: (tags) => askJson(wire, "set_tags", "SetTags", { _tag: "SetTags", tags }),
   setTaskExec: (enabled) => askJson(wire, "set_task_exec", "SetTaskExec", { _tag: "SetTaskExec", enabled }),
+  setWebhook: (url) => askJson(wire, "set_webhook", "SetWebhook", { _tag: "SetWebhook", url }),
   deregister: askJson(wire, "deregister", "Deregister", { _tag: "Deregister" }),
   handshake: (node, justification) =>
     askJson(wire, "handshake", "Handshake", { _tag: "HandshakeSend", node, justification }),

@@ -9,18 +9,25 @@ import type { JsonObject } from "../../core/data/Json.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type { IpcRequest } from "../../protocol/wire/IpcRequest.ts"
 import { Node } from "../node/Node.ts"
+import type { Broker } from "../pubsub/Broker.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import { Trust } from "../trust/Trust.ts"
+import type { Webhooks } from "../webhook/Webhooks.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
+import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
 
 /** What a running daemon says of itself. */
 export interface Daemon {
   readonly version: string
   readonly beacon: string
+  /** Its broker, for `events.status`. */
+  readonly broker?: Broker["Service"]
+  /** For SetWebhook and the operations `webhook.…`. */
+  readonly webhooks?: Webhooks["Service"]
 }
 
 /** The services behind the socket. */
@@ -52,10 +59,11 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
     case "SetTaskExec":
       return registry("set_task_exec", (client) => client.setTaskExec(request.enabled))
     case "SetWebhook":
-      // Webhooks come with the events they would carry; until then the answer is that of a daemon without the command.
-      return Effect.fail("unknown command: 0x1B")
+      return daemon.webhooks === undefined
+        ? Effect.fail("unknown command: 0x1B")
+        : IpcEvents.setWebhook(daemon.webhooks, request.url)
     case "Extension":
-      return IpcExtension.perform(request.op, request.value)
+      return IpcEvents.perform(daemon, request.op, request.value) ?? IpcExtension.perform(request.op, request.value)
     default:
       return handshake(request)
   }

@@ -14,6 +14,8 @@
  * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
  * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
  * | `stream.nodelay` | `connection`, `on` | `connection`: short segments wait for acknowledgements (off), or do not (on, the default) |
+ * | `events.status` | | the broker: `log first last size_bytes subscribers counters` (`IpcEvents`) |
+ * | `webhook.status`, `.list`, `.retry`, `.drop` | `id`, or nothing for all | the webhook; `letters`; `count` |
  * | `card.…` | | see `IpcCards` |
  *
  * The four before `card.…` belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed

@@ -10,9 +10,13 @@ import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.t
 import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
 import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
+import * as NodeWebhookPost from "../../core/net/NodeWebhookPost.ts"
+import * as Databases from "../../core/storage/Databases.ts"
 import * as FileLock from "../../core/storage/FileLock.ts"
 import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
+import { Broker } from "../pubsub/Broker.ts"
+import { Webhooks } from "../webhook/Webhooks.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeLayer from "./NodeLayer.ts"
@@ -25,9 +29,11 @@ export const surroundings: Layer.Layer<NodeLayer.Surroundings> = Layer.mergeAll(
   NativeCrypto.layer,
   NodeFileSystem.layer,
   NodePath.layer,
+  Databases.layer,
   FileLock.layer,
   NodeUdpEndpoint.layer,
   NodeTlsClient.layer,
+  NodeWebhookPost.layer,
   NodeAddressResolver.layer.pipe(Layer.provide(NodeDns.layer))
 )
 
@@ -48,10 +54,16 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   const services = Context.merge(node, needs)
   yield* Effect.forEach(
     servers,
-    (server) => IpcServerActor.serve(server, { version, beacon: config.beacon }).pipe(Effect.provide(services)),
+    (server) =>
+      IpcServerActor.serve(server, { version, beacon: config.beacon, ...facesOf(node) }).pipe(Effect.provide(services)),
     { discard: true }
   )
   return services
+})
+
+const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
+  broker: Context.get(node, Broker),
+  webhooks: Context.get(node, Webhooks)
 })
 
 const socketUnusable = (error: LocalSocketError): NodeError => {

@@ -20,6 +20,8 @@ export const make: Effect.Effect<(event: ProtocolEvent) => void, never, Scope.Sc
       drops.set(event.reason, (drops.get(event.reason) ?? 0) + 1)
       return
     }
+    // The broker counts them.
+    if (event._tag === "EventPublished" || event._tag === "EventsRateLimited") return
     if (event._tag === "KeyRefused") {
       const nowMs = MonotonicTime.nowMsUnsafe(clock)
       if (nowMs - refusedAtMs < REFUSALS_INTERVAL_MS) return
@@ -55,7 +57,9 @@ const LEVELS: Partial<Record<ProtocolEvent["_tag"], typeof Effect.logInfo>> = {
   KeyRefused: Effect.logWarning,
   ConnectionOpened: Effect.logDebug,
   ConnectionClosed: Effect.logDebug,
-  DatagramReceived: Effect.logDebug
+  DatagramReceived: Effect.logDebug,
+  EventSubscribed: Effect.logDebug,
+  EventUnsubscribed: Effect.logDebug
 }
 
 /** Events waiting to be written; the oldest give way. */

@@ -4,6 +4,8 @@
  */
 import { Duration, Result, Schema, SchemaTransformation } from "effect"
 import * as DurationText from "../../core/data/DurationText.ts"
+import * as PublicAddress from "../../core/data/PublicAddress.ts"
+import * as WebhookTarget from "../../protocol/webhook/WebhookTarget.ts"
 
 const text = (expected: string, isValid: (value: string) => boolean) =>
   Schema.String.check(Schema.makeFilter((value: string) => isValid(value) || `expected ${expected}`))
@@ -61,6 +63,14 @@ const remoteAddress = listenAddress.check(
 )
 const path = text("a path", (value) => value !== "" && !value.includes("\0"))
 const hostname = matching("at most 63 of a-z, 0-9 and - inside", /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)?$/)
+const webhook = text(
+  "a URL that starts with http:// or https://, without a name or password",
+  (value) => value === "" || Result.isSuccess(WebhookTarget.parse(value))
+)
+const webhookAllow = text(
+  "blocks of addresses like 10.0.0.0/8, divided by commas",
+  (value) => value === "" || value.split(",").every((block) => PublicAddress.parseBlock(block) !== undefined)
+)
 const owner = text("at most 256 characters", (value) => value.length <= OWNER_MAX)
 
 /** Longest owner text a registry has to store. */
@@ -103,6 +113,12 @@ export const NodeConfig = Schema.Struct({
   noDataexchange: switchText,
   /** How much of the disk received files may take, in MiB (node §4.2). */
   receivedQuota: count(1, 999_999_999),
+  /** No broker on port 1002. */
+  noEventstream: switchText,
+  /** Where events of this node are posted; empty for nowhere. */
+  webhook,
+  /** Blocks of addresses, divided by commas, that the webhook's name may lead to besides the public internet. */
+  webhookAllow,
   logLevel: Schema.Literals(["debug", "info", "warn", "error"]),
   logFormat: Schema.Literals(["text", "json"])
 })
@@ -252,6 +268,9 @@ const DEFAULTS = {
   noEcho: "false",
   noDataexchange: "false",
   receivedQuota: "2048",
+  noEventstream: "false",
+  webhook: "",
+  webhookAllow: "",
   logLevel: "info",
   logFormat: "text"
 } satisfies Partial<Record<Key, string>>

@@ -10,6 +10,8 @@ import * as IdentityFile from "../../core/crypto/IdentityFile.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import type { WebhookPost } from "../../core/net/WebhookPost.ts"
+import type { Databases } from "../../core/storage/Databases.ts"
 import { DirectoryLock } from "../../core/storage/DirectoryLock.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
@@ -20,6 +22,7 @@ import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
 import { Node } from "../node/Node.ts"
 import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
+import type { Broker } from "../pubsub/Broker.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
 import * as DataExchange from "../services/DataExchange.ts"
@@ -29,30 +32,35 @@ import * as PeerKeysStore from "../trust/PeerKeysStore.ts"
 import { Trust } from "../trust/Trust.ts"
 import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
 import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
+import { Webhooks } from "../webhook/Webhooks.ts"
+import * as BrokerLayer from "./BrokerLayer.ts"
 import * as EventLog from "./EventLog.ts"
 import * as HostAddress from "./HostAddress.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as RegistryPinsFile from "./RegistryPinsFile.ts"
+import * as WebhookLayer from "./WebhookLayer.ts"
 
 /** What a running node offers to whoever wired it. */
-export type NodeServices = Node | Trust | PeerKeys | RegistryClient
+export type NodeServices = Broker | Node | Trust | PeerKeys | RegistryClient | Webhooks
 
 /** What the surroundings must bring: real ones in a daemon, virtual ones in the simulator. */
 export type Surroundings =
   | Crypto
+  | Databases
   | DirectoryLock
   | FileSystem.FileSystem
   | AddressResolver.AddressResolver
   | Path.Path
   | TlsClient
   | UdpEndpoint
+  | WebhookPost
 
 /** A node for as long as the layer lives. */
 export const layer = (config: NodeConfig): Layer.Layer<NodeServices, NodeError, Surroundings> =>
   Layer.effectContext(start(config))
 
-/** Starts a node in the surrounding scope. `watch` stands between the node and its data exchange: a simulation's checker. */
+/** Starts a node in the surrounding scope. `watch` stands between the node and the services that carry what users write: a simulation's checker. */
 export const start = Effect.fn("NodeLayer.start")(function* (
   config: NodeConfig,
   watch: (node: Node["Service"]) => Node["Service"] = (node) => node
@@ -62,7 +70,12 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   const keys = yield* buildKeys(config)
   const registry = yield* buildRegistry(config, identity)
   const dependencies = Context.make(PeerKeys, keys).pipe(Context.add(RegistryClient, registry))
-  const report = yield* EventLog.make
+  const logged = yield* EventLog.make
+  const webhook = yield* WebhookLayer.start(config)
+  const report: Report = (event) => {
+    logged(event)
+    webhook.report(event)
+  }
   const running = yield* startNode(config, identity, report).pipe(Effect.provide(dependencies))
   const services = Context.add(dependencies, Node, running.node)
   const trust = yield* startTrust(config, identity, report).pipe(Effect.provide(services))
@@ -70,7 +83,10 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   if (!config.noEcho) yield* Echo.spawn.pipe(Effect.provide(services), Effect.mapError(portTaken))
   if (!config.noDataexchange)
     yield* startExchange(config, report).pipe(Effect.provide(Context.add(services, Node, watch(running.node))))
-  return Context.add(services, Trust, trust.trust)
+  const broker = yield* BrokerLayer.start(config, report).pipe(
+    Effect.provide(Context.add(services, Node, watch(running.node)))
+  )
+  return Context.add(services, Trust, trust.trust).pipe(Context.merge(broker), Context.add(Webhooks, webhook.webhooks))
 })
 
 /** The directory is ours alone, and this process is the only one to use it. */
