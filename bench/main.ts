@@ -13,6 +13,7 @@ import { Cause, Console, Effect, References } from "effect"
 import * as Figure from "./Figure.ts"
 import * as Cpu from "./groups/Cpu.ts"
 import * as Datagrams from "./groups/Datagrams.ts"
+import * as Events from "./groups/Events.ts"
 import * as Exchange from "./groups/Exchange.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import * as Federation from "./groups/Federation.ts"
@@ -37,6 +38,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Federation.group,
   Loss.group,
   Requests.group,
+  Events.group,
   Ping.group,
   Fairness.group,
   Cpu.group,
