@@ -51,6 +51,10 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
         ...{ dst_port: event.port, size: event.sizeBytes },
         ...{ src_addr: text(event.peer), src_port: event.sourcePort }
       })
+    case "MessageReceived":
+      return made("message.received", { from: text(event.peer), size: event.sizeBytes, type: event.kind })
+    case "FileReceived":
+      return made("file.received", { filename: event.name, path: event.path, size: event.sizeBytes })
     case "EventSubscribed":
       return made("pubsub.subscribed", { remote: event.remote, topic: event.topic })
     case "EventUnsubscribed":

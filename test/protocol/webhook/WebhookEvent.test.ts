@@ -23,6 +23,11 @@ const EVENTS: Readonly<Record<string, ProtocolEvent>> = {
     ...{ _tag: "ConnectionClosed", connection: 11, peer: Address.make(0, 2), reset: true },
     ...{ localPort: port(49162), remotePort: port(1000) }
   },
+  "message.received": { _tag: "MessageReceived", peer: A, kind: "TEXT", sizeBytes: 10 },
+  "file.received": {
+    ...{ _tag: "FileReceived", peer: A, name: "note.txt", sizeBytes: 10 },
+    path: "<HOME>/.pilot/received/note-20261120-174601.833.txt"
+  },
   "pubsub.subscribed": { _tag: "EventSubscribed", topic: "news", remote: "0:0000.0000.0001:49171" },
   "pubsub.published": { _tag: "EventPublished", topic: "news", sizeBytes: 5, from: "0:0000.0000.0001:49174" },
   "pubsub.unsubscribed": { _tag: "EventUnsubscribed", topic: "news", remote: "0:0000.0000.0001:49174" },
@@ -41,7 +46,9 @@ describe("WebhookEvent", () => {
       const event = WebhookEvent.of(EVENTS[name]!)
 
       assert.isDefined(event)
-      assert.strictEqual(WebhookEvent.body(event, node_id, timestamp), body)
+      // The recording has a placeholder for the home directory, which is no path.
+      const recorded = body.replace("<HOME>", "\\u003cHOME\\u003e")
+      assert.strictEqual(WebhookEvent.body(event, node_id, timestamp), recorded)
     })
 
   it("tells of incoming streams only, as the reference does, and of nothing that is not told", () => {
