@@ -48,7 +48,12 @@ export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean 
 export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeError | NodeConfig.ConfigError> =>
   Layer.unwrap(
     Effect.map(configuration(options), (config) =>
-      Layer.mergeAll(events, HostPrograms.layer(config.home), Messages.layer(config.home), Files.layer(config.home)).pipe(
+      Layer.mergeAll(
+        events,
+        HostPrograms.layer(config.home),
+        Messages.layer(config.home),
+        Files.layer(config.home)
+      ).pipe(
         Layer.provideMerge(Layer.effect(Pilot, InProcess.make)),
         Layer.provide(NodeLayer.layer(config)),
         Layer.provide(DaemonLayer.surroundings)

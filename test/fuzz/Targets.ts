@@ -5,3 +5,33 @@ import * as Daemon from "./targets/Daemon.ts"
 import * as Directory from "./targets/Directory.ts"
 import * as Eras from "./targets/Eras.ts"
 import * as Events from "./targets/Events.ts"
+import * as Exchange from "./targets/Exchange.ts"
+import * as Federation from "./targets/Federation.ts"
+import * as Gateway from "./targets/Gateway.ts"
+import * as Http from "./targets/Http.ts"
+import * as Registry from "./targets/Registry.ts"
+import * as Relay from "./targets/Relay.ts"
+import * as Texts from "./targets/Texts.ts"
+import * as Tunnels from "./targets/Tunnels.ts"
+import * as Wire from "./targets/Wire.ts"
+
+/** One input per case. */
+export const decoders: ReadonlyArray<Target> = [
+  ...Wire.targets,
+  ...Exchange.targets,
+  ...Daemon.targets,
+  ...Eras.targets,
+  ...Relay.targets,
+  ...Federation.targets,
+  ...Http.targets,
+  ...Gateway.targets,
+  ...Directory.targets,
+  ...Events.targets,
+  ...Texts.targets
+]
+
+/** Many inputs per case, for something with a state. */
+export const sessions: ReadonlyArray<Target> = [...Connections.targets, ...Tunnels.targets, ...Registry.targets]
+
+/** All of them. */
+export const all: ReadonlyArray<Target> = [...decoders, ...sessions]
