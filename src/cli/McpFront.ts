@@ -2,9 +2,7 @@
 import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope, Semaphore } from "effect"
 import * as Front from "../actors/mcp/front/Front.ts"
 import type * as FrontLists from "../actors/mcp/front/FrontLists.ts"
-import type { Egress } from "../actors/mcp/mount/EgressGuard.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
-import type { MountBoard } from "../actors/mcp/mount/MountBoard.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
@@ -23,6 +21,7 @@ import * as McpMountHttp from "./McpMountHttp.ts"
 import * as McpTargets from "./McpTargets.ts"
 import * as MountDoor from "./MountDoor.ts"
 import * as MountEgress from "./MountEgress.ts"
+import * as MountMetrics from "./MountMetrics.ts"
 import { Processes } from "./Processes.ts"
 import * as ProcessStdio from "./ProcessStdio.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -40,7 +39,9 @@ export const run = Effect.fnUntraced(function* (
   yield* endsOnSignal
   return yield* Effect.gen(function* () {
     const board = yield* MountDoor.open({ serves: `front, ${http ?? "stdio"}`, instances: () => [] })
-    const front = yield* make(settings, mode, { egress: yield* MountEgress.open(input), board })
+    const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
+    const egress = yield* MountEgress.open(input)
+    const front = yield* make(settings, mode, { egress, board, ...(metrics && { metrics }) })
     if (http !== undefined) {
       const all = Instances.one({ peer: "all", service: "services" }, Effect.never)
       return yield* McpMountHttp.serve({ ...all, connect: front.connect }, http, input)
@@ -64,7 +65,7 @@ export const run = Effect.fnUntraced(function* (
 export const make = Effect.fnUntraced(function* (
   settings: Front.Settings,
   mode: PinGuard.Mode,
-  watching: { readonly egress?: Egress | undefined; readonly board?: MountBoard } = {}
+  watching: Pick<Front.Options<unknown>, "egress" | "board" | "metrics"> = {}
 ): Effect.fn.Return<Front.Front, never, Environment | Crypto | Scope.Scope> {
   const { version } = yield* CliHost
   const environment = yield* McpConnect.environment

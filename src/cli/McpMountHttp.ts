@@ -1,15 +1,19 @@
 /** `pilotctl mcp mount PEER/NAME --http HOST:PORT`: a service of a peer as a local HTTP endpoint (mcp §6.5). */
-import { Effect, Layer, Logger } from "effect"
+import { Clock, Effect, Layer, Logger } from "effect"
 import { HttpMiddleware } from "effect/http"
 import * as EdgeDoor from "../actors/mcp/edge/EdgeDoor.ts"
 import * as HttpEdge from "../actors/mcp/edge/HttpEdge.ts"
+import * as SseEdge from "../actors/mcp/edge/SseEdge.ts"
+import type * as Instances from "../actors/mcp/mount/Instances.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../core/net/NodeHttpListener.ts"
+import * as StateFile from "../core/storage/StateFile.ts"
 import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
+import * as ConfigFile from "./ConfigFile.ts"
 import * as LocalToken from "./LocalToken.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as McpTargets from "./McpTargets.ts"
@@ -42,7 +46,7 @@ export const run = Effect.fnUntraced(
 
 /** Serves what `edge` leads to, which people know as `label`, until a signal comes. */
 export const serve = Effect.fnUntraced(function* (
-  edge: Pick<HttpEdge.Options<unknown>, "target" | "follow" | "connect" | "pins" | "lists" | "board">,
+  edge: Pick<HttpEdge.Options<unknown>, "connect" | "pins" | "lists" | "board"> & Instances.Instances<unknown>,
   at: string,
   input: Input,
   label = Target.format([edge.target])
@@ -74,15 +78,21 @@ export const serve = Effect.fnUntraced(function* (
     const lower = (texts: Iterable<string>) => new Set([...texts].map((text) => text.toLowerCase()))
     const door = { hosts: lower(hosts), origins: lower(origins), token: tokenFile?.token }
     const isModernOnly = Values.boolean(input, "modern-client") === true
-    const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
-    // A front has rules of its own, for each of its services.
-    const egress = edge.connect === undefined ? yield* MountEgress.open(input) : undefined
+    // Who opens the server counts its calls, and has rules of its own for each of its services.
+    const isPlain = edge.connect === undefined
+    const metrics = isPlain ? yield* MountMetrics.open(Values.text(input, "metrics")) : undefined
+    const egress = isPlain ? yield* MountEgress.open(input) : undefined
+    const isKept = isPlain && edge.seen().length === 1 && typeof detachAfter !== "number" && place.port !== 0
+    const state = isKept ? yield* openState(place) : undefined
+    const isSse = Values.boolean(input, "legacy-sse") === true
     yield* HttpEdge.serve(listener.server, {
-      ...{ ...edge, door, isModernOnly, detachAfter, egress },
-      ...(metrics && { metrics })
+      ...{ ...edge, door, isModernOnly, isSse, detachAfter, egress },
+      ...(metrics && { metrics }),
+      ...(state && { state })
     })
     yield* Terminal.printError(
       `serving ${label} at http://${Endpoint.format(listener.local)}${EdgeDoor.PATH}\n` +
+        (isSse ? `HTTP+SSE at http://${Endpoint.format(listener.local)}${SseEdge.SSE_PATH}\n` : "") +
         (tokenFile === undefined ? "no token is needed\n" : `token in ${tokenFile.path}\n`)
     )
     return yield* Effect.never
@@ -100,8 +110,29 @@ export const serve = Effect.fnUntraced(function* (
   )
 })
 
+/**
+ * Where the sessions of the endpoint at that place outlive this process. The port is this process's own, and so is the
+ * file; without it, everything works but that.
+ */
+const openState = Effect.fnUntraced(function* ({ host, port }: Endpoint.Endpoint) {
+  const { home } = yield* ConfigFile.directory
+  yield* ConfigFile.makeHome(home)
+  const clock = yield* Clock.Clock
+  const path = `${home}/mcp-http-${host.replaceAll(/[^A-Za-z0-9.]/g, "_")}-${port}.db`
+  return yield* StateFile.open(path, {
+    bytesMax: STATE_BYTES_MAX,
+    nowMs: () => clock.currentTimeMillisUnsafe()
+  }).pipe(
+    Effect.catch(({ detail }) =>
+      Effect.as(Terminal.printError(`sessions will end with this process: ${path}: ${detail}\n`), undefined)
+    )
+  )
+})
+
 /** The ways to write a host in a URL. */
 const names = (host: string): ReadonlyArray<string> =>
   LOOPBACK.test(host) ? ["127.0.0.1", "localhost", "[::1]"] : [host.includes(":") ? `[${host}]` : host]
 
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/
+/** Of all sessions of an endpoint; what does not fit is not kept. */
+const STATE_BYTES_MAX = 268_435_456

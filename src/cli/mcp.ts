@@ -21,7 +21,7 @@ const expose: Command = {
       summary: "a peer that may use it; nobody else may",
       repeats: true
     },
-    { name: "url", value: "text", summary: "a streamable HTTP server that runs already: http://HOST:PORT/mcp" },
+    { name: "url", value: "text", summary: "an HTTP server that runs already: http://HOST:PORT/mcp, or /sse" },
     {
       name: "header-env",
       value: "text",

@@ -56,6 +56,14 @@ export const OTLP: Flag = {
   summary: "send calls as spans to this OpenTelemetry collector (default: OTEL_EXPORTER_OTLP_ENDPOINT)"
 }
 
+/** Where calls are counted. */
+export const METRICS: Flag = {
+  name: "metrics",
+  value: "address",
+  placeholder: "host:port",
+  summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
+}
+
 /** For hosts that give up before long tools are done; of one service only. */
 export const DETACH_AFTER: Flag = {
   name: "detach-after",
@@ -65,6 +73,7 @@ export const DETACH_AFTER: Flag = {
 
 /** Who may come in by `--http`. */
 export const DOOR_FLAGS: Command["flags"] = [
+  { name: "legacy-sse", value: "boolean", summary: "with --http: also serve HTTP+SSE of revision 2024-11-05, at /sse" },
   { name: "no-token", value: "boolean", summary: "with --http: let every program of this machine in" },
   { name: "allow-host", value: "text", placeholder: "host:port", summary: "another value of Host", repeats: true },
   { name: "allow-origin", value: "text", placeholder: "origin", summary: "a page that may use it", repeats: true },
@@ -85,12 +94,7 @@ const mountRow = (name: string, summary: string): Command => ({
       summary: "the client speaks revision 2026-07-28 only: translate for it if the server does not"
     },
     OTLP,
-    {
-      name: "metrics",
-      value: "address",
-      placeholder: "host:port",
-      summary: "serve counts of the calls as Prometheus text at this place of this machine, under /metrics"
-    },
+    METRICS,
     DETACH_AFTER,
     ...EGRESS_FLAGS,
     ...DOOR_FLAGS
@@ -150,6 +154,7 @@ export const front: Command = {
     },
     ...MOUNT_FLAGS,
     OTLP,
+    METRICS,
     ...EGRESS_FLAGS,
     { ...DETACH_AFTER, summary: "refused here: handles belong to mcp mount of one service" },
     ...DOOR_FLAGS

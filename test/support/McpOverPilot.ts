@@ -2,6 +2,7 @@
 import { Client as Client2, StreamableHTTPClientTransport as Http2 } from "@modelcontextprotocol/client"
 import { StdioClientTransport as Stdio2 } from "@modelcontextprotocol/client/stdio"
 import { Client as Client1 } from "@modelcontextprotocol/sdk/client/index.js"
+import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js"
 import { StdioClientTransport as Stdio1 } from "@modelcontextprotocol/sdk/client/stdio.js"
 import { StreamableHTTPClientTransport as Http1 } from "@modelcontextprotocol/sdk/client/streamableHttp.js"
 import { McpError } from "@modelcontextprotocol/sdk/types.js"
@@ -57,9 +58,22 @@ const connected1 = (transport: Parameters<Client1["connect"]>[0]): Effect.Effect
 /** The same over HTTP, at an endpoint that wants the token. */
 export const sdk1Http = (url: string, token: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
   connected1(
-    new Http1(new URL(url), { requestInit: { headers: { authorization: `Bearer ${token}` } } }) as Parameters<
-      Client1["connect"]
-    >[0]
+    new Http1(new URL(url), {
+      requestInit: { headers: { authorization: `Bearer ${token}` } },
+      // On a busy machine an endpoint that is started again takes longer than the SDK's two attempts.
+      reconnectionOptions: {
+        ...{ initialReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1, maxReconnectionDelay: 1000 },
+        maxRetries: 30
+      }
+    }) as Parameters<Client1["connect"]>[0]
+  )
+
+/** The same by the transport of 2024-11-05. */
+export const sdk1Sse = (url: string, token: string): Effect.Effect<McpClient, CallFailed, Scope.Scope> =>
+  connected1(
+    new SSEClientTransport(new URL(url), {
+      requestInit: { headers: { authorization: `Bearer ${token}` } }
+    }) as Parameters<Client1["connect"]>[0]
   )
 
 /**

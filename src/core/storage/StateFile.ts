@@ -152,7 +152,7 @@ class SubjectWriter implements Writer {
       this.#statements.begin.run()
       if (this.#isFresh) for (const forget of this.#statements.forget) forget.run(this.#subject)
       this.#isFresh = false
-      this.#statements.touch.run(this.#subject, this.#nowMs())
+      this.#statements.touch.run(this.#subject, Math.trunc(this.#nowMs()))
       this.#saveParts(snapshot.parts)
       this.#saveRuns(snapshot.runs)
       this.#statements.commit.run()

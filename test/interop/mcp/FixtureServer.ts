@@ -2,13 +2,15 @@
  * A small legacy MCP server over stdio with the habits that a bridge must survive. It answers by hand, so that every byte
  * is known. Tools: `hang` never answers, `crash` ends the process, `big` answers with as many bytes as asked, `noise`
  * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process, `meta` the
- * `_meta` of its call, `cancelled` how many calls that hung were given up.
+ * `_meta` of its call, `cancelled` how many calls that hung were given up. `hold` shows one step of progress and answers at the
+ * next `release`, after another step.
  */
 import { createInterface } from "node:readline"
 
 let word = ""
 let cancelled = 0
 const hanging = new Set<unknown>()
+let held: (() => void) | undefined
 
 const write = (message: unknown): void => void process.stdout.write(`${JSON.stringify(message)}\n`)
 const text = (id: unknown, content: string): void =>
@@ -32,6 +34,22 @@ const tools: Readonly<Record<string, (id: unknown, argument: string, meta: unkno
     text(id, "remembered")
   },
   recall: (id) => text(id, word),
+  hold: (id, argument, meta) => {
+    const progressToken = (meta as { progressToken?: unknown } | undefined)?.progressToken
+    const step = (progress: number) =>
+      progressToken === undefined
+        ? undefined
+        : write({ jsonrpc: "2.0", method: "notifications/progress", params: { progressToken, progress } })
+    step(1)
+    held = () => {
+      step(2)
+      text(id, argument)
+    }
+  },
+  release: (id) => {
+    held?.()
+    text(id, "released")
+  },
   pid: (id) => text(id, String(process.pid)),
   meta: (id, _, meta) => text(id, JSON.stringify(meta ?? {}))
 }

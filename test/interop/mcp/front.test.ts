@@ -209,17 +209,18 @@ layer(stage, { excludeTestServices: true, timeout: "60 seconds" })("pilotctl mcp
     })
   )
 
-  it.effect("mcp front --http: an endpoint with a token, a session for each client", () =>
+  it.effect("mcp front --http: an endpoint with a token, a session for each client, also of the old transport", () =>
     Effect.gen(function* () {
       const { agent } = yield* Stage
       const served = yield* PilotProcesses.watch(
         process.execPath,
-        [Pilotctl.PROGRAM, "mcp", "front", "--http", "127.0.0.1:0"],
+        [Pilotctl.PROGRAM, "mcp", "front", "--http", "127.0.0.1:0", "--legacy-sse", "--metrics", "127.0.0.1:0"],
         Pilotctl.environment(agent)
       )
       yield* served.printed("token in ")
-      const [, url = "", path = ""] = /at (http:\S+)\ntoken in (\S+)/.exec(served.output()) ?? []
-      const token = readFileSync(path, "utf8").trim()
+      const place = (what: string) => new RegExp(`${what} at (http:\\S+)`).exec(served.output())?.[1] ?? ""
+      const url = place("services")
+      const token = readFileSync(`${agent}/mcp-http.token`, "utf8").trim()
       const [first, second] = [yield* McpOverPilot.sdk1Http(url, token), yield* McpOverPilot.sdk1Http(url, token)]
       assert.include([...(yield* first.tools)], "data-host_fixture__recall")
       yield* first.call("data-host_fixture__remember", { value: "mine" })
@@ -242,6 +243,11 @@ layer(stage, { excludeTestServices: true, timeout: "60 seconds" })("pilotctl mcp
       yield* one.call("data-host_fixture__remember", { value: "of one" })
       assert.strictEqual(yield* two.call("data-host_fixture__recall", {}), "")
       assert.strictEqual(yield* first.call("data-host_fixture__recall", {}), "mine")
+
+      const old = yield* McpOverPilot.sdk1Sse(place("SSE"), token)
+      assert.strictEqual(yield* old.call("data-host_fixture__recall", {}), "")
+      const counts = yield* attempt(() => fetch(place("metrics")).then((response) => response.text()))
+      assert.match(counts, /_total\{service="fixture",peer="data-host".*tool="recall".*\} 5$/m)
     })
   )
 })

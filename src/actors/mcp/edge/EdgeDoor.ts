@@ -40,11 +40,13 @@ export const check = (self: EdgeDoor, headers: Headers.Headers): Refused | undef
   return { status: 401, message: "A bearer token is needed." }
 }
 
+/** Whether the body claims to be JSON; a page can post other types to any place without being asked. */
+export const isJson = (headers: Headers.Headers): boolean =>
+  /^application\/json *(;|$)/i.test(headers["content-type"] ?? "")
+
 /** What is wrong with the headers of a POST. */
 export const postProblem = (headers: Headers.Headers): Refused | undefined => {
-  if (!/^application\/json *(;|$)/i.test(headers["content-type"] ?? "")) {
-    return { status: 415, message: "Messages are application/json." }
-  }
+  if (!isJson(headers)) return { status: 415, message: "Messages are application/json." }
   return accepts(headers, "application/json") && accepts(headers, "text/event-stream")
     ? undefined
     : { status: 406, message: "application/json and text/event-stream must both be acceptable." }

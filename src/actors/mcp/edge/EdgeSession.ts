@@ -6,7 +6,7 @@
  * `Shim`. A stream that nobody reads keeps its last events for a client that comes back; one that is read too slowly
  * stops the reading of the server. The session ends with its scope, or when the shim does.
  */
-import { Cause, Deferred, Effect, Latch, Result, type Scope, Stream } from "effect"
+import { Deferred, Effect, Latch, Result, type Scope, Stream } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as EventLog from "../../../protocol/mcp/EventLog.ts"
@@ -18,7 +18,10 @@ import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
+import type { SessionRecord } from "../SessionRecord.ts"
 import type { Target } from "../Target.ts"
+import * as EdgeState from "./EdgeState.ts"
+import * as EventStream from "./EventStream.ts"
 
 /** A session. */
 export interface EdgeSession {
@@ -36,38 +39,33 @@ export interface EdgeSession {
   readonly ended: Effect.Effect<void>
 }
 
-/** A session whose server is at the other end of `server`. */
+/** A session whose server is at the other end of `server`; with a `record` that has one, that of an earlier process. */
 export const make = Effect.fnUntraced(function* <E>(
   server: Duplex<E>,
-  target: Target
+  target: Target,
+  record?: SessionRecord
 ): Effect.fn.Return<EdgeSession, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const ended = yield* Deferred.make<void>()
+  const restored = record?.restored && EdgeState.restore(record.restored, target)
   const calls = new InFlight()
-  const waiting = new Map<string, EventStream>()
-  const tokens = new Map<string, EventStream>()
-  const common = open(0)
-  const streams = new Map<number, EventStream>([[0, common]])
+  const waiting = new Map(restored?.waiting)
+  const streams = new Map(restored?.streams ?? [[0, EventStream.make(0)]])
+  const common = streams.get(0) ?? EventStream.make(0)
   const room = Latch.makeUnsafe(false)
   let isOver = false
   let wasUsed = false
-  let revision: string | undefined
+  let revision = restored?.revision
+  let nextStream = restored?.nextStream ?? 1
+  for (const [id, { method, stream }] of waiting) calls.add(id, method, stream.id)
+  record?.share("edge", () => EdgeState.snapshot({ revision, nextStream, streams, waiting }, target))
 
+  const lost = (id: string) => BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, id)
   const write = (message: Uint8Array) => Effect.ignore(server.write(Bytes.concat(message, NEWLINE)))
 
-  /** Adds an event; a reader that is behind is waited for, a stream without one forgets its oldest. */
-  const append = Effect.fnUntraced(function* (stream: EventStream, message: Uint8Array) {
-    while (stream.readers > 0 && stream.log.bytesAfter(stream.sent) > BEHIND_BYTES_MAX) {
-      room.closeUnsafe()
-      yield* room.await
-    }
-    stream.log.append(message)
-    stream.wake.openUnsafe()
-  })
-
-  const finish = (stream: EventStream) => {
+  /** Nobody waits on the stream any more; it is kept for a while. */
+  const finish = (stream: EventStream.EventStream) => {
     stream.isDone = true
-    stream.wake.openUnsafe()
     const done = [...streams.values()].filter(({ isDone, readers }) => isDone && readers === 0)
     let sizeBytes = done.reduce((sum, { log }) => sum + log.sizeBytes, 0)
     for (const [index, old] of done.entries()) {
@@ -77,26 +75,24 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   }
 
-  const answer = Effect.fnUntraced(function* (id: string, message: Uint8Array) {
+  /** The stream on which a request waited, with its answer on it; undefined if nobody waits for that. */
+  const answer = (id: string, message: Uint8Array): EventStream.EventStream | undefined => {
     const call = calls.settle(id)
-    const stream = call === undefined ? undefined : waiting.get(call.id)
-    if (call === undefined || stream === undefined) return
+    const stream = call === undefined ? undefined : waiting.get(call.id)?.stream
+    if (call === undefined || stream === undefined) return undefined
     if (call.method === "initialize") revision ??= JsonRpcPeek.string(message, ["result", "protocolVersion"])
     waiting.delete(call.id)
-    stream.unanswered--
-    yield* append(stream, message)
-    if (stream.unanswered > 0) return
-    for (const [token, owner] of tokens) if (owner === stream) tokens.delete(token)
-    finish(stream)
-  })
+    stream.log.append(message)
+    if (--stream.unanswered === 0) finish(stream)
+    return stream
+  }
 
   /** Where a message belongs that is no answer. */
-  const homeOf = (envelope: JsonRpcPeek.Envelope): EventStream => {
+  const homeOf = (envelope: JsonRpcPeek.Envelope): EventStream.EventStream => {
     if (envelope._tag === "Notification" && envelope.progressToken !== undefined) {
-      const owner = tokens.get(envelope.progressToken)
-      if (owner !== undefined) return owner
+      for (const { stream, token } of waiting.values()) if (token === envelope.progressToken) return stream
     }
-    const busy = new Set(waiting.values())
+    const busy = new Set([...waiting.values()].map(({ stream }) => stream))
     const [only] = busy
     return busy.size === 1 && only !== undefined ? only : common
   }
@@ -110,19 +106,38 @@ export const make = Effect.fnUntraced(function* <E>(
       Effect.forkIn(scope)
     )
 
-  const receive = (message: Uint8Array): Effect.Effect<void> =>
-    Effect.gen(function* () {
+  /** Puts one message on its stream, at once, and gives the stream. */
+  const place = (message: Uint8Array): EventStream.EventStream | undefined => {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    if (envelope === undefined) return undefined
+    if (envelope._tag === "Response") return answer(envelope.id, message)
+    const stream = homeOf(envelope)
+    stream.log.append(message)
+    return stream
+  }
+
+  /** Adds to streams what the server says; a reader that is behind is waited for, a stream without one forgets its oldest. */
+  const receive = Effect.fnUntraced(function* (line: Uint8Array) {
+    const messages = JsonSplice.elements(line) ?? [line]
+    for (const message of messages) {
       const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
-      if (envelope === undefined) return
-      if (envelope._tag === "Batch") {
-        for (const element of JsonSplice.elements(message) ?? []) yield* receive(element)
-        return
-      }
-      if (envelope._tag === "Response") return yield* answer(envelope.id, message)
-      const stream = homeOf(envelope)
-      yield* append(stream, message)
-      if (stream === common && envelope._tag === "Request") yield* refuseUnread(envelope.id, common.log.lastSeq)
-    })
+      if (envelope === undefined) continue
+      const stream = envelope._tag === "Response" ? waiting.get(envelope.id)?.stream : homeOf(envelope)
+      if (stream !== undefined) yield* EventStream.waitForRoom(stream, room)
+    }
+    // In one go, so that a record has the message with its place or has it not; readers see it when it is written down.
+    const placed = messages.map(place)
+    record?.arrived()
+    for (const stream of placed) stream?.wake.openUnsafe()
+    for (const [index, message] of messages.entries()) {
+      if (placed[index] === common) yield* watchQuestion(message, common.log.lastSeq)
+    }
+  })
+
+  const watchQuestion = (message: Uint8Array, seq: number): Effect.Effect<unknown> => {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    return envelope?._tag === "Request" ? refuseUnread(envelope.id, seq) : Effect.void
+  }
 
   const readServer = Effect.gen(function* () {
     const lines = new LineSplitter(MESSAGE_BYTES_MAX)
@@ -133,61 +148,28 @@ export const make = Effect.fnUntraced(function* <E>(
     Effect.andThen(
       Effect.gen(function* () {
         isOver = true
-        for (const { id } of calls.drain()) {
-          const stream = waiting.get(id)
-          if (stream !== undefined)
-            stream.log.append(BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, id))
+        for (const { id } of calls.waiting) answer(id, lost(id))
+        for (const stream of streams.values()) {
+          finish(stream)
+          stream.wake.openUnsafe()
         }
-        for (const stream of streams.values()) finish(stream)
         yield* Deferred.succeed(ended, undefined)
       })
     )
   )
 
-  /** The events after `from`, as they come; a newer reader of the same stream takes its place. */
-  const follow = (stream: EventStream, from: number): Stream.Stream<Uint8Array> =>
-    Stream.suspend(() => {
-      const reader = ++stream.newestReader
-      let seq = from
-      stream.readers++
-      const pull: Effect.Effect<readonly [Uint8Array, ...Array<Uint8Array>], Cause.Done> = Effect.gen(function* () {
-        while (true) {
-          if (stream.newestReader !== reader) return yield* Cause.done()
-          const [first, ...more] = stream.log.after(seq)
-          if (first !== undefined) {
-            const events = [first, ...more]
-            seq = events[events.length - 1]?.seq ?? seq
-            stream.sent = Math.max(stream.sent, seq)
-            room.openUnsafe()
-            return [textOf(stream, first), ...more.map((event) => textOf(stream, event))] as const
-          }
-          if (stream.isDone || isOver) return yield* Cause.done()
-          stream.wake.closeUnsafe()
-          const woken = yield* Effect.timeoutOption(stream.wake.await, KEEP_ALIVE)
-          if (woken._tag === "None") return [SseText.COMMENT] as const
-        }
-      })
-      return Stream.fromPull(Effect.succeed(pull)).pipe(
-        Stream.ensuring(
-          Effect.sync(() => {
-            stream.readers--
-            room.openUnsafe()
-          })
-        )
-      )
-    })
+  const follow = (stream: EventStream.EventStream, from: number) => EventStream.follow(stream, from, room, () => isOver)
 
   const post = Effect.fnUntraced(function* (messages: ReadonlyArray<Uint8Array>) {
     wasUsed = true
     const peeked = messages.map((message) => Result.getOrUndefined(JsonRpcPeek.peek(message)))
     const requests = peeked.flatMap((envelope) => (envelope?._tag === "Request" ? [envelope] : []))
     if (requests.some(({ id }) => waiting.has(id))) return "Duplicate" as const
-    const stream = open(nextStream++)
-    for (const { id, method, progressToken } of requests) {
+    const stream = EventStream.make(nextStream++)
+    for (const { id, method, progressToken: token } of requests) {
       calls.add(id, method, stream.id)
-      waiting.set(id, stream)
+      waiting.set(id, { stream, method, token })
       stream.unanswered++
-      if (progressToken !== undefined) tokens.set(progressToken, stream)
     }
     for (const envelope of peeked) {
       // The official servers do not answer a cancelled request, and nobody waits for its stream any more.
@@ -204,14 +186,15 @@ export const make = Effect.fnUntraced(function* <E>(
   })
 
   const cancel = (id: string) => {
-    const stream = waiting.get(id)
+    const stream = waiting.get(id)?.stream
     calls.cancel(id)
     if (stream === undefined) return
     waiting.delete(id)
-    if (--stream.unanswered === 0) finish(stream)
+    if (--stream.unanswered > 0) return
+    finish(stream)
+    stream.wake.openUnsafe()
   }
 
-  let nextStream = 1
   const isIdle = () => waiting.size === 0 && [...streams.values()].every(({ readers }) => readers === 0)
 
   /** A client that is gone without a word would keep one of the few sessions that a peer allows. */
@@ -219,12 +202,19 @@ export const make = Effect.fnUntraced(function* <E>(
     let idleChecks = 0
     while (idleChecks < IDLE_CHECKS_MAX) {
       yield* Effect.sleep(IDLE_CHECK)
+      // Says that the session is still in use, and what readers have taken.
+      record?.save()
       idleChecks = isIdle() && !wasUsed ? idleChecks + 1 : 0
       wasUsed = false
     }
     yield* Deferred.succeed(ended, undefined)
   })
 
+  if (record !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => record.save()))
+  if (record?.restored !== undefined) {
+    for (const id of EdgeState.orphans(record.restored)) answer(id, lost(id))
+    for (const { data, seq } of common.log.after(common.sent)) yield* watchQuestion(data, seq)
+  }
   yield* Effect.forkScoped(readServer)
   yield* Effect.forkScoped(expire)
   return {
@@ -241,40 +231,11 @@ export const make = Effect.fnUntraced(function* <E>(
   }
 })
 
-interface EventStream {
-  readonly id: number
-  readonly log: EventLog.EventLog
-  readonly wake: Latch.Latch
-  /** The newest event that a reader has taken. */
-  sent: number
-  unanswered: number
-  readers: number
-  newestReader: number
-  isDone: boolean
-}
-
-const open = (id: number): EventStream => ({
-  id,
-  log: new EventLog.EventLog(),
-  wake: Latch.makeUnsafe(false),
-  sent: 0,
-  unanswered: 0,
-  readers: 0,
-  newestReader: 0,
-  isDone: false
-})
-
-const textOf = (stream: EventStream, { data, seq }: EventLog.LoggedEvent): Uint8Array =>
-  SseText.message(data, EventLog.formatId(stream.id, seq))
-
 const NEWLINE = Uint8Array.of(0x0a)
-/** What a slow reader of one stream may have before it (mcp §6.5). */
-const BEHIND_BYTES_MAX = 4_194_304
 /** Finished streams of a session, kept for clients that lost the last of them. */
 const STREAMS_KEPT = 32
 const KEPT_BYTES_MAX = 16_777_216
 const RETRY_MS = 1000
-const KEEP_ALIVE = "15 seconds"
 const UNREAD_TIMEOUT = "10 seconds"
 /** Official clients keep a stream open for as long as they live; others may pause as long as this. */
 const IDLE_CHECK = "60 seconds"

@@ -8,6 +8,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as DuplexPair from "../../../core/net/DuplexPair.ts"
+import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
 import type { MountBoard } from "../mount/MountBoard.ts"
@@ -31,6 +32,8 @@ export interface Options<E> {
   readonly egress?: Egress | undefined
   /** Where sessions are told of. */
   readonly board?: MountBoard
+  /** Counts the calls at each service, by its own name and those of its tools. */
+  readonly metrics?: CallMetrics
   readonly version: string
   readonly settings: Settings
 }
@@ -72,7 +75,7 @@ export const make = Effect.fn("Front.make")(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<Front, never, Crypto | Scope.Scope> {
   const crypto = yield* Crypto
-  const { dial, pins, settings } = options
+  const { dial, metrics, pins, settings } = options
   const hash = (text: string) => Bytes.toHex(crypto.sha256(Bytes.fromUtf8(text)))
   const roster = yield* FrontRoster.make({
     peers: options.peers,
@@ -88,7 +91,7 @@ export const make = Effect.fn("Front.make")(function* <E>(
     const { client, welcomed } = yield* Effect.provideService(detaching, Crypto, crypto)
     const guard = pins === undefined ? undefined : yield* pins(target)
     const { board, egress } = options
-    const watching = { egress, ...(guard && { pins: guard }), ...(board && { board }) }
+    const watching = { egress, ...(guard && { pins: guard }), ...(board && { board }), ...(metrics && { metrics }) }
     yield* Shim.run({ client, target, welcomed, dial: dial(target), ...watching }).pipe(
       Effect.ensuring(far.end),
       Effect.provideService(Crypto, crypto),

@@ -22,6 +22,8 @@ export interface Options<E> {
   readonly isModernOnly: boolean
   /** Several clients share this session. */
   readonly isShared: boolean
+  /** Told when it turns out that messages must be translated. */
+  readonly translates?: () => void
 }
 
 /** The client as a session sees it. Lives in the surrounding scope. */
@@ -42,6 +44,7 @@ export const make = Effect.fnUntraced(function* <E>(
     performed: Effect.suspend(() => {
       if (!detector.isTranslating || isTold) return Effect.void
       isTold = true
+      options.translates?.()
       return Effect.logInfo(`mcp: client and server are of different eras; ${target.service} is translated`)
     })
   })

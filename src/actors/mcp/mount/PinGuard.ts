@@ -36,6 +36,8 @@ export interface PinGuard {
   readonly isStrict: boolean
   /** The answers that the client gets instead, if a message of it must not pass. */
   readonly fromClient: (message: Uint8Array) => Effect.Effect<ReadonlyArray<Uint8Array> | undefined>
+  /** A list was asked for before this guard was there; its answer may still come. */
+  readonly awaits: (id: string) => void
   /** A message of the server as the client may see it. */
   readonly toClient: (message: Uint8Array) => Effect.Effect<Uint8Array>
 }
@@ -94,11 +96,15 @@ export const make = Effect.fnUntraced(function* (
     yield* Effect.forEach(warnings, (text) => Effect.logWarning(`mcp: ${text}`), { discard: true })
   })
 
+  const awaits = (id: string): void => {
+    if (asked.size <= ASKED_MAX) asked.add(looseId(id))
+  }
+
   const fromClient = Effect.fnUntraced(function* (message: Uint8Array) {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
     for (const { id, method } of requests) {
-      if (method === "tools/list" && asked.size <= ASKED_MAX) asked.add(looseId(id))
+      if (method === "tools/list") awaits(id)
     }
     const calls = refuses ? requests.filter(({ method }) => method === "tools/call") : []
     if (calls.length === 0) return undefined
@@ -143,6 +149,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     isStrict: refuses,
     fromClient,
+    awaits,
     toClient: (message) => (mayList(message) ? checked(message) : Effect.succeed(message))
   }
 })

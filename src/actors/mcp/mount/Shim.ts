@@ -4,7 +4,7 @@
  *
  * Owns the connection and the client's streams. It ends when the client closes its output, or the session cannot go on.
  */
-import { Clock, Deferred, Effect, Random, type Scope } from "effect"
+import { Clock, Deferred, Effect, Exit, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
@@ -14,6 +14,7 @@ import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
 import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
+import type { SessionRecord } from "../SessionRecord.ts"
 import type { Target } from "../Target.ts"
 import * as CountedStream from "./CountedStream.ts"
 import { type Egress, EgressGuard } from "./EgressGuard.ts"
@@ -26,6 +27,7 @@ import * as SessionLists from "./SessionLists.ts"
 import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimSession from "./ShimSession.ts"
+import * as ShimState from "./ShimState.ts"
 import * as SignOfLife from "./SignOfLife.ts"
 import * as TracedStream from "./TracedStream.ts"
 
@@ -52,6 +54,11 @@ export interface Options<E, E2> {
   readonly welcomed?: (welcome: Welcome) => void
   /** Where the session is told of. */
   readonly board?: MountBoard
+  /**
+   * Keeps the session for another process, which goes on with it: then an interruption does not say goodbye, unless the
+   * record says that the session is over. The client's `write` must succeed when the message is in its place.
+   */
+  readonly record?: SessionRecord
 }
 
 /**
@@ -67,15 +74,19 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const traced = yield* TracedStream.traced(counted, spansOf(given.target))
       const guard = yield* guardOf(given)
       const options: Guarded<E, E2> = { ...given, client: traced, guard }
-      const output = yield* TurnWriter.make(options.client.write)
-      const plain = { ...options.client, write: output.write }
-      const { board, moves, target } = options
-      const signs = board && (yield* SignOfLife.make(plain))
-      const health = moves && (yield* InstanceHealth.make(signs?.client ?? plain, moves))
+      const { board, pins, record, target } = options
+      // What is recorded is written message by message, because each must have its place before the next.
+      const output = record === undefined ? yield* TurnWriter.make(traced.write) : undefined
+      const plain = output === undefined ? traced : { ...traced, write: output.write }
+      const restored = record?.restored && ShimState.restore(record.restored, target.service)
+      const signs = board && (yield* SignOfLife.make(plain, restored && ShimState.eraOf(restored)))
+      const health = options.moves && (yield* InstanceHealth.make(signs?.client ?? plain, options.moves))
       const client = health?.client ?? signs?.client ?? plain
-      const isWhole = options.pins?.isStrict !== true
+      const isWhole = pins?.isStrict !== true
       const lists = options.lists && (yield* SessionLists.make(target, options.lists, isWhole))
-      const bare = yield* ShimSession.make(guarded({ ...options, client }), target, guard?.carried, lists)
+      for (const { id, method } of restored?.calls ?? []) if (method === "tools/list") pins?.awaits(id)
+      const told = { carried: guard?.carried, lists, record, restored }
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), target, told)
       const watched = health === undefined ? bare : yield* health.watch(bare)
       const session = signs?.watch(watched) ?? watched
       if (board && signs) yield* board.show({ target, session, signs })
@@ -83,10 +94,13 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       yield* Effect.forkScoped(connect(options, session, farewell))
       yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
       // Runs before the connection is interrupted, whatever the reason of the end.
-      yield* Effect.addFinalizer(() => sayGoodbye(session, farewell))
+      yield* Effect.addFinalizer((exit) =>
+        Exit.isFailure(exit) && record?.isOver === false ? Effect.void : sayGoodbye(session, farewell)
+      )
       const reading = readClient({ ...options, client }, session)
       const served = Effect.andThen(reading, Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
-      yield* Effect.raceAllFirst([served, session.over, Effect.ignore(output.broken)])
+      const broken = output === undefined ? Effect.never : Effect.ignore(output.broken)
+      yield* Effect.raceAllFirst([served, session.over, broken])
     })
   )
 })
@@ -140,13 +154,13 @@ const readClient = <E, E2>(
       (answers) => answers ?? guard?.fromClient(message)
     )
   const session = {
-    fromClient: (line: Line): Effect.Effect<void, E> =>
+    fromClient: (line: Line): Effect.Effect<void> =>
       isFree || line._tag === "Oversized"
         ? shim.fromClient(line)
         : Effect.flatMap(answersTo(line.bytes), (answers) =>
             answers === undefined
               ? shim.fromClient(line)
-              : Effect.forEach(answers, (answer) => client.write(Bytes.concat(answer, NEWLINE)), { discard: true })
+              : Effect.forEach(answers, (answer) => shim.say(answer), { discard: true })
           )
   }
   return Effect.gen(function* () {

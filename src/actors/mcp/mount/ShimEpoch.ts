@@ -2,7 +2,7 @@
 import { Deferred, Effect, Exit, Scope } from "effect"
 import { InFlight } from "../../../protocol/relay/InFlight.ts"
 import type { Replay } from "../../../protocol/relay/Opening.ts"
-import { CONFIG_DEFAULT } from "../../../protocol/relay/RelaySession.ts"
+import { CONFIG_DEFAULT, type Start } from "../../../protocol/relay/RelaySession.ts"
 import type { Carried } from "../../../protocol/relay/Repeats.ts"
 import * as RelayEnd from "../RelayEnd.ts"
 import type { Target } from "../Target.ts"
@@ -21,6 +21,10 @@ export interface Epoch {
 
 /** What the session knows besides. */
 export interface State extends Epoch {
+  /** No two epochs of a session in one process have the same. */
+  readonly number: number
+  /** The last number of the server that has its place with the client, even if `relay` does not know that yet. */
+  takenSeq: number
   /** Whose keeper had it last; undefined before the first. */
   carriedBy: Target | undefined
   readonly scope: Scope.Closeable
@@ -30,19 +34,26 @@ export interface State extends Epoch {
   held: { readonly replays: ReadonlyArray<Replay>; readonly messages: Array<Carried>; sizeBytes: number } | undefined
 }
 
-/** An epoch that nothing carries yet, in a scope of its own; `later` is repeated when `initialize` is answered. */
+/**
+ * An epoch that nothing carries yet, in a scope of its own; `later` is repeated when `initialize` is answered. With `start`, it
+ * goes on where another process was.
+ */
 export const open = Effect.fnUntraced(function* (
   parent: Scope.Scope,
+  number: number,
   credentials: ShimLink.Credentials,
-  later: ReadonlyArray<Replay> | undefined
+  later: ReadonlyArray<Replay> | undefined,
+  start?: Start
 ): Effect.fn.Return<State> {
   const scope = yield* Scope.fork(parent, "sequential")
-  const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT), scope)
+  const relay = yield* Scope.provide(RelayEnd.make(CONFIG_DEFAULT, start), scope)
   const ended = yield* Deferred.make<void>()
   return {
+    number,
     credentials,
     relay,
     scope,
+    takenSeq: start?.rx ?? 0,
     ended: Deferred.await(ended),
     close: Effect.andThen(Deferred.succeed(ended, undefined), Scope.close(scope, Exit.void)),
     replayed: new InFlight(),

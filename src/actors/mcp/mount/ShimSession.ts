@@ -19,14 +19,17 @@ import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../
 import type { Message } from "../../../protocol/relay/RelayMessage.ts"
 import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
 import { refusalOf, ServiceBreaker, type ServiceHealth } from "../keeper/ServiceBreaker.ts"
+import type { SessionRecord } from "../SessionRecord.ts"
 import type { Target } from "../Target.ts"
 import type { EgressGuard } from "./EgressGuard.ts"
 import type { Recalled, SessionLists } from "./SessionLists.ts"
 import * as ShimEpoch from "./ShimEpoch.ts"
+import * as ShimEpochs from "./ShimEpochs.ts"
 import { errorOf, type Failure, ofForgotten } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 import * as ShimRefusal from "./ShimRefusal.ts"
 import { ShimSigns } from "./ShimSigns.ts"
+import * as ShimState from "./ShimState.ts"
 
 /** A client's session over all its epochs. */
 export interface ShimSession {
@@ -34,6 +37,8 @@ export interface ShimSession {
   readonly epoch: () => ShimEpoch.Epoch
   /** One line of the client; waits while too much is on the way. */
   readonly fromClient: (line: Line) => Effect.Effect<void>
+  /** Tells the client something of our own, between two messages of the server. */
+  readonly say: (message: Uint8Array) => Effect.Effect<void>
   /** The keeper has answered: gives the epoch to carry, a new one if it has lost its state. */
   readonly welcomed: (welcome: Welcome) => Effect.Effect<ShimEpoch.Epoch>
   /** Answers every call that waits and starts over: the next WELCOME begins a new session. */
@@ -50,18 +55,28 @@ export interface ShimSession {
   readonly over: Effect.Effect<void>
 }
 
-/** A session that has not been carried yet. `carried` is told which message carries which calls. */
+/** What else a session is made with. */
+export interface Options {
+  /** Told which message carries which calls. */
+  readonly carried?: EgressGuard["carried"] | undefined
+  readonly lists?: SessionLists | undefined
+  /** Keeps the session for another process. */
+  readonly record?: SessionRecord | undefined
+  /** The session of an earlier process. */
+  readonly restored?: ShimEpochs.Restored | undefined
+}
+
+/** A session that has not been carried yet, or that of an earlier process. */
 export const make = Effect.fnUntraced(function* <E>(
   client: Duplex<E>,
   target: Target,
-  carried?: EgressGuard["carried"],
-  lists?: SessionLists
+  { carried, lists, record, restored }: Options = {}
 ): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
   const context = yield* Effect.context<never>()
   const crypto = yield* Crypto
   const calls = new InFlight()
-  const opening = new Opening()
+  const opening = new Opening(restored?.opening)
   const repeats = new Repeats()
   const [answered, demand] = [Latch.makeUnsafe(false), Latch.makeUnsafe(true)]
   const clock = yield* Clock.Clock
@@ -69,8 +84,14 @@ export const make = Effect.fnUntraced(function* <E>(
   const over = yield* Deferred.make<void>()
   const writing = yield* Semaphore.make(1)
 
-  const write = (message: Uint8Array) =>
-    client.write(Bytes.concat(message, NEWLINE)).pipe(
+  const write = (message: Uint8Array) => pass(message, undefined)
+  /** `taken` runs when the message has its place, where the client's side is part of the record. */
+  const pass = (message: Uint8Array, taken: (() => void) | undefined) =>
+    Effect.suspend(() => {
+      record?.arrives(taken)
+      return client.write(Bytes.concat(message, NEWLINE))
+    }).pipe(
+      Effect.ensuring(Effect.sync(() => record?.arrives(undefined))),
       writing.withPermits(1),
       Effect.catchCause(() => Deferred.succeed(over, undefined)),
       Effect.asVoid
@@ -80,64 +101,20 @@ export const make = Effect.fnUntraced(function* <E>(
     nowMs,
     write,
     text: () =>
-      `${current.relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"} on ${target.peer}`
+      `${epochs.current().relay.session.isAttached ? `waiting for ${target.service}` : "reconnecting"} on ${target.peer}`
   })
   const breaker = new ServiceBreaker({
     nowMs,
     wallMs: () => clock.currentTimeMillisUnsafe(),
     report: (text) => Effect.runForkWith(context)(Effect.logWarning(`mcp: ${target.peer}/${target.service} ${text}`))
   })
-  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
-    const [first, ...later] = opening.isComplete ? opening.replays : []
-    const state = yield* ShimEpoch.open(scope, credentials, first === undefined ? undefined : later)
-    if (first !== undefined) sendReplay(state, first)
-    for (const { bytes, lost } of again) submit(state, bytes, lost)
-    yield* Effect.forkIn(pump(state), state.scope)
-    return state
-  })
-
-  const sendReplay = (
-    state: ShimEpoch.State,
-    { bytes, id }: { readonly bytes: Uint8Array; readonly id: string | undefined }
-  ) => {
-    if (id !== undefined) state.replayed.add(id, "", 0)
-    state.relay.sendNow(bytes)
-  }
-
-  /** Accepts a message of the client for an epoch. */
-  const submit = (state: ShimEpoch.State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
-    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
-    if (requests.length > 0) state.relay.session.isWaiting = true
-    let ordinal = Number.POSITIVE_INFINITY
-    if (state.held === undefined) ordinal = state.relay.sendNow(message)
-    else {
-      state.held.messages.push({ bytes: message, lost })
-      state.held.sizeBytes += message.length
-    }
-    const kept = repeats.kept(message, envelope)
-    if (state.held === undefined) carried?.(requests, state.credentials, ordinal)
-    for (const { id, method, progressToken } of requests) {
-      calls.add(id, method, ordinal, lost, kept)
-      if (progressToken !== undefined && lost === 0) alive.started(id, progressToken)
-    }
-  }
-
-  /** The server has answered the repeated `initialize`: the rest may follow. */
-  const release = (state: ShimEpoch.State): void => {
-    const held = state.held
-    if (held === undefined) return
-    state.held = undefined
-    for (const replay of held.replays) sendReplay(state, replay)
-    for (const { bytes, lost } of held.messages) submit(state, bytes, lost)
-  }
-
   const replayAnswered = (state: ShimEpoch.State, bytes: Uint8Array, isError: boolean): Effect.Effect<void> => {
     if (state.held === undefined) return Effect.void
     if (isError) {
       const message = `The server ${target.service} on ${target.peer} could not be opened again.`
       return fail({ kind: "unreachable", message, retryable: true })
     }
-    if (opening.isSame(bytes)) return Effect.sync(() => release(state))
+    if (opening.isSame(bytes)) return Effect.sync(() => epochs.release(state))
     return Effect.andThen(
       Effect.logWarning(`mcp: the server ${target.service} is not the one it was; the client must start anew`),
       Deferred.succeed(over, undefined)
@@ -175,8 +152,11 @@ export const make = Effect.fnUntraced(function* <E>(
     // Clients that read progress and result at once settle the result first and complain (mcp §3.2).
     if (isResponse && afterProgress) yield* Effect.yieldNow
     const isProgress = envelope._tag === "Notification" && envelope.method === "notifications/progress"
+    const taken = () => {
+      state.takenSeq = message.lastSeq
+    }
     if (message.bytes.length > STDIO_MESSAGE_BYTES_MAX) yield* replaceTooLarge(state, envelope)
-    else if (!isProgress || alive.isNews(envelope, message.bytes)) yield* write(message.bytes)
+    else if (!isProgress || alive.isNews(envelope, message.bytes)) yield* pass(message.bytes, taken)
     return isProgress
   })
 
@@ -188,7 +168,7 @@ export const make = Effect.fnUntraced(function* <E>(
     item: JsonRpcPeek.Envelope
   ) {
     const { isOurs, toClient, toServer } = known.received(bytes, item)
-    for (const question of toServer) submit(state, question)
+    for (const question of toServer) epochs.submit(state, question)
     yield* Effect.forEach(toClient, write, { discard: true })
     return isOurs
   })
@@ -199,6 +179,11 @@ export const make = Effect.fnUntraced(function* <E>(
       while (true) {
         const message = yield* state.relay.take
         afterProgress = yield* deliver(state, message, afterProgress)
+        // What was handed over is never sent again, so the record must know it first.
+        if (state.takenSeq < message.lastSeq) {
+          state.takenSeq = message.lastSeq
+          record?.save()
+        }
         state.relay.handedOver(message)
       }
     })
@@ -210,20 +195,13 @@ export const make = Effect.fnUntraced(function* <E>(
     return write(known ?? BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
   }
 
-  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, again: ReadonlyArray<Carried>) {
-    const previous = current
-    current = yield* begin(credentials, again)
-    // Closed by another fiber: this one may belong to what is closed.
-    yield* Effect.forkIn(previous.close, scope)
-    return current
-  })
-
   const fail = (failure: Failure): Effect.Effect<void> =>
     Effect.gen(function* () {
       if (failure.kind === "unreachable" && lists !== undefined) yield* lists.leave
-      const { session } = current.relay
+      const { session } = epochs.current().relay
       const waiting = calls.drain()
-      yield* replace(ShimLink.credentials(crypto, target.service), [])
+      yield* epochs.replace(ShimLink.credentials(crypto, target.service), [])
+      record?.save()
       if (waiting.length > 0 && failure.kind === "unreachable") breaker.failed(failure.message)
       yield* Effect.forEach(waiting, (call) => answer(call, failure, session.wasSent(call.at)), { discard: true })
       answered.openUnsafe()
@@ -237,29 +215,31 @@ export const make = Effect.fnUntraced(function* <E>(
       alive.ended(id)
       opening.received(bytes, { _tag: "Response", id, isError: JsonRpcPeek.member(bytes, ["error"]) !== undefined })
     }
+    const current = epochs.current()
     const isOther = opening.isComplete !== wasComplete || rest.length < ShimEpoch.unsent(current).length
     // Under the same credentials: a HELLO with them may be on its way.
-    if (isOther) yield* replace(current.credentials, rest)
+    if (isOther) yield* epochs.replace(current.credentials, rest)
+    record?.save()
     yield* Effect.forEach(answers, ({ bytes }) => write(bytes), { discard: true })
     answered.openUnsafe()
   })
 
   const away = Effect.gen(function* () {
     // Of a connection that was there, the calls wait for its return.
-    if (lists === undefined || current.carriedBy !== undefined) return
+    if (lists === undefined || epochs.current().carriedBy !== undefined) return
     yield* lists.leave
-    const { answers, rest } = lists.split(ShimEpoch.unsent(current))
+    const { answers, rest } = lists.split(ShimEpoch.unsent(epochs.current()))
     if (answers.length > 0) yield* tell(answers, rest)
   })
 
   const welcomed = (welcome: Welcome) =>
-    Effect.map(taken(welcome), (state) => {
-      for (const question of lists?.returned(!welcome.resumed) ?? []) submit(state, question)
+    Effect.map(resume(welcome), (state) => {
+      for (const question of lists?.returned(!welcome.resumed) ?? []) epochs.submit(state, question)
       return state
     })
 
-  const taken = Effect.fnUntraced(function* (welcome: Welcome) {
-    const state = current
+  const resume = Effect.fnUntraced(function* (welcome: Welcome) {
+    const state = epochs.current()
     breaker.pathRestored()
     repeats.welcomed(welcome)
     const before = state.carriedBy
@@ -267,12 +247,15 @@ export const make = Effect.fnUntraced(function* <E>(
       state.carriedBy = { ...target }
       state.movedBecause = undefined
       state.credentials = { ...state.credentials, epoch: welcome.epoch }
+      record?.save()
       return state
     }
     // The keeper has forgotten the session: what it may have seen is in doubt, and sent again only if that is harmless.
     const { again, lost } = repeats.sort(calls.drain(({ at }) => state.relay.session.wasSent(at)))
-    const next = yield* replace({ ...state.credentials, epoch: welcome.epoch }, [...again, ...ShimEpoch.unsent(state)])
+    const credentials = { ...state.credentials, epoch: welcome.epoch }
+    const next = yield* epochs.replace(credentials, [...again, ...ShimEpoch.unsent(state)])
     next.carriedBy = { ...target }
+    record?.save()
     const forgotten = ofForgotten(before, state.movedBecause)
     yield* Effect.forEach(lost, (call) => answer(call, forgotten, true, before), { discard: true })
     return next
@@ -281,7 +264,7 @@ export const make = Effect.fnUntraced(function* <E>(
   /** Waits until the current epoch takes another message. */
   const room = Effect.gen(function* () {
     while (true) {
-      const state = current
+      const state = epochs.current()
       const isHeldFull = (state.held?.sizeBytes ?? 0) >= MESSAGE_BYTES_MAX
       if (!isHeldFull && state.relay.session.canSend) return
       yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : state.relay.room, state.ended)
@@ -302,7 +285,7 @@ export const make = Effect.fnUntraced(function* <E>(
     const known = lists?.asked(line.bytes, envelope)
     if (known !== undefined) {
       opening.sent(line.bytes, envelope)
-      return yield* tell([known], ShimEpoch.unsent(current))
+      return yield* tell([known], ShimEpoch.unsent(epochs.current()))
     }
     const requests = JsonRpcPeek.requests(envelope)
     if (calls.size + requests.length > IN_FLIGHT_MAX) {
@@ -320,11 +303,15 @@ export const make = Effect.fnUntraced(function* <E>(
       if (cancelled !== undefined) alive.ended(cancelled.id)
     }
     opening.sent(line.bytes, envelope)
-    submit(current, line.bytes, 0, envelope)
+    epochs.submit(epochs.current(), line.bytes, 0, envelope)
+    record?.save()
     if (requests.length > 0) demand.openUnsafe()
   })
 
-  let current: ShimEpoch.State = yield* begin(ShimLink.credentials(crypto, target.service), [])
+  const books: ShimEpochs.Books = { calls, opening, repeats, signs: alive, carried }
+  const fresh = ShimLink.credentials(crypto, target.service)
+  const epochs: ShimEpochs.ShimEpochs = yield* ShimEpochs.make(books, restored, fresh, target, pump)
+  record?.share("shim", () => ShimState.snapshot(books, epochs.current()))
   yield* Effect.forkIn(alive.run, scope)
 
   const settled = Effect.gen(function* () {
@@ -332,15 +319,15 @@ export const make = Effect.fnUntraced(function* <E>(
       answered.closeUnsafe()
       yield* answered.await
     }
-    yield* current.relay.drained
+    yield* epochs.current().relay.drained
   })
 
   const health = () => ({ ...breaker.health(), inFlight: calls.size })
+  const { current: epoch } = epochs
   const ended = Deferred.await(over)
-  return { epoch: () => current, fromClient, welcomed, fail, away, demand, settled, health, over: ended }
+  return { epoch, fromClient, say: write, welcomed, fail, away, demand, settled, health, over: ended }
 })
 
-const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256
 const HELD_POLL = "100 millis"

@@ -4,7 +4,7 @@
  */
 import { Effect, Latch } from "effect"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
-import { ProgressKeepAlive } from "../../../protocol/relay/ProgressKeepAlive.ts"
+import { ProgressKeepAlive, type Told } from "../../../protocol/relay/ProgressKeepAlive.ts"
 
 /** What signs are given with. */
 export interface Options {
@@ -28,6 +28,17 @@ export class ShimSigns {
   started(id: string, progressToken: string): void {
     this.#alive.started(id, progressToken, this.#options.nowMs())
     this.#watched.openUnsafe()
+  }
+
+  /** Goes on with a call of another process. */
+  restored(id: string, told: Told): void {
+    this.#alive.restored(id, told, this.#options.nowMs())
+    this.#watched.openUnsafe()
+  }
+
+  /** What the client of each call has been told, by id. */
+  get told(): Iterable<readonly [string, Told]> {
+    return this.#alive.told
   }
 
   /** A call waits no longer. */

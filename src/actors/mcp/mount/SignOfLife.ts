@@ -30,13 +30,16 @@ export interface SignOfLife<E> {
   readonly last: () => Sign | undefined
 }
 
-/** Nothing was asked yet. */
-export const make = Effect.fnUntraced(function* <E>(client: Duplex<E>): Effect.fn.Return<SignOfLife<E>> {
+/** Nothing was asked yet; `opened` says in which era the client has opened the server already, if it has. */
+export const make = Effect.fnUntraced(function* <E>(
+  client: Duplex<E>,
+  opened?: Era.Era["kind"]
+): Effect.fn.Return<SignOfLife<E>> {
   const clock = yield* Clock.Clock
   const asking = yield* Semaphore.make(1)
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const waiting = new Map<string, Deferred.Deferred<Uint8Array>>()
-  let kind: Era.Era["kind"] | undefined
+  let kind = opened
   let session: ShimSession | undefined
   let asked = 0
   let last: Sign | undefined

@@ -1,0 +1,137 @@
+/**
+ * The epochs of a shim's session (mcp §6.2, §6.3): one numbering of messages after the other, each of which ends when
+ * either side has forgotten it. What opened a legacy server is repeated at the beginning of each, before anything else.
+ *
+ * Owns the current epoch with its `RelayEnd`; told by the `ShimSession`, whose records of calls and opening it keeps up.
+ */
+import { Effect, Result, type Scope } from "effect"
+import type { Call, InFlight } from "../../../protocol/relay/InFlight.ts"
+import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
+import type { Kept, Opening, Replay } from "../../../protocol/relay/Opening.ts"
+import type { Told } from "../../../protocol/relay/ProgressKeepAlive.ts"
+import type { Start } from "../../../protocol/relay/RelaySession.ts"
+import type { Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
+import type { Target } from "../Target.ts"
+import type { EgressGuard } from "./EgressGuard.ts"
+import * as ShimEpoch from "./ShimEpoch.ts"
+import type * as ShimLink from "./ShimLink.ts"
+import type { ShimSigns } from "./ShimSigns.ts"
+
+/** What a session knows of its client, over all epochs. */
+export interface Books {
+  readonly calls: InFlight
+  readonly opening: Opening
+  readonly repeats: Repeats
+  readonly signs: ShimSigns
+  /** Told which message carries which calls. */
+  readonly carried: EgressGuard["carried"] | undefined
+}
+
+/** A session of an earlier process. */
+export interface Restored {
+  readonly credentials: ShimLink.Credentials
+  /** A keeper has carried it. */
+  readonly isCarried: boolean
+  readonly start: Start
+  readonly calls: ReadonlyArray<Call>
+  readonly told: ReadonlyArray<readonly [string, Told]>
+  readonly opening: Kept
+  /** The messages that waited for a server that was being opened again; undefined if there was none. */
+  readonly reopening: ReadonlyArray<Carried> | undefined
+}
+
+/** The epochs of one session. */
+export interface ShimEpochs {
+  readonly current: () => ShimEpoch.State
+  /** Accepts a message of the client for an epoch; `lost` keepers that had it are gone. */
+  readonly submit: (epoch: ShimEpoch.State, message: Uint8Array, lost?: number, envelope?: JsonRpcPeek.Envelope) => void
+  /** The server has answered the repeated `initialize`: the rest may follow. */
+  readonly release: (epoch: ShimEpoch.State) => void
+  /** Begins another epoch with these messages. */
+  readonly replace: (
+    credentials: ShimLink.Credentials,
+    carried: ReadonlyArray<Carried>
+  ) => Effect.Effect<ShimEpoch.State>
+}
+
+/**
+ * Begins the first epoch, or goes on with one of an earlier process. `fresh` are credentials that nobody has seen; `pump`
+ * takes what comes in an epoch.
+ */
+export const make = Effect.fnUntraced(function* (
+  books: Books,
+  restored: Restored | undefined,
+  fresh: ShimLink.Credentials,
+  target: Target,
+  pump: (epoch: ShimEpoch.State) => Effect.Effect<never>
+): Effect.fn.Return<ShimEpochs, never, Scope.Scope> {
+  const scope = yield* Effect.scope
+  const { calls, opening, repeats, signs } = books
+  let count = 0
+
+  const begin = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+    const [initialize, ...later] = opening.isComplete ? opening.replays : []
+    const epoch = yield* ShimEpoch.open(scope, ++count, credentials, initialize === undefined ? undefined : later)
+    if (initialize !== undefined) sendReplay(epoch, initialize)
+    for (const { bytes, lost } of carried) submit(epoch, bytes, lost)
+    yield* Effect.forkIn(pump(epoch), epoch.scope)
+    return epoch
+  })
+
+  /** The epoch of an earlier process, unless that was just about to open its server again. */
+  const goOn = Effect.fnUntraced(function* (restored: Restored) {
+    for (const [id, told] of restored.told) signs.restored(id, told)
+    // A keeper that has the half-opened session would take what is sent again for what it knows already.
+    const { epoch: number } = restored.credentials
+    if (restored.reopening !== undefined) return yield* begin({ ...fresh, epoch: number }, restored.reopening)
+    const epoch = yield* ShimEpoch.open(scope, ++count, restored.credentials, undefined, restored.start)
+    if (restored.isCarried) epoch.carriedBy = { ...target }
+    for (const { at, id, lost, message, method } of restored.calls) calls.add(id, method, at, lost, message)
+    epoch.relay.session.isWaiting = calls.size > 0
+    yield* Effect.forkIn(pump(epoch), epoch.scope)
+    return epoch
+  })
+
+  const sendReplay = (epoch: ShimEpoch.State, { bytes, id }: Replay) => {
+    if (id !== undefined) epoch.replayed.add(id, "", 0)
+    epoch.relay.sendNow(bytes)
+  }
+
+  const submit = (epoch: ShimEpoch.State, message: Uint8Array, lost = 0, envelope = envelopeOf(message)): void => {
+    const requests = envelope === undefined ? [] : JsonRpcPeek.requests(envelope)
+    if (requests.length > 0) epoch.relay.session.isWaiting = true
+    let ordinal = Number.POSITIVE_INFINITY
+    if (epoch.held === undefined) ordinal = epoch.relay.sendNow(message)
+    else {
+      epoch.held.messages.push({ bytes: message, lost })
+      epoch.held.sizeBytes += message.length
+    }
+    const kept = repeats.kept(message, envelope)
+    if (epoch.held === undefined) books.carried?.(requests, epoch.credentials, ordinal)
+    for (const { id, method, progressToken } of requests) {
+      calls.add(id, method, ordinal, lost, kept)
+      if (progressToken !== undefined && lost === 0) signs.started(id, progressToken)
+    }
+  }
+
+  const release = (epoch: ShimEpoch.State): void => {
+    const held = epoch.held
+    if (held === undefined) return
+    epoch.held = undefined
+    for (const replay of held.replays) sendReplay(epoch, replay)
+    for (const { bytes, lost } of held.messages) submit(epoch, bytes, lost)
+  }
+
+  const replace = Effect.fnUntraced(function* (credentials: ShimLink.Credentials, carried: ReadonlyArray<Carried>) {
+    const previous = current
+    current = yield* begin(credentials, carried)
+    // Closed by another fiber: this one may belong to what is closed.
+    yield* Effect.forkIn(previous.close, scope)
+    return current
+  })
+
+  let current: ShimEpoch.State = yield* restored === undefined ? begin(fresh, []) : goOn(restored)
+  return { current: () => current, submit, release, replace }
+})
+
+const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))
