@@ -109,7 +109,11 @@ describe("MCP relay with the official SDKs", () => {
         assert.deepInclude(hung, { code: -31002, data })
         assert.notInclude(JSON.stringify(hung), "somebody")
         assert.strictEqual(yield* call(client, "recall"), "")
-        assert.strictEqual((yield* promise(() => client.listTools())).tools.length, 8)
+        const { tools } = yield* promise(() => client.listTools())
+        assert.includeMembers(
+          tools.map(({ name }) => name),
+          ["hang", "recall"]
+        )
       })
     )
   )
