@@ -3,8 +3,8 @@ import { describe, it } from "@effect/vitest"
 import * as MixedScenario from "./MixedScenario.ts"
 import { PATIENCE_MS } from "./Patience.ts"
 
-/** About a minute of a two-core machine, the same seeds in every run. `SIM_SEEDS` asks for more, or fewer. */
-const SEEDS = Number(process.env["SIM_SEEDS"] ?? 80)
+/** At most two minutes of a two-core machine, the same seeds in every run. `SIM_SEEDS` asks for more, or fewer. */
+const SEEDS = Number(process.env["SIM_SEEDS"] ?? 40)
 /** `SIM_SEED` for another first one. */
 export const FIRST_SEED = Number(process.env["SIM_SEED"] ?? 1)
 

@@ -182,7 +182,7 @@ const read = (reader: ByteReader.ByteReader, kind: number): Message | undefined 
       return {
         _tag: "Refused",
         ordinal: ByteReader.u32(reader),
-        reason: Bytes.toUtf8Lossy(ByteReader.take(reader, Math.min(ByteReader.remaining(reader), REASON_BYTES_MAX)))
+        reason: shortened(Bytes.toUtf8Lossy(ByteReader.take(reader, ByteReader.remaining(reader))))
       }
     case Kind.Gap: {
       const [first, last] = [ByteReader.u64(reader), ByteReader.u64(reader)]
@@ -200,6 +200,10 @@ const read = (reader: ByteReader.ByteReader, kind: number): Message | undefined 
       return undefined
   }
 }
+
+/** Cut at whole characters, so that it reads the same when it is written again. */
+const shortened = (reason: string): string =>
+  reason.length <= REASON_CHARACTERS_MAX ? reason : [...reason].slice(0, REASON_CHARACTERS_MAX).join("")
 
 const startMembers = (start: Start): Json.JsonObject => {
   if (start._tag === "After") return { after: start.sequence, log: start.log }
@@ -237,4 +241,5 @@ const MAGIC = Uint8Array.of(0x45, 0x50, 0x45, FORMAT)
 const NONCE_CHARACTERS_MAX = 64
 /** Longest offer or answer: a topic in JSON, each byte escaped, and the rest. */
 const OFFER_BYTES_MAX = 16 << 10
-const REASON_BYTES_MAX = 1024
+/** Of what a broker says against an event. */
+const REASON_CHARACTERS_MAX = 512
