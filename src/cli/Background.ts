@@ -4,6 +4,7 @@
  */
 import { Duration, Effect, FileSystem, Option } from "effect"
 import * as Json from "../core/data/Json.ts"
+import * as AtomicFile from "../core/storage/AtomicFile.ts"
 import * as CliError from "./CliError.ts"
 import type { Environment, Input } from "./Command.ts"
 import * as LogFile from "./LogFile.ts"
@@ -37,7 +38,9 @@ const claimPid = Effect.fnUntraced(function* ({ pidPath }: Kind) {
   const files = yield* FileSystem.FileSystem
   const { ownPid } = yield* Processes
   const write = files.writeFileString(pidPath, String(ownPid), { mode: 0o600 })
-  yield* Effect.mapError(write, (error) => CliError.make("internal", `cannot write ${pidPath}: ${error.message}`))
+  yield* Effect.mapError(write, (error) =>
+    CliError.make("internal", `cannot write ${pidPath}: ${AtomicFile.explained(pidPath, error).message}`)
+  )
   const release = Effect.flatMap(
     Effect.orElseSucceed(files.readFileString(pidPath), () => ""),
     (text) => (text.trim() === String(ownPid) ? Effect.ignore(files.remove(pidPath)) : Effect.void)

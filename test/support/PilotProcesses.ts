@@ -55,10 +55,18 @@ export const killNow = (pid: number): Effect.Effect<void> =>
     until(Effect.sync(() => !isAlive(pid)))
   )
 
-/** Whether a process runs; one that has ended and waits for its parent does not. */
+/** Whether a process runs; one that has ended and waits for its parent does not. Its other threads hold its sockets open. */
 export const isAlive = (pid: number): boolean => {
   const stat = procFile(String(pid), "stat")
-  return stat !== "" && !/\) Z /.test(stat)
+  return stat !== "" && (!/\) Z /.test(stat) || threadsOf(pid) > 1)
+}
+
+const threadsOf = (pid: number): number => {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length
+  } catch {
+    return 0
+  }
 }
 
 /** Waits for a condition, asked again and again; the test's own time limit ends a wait that is in vain. */

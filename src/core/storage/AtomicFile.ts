@@ -42,7 +42,7 @@ export const write = Effect.fn("AtomicFile.write")(function* (
 })
 
 /** A full disk has no tag of its own, and a write knows its file by number only: the system's words say both. */
-const explained = (path: string, { reason }: PlatformError.PlatformError): PlatformError.PlatformError =>
+export const explained = (path: string, { reason }: PlatformError.PlatformError): PlatformError.PlatformError =>
   reason._tag === "Unknown" && reason.cause instanceof Error
     ? PlatformError.systemError({ ...reason, pathOrDescriptor: path, description: reason.cause.message })
     : new PlatformError.PlatformError(reason)
