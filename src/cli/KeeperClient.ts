@@ -1,13 +1,11 @@
 /** Asking the keeper from a command, starting it first where that is wanted. */
-import { Effect, Result, Schedule } from "effect"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import { Effect, Schedule } from "effect"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
-import { LocalSocket, type LocalSocketError } from "../core/net/LocalSocket.ts"
 import * as CliError from "./CliError.ts"
-import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as ControlSocket from "./ControlSocket.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import { Processes } from "./Processes.ts"
 
@@ -45,20 +43,11 @@ export const tryAsk = (
   request: KeeperControl.Request
 ): Effect.Effect<KeeperControl.State | undefined, CliError.CliError, Environment> =>
   Effect.gen(function* () {
-    const places = yield* KeeperPlaces.places
-    const { effectiveUid, uid } = yield* CliHost
-    const local = yield* LocalSocket
-    const connected = yield* Effect.result(local.connect(places.socket, [uid, effectiveUid]))
-    if (Result.isFailure(connected)) {
-      return connected.failure.reason === "NotServed" ? undefined : yield* unusable(connected.failure)
-    }
-    const reply = yield* ControlLines.make(connected.success, KeeperControl.Reply, KeeperControl.Request).pipe(
-      Effect.flatMap((lines) => Effect.andThen(lines.write(request), lines.read)),
-      Effect.timeout(REPLY_TIMEOUT),
-      Effect.mapError((error) => CliError.make("connection_failed", `the keeper does not answer: ${error.message}`))
-    )
-    return reply.ok ? reply.state : yield* CliError.make(CliError.codeOf(reply.code), reply.detail)
-  }).pipe(Effect.scoped)
+    const { socket } = yield* KeeperPlaces.places
+    const { Reply: reply, Request } = KeeperControl
+    const asked = { name: "keeper", path: socket, request: Request, reply, timeout: REPLY_TIMEOUT } as const
+    return (yield* ControlSocket.ask(asked, request))?.state
+  })
 
 /** Stops a running keeper and waits until it and its servers are gone; false if there was none. */
 export const stop: Effect.Effect<boolean, CliError.CliError, Environment> = Effect.gen(function* () {
@@ -93,13 +82,6 @@ const start: Effect.Effect<void, CliError.CliError, Environment> = Effect.gen(fu
     Effect.timeoutOrElse({ duration: START_TIMEOUT, orElse: () => Effect.fail(notStarted(places.log)) })
   )
 })
-
-const unusable = ({ detail, path, reason }: LocalSocketError): CliError.CliError =>
-  CliError.make(
-    reason === "WrongOwner" || reason === "PermissionDenied" ? "permission_denied" : "connection_failed",
-    `socket ${path}: ${detail}`,
-    reason === "PathTooLong" ? "set PILOT_HOME to a shorter path" : undefined
-  )
 
 const notStarted = (log: string): CliError.CliError =>
   CliError.make("internal", "the keeper does not start", `check logs: tail ${log}`)

@@ -135,7 +135,9 @@ const get: Command = {
 }
 
 /** The rows of this group. */
-export const commands: ReadonlyArray<Command> = [share, unshare, listShares, list, get]
+export const commands: ReadonlyArray<Command> = [share, unshare, listShares, list, get].map(
+  (row): Command => ({ ...row, isStrict: true })
+)
 
 /** `PEER/NAME/path`: no name and no address of a peer holds a slash. */
 const split = (text: string): readonly [peer: string, path: string] => {

@@ -10,7 +10,7 @@ const client = Effect.promise(() => import("./GatewayClient.ts"))
 
 const start: Command = {
   name: "gateway start",
-  usage: "[self|address|hostname...]",
+  usage: "[self|address|hostname…]",
   summary: "Makes ports of peers ports of this host, and with self a port of this host one of every trusted peer's",
   returns: "mappings [local_ip, pilot_addr or local, overlay_port, self], pid, subnet",
   flags: [
@@ -128,6 +128,9 @@ const list: Command = {
 }
 
 /** The rows of this group. */
-export const commands: ReadonlyArray<Command> = [start, stop, map, unmap, list]
+export const commands: ReadonlyArray<Command> = [start, stop, map, unmap, list].map(
+  // A misspelt `--allow` would open a port to all.
+  (row): Command => ({ ...row, isStrict: true })
+)
 
 const START_HINT = "start with: pilotctl gateway start"

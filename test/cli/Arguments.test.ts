@@ -146,6 +146,15 @@ describe("Values", () => {
     )
   })
 
+  it("a misspelt flag never widens who may do what: every command that names peers is strict", () => {
+    const naming = COMMANDS.filter(({ flags }) => flags.some(({ name }) => name.startsWith("allow")))
+    assert.includeMembers(
+      naming.map(({ name }) => name),
+      ["gateway start", "files share", "mcp expose"]
+    )
+    for (const { isStrict, name } of naming) assert.isDefined(isStrict, name)
+  })
+
   it("a strict command refuses what it has no use for, where others ignore it", () => {
     const strict = { ...command("ask", [{ name: "to", value: "text", summary: "" }]), isStrict: true } as const
     const some = { ...strict, name: "some", usage: "[x]…" }

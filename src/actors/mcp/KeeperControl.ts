@@ -53,15 +53,20 @@ export const Session = Schema.Struct({
 /** One client's session. */
 export type Session = typeof Session.Type
 
-/** How calls of a service ended lately. Times in milliseconds since 1970. */
-export const Health = Schema.Struct({
-  service: Schema.String,
+/** What a circuit breaker has seen, at either end. Times in milliseconds since 1970. */
+export const Breaker = Schema.Struct({
   breaker: Schema.Literals(["closed", "open", "half-open"]),
   reason: Schema.String,
   retryInMs: Schema.Number,
   answeredAtMs: Schema.optionalKey(Schema.Number),
   failedAtMs: Schema.optionalKey(Schema.Number),
-  refused: Schema.Int,
+  refused: Schema.Int
+})
+
+/** How calls of a service ended lately. */
+export const Health = Schema.Struct({
+  service: Schema.String,
+  ...Breaker.fields,
   /** What was found when the keeper looked at the server itself; absent while it did not. */
   look: Schema.optionalKey(
     Schema.Struct({

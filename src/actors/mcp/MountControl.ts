@@ -3,6 +3,7 @@
  * of the other mounts of a state directory. It changes nothing, but for a question of its own to servers that are open.
  */
 import { Schema } from "effect"
+import * as KeeperControl from "./KeeperControl.ts"
 
 /** With `probe`, the server of each open session is asked for its tools first. */
 export const Request = Schema.Struct({ op: Schema.Literal("status"), probe: Schema.Boolean })
@@ -27,12 +28,7 @@ export const Session = Schema.Struct({
   target: Schema.String,
   isConnected: Schema.Boolean,
   inFlight: Schema.Int,
-  breaker: Schema.Literals(["closed", "open", "half-open"]),
-  reason: Schema.String,
-  retryInMs: Schema.Number,
-  answeredAtMs: Schema.optionalKey(Schema.Number),
-  failedAtMs: Schema.optionalKey(Schema.Number),
-  refused: Schema.Int,
+  ...KeeperControl.Breaker.fields,
   /** The last that was asked for; absent while none was. */
   sign: Schema.optionalKey(Sign)
 })

@@ -5,6 +5,7 @@ import { Effect, type Scope } from "effect"
 import type { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import type { Endpoint } from "../data/Endpoint.ts"
+import { codeOf, describe } from "./NodeLocalPath.ts"
 import { BindError } from "./UdpEndpoint.ts"
 
 /** A server, and the place it listens at. */
@@ -37,11 +38,8 @@ const bindError = (options: { readonly host: string | undefined; readonly port: 
     reason: REASONS.get(codeOf(cause)) ?? "Other",
     host: options.host ?? "",
     port: options.port,
-    detail: cause instanceof Error ? cause.message : String(cause)
+    detail: describe(cause)
   })
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 
 const REASONS: ReadonlyMap<string, BindError["reason"]> = new Map([
   ["EADDRINUSE", "PortInUse"],

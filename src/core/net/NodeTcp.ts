@@ -3,6 +3,7 @@ import * as Net from "node:net"
 import { Cause, Effect, Layer, Queue, type Scope } from "effect"
 import { Signal } from "../actor/Signal.ts"
 import type { Endpoint } from "../data/Endpoint.ts"
+import { codeOf, describe } from "./NodeLocalPath.ts"
 import { Tcp, type TcpConnection, TcpError, type TcpListener } from "./Tcp.ts"
 
 const connect = (to: Endpoint): Effect.Effect<TcpConnection, TcpError, Scope.Scope> =>
@@ -114,11 +115,8 @@ const ignore = () => {}
 const tcpError = (cause: unknown): TcpError =>
   new TcpError({
     reason: REASONS.get(codeOf(cause)) ?? "Other",
-    detail: cause instanceof Error ? cause.message : String(cause)
+    detail: describe(cause)
   })
-
-const codeOf = (cause: unknown): string =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : ""
 
 const REASONS: ReadonlyMap<string, TcpError["reason"]> = new Map([
   ["ECONNREFUSED", "Refused"],

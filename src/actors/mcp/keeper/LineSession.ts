@@ -7,23 +7,13 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
-import type { CannotStart, Child, TooManyStarts } from "../server/Child.ts"
 import * as Upstream from "../server/Upstream.ts"
-import type { CallGate } from "./CallGate.ts"
-import type { ServiceBreaker } from "./ServiceBreaker.ts"
+import type * as KeeperSession from "./KeeperSession.ts"
 
 /** What such a client is served with; `head` are bytes already read. */
-export interface Options<E> {
-  readonly service: string
-  readonly self: string
+export interface Options<E> extends Omit<KeeperSession.Options, "epoch" | "hello"> {
   readonly duplex: Duplex<E>
   readonly head: Uint8Array
-  readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
-  readonly gate: CallGate
-  readonly discovery: Upstream.Discovery
-  readonly breaker: ServiceBreaker
-  readonly parking: Upstream.Options["parking"]
-  readonly approve: Upstream.Options["approve"]
 }
 
 /** A session of one stream. */
