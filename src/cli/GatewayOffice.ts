@@ -1,5 +1,5 @@
 /** What a running gateway has: its doors, the addresses it gave to peers, and what it says of them. */
-import { Effect, Exit, Result, Scope } from "effect"
+import { Effect, Exit, Result, Scope, Semaphore } from "effect"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Door, OpenDoor } from "../actors/gateway/Door.ts"
 import * as Gateway from "../actors/gateway/Gateway.ts"
@@ -51,6 +51,7 @@ export const open = Effect.fnUntraced(function* (
   const gateway = yield* Gateway.make(yield* GatewayNode.make)
   const mapped = new Map<string, Mapped & { readonly scope: Scope.Closeable }>()
   const lines: Array<string> = []
+  const changing = yield* Semaphore.make(1)
   let subnet = plan.subnet
 
   const openNamed = (id: string, door: Door, hint?: string) =>
@@ -73,7 +74,14 @@ export const open = Effect.fnUntraced(function* (
         },
         onSuccess: () => Effect.succeed(true)
       })
-    ).pipe(Effect.onError(() => Scope.close(scope, Exit.void)))
+    ).pipe(
+      Effect.onError(() =>
+        Effect.andThen(
+          Effect.forEach(plan.ports, (port) => gateway.close(idOf(ip, port))),
+          Scope.close(scope, Exit.void)
+        )
+      )
+    )
     const row = { peer, pilotAddress, ip, ports, scope }
     mapped.set(ip, row)
     return row
@@ -147,8 +155,8 @@ export const open = Effect.fnUntraced(function* (
       ...[...mapped.values()].map((row) => peerRow(row, gateway.doors())),
       ...[...gateway.doors()].flatMap(([id, door]) => (id.startsWith("peer:") ? [] : [doorRow(door)]))
     ],
-    map: (peer, ip) => Effect.provideContext(map(peer, ip), context),
-    unmap
+    map: (peer, ip) => changing.withPermit(Effect.provideContext(map(peer, ip), context)),
+    unmap: (ip) => changing.withPermit(unmap(ip))
   }
 })
 

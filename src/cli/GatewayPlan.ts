@@ -35,8 +35,11 @@ export const read = Effect.fnUntraced(function* (
   const ports = named === undefined ? DEFAULT_PORTS : yield* portsOf(named)
   const isSelf = input.positionals.includes(SELF)
   if (isSelf && named === undefined) {
-    return yield* CliError.invalidArgument("--ports is required with self", "pilotctl gateway start --ports 8080 self")
+    return yield* CliError.invalidArgument("--ports is required with self", SELF_HINT)
   }
+  // Narrowing what is not there would be taken for narrowing what is.
+  const lonely = isSelf ? undefined : ["allow", "http"].find((flag) => input.flags.has(flag))
+  if (lonely !== undefined) return yield* CliError.invalidArgument(`--${lonely} goes with self`, SELF_HINT)
   const subnetText = Values.text(input, "subnet") ?? (effectiveUid === 0 ? ROOT_SUBNET : LOOPBACK_SUBNET)
   const subnet = yield* refused(Subnet.parse(subnetText), (reason) => `create gateway: ${reason}`)
   const maps = yield* Effect.forEach(Values.texts(input, "map"), (text) =>
@@ -90,6 +93,7 @@ const refused = <A>(
   Effect.mapError(Effect.fromResult(result), (reason) => CliError.invalidArgument(say(reason)))
 
 const SELF = "self"
+const SELF_HINT = "pilotctl gateway start --ports 8080 self"
 /** Those of the reference (node §7). */
 const DEFAULT_PORTS = [80, 443, 1000, 1001, 1002, 7, 8080, 8443]
 const ROOT_SUBNET = "10.4.0.0/16"
