@@ -30,7 +30,8 @@ class Model {
   readonly runs = new Map<string, { first: number; values: Array<string> }>()
 
   run(step: typeof Step.Type): void {
-    if (step.step === "set") this.parts.set(step.name, step.value)
+    // No text tells -0 from 0.
+    if (step.step === "set") this.parts.set(step.name, step.value + 0)
     if (step.step === "unset") this.parts.delete(step.name)
     if (step.step === "drop") this.runs.delete(step.name)
     const run = "name" in step ? this.runs.get(step.name) : undefined

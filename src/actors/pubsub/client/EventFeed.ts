@@ -121,10 +121,15 @@ const open = Effect.fnUntraced(function* <E extends Failure>(source: Source<E>):
   const nonce = Bytes.toHex(network.randomBytes(NONCE_BYTES))
   const subscribed = Effect.gen(function* () {
     const stream = yield* dials.withPermit(Scope.provide(network.dial(broker), own))
+    if (options.consumer !== undefined) yield* Scope.addFinalizer(own, finished(stream))
     return yield* EventSubscription.make(stream, { ...options, start }, nonce)
   })
   return { subscription: yield* Effect.onError(subscribed, () => close), close }
 })
+
+/** The broker has taken what was acknowledged when it ends its side, too: the consumer's next stream must not be faster. */
+const finished = (stream: Duplex<Failure>): Effect.Effect<void> =>
+  Effect.andThen(stream.end, Effect.forever(stream.read)).pipe(Effect.timeout(FINISH_MS), Effect.ignore)
 
 const keepUp = <E extends Failure>(source: Source<E>, first: Open | undefined): Effect.Effect<never> => {
   let failures = 0
@@ -217,6 +222,8 @@ const HEARD_MAX = 64
 /** Dials under way at once. */
 const DIALS_MAX = 16
 const WATCH_INTERVAL_MS = 1_000
+/** How long a consumer that leaves waits for its broker. */
+const FINISH_MS = 1_000
 /** A broker of ours answers sooner, or is late with its answer. */
 const JOIN_MS = 2_000
 const NONCE_BYTES = 16
