@@ -44,7 +44,8 @@ export const run = Effect.fnUntraced(function* (
     const era = { target, verdict: new Verdict(), isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
     const known = { ...(lists && { lists }), ...(metrics && { metrics }) }
-    yield* Shim.run({ client: bridged, pins, egress, welcomed, ...route, board, ...known })
+    const { orphaned } = client
+    yield* Shim.run({ client: bridged, orphaned, pins, egress, welcomed, ...route, board, ...known })
   }).pipe(
     Effect.scoped,
     Effect.provide(

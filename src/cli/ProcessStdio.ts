@@ -1,15 +1,21 @@
 /** Standard input and output of this process as one byte stream, for programs whose output is a protocol. */
 import process from "node:process"
-import { Cause, Effect, Schema, type Scope } from "effect"
+import { Cause, Effect, Schedule, Schema, type Scope } from "effect"
 import { Signal } from "../core/actor/Signal.ts"
 import type { Duplex } from "../core/net/Duplex.ts"
 
 /** The other program closed its end. */
 export class StdioClosed extends Schema.TaggedError<StdioClosed>()("StdioClosed", { detail: Schema.String }) {}
 
+/** Standard input and output, and who is at their other end. */
+export interface ProcessStdio extends Duplex<StdioClosed> {
+  /** Completes when the program that started this one is gone; asked for every now and then, while somebody waits. */
+  readonly orphaned: Effect.Effect<void>
+}
+
 /** Input that nobody takes fills the pipe, and its writer waits; a write is done when the pipe has taken the bytes. */
-export const open: Effect.Effect<Duplex<StdioClosed>, never, Scope.Scope> = Effect.gen(function* () {
-  const { stdin, stdout } = process
+export const open: Effect.Effect<ProcessStdio, never, Scope.Scope> = Effect.gen(function* () {
+  const { ppid: parent, stdin, stdout } = process
   const changed = new Signal()
   let chunks: Array<Uint8Array> = []
   let hasEnded = false
@@ -53,9 +59,16 @@ export const open: Effect.Effect<Duplex<StdioClosed>, never, Scope.Scope> = Effe
       Effect.callback((resume) => {
         stdout.write(bytes, (error) => resume(error ? new StdioClosed({ detail: error.message }) : Effect.void))
       }),
-    end: Effect.void
+    end: Effect.void,
+    orphaned: Effect.asVoid(
+      Effect.repeat(
+        Effect.sync(() => process.ppid !== parent),
+        { until: (isGone) => isGone, schedule: Schedule.spaced(PARENT_POLL) }
+      )
+    )
   }
 })
 
+const PARENT_POLL = "100 millis"
 /** Chunks of at most 64 KB that wait for a reader before the pipe is no longer read. */
 const CHUNKS_MAX = 2

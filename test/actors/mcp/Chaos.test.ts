@@ -116,6 +116,26 @@ describe("the relay under a fault schedule", () => {
       assert.deepStrictEqual(seen, [...all, result(1)])
     }))
 
+  test("a result of 9 MB arrives whole over streams that are cut while it is on its way (mcp §6.2)", () =>
+    Effect.gen(function* () {
+      const { reading, rig, seen, server, write } = yield* station
+      yield* reading
+      yield* write(`${call(1)}\n`)
+      const running = yield* server
+      yield* running.line
+      const large = result(1).replace("1}}", `"${"x".repeat(9_000_000)}"}}`)
+      yield* Effect.forkScoped(running.write(`${large}\n`))
+      // Virtual time stands still meanwhile: what has not arrived after so many turns is on its way.
+      for (const turns of [4, 7, 10]) {
+        for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
+        assert.lengthOf(seen, 0)
+        yield* rig.cut
+      }
+      yield* TestClock.adjust("1 second")
+
+      assert.isTrue(seen.length === 1 && seen[0] === large)
+    }))
+
   test("a call of 65 s and one of five minutes have their answers; only one that asked hears signs of life (mcp §6.7)", () =>
     Effect.gen(function* () {
       const { reading, seen, server, write } = yield* station

@@ -111,6 +111,51 @@ describe("parked calls (mcp §6.7)", () => {
       assert.strictEqual(yield* starts, 0)
     }))
 
+  test("a result on its way to a client that is dead without anybody knowing is not lost (mcp §6.7)", () =>
+    Effect.gen(function* () {
+      const { client, rig, server } = yield* station()
+      const first = yield* client()
+      yield* first.write(call(1))
+      yield* first.write(call(2, "slower"))
+      const running = yield* server
+      yield* running.line
+      yield* running.line
+      yield* rig.stall
+      yield* running.write(`${answer(1)}\n`)
+      yield* TestClock.adjust("1 minute")
+      yield* first.kill
+
+      const second = yield* client()
+      yield* second.write(call(7))
+      assert.strictEqual(yield* second.line, answer(7))
+      // Given, and taken: the next one is a call of its own.
+      yield* TestClock.adjust("2 seconds")
+      yield* second.write(call(8))
+      assert.strictEqual(yield* (yield* server).line, call(8))
+    }))
+
+  test("a result that was given to somebody who died with it goes to the next (mcp §6.7)", () =>
+    Effect.gen(function* () {
+      const { client, rig, server, starts } = yield* station()
+      const first = yield* client()
+      yield* first.write(call(1))
+      const running = yield* server
+      yield* running.line
+      yield* first.kill
+      const second = yield* client()
+      yield* second.write(call(2))
+      yield* TestClock.adjust("1 second")
+      yield* rig.stall
+      yield* running.write(`${answer(1)}\n`)
+      yield* TestClock.adjust("1 minute")
+      yield* second.kill
+
+      const third = yield* client()
+      yield* third.write(call(3))
+      assert.strictEqual(yield* third.line, answer(3))
+      assert.strictEqual(yield* starts, 0)
+    }))
+
   test("a client that says goodbye leaves its parked call running, and its server stops after that", () =>
     Effect.gen(function* () {
       const { client, server } = yield* station()

@@ -3,12 +3,14 @@
  * is known. Tools: `hang` never answers, `crash` ends the process, `big` answers with as many bytes as asked, `noise`
  * writes lines that are no messages, `remember` and `recall` keep a word per process, `pid` tells the process, `meta` the
  * `_meta` of its call, `cancelled` how many calls that hung were given up. `hold` shows one step of progress and answers at the
- * next `release`, after another step.
+ * next `release`, after another step. `slow` answers once the file of that path exists, with how many calls of it began.
  */
+import { existsSync } from "node:fs"
 import { createInterface } from "node:readline"
 
 let word = ""
 let cancelled = 0
+let slow = 0
 const hanging = new Set<unknown>()
 let held: (() => void) | undefined
 
@@ -49,6 +51,14 @@ const tools: Readonly<Record<string, (id: unknown, argument: string, meta: unkno
   release: (id) => {
     held?.()
     text(id, "released")
+  },
+  slow: (id, path) => {
+    const ordinal = ++slow
+    const poll = setInterval(() => {
+      if (!existsSync(path)) return
+      clearInterval(poll)
+      text(id, `slow ${ordinal}`)
+    }, 20)
   },
   pid: (id) => text(id, String(process.pid)),
   meta: (id, _, meta) => text(id, JSON.stringify(meta ?? {}))

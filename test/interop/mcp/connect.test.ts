@@ -29,16 +29,29 @@ const stage = Layer.effect(
   })
 )
 
+/** A client that starts the program of its first argument and calls `slow`. */
+const CALLER = `
+const [, words, value] = process.argv
+const stdio = ["pipe", "inherit", "inherit"]
+const mount = require("node:child_process").spawn(process.execPath, JSON.parse(words), { stdio })
+const say = (message) => mount.stdin.write(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\\n")
+const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "caller", version: "1" } }
+say({ id: 0, method: "initialize", params })
+say({ method: "notifications/initialized" })
+say({ id: 1, method: "tools/call", params: { name: "slow", arguments: { value } } })
+setInterval(() => {}, 1000)
+`
+
 const expose = (home: string, name: string, program: string) =>
   Pilotctl.run(home, "mcp", "expose", name, "--allow", "agent", "--", process.execPath, program)
 
 /** Waits until the host's keeper works on a call, and gives its server's process. */
-const inFlight = Effect.fnUntraced(function* (host: string) {
+const inFlight = Effect.fnUntraced(function* (host: string, service = "fixture") {
   let pid = 0
   yield* PilotProcesses.until(
     Effect.map(Pilotctl.run(host, "mcp", "status"), (status) => {
       const { sessions } = Schema.decodeUnknownSync(Status)(status)
-      const busy = sessions.find((session) => session.service === "fixture" && session.in_flight > 0)
+      const busy = sessions.find((session) => session.service === service && session.in_flight > 0)
       pid = busy?.pid ?? 0
       return busy !== undefined
     })
@@ -342,6 +355,42 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
         })
         assert.strictEqual(yield* client.call("recall", {}), "")
       })
+    )
+
+    it.effect(
+      "a mount or its client killed with kill -9 during a call: it goes on, and the same call gets its result (mcp §6.7)",
+      () =>
+        Effect.gen(function* () {
+          const { agent, host } = yield* Stage
+          const rules = ["--allow", "agent", "--safe", "slow", "--park"]
+          yield* Pilotctl.run(host, "mcp", "expose", "parked", ...rules, "--", process.execPath, FIXTURE)
+          const next = yield* McpOverPilot.sdk1(agent, "mcp-host/parked")
+          const mounts = () => PilotProcesses.running(agent, "mcp-host/parked")
+          const [own] = mounts()
+
+          for (const killed of ["mount", "client"]) {
+            const done = `${host}/done-${killed}`
+            const client = yield* PilotProcesses.watch(
+              process.execPath,
+              ["-e", CALLER, JSON.stringify([Pilotctl.PROGRAM, "mcp", "connect", "mcp-host/parked"]), done],
+              Pilotctl.environment(agent)
+            )
+            yield* inFlight(host, "parked")
+            const [mount = 0] = mounts().filter((pid) => pid !== own && pid !== client.child.pid)
+            yield* PilotProcesses.killNow(killed === "mount" ? mount : (client.child.pid ?? 0))
+            // The mount says goodbye for a client that is gone, instead of waiting for its calls.
+            yield* PilotProcesses.until(Effect.sync(() => !PilotProcesses.isAlive(mount)))
+            const again = yield* Effect.forkChild(next.call("slow", { value: done }))
+            yield* next.call("recall", {})
+            writeFileSync(done, "")
+
+            assert.strictEqual(yield* Fiber.join(again), "slow 1")
+          }
+          // None of them came to this client's own server.
+          const counted = `${host}/counted`
+          writeFileSync(counted, "")
+          assert.strictEqual(yield* next.call("slow", { value: counted }), "slow 1")
+        })
     )
 
     it.effect("a service that does not exist is denied, with the way to get it", () =>

@@ -63,15 +63,18 @@ export const make = Effect.fnUntraced(function* (
     breaker: options.breaker,
     parking: options.parking,
     approve: options.approve,
-    isAttached: () => relay.session.isAttached,
+    client: {
+      isAttached: () => relay.session.isAttached,
+      hasTaken: (ordinal) => relay.session.wasHandedOver(ordinal)
+    },
     clientBytesMax: limits.message,
     // One that waits for room stops waiting when the client is gone for good.
     toClient: (message) =>
-      Effect.suspend(() => {
-        if (!relay.session.canSend) return Effect.asVoid(Effect.raceFirst(relay.send(message), gone.await))
-        relay.sendNow(message)
-        return Effect.void
-      })
+      Effect.suspend(() =>
+        relay.session.canSend
+          ? Effect.succeed(relay.sendNow(message))
+          : Effect.raceFirst(relay.send(message), Effect.as(gone.await, undefined))
+      )
   })
 
   /** Messages of the client, one after the other, to the server. */
@@ -88,30 +91,23 @@ export const make = Effect.fnUntraced(function* (
   )
 
   /** Carries the session over one stream; the answer says whether the session goes on. */
-  const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> => {
-    upstream.returned()
-    return stream
-      .send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) }))
-      .pipe(
-        Effect.andThen(relay.carry(stream, hello.rx, hello.limits ?? limits)),
-        Effect.raceFirst(
-          Effect.flatMap(
-            Queue.peek(attachments),
-            () => new StreamLost({ reason: "Displaced", detail: "a newer stream" })
-          )
-        ),
-        Effect.matchEffect({
-          onFailure: (lost) =>
-            Effect.as(
-              lost.reason === "Displaced"
-                ? Effect.ignore(stream.send(Frame.Bye({ bye: { reason: "displaced" } })))
-                : Effect.logDebug(`mcp ${options.service}: stream lost: ${lost.reason} ${lost.detail}`),
-              "lost" as const
-            ),
-          onSuccess: () => Effect.succeed("ended" as const)
-        })
-      )
-  }
+  const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> =>
+    stream.send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) })).pipe(
+      Effect.andThen(relay.carry(stream, hello.rx, hello.limits ?? limits)),
+      Effect.raceFirst(
+        Effect.flatMap(Queue.peek(attachments), () => new StreamLost({ reason: "Displaced", detail: "a newer stream" }))
+      ),
+      Effect.matchEffect({
+        onFailure: (lost) =>
+          Effect.as(
+            lost.reason === "Displaced"
+              ? Effect.ignore(stream.send(Frame.Bye({ bye: { reason: "displaced" } })))
+              : Effect.logDebug(`mcp ${options.service}: stream lost: ${lost.reason} ${lost.detail}`),
+            "lost" as const
+          ),
+        onSuccess: () => Effect.succeed("ended" as const)
+      })
+    )
 
   /** The client is gone for good; what is parked may finish. */
   const abandon = Effect.suspend(() => {

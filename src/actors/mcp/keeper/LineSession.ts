@@ -37,11 +37,11 @@ export const make = Effect.fnUntraced(function* <E>(
     breaker: options.breaker,
     parking: options.parking,
     approve: options.approve,
-    // The stream is there until the session abandons it.
-    isAttached: () => true,
+    // The stream is there until the session abandons it, and what is written is all that is known.
+    client: { isAttached: () => true, hasTaken: () => true },
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.
-    toClient: (message) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))
+    toClient: (message) => Effect.as(Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE))), 0)
   })
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
   let count = 0

@@ -11,10 +11,12 @@ import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Timers } from "../../../core/actor/Timers.ts"
 import type { Service } from "./ServiceTable.ts"
 
-/** Who waits for a call: one client's session. */
+/** Who waits for a call, or is being given its result: one client's session. */
 export interface Watcher {
   /** A stream leads to the client now. */
   readonly isThere: () => boolean
+  /** The client certainly has the result. */
+  readonly hasTaken: (call: ParkedCall) => boolean
 }
 
 /** A call that runs, or the result that is kept of it. */
@@ -33,14 +35,12 @@ export interface ParkedCall {
 export interface ParkedCalls {
   /** Notes a call that starts; nothing if it cannot park, because there are too many or one like it runs. */
   readonly began: (place: string, key: string, watcher: Watcher) => ParkedCall | undefined
-  /** One like this that nobody waits for, running or done. */
+  /** One like this that nobody who is there waits for, running or done. */
   readonly find: (place: string, key: string) => ParkedCall | undefined
-  /** The result of one that is done; it is not given again. */
-  readonly take: (call: ParkedCall) => Uint8Array | undefined
-  /** The server answered, or never will. */
+  /** The result of one that is done goes to that watcher; it is kept until the watcher certainly has it. */
+  readonly give: (call: ParkedCall, watcher: Watcher) => void
+  /** The server answered, or never will. Until one of the watchers has the result, it is kept for others. */
   readonly finished: (call: ParkedCall, result: Uint8Array | undefined) => void
-  /** The watcher is there again, and reads what was sent to it meanwhile. */
-  readonly returned: (watcher: Watcher) => void
 }
 
 /** One peer's use of one service: what serves is part of it, so that nothing is taken from one that has changed. */
@@ -55,6 +55,8 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
   const places = new Map<string, Map<string, ParkedCall>>()
   /** Done ones, oldest first. */
   const kept = new Set<ParkedCall>()
+  /** Those of them whose result is on its way to somebody. */
+  const given = new Set<ParkedCall>()
   const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
     timer.takeFired()
     expire()
@@ -63,20 +65,32 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
 
   const forget = (call: ParkedCall): void => {
     kept.delete(call)
+    given.delete(call)
     const place = places.get(call.place)
     if (place?.get(call.key) !== call) return
     place.delete(call.key)
     if (place.size === 0) places.delete(call.place)
   }
 
+  /** Forgets what somebody has. */
+  const settle = (): void => {
+    for (const call of given) {
+      if (call.watchers.size === 0) given.delete(call)
+      for (const watcher of call.watchers) if (watcher.hasTaken(call)) forget(call)
+    }
+  }
+
   const expire = (): void => {
     const nowMs = MonotonicTime.nowMsUnsafe(clock)
+    settle()
     for (const call of kept) {
       if (call.untilMs > nowMs) break
       forget(call)
     }
     const [oldest] = kept
-    if (oldest !== undefined) timer.arm(oldest.untilMs, false)
+    const untilMs = oldest?.untilMs ?? Number.POSITIVE_INFINITY
+    const dueMs = given.size > 0 ? Math.min(untilMs, nowMs + TAKEN_POLL_MS) : untilMs
+    if (dueMs < Number.POSITIVE_INFINITY) timer.arm(dueMs, false)
   }
 
   const oldestAt = (place: string): ParkedCall | undefined => {
@@ -91,6 +105,7 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
   }
 
   const keep = (call: ParkedCall, result: Uint8Array): void => {
+    settle()
     const mine = () => bytesOf(places.get(call.place)?.values() ?? [])
     while (mine() + result.length > PLACE_BYTES_MAX) {
       const oldest = oldestAt(call.place)
@@ -101,6 +116,7 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
     call.result = result.slice()
     call.untilMs = MonotonicTime.nowMsUnsafe(clock) + KEPT_MS
     kept.add(call)
+    if (call.watchers.size > 0) given.add(call)
     while (bytesOf(kept) > BYTES_MAX) forget([...kept][0] ?? call)
     expire()
   }
@@ -108,7 +124,10 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
   return {
     began: (place, key, watcher) => {
       const calls = places.get(place) ?? new Map<string, ParkedCall>()
-      if (calls.has(key)) return undefined
+      const like = calls.get(key)
+      if (like !== undefined && like.result === undefined) return undefined
+      // A result that somebody is being given stands in nobody's way.
+      if (like !== undefined) forget(like)
       if (calls.size >= PLACE_CALLS_MAX) {
         const oldest = oldestAt(place)
         if (oldest === undefined) return undefined
@@ -120,20 +139,19 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
       return call
     },
     find: (place, key) => {
+      settle()
       const call = places.get(place)?.get(key)
-      return call === undefined || (call.result === undefined && isWatched(call)) ? undefined : call
+      return call === undefined || isWatched(call) ? undefined : call
     },
-    take: (call) => {
-      forget(call)
-      return call.result
+    give: (call, watcher) => {
+      call.watchers.add(watcher)
+      given.add(call)
+      expire()
     },
     finished: (call, result) => {
-      if (result === undefined || isWatched(call)) forget(call)
+      if (result === undefined) forget(call)
       else keep(call, result)
       Deferred.doneUnsafe(call.done, Effect.succeed(result))
-    },
-    returned: (watcher) => {
-      for (const call of [...kept]) if (call.watchers.has(watcher)) forget(call)
     }
   }
 })
@@ -145,6 +163,8 @@ const isWatched = ({ watchers }: ParkedCall): boolean => {
 
 /** A result waits so long to be asked for (mcp §6.7). */
 const KEPT_MS = 600_000
+/** How often those who are given a result are asked whether they have it. */
+const TAKEN_POLL_MS = 1000
 /** Calls of one peer to one service, running or done. */
 const PLACE_CALLS_MAX = 64
 /** Their results together: one of the largest has room. */

@@ -4,7 +4,7 @@
  *
  * Mutable, owned by the session's `Upstream`. Ids are raw JSON text.
  */
-import { Effect, Latch } from "effect"
+import { Effect, Latch, Result } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
@@ -20,6 +20,14 @@ export interface Options {
   readonly sha256: AuditChain.Sha256
 }
 
+/** What is known of the way to the client. */
+export interface Client {
+  /** A stream leads there now. */
+  readonly isAttached: () => boolean
+  /** The message of that ordinal has been handed over to it. */
+  readonly hasTaken: (ordinal: number) => boolean
+}
+
 /** A call of an earlier session that this one waits for. `mark` is that of the session's gate. */
 export interface Attached {
   readonly parked: ParkedCall
@@ -29,21 +37,41 @@ export interface Attached {
 /** What one session has parked, and waits for. */
 export class SessionParking implements Watcher {
   readonly #options: Options
-  readonly #isAttached: () => boolean
+  readonly #client: Client
   /** Calls of this session's server that may park, by id. */
   readonly #running = new Map<string, Attached>()
   readonly #attached = new Map<string, Attached>()
+  /** Results on their way to the client, by the id that they go under; the ordinal once they have one. */
+  readonly #given = new Map<string, Given>()
   readonly #changed = Latch.makeUnsafe(false)
   #isGone = false
 
-  /** `isAttached`: a stream leads to the client now. */
-  constructor(options: Options, isAttached: () => boolean) {
+  constructor(options: Options, client: Client) {
     this.#options = options
-    this.#isAttached = isAttached
+    this.#client = client
   }
 
   isThere(): boolean {
-    return !this.#isGone && this.#isAttached()
+    return !this.#isGone && this.#client.isAttached()
+  }
+
+  hasTaken(call: ParkedCall): boolean {
+    for (const [key, given] of this.#given) {
+      if (given.parked === call && this.#isTaken(given)) return this.#given.delete(key)
+    }
+    return false
+  }
+
+  /** The client is sent a result that others get if it never arrives. */
+  get isGiving(): boolean {
+    return this.#given.size > 0
+  }
+
+  /** That message of the session has that ordinal. */
+  sent(message: Uint8Array, ordinal: number | undefined): void {
+    const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
+    const given = envelope?._tag === "Response" ? this.#given.get(RawRpc.idKey(envelope.id)) : undefined
+    if (given !== undefined) given.ordinal ??= ordinal
   }
 
   /** Calls that are no longer, or never were, among those the server owes the client. */
@@ -78,13 +106,14 @@ export class SessionParking implements Watcher {
     if (parked !== undefined) this.#running.set(RawRpc.idKey(id), { parked, mark })
   }
 
-  /** The result of a call like this, or one to wait for. */
-  find(key: string): { readonly result: Uint8Array } | { readonly parked: ParkedCall } | undefined {
+  /** The result of a call like this, which is then given under `id`, or one to wait for. */
+  find(id: string, key: string): { readonly result: Uint8Array } | { readonly parked: ParkedCall } | undefined {
     const { lot, place } = this.#options
     const parked = lot.find(place, key)
-    if (parked === undefined) return undefined
-    const result = parked.result === undefined ? undefined : lot.take(parked)
-    return result === undefined ? { parked } : { result }
+    if (parked?.result === undefined) return parked && { parked }
+    this.#give(RawRpc.idKey(id), parked)
+    lot.give(parked, this)
+    return { result: parked.result }
   }
 
   /** The client waits for that one, under an id of its own. */
@@ -93,10 +122,12 @@ export class SessionParking implements Watcher {
     this.#attached.set(RawRpc.idKey(id), attached)
   }
 
-  /** The wait is over; false if the client gave up before. */
+  /** The wait is over, with a result that is given now or none; false if the client gave up before. */
   detach(id: string, attached: Attached): boolean {
     const key = RawRpc.idKey(id)
-    return this.#attached.get(key) === attached && this.#attached.delete(key)
+    if (this.#attached.get(key) !== attached) return false
+    if (attached.parked.result !== undefined) this.#give(key, attached.parked)
+    return this.#attached.delete(key)
   }
 
   /**
@@ -143,6 +174,7 @@ export class SessionParking implements Watcher {
     if (running === undefined) return true
     const isWanted = running.parked.watchers.has(this)
     const needsInput = JsonRpcPeek.string(answer, ["result", "resultType"]) === "input_required"
+    if (isWanted && !needsInput) this.#give(key, running.parked)
     this.#end(key, running, needsInput ? undefined : answer)
     return isWanted
   }
@@ -157,15 +189,11 @@ export class SessionParking implements Watcher {
     return marks
   }
 
-  /** The client is back on another stream. */
-  returned(): void {
-    this.#options.lot.returned(this)
-  }
-
   /** The client is gone for good; gives the ids' keys of the calls that go on, and the marks of those it waited for. */
   abandon(): { readonly parked: ReadonlySet<string>; readonly left: ReadonlyArray<number> } {
     this.#isGone = true
     for (const { parked } of this.#running.values()) parked.watchers.delete(this)
+    for (const given of this.#given.values()) if (!this.#isTaken(given)) given.parked.watchers.delete(this)
     const left = [...this.#attached.values()]
     for (const { parked } of left) parked.watchers.delete(this)
     this.#attached.clear()
@@ -183,11 +211,27 @@ export class SessionParking implements Watcher {
     return Effect.andThen(this.#changed.await, this.#ended)
   })
 
+  #isTaken({ ordinal }: Given): boolean {
+    return ordinal !== undefined && this.#client.hasTaken(ordinal)
+  }
+
+  #give(key: string, parked: ParkedCall): void {
+    this.#given.set(key, { parked, ordinal: undefined })
+    const [oldest] = this.#given.keys()
+    // As many as a place has calls: what is older is forgotten there as well.
+    if (this.#given.size > GIVEN_MAX && oldest !== undefined) this.#given.delete(oldest)
+  }
+
   #end(key: string, { parked }: Attached, result: Uint8Array | undefined): void {
     this.#running.delete(key)
     this.#options.lot.finished(parked, result)
     this.#changed.openUnsafe()
   }
+}
+
+interface Given {
+  readonly parked: ParkedCall
+  ordinal: number | undefined
 }
 
 /** A person or a program stopped it; a client that only lost patience says so, or gives no reason. */
@@ -201,5 +245,6 @@ const PARAMS: ReadonlyArray<string> = ["name", "arguments"]
 const META = ["io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities"]
 /** A call with larger arguments is not parked. */
 const CALL_BYTES_MAX = 65_536
+const GIVEN_MAX = 64
 /** A call whose client is gone for good may run so long, and keep its server alive. */
 const RUNNING_MS = 3_600_000

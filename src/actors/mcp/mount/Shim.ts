@@ -38,6 +38,8 @@ export interface Options<E, E2> {
   readonly target: Target
   /** A stream to the MCP port of the peer. */
   readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
+  /** Completes if nobody is left to read what is written; waited for when the client has closed its output. */
+  readonly orphaned?: Effect.Effect<void> | undefined
   /** Watches the tools that the server lists. */
   readonly pins?: PinGuard
   /** What may leave this node; absent: everything, and it is not recorded. */
@@ -62,8 +64,8 @@ export interface Options<E, E2> {
 }
 
 /**
- * Serves the client to its end. When the client closes, calls that are still worked on may finish for a while; an
- * interruption says goodbye at once.
+ * Serves the client to its end. When the client closes, calls that are still worked on may finish for a while, if it still
+ * lives; an interruption says goodbye at once.
  */
 export const run = Effect.fn("Shim.run")(function* <E, E2>(
   given: Options<E, E2>
@@ -98,7 +100,8 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
         Exit.isFailure(exit) && record?.isOver === false ? Effect.void : sayGoodbye(session, farewell)
       )
       const reading = readClient({ ...options, client }, session)
-      const served = Effect.andThen(reading, Effect.timeoutOption(session.settled, FINISH_TIMEOUT))
+      const finished = Effect.raceFirst(session.settled, options.orphaned ?? Effect.never)
+      const served = Effect.andThen(reading, Effect.timeoutOption(finished, FINISH_TIMEOUT))
       const broken = output === undefined ? Effect.never : Effect.ignore(output.broken)
       yield* Effect.raceAllFirst([served, session.over, broken])
     })

@@ -28,7 +28,7 @@ export const answers = (
   origin: CallLedger.Origin
 ): Effect.Effect<boolean> => {
   const { asking, deadlines, gate, parking, scope } = options
-  const found = parking.find(key)
+  const found = parking.find(request.id, key)
   if (found === undefined) return Effect.succeed(false)
   asking.passed(request.id)
   const mark = gate.started(message, [request], origin)

@@ -20,7 +20,7 @@ import type * as CallApproval from "../keeper/CallApproval.ts"
 import type { CallGate } from "../keeper/CallGate.ts"
 import { refusalOf, type ServiceBreaker } from "../keeper/ServiceBreaker.ts"
 import { SessionAsking } from "../keeper/SessionAsking.ts"
-import { type Options as ParkingOptions, SessionParking } from "../keeper/SessionParking.ts"
+import * as SessionParking from "../keeper/SessionParking.ts"
 import * as CallDeadlines from "./CallDeadlines.ts"
 import type { CannotStart, Child, TooManyStarts } from "./Child.ts"
 import { isReserved } from "./OwnLists.ts"
@@ -48,15 +48,15 @@ export interface Options {
   readonly breaker: ServiceBreaker
   readonly discovery: Discovery
   /** Absent: no call outlives its client. */
-  readonly parking: ParkingOptions | undefined
+  readonly parking: SessionParking.Options | undefined
   /** Asks a person about a call; absent: nobody can be asked. */
   readonly approve: CallApproval.Approve | undefined
-  /** A stream leads to the client now. */
-  readonly isAttached: () => boolean
+  /** What is known of the way to the client. */
+  readonly client: SessionParking.Client
   /** The largest message that the client takes. */
   readonly clientBytesMax: number
-  /** Passes a message on, waiting while the client takes none. */
-  readonly toClient: (message: Uint8Array) => Effect.Effect<void>
+  /** Passes a message on, waiting while the client takes none; gives its ordinal if it has one. */
+  readonly toClient: (message: Uint8Array) => Effect.Effect<number | undefined>
 }
 
 /** One server for one client. The end of its scope stops the child. */
@@ -70,8 +70,6 @@ export interface Upstream {
   readonly inFlight: () => number
   /** The client is gone for good: tells the server that nobody waits any more, except for calls that may park. */
   readonly abandon: Effect.Effect<void>
-  /** The client is back on another stream. */
-  readonly returned: () => void
   /** Waits until no parked call of an abandoned client runs any more, an hour at most. */
   readonly parked: Effect.Effect<void>
   /** The client is gone, and only parked calls keep this. */
@@ -87,7 +85,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const scope = yield* Effect.scope
   const calls = new InFlight()
   const { breaker, gate } = options
-  const parking = options.parking === undefined ? undefined : new SessionParking(options.parking, options.isAttached)
+  const parking = options.parking && new SessionParking.SessionParking(options.parking, options.client)
   const asking = new SessionAsking(scope, gate)
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -108,7 +106,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   /** To the client, as long as there is one. A server that asks nobody is told so, since its call goes on. */
   const toClient = (message: Uint8Array): Effect.Effect<void> => {
-    if (!isAbandoned) return options.toClient(message)
+    if (!isAbandoned) {
+      if (parking?.isGiving !== true) return Effect.asVoid(options.toClient(message))
+      return Effect.map(options.toClient(message), (ordinal) => parking.sent(message, ordinal))
+    }
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     return Effect.forEach(
       envelope === undefined ? [] : JsonRpcPeek.requests(envelope),
@@ -323,7 +324,6 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     fromClient: (message, seq) => fromClient(message, { place: gate.place(seq) }),
     changed: Deferred.await(changed),
     inFlight: () => calls.size + reissued + waiting(),
-    returned: () => parking?.returned(),
     parked: parking?.finished ?? Effect.void,
     isAbandoned: () => isAbandoned,
     abandon: Effect.suspend(() => {
