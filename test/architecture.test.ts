@@ -35,6 +35,8 @@ const mayImport = (from: string, path: string): boolean => {
   // Cards speak of tools, and the registry keeps cards (decision 39).
   if (from === "protocol/directory" && room === "protocol/mcp") return true
   if (from === "protocol/registry" && room === "protocol/directory") return true
+  // The registry waits like every peer before a key moves (decision 53).
+  if (from === "protocol/registry" && room === "protocol/identity") return true
   if (starts(from, "protocol")) return room === "protocol/wire" || room === "core/data" || isEvent
   if (from === "actors/layers") return starts(room, "core", "protocol", "nat", "actors")
   if (starts(from, "actors")) {

@@ -9,6 +9,7 @@ import * as Exchange from "./targets/Exchange.ts"
 import * as Federation from "./targets/Federation.ts"
 import * as Gateway from "./targets/Gateway.ts"
 import * as Http from "./targets/Http.ts"
+import * as Identity from "./targets/Identity.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
 import * as Texts from "./targets/Texts.ts"
@@ -26,6 +27,7 @@ export const decoders: ReadonlyArray<Target> = [
   ...Http.targets,
   ...Gateway.targets,
   ...Directory.targets,
+  ...Identity.targets,
   ...Events.targets,
   ...Texts.targets
 ]
