@@ -1,5 +1,5 @@
 /** What a command knows of the process it runs in: environment, user, and how to start itself again. */
-import { Context } from "effect"
+import { Context, type Effect } from "effect"
 
 /** One process' surroundings; `NodeCliHost` reads the real ones. */
 export class CliHost extends Context.Service<
@@ -20,6 +20,10 @@ export class CliHost extends Context.Service<
     readonly version: string
     /** The operating system, as Node names it. */
     readonly platform: string
+    /** Takes a variable out of the environment, so that no process started from here inherits it. */
+    readonly forgetVariable?: (name: string) => void
+    /** Asks a person at the terminal for a line that is not shown; `undefined` without a terminal, or when given up. */
+    readonly askSecret?: (question: string) => Effect.Effect<string | undefined>
     /** Minutes to add to UTC for local time at an instant, for tables people read. */
     readonly localOffsetMinutes: (epochMs: number) => number
   }

@@ -8,6 +8,7 @@ import * as Exchange from "./exchange.ts"
 import * as Files from "./files.ts"
 import * as Gateway from "./gateway.ts"
 import * as Help from "./Help.ts"
+import * as Identity from "./identity.ts"
 import * as Mcp from "./mcp.ts"
 import * as Node from "./node.ts"
 import * as Rendezvous from "./rendezvous.ts"
@@ -40,6 +41,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Rendezvous.commands,
   ...Node.commands,
   ...Trust.commands,
+  ...Identity.commands,
   ...Talk.commands,
   ...Gateway.commands,
   ...Exchange.commands,

@@ -4,6 +4,7 @@ import { homedir } from "node:os"
 import process from "node:process"
 import { Layer } from "effect"
 import { CliHost } from "./CliHost.ts"
+import * as NodeSecretPrompt from "./NodeSecretPrompt.ts"
 import { VERSION } from "./Version.ts"
 
 /** Reads environment, user and program once. */
@@ -19,6 +20,10 @@ export const layer: Layer.Layer<CliHost> = Layer.sync(CliHost, () => {
     nodeOptions: process.execArgv,
     version: VERSION,
     platform: process.platform,
+    forgetVariable: (name) => {
+      delete process.env[name]
+    },
+    askSecret: NodeSecretPrompt.ask,
     // Not through `Intl`, whose start costs more than a short command.
     localOffsetMinutes: (epochMs) => -new Date(epochMs).getTimezoneOffset()
   }

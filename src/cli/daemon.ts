@@ -1,7 +1,8 @@
 /** `pilotctl daemon`: a node in the background or in this process (cli §3). */
-import { Duration, Effect, FileSystem, Option, Result } from "effect"
+import { Duration, Effect, FileSystem, Option, Redacted, Result } from "effect"
 import * as IpcClient from "../actors/ipc/IpcClient.ts"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
+import { Passphrase } from "../core/crypto/Passphrase.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as Background from "./Background.ts"
@@ -11,6 +12,7 @@ import { type Command, type Environment, type Input, type Output, output, silent
 import * as ConfigFile from "./ConfigFile.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import { FLAGS } from "./daemonFlags.ts"
+import * as PassphraseInput from "./PassphraseInput.ts"
 import { Processes } from "./Processes.ts"
 import * as Render from "./Render.ts"
 import * as Values from "./Values.ts"
@@ -29,7 +31,8 @@ const start: Command = {
     const kind = yield* daemonKind
     yield* ConfigFile.makeHome(config.home)
     const words = ["_daemon-run", "--json", ...wordsOf(input)]
-    const { pid, answer } = yield* Background.start(kind, input, words, {}, inquire(kind, config.socket))
+    const secret = yield* askedFor(input, config.identity)
+    const { pid, answer } = yield* Background.start(kind, input, words, secret, inquire(kind, config.socket))
     const data = {
       address: Json.string(answer, "address"),
       hostname: Json.string(answer, "hostname"),
@@ -120,9 +123,28 @@ const runHere = (input: Input): Effect.Effect<Output, CliError.CliError, Environ
     const { version } = yield* CliHost
     const processes = yield* Processes
     const { runDaemon } = yield* Effect.promise(() => import("./daemonRun.ts"))
+    const passphrase = yield* PassphraseInput.given(input)
+    const secret = passphrase ?? (yield* typedFor(config.identity))
     yield* processes.endsOnSignal
-    return yield* runDaemon(config, version, Effect.andThen(Background.own(kind), Effect.forkScoped(exposed)))
+    return yield* runDaemon(config, version, Effect.andThen(Background.own(kind), Effect.forkScoped(exposed))).pipe(
+      Effect.provideService(Passphrase, secret)
+    )
   })
+
+/** The process in the background has no terminal, and cannot read a pipe twice: what is known here goes along in its environment. */
+const askedFor = Effect.fnUntraced(function* (input: Input, identity: string) {
+  const secret = (yield* PassphraseInput.given(input)) ?? (yield* typedFor(identity))
+  return secret === undefined ? {} : { [PassphraseInput.VARIABLE]: Redacted.value(secret) }
+})
+
+/** What a person types for an identity that is encrypted; `undefined` for one that is not, or without a terminal. */
+const typedFor = Effect.fnUntraced(function* (identity: string) {
+  const { askSecret } = yield* CliHost
+  const { isSealed } = yield* Effect.promise(() => import("./identityRun.ts"))
+  if (askSecret === undefined || (yield* isSealed(identity)) !== true) return undefined
+  const typed = yield* askSecret("Passphrase of the identity: ")
+  return typed === undefined ? undefined : Redacted.make(typed)
+})
 
 /** What was exposed is exposed again after a reboot: the keeper runs wherever its node does. */
 const exposed = Effect.flatMap(
@@ -195,7 +217,9 @@ const nothingToStop = Effect.fnUntraced(function* (hadPid: boolean) {
 
 /** The flags of this command for the process in the background. */
 const wordsOf = (input: Input): ReadonlyArray<string> =>
-  [...input.flags].flatMap(([name, values]) => values.map((value) => `--${name}=${value}`))
+  [...input.flags]
+    .filter(([name]) => name !== PassphraseInput.FLAG.name)
+    .flatMap(([name, values]) => values.map((value) => `--${name}=${value}`))
 
 const startedText = (data: Json.JsonObject): string => {
   const hostname = Json.string(data, "hostname")

@@ -12,6 +12,7 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "listen", value: "address", summary: "UDP socket, [host]:port (default :0)" },
   { name: "endpoint", value: "address", summary: "where the world reaches this node, if not as the beacon sees it" },
   { name: "identity", value: "path", summary: "key file (default identity.key in the state directory)" },
+  { name: "passphrase-file", value: "path", summary: "passphrase of an encrypted key file, - for standard input" },
   { name: "owner", value: "text", placeholder: "owner", summary: "who runs this node, for people" },
   { name: "hostname", value: "text", placeholder: "name", summary: "name of this node" },
   { name: "public", value: "boolean", summary: "every node may see the endpoint and reach the echo" },

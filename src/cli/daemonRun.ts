@@ -28,6 +28,7 @@ const CODES: Readonly<Record<NodeError["reason"], CliError.Code>> = {
   AlreadyRunning: "already_exists",
   StateUnusable: "internal",
   IdentityUnusable: "internal",
+  IdentityLocked: "auth_required",
   TrustUnusable: "internal",
   PortInUse: "already_exists",
   ListenFailed: "internal",

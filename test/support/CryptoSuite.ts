@@ -156,6 +156,13 @@ const hashes = (crypto: Crypto["Service"]): void => {
     )
   })
 
+  it("makes keys of passphrases as the example of RFC 7914 §12 does", () => {
+    const utf8 = (text: string) => new TextEncoder().encode(text)
+    const key = crypto.scrypt(utf8("pleaseletmein"), utf8("SodiumChloride"), { n: 16_384, r: 8, p: 1 })
+
+    assert.strictEqual(Bytes.toHex(key), "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2")
+  })
+
   it("keys an HMAC with an empty key, as the later key derivation needs (wire §15.1)", () => {
     const prk = crypto.hmacSha256(new Uint8Array(0), hex(vectors.tunnel.keys.shared_secret))
 

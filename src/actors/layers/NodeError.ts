@@ -10,6 +10,8 @@ export class NodeError extends Schema.TaggedError<NodeError>()("NodeError", {
     "StateUnusable",
     /** The identity file cannot be used. */
     "IdentityUnusable",
+    /** The identity is encrypted, and the passphrase is missing or wrong. */
+    "IdentityLocked",
     /** Pins or trust cannot be read; they are not overwritten. */
     "TrustUnusable",
     /** The UDP address cannot be bound. */

@@ -117,7 +117,10 @@ const loadIdentity = (config: NodeConfig) =>
     Effect.map(IdentityFile.loadOrCreate(config.identity, Identity), (loaded) => loaded.key),
     (error) =>
       new NodeError({
-        reason: "IdentityUnusable",
+        reason:
+          error.reason === "PassphraseNeeded" || error.reason === "WrongPassphrase"
+            ? "IdentityLocked"
+            : "IdentityUnusable",
         detail: `cannot use ${config.identity}: ${error.detail}`,
         hint:
           IDENTITY_HINTS[error.reason]?.(config.identity) ??
@@ -266,6 +269,9 @@ type Report = (event: ProtocolEvent) => void
 /** Where the key itself is as good as it was. */
 const IDENTITY_HINTS: Readonly<Partial<Record<IdentityFile.IdentityError["reason"], (path: string) => string>>> = {
   TooOpen: (path) => `if nobody has copied it: chmod 600 ${path}`,
+  PassphraseNeeded: () =>
+    "give it by --passphrase-file FILE, PILOT_PASSPHRASE, a systemd credential pilot-passphrase, or on a terminal",
+  WrongPassphrase: () => "the passphrase is the one that `pilotctl identity encrypt` was given",
   Unreadable: (path) => `make ${path} a file that this user can read`,
   NotWritable: () => "make room on the disk, or choose another state directory with PILOT_HOME"
 }

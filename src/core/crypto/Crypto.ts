@@ -49,6 +49,14 @@ export interface Hashing {
   readonly digest: () => Uint8Array
 }
 
+/** What a guess at a passphrase costs (RFC 7914): `128 × n × r` bytes of memory, and time in proportion to `n × r × p`. */
+export interface ScryptCost {
+  /** A power of two. */
+  readonly n: number
+  readonly r: number
+  readonly p: number
+}
+
 /**
  * Everything the protocol asks of cryptography. Total for whatever comes from outside: bad input is a value, never a
  * throw. Only a key or nonce of our own that has the wrong length is a defect.
@@ -61,6 +69,8 @@ export class Crypto extends Context.Service<
     /** Begins a SHA-256 over what is too large to be there at once. */
     readonly hashing: () => Hashing
     readonly hmacSha256: (key: Uint8Array, data: Uint8Array) => Uint8Array
+    /** 32 bytes from a passphrase, slowly and on purpose: for files, never on the packet path. The caller bounds the cost. */
+    readonly scrypt: (passphrase: Uint8Array, salt: Uint8Array, cost: ScryptCost) => Uint8Array
     readonly aes256Gcm: (key: Uint8Array) => Aead
     /** A fresh key pair, or the one of the given 32-byte private key. */
     readonly agreementKey: (privateKey?: Uint8Array) => AgreementKey

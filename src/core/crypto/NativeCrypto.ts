@@ -15,6 +15,7 @@ import {
   hash,
   type KeyObject,
   randomBytes,
+  scryptSync,
   sign,
   verify
 } from "node:crypto"
@@ -30,6 +31,8 @@ export const crypto: Crypto["Service"] = {
     return { update: (bytes) => void running.update(bytes), digest: () => plain(running.digest()) }
   },
   hmacSha256: (key, data) => plain(createHmac("sha256", key).update(data).digest()),
+  scrypt: (passphrase, salt, { n, p, r }) =>
+    plain(scryptSync(passphrase, salt, KEY_BYTES, { N: n, r, p, maxmem: 128 * r * (n + p + 2) + SCRYPT_MARGIN_BYTES })),
   aes256Gcm: (key) => makeAead(createSecretKey(ofLength(key, KEY_BYTES, "AES-256 key"))),
   agreementKey: (privateBytes) =>
     makeAgreementKey(
@@ -156,6 +159,8 @@ const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, "hex
 const AES_256_GCM = "aes-256-gcm"
 const TAG_BYTES = 16
 const NONCE_BYTES = 12
+/** Above what the algorithm itself holds. */
+const SCRYPT_MARGIN_BYTES = 1 << 20
 const KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 const OPTIONS = { authTagLength: TAG_BYTES } as const

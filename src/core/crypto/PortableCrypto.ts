@@ -5,6 +5,7 @@
 import { gcm } from "@noble/ciphers/aes.js"
 import { ed25519, x25519 } from "@noble/curves/ed25519.js"
 import { hmac } from "@noble/hashes/hmac.js"
+import { scrypt } from "@noble/hashes/scrypt.js"
 import { sha256 } from "@noble/hashes/sha2.js"
 import { randomBytes } from "@noble/hashes/utils.js"
 import { Layer } from "effect"
@@ -20,6 +21,7 @@ export const crypto: Crypto["Service"] = {
     return { update: (bytes) => void running.update(bytes), digest: () => running.digest() }
   },
   hmacSha256: (key, data) => hmac(sha256, key, data),
+  scrypt: (passphrase, salt, { n, p, r }) => scrypt(passphrase, salt, { N: n, r, p, dkLen: KEY_BYTES }),
   aes256Gcm: (key) => makeAead(Uint8Array.from(ofLength(key, KEY_BYTES, "AES-256 key"))),
   agreementKey: (privateKey) => makeAgreementKey(privateKey ?? randomBytes(KEY_BYTES)),
   signingKey: (seed) => makeSigningKey(seed ?? randomBytes(KEY_BYTES)),

@@ -1,6 +1,6 @@
 /**
  * A node's Ed25519 identity as text (wire §5). The file is a JSON object with two members, written exactly so, without
- * a newline at its end:
+ * a newline at its end; a third one, `key_chain`, follows when there is a chain to keep, and other programs ignore it:
  *
  * ```
  * {
@@ -16,6 +16,8 @@ import * as Bytes from "../../core/data/Bytes.ts"
 export interface Identity {
   readonly seed: Uint8Array
   readonly publicKey: Uint8Array
+  /** The statements about this key (`KeyChain.toText`), kept in the same file so that both change in one step. */
+  readonly chain?: string
 }
 
 /** Why a text is no identity. */
@@ -24,7 +26,8 @@ export type IdentityTextError = "Malformed" | "KeyMismatch"
 /** The file's content. */
 export const encodeFile = (self: Identity): string => {
   const privateKey = encodePrivateKey(self)
-  return `{\n  "private_key": "${privateKey}",\n  "public_key": "${encodePublicKey(self.publicKey)}"\n}`
+  const chain = self.chain === undefined || self.chain === "" ? "" : `,\n  "key_chain": "${self.chain}"`
+  return `{\n  "private_key": "${privateKey}",\n  "public_key": "${encodePublicKey(self.publicKey)}"${chain}\n}`
 }
 
 /**
@@ -41,7 +44,8 @@ export const decodeFile = (
   if (privateKey === undefined || publicKey === undefined) return Result.fail("Malformed")
   const seed = privateKey.subarray(0, SEED_BYTES)
   const isWhole = Bytes.equals(privateKey.subarray(SEED_BYTES), publicKey) && Bytes.equals(publicKeyOf(seed), publicKey)
-  return isWhole ? Result.succeed({ seed, publicKey }) : Result.fail("KeyMismatch")
+  if (!isWhole) return Result.fail("KeyMismatch")
+  return Result.succeed({ seed, publicKey, ...(members?.key_chain !== undefined && { chain: members.key_chain }) })
 }
 
 /** Standard base64 of the 32 bytes. */
@@ -58,8 +62,13 @@ const keyOf = (text: string, sizeBytes: number): Uint8Array | undefined => {
   return bytes?.length === sizeBytes ? bytes : undefined
 }
 
+/** Written into the file as it is, so nothing but base64 may pass. */
+const BASE64 = Schema.String.check(Schema.isPattern(/^[A-Za-z0-9+/=]{0,8192}$/))
+
 const decodeMembers = Schema.decodeUnknownOption(
-  Schema.fromJsonString(Schema.Struct({ private_key: Schema.String, public_key: Schema.String }))
+  Schema.fromJsonString(
+    Schema.Struct({ private_key: Schema.String, public_key: Schema.String, key_chain: Schema.optionalKey(BASE64) })
+  )
 )
 
 const SEED_BYTES = 32

@@ -1,11 +1,14 @@
 /** Statements about keys, chains of them, and what a reader makes of them. */
 import { Result } from "effect"
+import * as IdentityBackup from "../../../src/actors/layers/IdentityBackup.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
+import * as SealedText from "../../../src/core/crypto/SealedText.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as KeyChain from "../../../src/protocol/identity/KeyChain.ts"
 import * as KeyHistory from "../../../src/protocol/identity/KeyHistory.ts"
 import * as KeyStanding from "../../../src/protocol/identity/KeyStanding.ts"
 import * as KeyStatement from "../../../src/protocol/identity/KeyStatement.ts"
+import * as Identity from "../../../src/protocol/trust/Identity.ts"
 import { BEGIN, cancel, DAY, enrol, key, rotate } from "../../support/KeyChains.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
@@ -29,6 +32,23 @@ const believed = (chain: KeyChain.KeyChain): unknown => {
     if (!IDS.has(KeyStatement.idOf(statement))) throw new Error("a statement that nobody signed is believed")
   return KeyStanding.at(history, BEGIN + DAY).path.length
 }
+
+const COST = { n: 16_384, r: 8, p: 1 }
+/** Deriving a key takes longer than a thousand inputs may: here it is one for all. */
+const cheap = { ...NativeCrypto.crypto, scrypt: () => new Uint8Array(32).fill(5) }
+const identity = () =>
+  Identity.encodeFile({
+    ...NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(1)),
+    chain: KeyChain.toText(statements())
+  })
+const backup = () =>
+  JSON.stringify({
+    format: "effect-pilot backup",
+    version: 1,
+    created_at: BEGIN,
+    encrypted_at_rest: false,
+    files: { "identity.key": identity(), "trust.json": '{"trusted": []}', "pins.json": '{"nodes": [], "names": []}' }
+  })
 
 /** Every format of this room. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
@@ -59,5 +79,26 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     covers: [KeyChain.parse],
     samples: () => Corpus.texts(KeyChain.toText(statements()), ""),
     decode: (bytes) => KeyChain.parse(Bytes.toUtf8Lossy(bytes))?.length
+  }),
+  Fuzzer.decoder({
+    name: "file/backup",
+    covers: [IdentityBackup.parse],
+    format: "json",
+    samples: () => Corpus.texts(backup()),
+    decode: (bytes) => IdentityBackup.parse(Bytes.toUtf8Lossy(bytes), publicKeyOf)?.files.length
+  }),
+  Fuzzer.decoder({
+    name: "file/sealed text",
+    covers: [SealedText.open],
+    format: "json",
+    samples: () => Corpus.texts(SealedText.sealer(cheap, "passphrase", "identity", COST).seal(identity())),
+    decode: (bytes) => {
+      const opened = SealedText.open(cheap, Bytes.toUtf8Lossy(bytes), "passphrase", "identity")
+      if (Result.isFailure(opened)) return opened.failure
+      if (opened.success.text !== identity()) throw new Error("a text that nobody sealed is opened")
+      return "opened"
+    }
   })
 ]
+
+const publicKeyOf = (seed: Uint8Array) => NativeCrypto.crypto.signingKey(seed).publicKey

@@ -1,0 +1,225 @@
+/**
+ * A node's identity in one file under a passphrase (`SealedText`): the key with its chain, whom it trusts, which keys it has
+ * pinned. Inside is a JSON object:
+ *
+ * ```
+ * {"format": "effect-pilot backup", "version": 1, "created_at": <Unix seconds>, "encrypted_at_rest": true,
+ *  "files": {"identity.key": "<the text in the clear>", "trust.json": "…", "pins.json": "…"}}
+ * ```
+ *
+ * Nothing is restored before everything in it has been read and understood; the identity is written last, so an interrupted
+ * restoration leaves no node that has lost its trust.
+ */
+import { Clock, Effect, FileSystem, type Path, Redacted, Result, Schema } from "effect"
+import { Crypto } from "../../core/crypto/Crypto.ts"
+import * as IdentityFile from "../../core/crypto/IdentityFile.ts"
+import { Passphrase } from "../../core/crypto/Passphrase.ts"
+import * as SealedText from "../../core/crypto/SealedText.ts"
+import * as Json from "../../core/data/Json.ts"
+import * as AtomicFile from "../../core/storage/AtomicFile.ts"
+import * as Identity from "../../protocol/trust/Identity.ts"
+import * as PinFile from "../trust/PinFile.ts"
+import * as StateText from "../trust/StateText.ts"
+import * as TrustFile from "../trust/TrustFile.ts"
+
+/** Why a backup was not made, or not restored. Then nothing has changed. */
+export class BackupError extends Schema.TaggedError<BackupError>()("BackupError", {
+  reason: Schema.Literals([
+    /** There is no identity to save. */
+    "NoIdentity",
+    /** It cannot be read, is no backup, is damaged, or a part of it is. */
+    "Unusable",
+    "WrongPassphrase",
+    /** The state directory has an identity, trust or pins already. */
+    "Exists",
+    "NotWritable"
+  ]),
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
+/** Where the files of one node are. */
+export interface Places {
+  readonly home: string
+  readonly identity: string
+}
+
+/** What a backup holds. */
+export interface Summary {
+  readonly publicKey: Uint8Array
+  readonly files: ReadonlyArray<string>
+  readonly createdAtSeconds: number
+  /** Restored, the identity is encrypted under the passphrase of the backup. */
+  readonly isEncryptedAtRest: boolean
+}
+
+type Disk = Crypto | FileSystem.FileSystem | Path.Path
+
+/** Writes a backup of the identity that `key` was loaded from. Never over an existing file. */
+export const make = Effect.fn("IdentityBackup.make")(function* (
+  places: Places,
+  path: string,
+  passphrase: Redacted.Redacted<string>
+): Effect.fn.Return<Summary, BackupError | IdentityFile.IdentityError, Disk> {
+  const files = yield* FileSystem.FileSystem
+  const crypto = yield* Crypto
+  if (yield* Effect.orElseSucceed(files.exists(path), () => true))
+    return yield* fail("Exists", `${path} exists already`)
+  const loaded = yield* IdentityFile.load(places.identity, Identity)
+  if (loaded === undefined) return yield* fail("NoIdentity", `there is no identity at ${places.identity}`)
+  const { chain, isSealed, key } = loaded
+  const texts: Record<string, string> = { [IDENTITY]: Identity.encodeFile({ ...key, chain }) }
+  for (const name of OTHERS) {
+    const text = yield* Effect.mapError(StateText.read(placeOf(places, name)), ({ message }) => unusable(message))
+    if (text === undefined) continue
+    if (!READERS[name](text)) return yield* fail("Unusable", `${placeOf(places, name)} is damaged`)
+    texts[name] = text
+  }
+  const createdAtSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const content = {
+    format: FORMAT,
+    version: 1,
+    created_at: createdAtSeconds,
+    encrypted_at_rest: isSealed,
+    files: texts
+  }
+  const { seal } = SealedText.sealer(crypto, Redacted.value(passphrase), PURPOSE)
+  yield* AtomicFile.write(path, `${seal(JSON.stringify(content))}\n`, { mode: AtomicFile.OWNER_ONLY }).pipe(
+    Effect.mapError(({ message }) => new BackupError({ reason: "NotWritable", detail: message }))
+  )
+  return { publicKey: key.publicKey, files: Object.keys(texts), createdAtSeconds, isEncryptedAtRest: isSealed }
+})
+
+/** Puts back what a backup holds. `force` replaces what is there; the caller holds the lock of the directory. */
+export const restore = Effect.fn("IdentityBackup.restore")(function* (
+  places: Places,
+  path: string,
+  passphrase: Redacted.Redacted<string>,
+  force: boolean
+): Effect.fn.Return<Summary, BackupError, Disk> {
+  const content = yield* open(path, passphrase)
+  if (!force) yield* refuseExisting(places)
+  const crypto = yield* Crypto
+  const { seal } = content.isEncryptedAtRest
+    ? SealedText.sealer(crypto, Redacted.value(passphrase), IdentityFile.PURPOSE)
+    : { seal: (text: string) => text }
+  const write = (name: Name, text: string) =>
+    Effect.mapError(
+      AtomicFile.write(placeOf(places, name), text, { mode: AtomicFile.OWNER_ONLY }),
+      ({ message }) => new BackupError({ reason: "NotWritable", detail: message })
+    )
+  const files = yield* FileSystem.FileSystem
+  for (const name of OTHERS) {
+    const text = content.texts[name]
+    // What another identity has left behind is not this one's.
+    if (text === undefined) yield* Effect.ignore(files.remove(placeOf(places, name)))
+    else yield* write(name, text)
+  }
+  yield* write(IDENTITY, seal(content.texts[IDENTITY] ?? ""))
+  return content
+})
+
+/** Reads a backup and everything in it, without changing anything. */
+export const open = Effect.fn("IdentityBackup.open")(function* (
+  path: string,
+  passphrase: Redacted.Redacted<string>
+): Effect.fn.Return<
+  Summary & { readonly texts: Readonly<Partial<Record<Name, string>>> },
+  BackupError,
+  Crypto | FileSystem.FileSystem
+> {
+  const files = yield* FileSystem.FileSystem
+  const crypto = yield* Crypto
+  const { size } = yield* Effect.mapError(files.stat(path), ({ message }) => unusable(message))
+  if (Number(size) > BYTES_MAX) return yield* fail("Unusable", `${path} is too large for a backup`)
+  const text = yield* Effect.mapError(files.readFileString(path), ({ message }) => unusable(message))
+  const opened = SealedText.open(crypto, text, Redacted.value(passphrase), PURPOSE)
+  if (Result.isFailure(opened)) {
+    const reason = opened.failure === "WrongPassphrase" ? "WrongPassphrase" : "Unusable"
+    return yield* fail(reason, `cannot open ${path}: ${SealedText.describe(opened.failure)}`)
+  }
+  const content = parse(opened.success.text, (seed) => crypto.signingKey(seed).publicKey)
+  return content ?? (yield* fail("Unusable", `${path} is a backup of a later version, or a part of it is damaged`))
+})
+
+/** What is inside a backup; `undefined` when any part of it cannot be used. */
+export const parse = (
+  text: string,
+  publicKeyOf: (seed: Uint8Array) => Uint8Array
+): (Summary & { readonly texts: Readonly<Partial<Record<Name, string>>> }) | undefined => {
+  const object = Json.parseObject(text)
+  const members = object && Json.member(object, "files")
+  if (object === undefined || !Json.isObject(members)) return undefined
+  if (Json.string(object, "format") !== FORMAT || Json.integer(object, "version") !== 1) return undefined
+  const names = Object.keys(members)
+  const texts: Partial<Record<Name, string>> = {}
+  for (const name of names) {
+    const value = members[name]
+    if (!isName(name) || typeof value !== "string" || (name !== IDENTITY && !READERS[name](value))) return undefined
+    texts[name] = value
+  }
+  const identity = Identity.decodeFile(texts[IDENTITY] ?? "", publicKeyOf)
+  if (Result.isFailure(identity)) return undefined
+  return {
+    publicKey: identity.success.publicKey,
+    files: names,
+    createdAtSeconds: Json.integer(object, "created_at"),
+    isEncryptedAtRest: Json.boolean(object, "encrypted_at_rest"),
+    texts
+  }
+}
+
+/** Encrypts the identity file, or decrypts it, in one replacement; false when it already was so. */
+export const setSealed = Effect.fn("IdentityBackup.setSealed")(function* (
+  path: string,
+  passphrase: Redacted.Redacted<string>,
+  sealed: boolean
+): Effect.fn.Return<boolean, BackupError | IdentityFile.IdentityError, Disk> {
+  const crypto = yield* Crypto
+  const loaded = yield* Effect.provideService(IdentityFile.load(path, Identity), Passphrase, passphrase)
+  if (loaded === undefined) return yield* fail("NoIdentity", `there is no identity at ${path}`)
+  if (loaded.isSealed === sealed) return false
+  const text = Identity.encodeFile({ ...loaded.key, chain: loaded.chain })
+  const { seal } = SealedText.sealer(crypto, Redacted.value(passphrase), IdentityFile.PURPOSE)
+  yield* IdentityFile.save(path, sealed ? seal(text) : text)
+  return true
+})
+
+const refuseExisting = Effect.fnUntraced(function* (places: Places) {
+  const files = yield* FileSystem.FileSystem
+  for (const name of [IDENTITY, ...OTHERS] as const) {
+    const place = placeOf(places, name)
+    if (yield* Effect.orElseSucceed(files.exists(place), () => true))
+      return yield* fail("Exists", `${place} exists already`)
+  }
+})
+
+const fail = (reason: BackupError["reason"], detail: string) => Effect.fail(new BackupError({ reason, detail }))
+const unusable = (detail: string) => new BackupError({ reason: "Unusable", detail })
+
+/** `trust.json` stands beside the identity, wherever that is (node §2.5). */
+const placeOf = ({ home, identity }: Places, name: Name): string => {
+  if (name === IDENTITY) return identity
+  return name === "trust.json" ? `${identity.slice(0, identity.lastIndexOf("/"))}/${name}` : `${home}/${name}`
+}
+
+type Name = typeof IDENTITY | keyof typeof READERS
+
+const isName = (name: string): name is Name => name === IDENTITY || Object.hasOwn(READERS, name)
+
+/** Whether a file can be used, by the one who reads it. */
+const READERS = {
+  "trust.json": (text: string) => TrustFile.decode(text, 0) !== undefined,
+  "pins.json": (text: string) => PinFile.decode(text) !== undefined,
+  "registry-pins.json": (text: string) => Json.parseObject(text) !== undefined
+}
+
+const IDENTITY = "identity.key"
+const OTHERS = ["trust.json", "pins.json", "registry-pins.json"] as const
+const FORMAT = "effect-pilot backup"
+const PURPOSE = "backup"
+/** Pins and trust of some ten thousand peers. */
+const BYTES_MAX = 67_108_864
