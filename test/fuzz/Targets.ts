@@ -13,6 +13,7 @@ import * as Identity from "./targets/Identity.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
 import * as Texts from "./targets/Texts.ts"
+import * as Trust from "./targets/Trust.ts"
 import * as Tunnels from "./targets/Tunnels.ts"
 import * as Wire from "./targets/Wire.ts"
 
@@ -29,7 +30,8 @@ export const decoders: ReadonlyArray<Target> = [
   ...Directory.targets,
   ...Identity.targets,
   ...Events.targets,
-  ...Texts.targets
+  ...Texts.targets,
+  ...Trust.targets
 ]
 
 /** Many inputs per case, for something with a state. */

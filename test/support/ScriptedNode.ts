@@ -196,6 +196,8 @@ export class ScriptedNode {
       trusted: Effect.succeed([
         { node: Address.NodeId(2), publicKey: KEY_B, approvedAtSeconds: 1795196989, mutual: true, network: 0 }
       ]),
+      standing: () => Effect.succeed({ standing: "none" as const, refusal: undefined }),
+      admissions: NO_ADMISSIONS,
       poll: Effect.void
     }
   }
@@ -298,3 +300,14 @@ export const OWN = Address.make(0, 1)
 export const KEY_A = Uint8Array.from(Buffer.from("2azF1KIFipTicaYJu4YFOJQ2PVhSpQOhpVNUgsWYpzk=", "base64"))
 /** Behind node 2. */
 export const KEY_B = Uint8Array.from(Buffer.from("vDSqx0hoCHhvd7ZKn7cTn173+fOPMzIW5Lp8RW5t4m0=", "base64"))
+
+const NOT_HERE = Effect.die("not a part of these tests")
+const NO_ADMISSIONS: Trust["Service"]["admissions"] = {
+  invite: () => NOT_HERE,
+  invitations: Effect.succeed([]),
+  revokeInvitation: () => NOT_HERE,
+  redeem: () => NOT_HERE,
+  listKey: () => NOT_HERE,
+  unlistKey: () => NOT_HERE,
+  listedKeys: Effect.succeed([])
+}

@@ -6,6 +6,7 @@ import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
 import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
 import type { Trust } from "../../src/actors/trust/Trust.ts"
+import type { OpenServices } from "../../src/actors/trust/TrustContext.ts"
 import * as TrustStore from "../../src/actors/trust/TrustStore.ts"
 import * as TrustSupervisor from "../../src/actors/trust/TrustSupervisor.ts"
 import { Crypto, type SigningKey } from "../../src/core/crypto/Crypto.ts"
@@ -38,6 +39,8 @@ export interface Station {
 export interface Remains {
   readonly store?: TrustStore.TrustStore
   readonly pins?: PeerKeysStore.PinStore
+  /** What invitations promise. */
+  readonly openServices?: OpenServices
 }
 
 /** Nobody yet. */
@@ -45,6 +48,10 @@ export const world = (): World => ({ nodes: new MemoryNodes(), registry: new Mem
 
 /** The key pair of a node, always the same for the same number. */
 export const identityOf = (fill: number): SigningKey => NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(fill))
+
+/** The same for any number up to 2^32. */
+export const identityOf32 = (id: number): SigningKey =>
+  NativeCrypto.crypto.signingKey(Bytes.concat(Bytes.ofU32(id), new Uint8Array(28)))
 
 /** Registers a node and starts its trust service in the surrounding scope. */
 export const start = Effect.fnUntraced(function* (
@@ -66,7 +73,8 @@ export const start = Effect.fnUntraced(function* (
     Context.add(PeerKeys, keys)
   )
   const store = remains.store ?? TrustStore.memory()
-  const running = yield* TrustSupervisor.start({ identity, store, report }).pipe(Effect.provide(services))
+  const { openServices } = remains
+  const running = yield* TrustSupervisor.start({ identity, store, report, openServices }).pipe(Effect.provide(services))
   yield* Effect.yieldNow
   return { id: Address.NodeId(id), identity, node, keys, events, ...running }
 })

@@ -99,11 +99,19 @@ export const askEndpoint = Effect.fnUntraced(function* (
   node: NodeId
 ): Effect.fn.Return<Endpoint | undefined, never, RegistryClient> {
   const registry = yield* RegistryClient
-  const endpoint = yield* Effect.orElseSucceed(registry.resolve(node), () => undefined)
-  const { places } = yield* memory
+  const { hints, places } = yield* memory
+  const nowMs = yield* MonotonicTime.nowMs
+  const endpoint = yield* Effect.orElseSucceed(registry.resolve(node), () => hints.get(node, nowMs))
   places.set(node, { endpoint }, yield* MonotonicTime.nowMs)
   return endpoint
 })
+
+/** Where somebody else than the registry says a node is: tried for a while where the registry does not say. */
+export const hint = (node: NodeId, endpoint: Endpoint): Effect.Effect<void, never, RegistryClient> =>
+  Effect.gen(function* () {
+    const { hints } = yield* memory
+    hints.set(node, endpoint, yield* MonotonicTime.nowMs)
+  })
 
 /** The peer could not be reached where it was a moment ago: the next one asks again. */
 export const forget = (target: string | NodeId): Effect.Effect<void, never, RegistryClient> =>
@@ -150,6 +158,7 @@ const resolved = Effect.fnUntraced(function* (
 interface Memory {
   readonly found: ExpiringMap<string | NodeId, LookedUp>
   readonly places: ExpiringMap<NodeId, { readonly endpoint: Endpoint | undefined }>
+  readonly hints: ExpiringMap<NodeId, Endpoint>
   readonly expected: { peer: (node: NodeId) => void }
 }
 
@@ -159,6 +168,7 @@ const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(Registry
   const made: Memory = {
     found: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS }),
     places: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: PLACE_MS }),
+    hints: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: HINT_MS }),
     expected: { peer: () => {} }
   }
   MEMORIES.set(registry, made)
@@ -171,3 +181,5 @@ const RECENT_MAX = 1024
 const RECENT_MS = 10_000
 /** Where a peer was is of use to the dial that asked, and not much longer: it moves, and trust changes what one is told. */
 const PLACE_MS = 1_000
+/** Long enough for a redeemed invitation to be answered. */
+const HINT_MS = 600_000

@@ -3,7 +3,9 @@
  * answers, so a poll that has begun runs to its end, whoever waits for it.
  */
 import { Effect, Fiber, type Scope } from "effect"
+import * as Bytes from "../../core/data/Bytes.ts"
 import * as Justification from "../../protocol/trust/Justification.ts"
+import * as Revocation from "../../protocol/trust/Revocation.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { PolledHandshakes } from "../registry/RegistryClient.ts"
@@ -60,10 +62,27 @@ const heedRequest = Effect.fnUntraced(function* (
 ) {
   const own = yield* context.node.address
   if (from === own.node) return
+  const notice = Revocation.parseNotice(justification)
+  if (notice !== undefined) return yield* heedNotice(context, actor, from, notice)
   const publicKey = yield* PeerIdentity.relayed(context, from)
   if (publicKey === undefined) return context.report({ _tag: "KeyRefused", peer: from, reason: "KeyChanged" })
   const input = Input.RequestRelayed({ publicKey, justification: Justification.clean(justification) })
   yield* Effect.ignore(actor.apply(from, input))
+})
+
+/** The key that signed must be the one we know, whatever the registry says; else it is no request either. */
+const heedNotice = Effect.fnUntraced(function* (
+  context: TrustContext,
+  actor: TrustActor,
+  from: NodeId,
+  { atSeconds, signature }: Revocation.Notice
+) {
+  const publicKey = context.keys.pinned(from)
+  if (publicKey === undefined) return
+  const signed = Bytes.fromUtf8(Revocation.signedText(publicKey, context.identity.publicKey, atSeconds))
+  if (!context.crypto.verify(publicKey, signed, signature))
+    return context.report({ _tag: "KeyRefused", peer: from, reason: "BadSignature" })
+  yield* Effect.ignore(actor.apply(from, Input.RevokeRelayed({ publicKey, atSeconds })))
 })
 
 /** The registry keeps at most 100 of each (rendezvous §4.12); one that sends more is not believed further. */

@@ -99,7 +99,7 @@ const inputOf = (message: HandshakeMessage.HandshakeMessage, confirmed: boolean)
     case "accept":
       return Input.AcceptReceived({ publicKey })
     case "reject":
-      return Input.RejectReceived({ publicKey })
+      return Input.RejectReceived({ publicKey, reason: Justification.clean(message.reason) })
     case "revoke":
       return Input.RevokeReceived({ publicKey })
   }

@@ -2,15 +2,16 @@
  * Which key a node id must have, asked of those who may know: the pins first, then the registry (security rule 1).
  * A registry may name a first key; it never replaces a pinned one.
  */
-import { Effect } from "effect"
+import { Effect, Result } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
 import { type KnownKey, PUBLIC_KEY_BYTES } from "../../protocol/trust/HandshakeCheck.ts"
+import type { Invitation } from "../../protocol/trust/Invitation.ts"
 import type { Pending } from "../../protocol/trust/Relation.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { RegistryError } from "../registry/RegistryClient.ts"
-import { TrustError } from "./Trust.ts"
 import type { TrustContext } from "./TrustContext.ts"
+import { TrustError } from "./TrustError.ts"
 
 /** The Ed25519 key that opened the tunnel to a peer; `undefined` without a tunnel or when it is unauthenticated. */
 export const tunnelKey = (self: TrustContext, node: NodeId): Effect.Effect<Uint8Array | undefined> =>
@@ -55,6 +56,38 @@ export const confirmed = Effect.fn("PeerIdentity.confirmed")(function* (self: Tr
   if (pinned !== undefined && !Bytes.equals(pinned, offered)) return yield* keyChanged(self, node, pinned, offered)
   return yield* pin(self, node, offered)
 })
+
+/**
+ * Where the node that made an invitation is now, its key pinned from now on. The invitation says the key; the registry only
+ * says where it is, and one that shows another key is refused. A registry that has numbered its nodes anew may still know
+ * the name.
+ */
+export const invited = Effect.fn("PeerIdentity.invited")(function* (
+  self: TrustContext,
+  { name, node, publicKey }: Pick<Invitation, "name" | "node" | "publicKey">
+) {
+  const offered = yield* Effect.result(registered(self, node))
+  const isThere = Result.isSuccess(offered) && Bytes.equals(offered.success, publicKey)
+  const found = isThere || name === "" ? undefined : yield* behindName(self, name, publicKey)
+  const place = isThere ? node : found
+  if (place === undefined) {
+    return Result.isFailure(offered)
+      ? yield* unknown(node, offered.failure)
+      : yield* keyChanged(self, node, publicKey, offered.success)
+  }
+  yield* pin(self, place, publicKey)
+  // A name that led elsewhere before stays what it was: only a person may change that.
+  if (name !== "") yield* Effect.ignore(self.keys.pinName(name, publicKey))
+  return place
+})
+
+const behindName = (self: TrustContext, name: string, publicKey: Uint8Array): Effect.Effect<NodeId | undefined> =>
+  self.registry.resolveHostname(name).pipe(
+    Effect.flatMap(({ node }) =>
+      Effect.map(registered(self, node), (offered) => (Bytes.equals(offered, publicKey) ? node : undefined))
+    ),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 /**
  * The key that an approval of `pending` means, pinned from now on. A person who gives the fingerprint vouches for the

@@ -1,24 +1,11 @@
 /** The face of the trust list (node §2): who may reach this node, and who asks to. `TrustActor` implements it. */
-import { Context, type Effect, Schema } from "effect"
+import { Context, type Effect } from "effect"
+import type { Standing } from "../../protocol/trust/Relation.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import type { Admissions } from "./Admissions.ts"
+import { TrustError } from "./TrustError.ts"
 
-/** Why a trust operation failed. */
-export class TrustError extends Schema.TaggedError<TrustError>()("TrustError", {
-  reason: Schema.Literals([
-    "NotTrusted",
-    "RelayFailed",
-    "KeyChanged",
-    "UnknownPeer",
-    "FingerprintMismatch",
-    "NotStored"
-  ]),
-  node: Schema.Finite,
-  detail: Schema.String
-}) {
-  override get message(): string {
-    return this.detail === "" ? `${this.reason}: node ${this.node}` : this.detail
-  }
-}
+export { TrustError }
 
 /** One trusted peer. */
 export interface TrustedPeer {
@@ -38,6 +25,13 @@ export interface PendingPeer {
   readonly receivedAtSeconds: number
 }
 
+/** What stands between this node and another, in one word. */
+export interface StandingOf {
+  readonly standing: Standing
+  /** Why the peer has refused our last request, in its words; `undefined` when it has not. */
+  readonly refusal: string | undefined
+}
+
 /** The trust list of this node. */
 export class Trust extends Context.Service<
   Trust,
@@ -50,6 +44,9 @@ export class Trust extends Context.Service<
     readonly revoke: (node: NodeId) => Effect.Effect<void, TrustError>
     readonly pending: Effect.Effect<ReadonlyArray<PendingPeer>>
     readonly trusted: Effect.Effect<ReadonlyArray<TrustedPeer>>
+    readonly standing: (node: NodeId) => Effect.Effect<StandingOf>
+    /** Who comes in without a person here. */
+    readonly admissions: Admissions
     /** Fetches what the registry relays; called after each heartbeat, at start, and when a client looks. */
     readonly poll: Effect.Effect<void>
   }

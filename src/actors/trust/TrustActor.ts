@@ -10,14 +10,16 @@ import { Data, Deferred, Effect, type Fiber, type Scope, Semaphore } from "effec
 import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorStopped, AskTimeout, MailboxFull } from "../../core/actor/ActorError.ts"
 import * as Quota from "../../core/data/Quota.ts"
+import type { Admission } from "../../protocol/trust/Admission.ts"
 import type { Relation } from "../../protocol/trust/Relation.ts"
 import type * as TrustHandshake from "../../protocol/trust/TrustHandshake.ts"
 import type * as TrustOutput from "../../protocol/trust/TrustOutput.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
-import type { NodeId } from "../../protocol/wire/Address.ts"
-import { TrustError } from "./Trust.ts"
+import { NodeId } from "../../protocol/wire/Address.ts"
+import * as PeerIdentity from "./PeerIdentity.ts"
 import type { TrustContext } from "./TrustContext.ts"
 import * as TrustDelivery from "./TrustDelivery.ts"
+import { TrustError } from "./TrustError.ts"
 import * as TrustLedger from "./TrustLedger.ts"
 import * as TrustReport from "./TrustReport.ts"
 import type { TrustNotStored, TrustStore } from "./TrustStore.ts"
@@ -38,6 +40,8 @@ export type Message = Data.TaggedEnum<{
   }
   /** One input about every peer that has no delivery under way. */
   ApplyToAll: { readonly input: TrustHandshake.Input; readonly reply: Deferred.Deferred<void> }
+  /** Of what was allowed beforehand; `perform` answers its caller. */
+  Amend: { readonly perform: (ledger: TrustLedger.TrustLedger) => Effect.Effect<void> }
 }>
 /** Constructors of `Message`. */
 export const Message = Data.taggedEnum<Message>()
@@ -46,6 +50,10 @@ export const Message = Data.taggedEnum<Message>()
 export interface TrustActor {
   readonly apply: (node: NodeId, input: TrustHandshake.Input) => Effect.Effect<Applied, TrustError>
   readonly applyToAll: (input: TrustHandshake.Input) => Effect.Effect<void>
+  /** Stored when it succeeds. */
+  readonly amend: <A>(amendment: TrustLedger.Amendment<A>) => Effect.Effect<A, TrustError>
+  /** What was allowed beforehand, as it is now. */
+  readonly admission: () => Admission
   /** As it is now; what has outlived its time may still be in it. */
   readonly table: () => TrustTable.TrustTable
 }
@@ -57,7 +65,11 @@ export const spawn = Effect.fn("TrustActor.spawn")(function* (options: {
   readonly limits: TrustTable.Limits
 }): Effect.fn.Return<TrustActor, TrustNotStored, Scope.Scope> {
   const { context, limits } = options
-  const open = TrustLedger.open(options.store, context.keys, limits)
+  const open = TrustLedger.open(options.store, context.keys, limits, {
+    ownKey: context.identity.publicKey,
+    hmac: context.crypto.hmacSha256,
+    fingerprintOf: (publicKey) => PeerIdentity.fingerprintOf(context, publicKey)
+  })
   // Opened here first, so that an unreadable file fails the start instead of the first life.
   let ledger = yield* open
   let lives = 0
@@ -79,12 +91,21 @@ export const spawn = Effect.fn("TrustActor.spawn")(function* (options: {
     restart: { intensity: 3, periodMs: 60_000 }
   })
   const apply = (node: NodeId, input: TrustHandshake.Input): Effect.Effect<Applied, TrustError> =>
-    ref
-      .ask<Applied, TrustError>((reply) => Message.Apply({ node, input, reply }))
-      .pipe(Effect.catchTags({ ActorStopped: noAnswer(node), MailboxFull: noAnswer(node), AskTimeout: noAnswer(node) }))
+    answered(
+      node,
+      ref.ask<Applied, TrustError>((reply) => Message.Apply({ node, input, reply }))
+    )
   return {
     apply,
     applyToAll: (input) => Effect.ignore(ref.ask<void>((reply) => Message.ApplyToAll({ input, reply }))),
+    amend: <A>(amendment: TrustLedger.Amendment<A>) =>
+      answered(
+        NOBODY,
+        ref.ask<A, TrustError>((reply) =>
+          Message.Amend({ perform: (held) => Effect.asVoid(Deferred.into(TrustLedger.amend(held, amendment), reply)) })
+        )
+      ),
+    admission: () => ledger.admission,
     table: () => ledger.table
   }
 })
@@ -108,7 +129,8 @@ const receive = (ledger: TrustLedger.TrustLedger, deliveries: Deliveries, messag
         if (!Quota.has(deliveries.busy, node)) yield* applyOne(ledger, deliveries, node, input)
       }
       yield* Deferred.succeed(reply, undefined)
-    })
+    }),
+    Amend: ({ perform }) => perform(ledger)
   })
 
 const applyOne = Effect.fnUntraced(function* (
@@ -118,9 +140,9 @@ const applyOne = Effect.fnUntraced(function* (
   input: TrustHandshake.Input,
   reply?: Deferred.Deferred<Applied, TrustError>
 ) {
-  const { outputs, failure } = yield* TrustLedger.apply(ledger, node, input)
+  const { failure, input: taken, outputs } = yield* TrustLedger.apply(ledger, node, input)
   for (const output of outputs) {
-    if (output._tag === "Report") deliveries.context.report(TrustReport.event(node, input, output.fact))
+    if (output._tag === "Report") deliveries.context.report(TrustReport.event(node, taken, output.fact))
   }
   const delivery = yield* deliver(deliveries, node, outputs)
   if (reply === undefined) return
@@ -144,9 +166,17 @@ const deliver = (deliveries: Deliveries, node: NodeId, outputs: ReadonlyArray<Tr
   )
 }
 
-const noAnswer = (node: NodeId) => (error: ActorStopped | MailboxFull | AskTimeout) =>
-  Effect.fail(new TrustError({ reason: "NotStored", node, detail: `the trust list does not answer: ${error._tag}` }))
+const answered = <A>(
+  node: NodeId,
+  asked: Effect.Effect<A, TrustError | ActorStopped | MailboxFull | AskTimeout>
+): Effect.Effect<A, TrustError> => {
+  const noAnswer = (error: ActorStopped | MailboxFull | AskTimeout) =>
+    Effect.fail(new TrustError({ reason: "NotStored", node, detail: `the trust list does not answer: ${error._tag}` }))
+  return Effect.catchTags(asked, { ActorStopped: noAnswer, MailboxFull: noAnswer, AskTimeout: noAnswer })
+}
 
+/** What was allowed beforehand is about nobody yet. */
+const NOBODY = NodeId(0)
 const MAILBOX_CAPACITY = 256
 /** Each may wait for a dial. */
 const DELIVERIES_MAX = 32

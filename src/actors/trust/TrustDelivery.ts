@@ -2,17 +2,18 @@
  * Performs what the trust table wants done, in order: messages to peers, calls to the registry. What was overtaken
  * meanwhile is left out; what fails and still matters stays due in the table and is tried again after the next poll.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Clock, Effect, Exit, Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Relation } from "../../protocol/trust/Relation.ts"
+import * as Revocation from "../../protocol/trust/Revocation.ts"
 import * as TrustHandshake from "../../protocol/trust/TrustHandshake.ts"
 import * as TrustOutput from "../../protocol/trust/TrustOutput.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { RegistryError } from "../registry/RegistryClient.ts"
 import * as HandshakeStream from "./HandshakeStream.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
-import { TrustError } from "./Trust.ts"
 import type { TrustContext } from "./TrustContext.ts"
+import { TrustError } from "./TrustError.ts"
 
 /** One peer, as the table sees it. */
 export interface Delivery {
@@ -52,7 +53,9 @@ const performOne = (self: Delivery, output: Task): Effect.Effect<void, TrustErro
         ? Effect.void
         : Effect.ignore(send(self, output, { kind: "reject", text: output.reason }, DIAL_TIMEOUT_MS))
     case "SendRevoke":
-      return Effect.ignore(send(self, output, { kind: "revoke", text: REVOKED }, REVOKE_TIMEOUT_MS))
+      return sendRevoke(self, output)
+    case "OpenServices":
+      return openServices(self, output)
     case "AnswerRelayed":
       return Effect.ignore(self.context.registry.respondHandshake(self.node, output.accept))
     case "OpenTunnel":
@@ -124,6 +127,33 @@ const sendAccept = (self: Delivery, output: Of<"SendAccept">): Effect.Effect<voi
   )
 }
 
+/** Directly; else a notice waits at the registry for a peer that is away, and both are tried again until it answers. */
+const sendRevoke = (self: Delivery, output: Of<"SendRevoke">): Effect.Effect<void> =>
+  send(self, output, { kind: "revoke", text: REVOKED }, REVOKE_TIMEOUT_MS).pipe(
+    Effect.matchEffect({
+      onSuccess: () => self.tell(TrustHandshake.Input.RevokeDelivered()),
+      onFailure: (error) => (error._tag === "WrongKey" ? Effect.void : leaveNotice(self, output.publicKey))
+    })
+  )
+
+const leaveNotice = Effect.fnUntraced(function* (self: Delivery, publicKey: Uint8Array) {
+  const { identity, registry } = self.context
+  const atSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const signed = Bytes.fromUtf8(Revocation.signedText(identity.publicKey, publicKey, atSeconds))
+  const notice = Revocation.formatNotice({ atSeconds, signature: identity.sign(signed) })
+  yield* Effect.ignore(registry.requestHandshake(self.node, notice))
+})
+
+/** Before the peer hears of its trust, so that what it was promised is there. */
+const openServices = (self: Delivery, { publicKey, services }: Of<"OpenServices">): Effect.Effect<void> => {
+  const open = self.context.openServices
+  if (open === undefined) return Effect.void
+  return Effect.timeoutOrElse(open({ node: self.node, publicKey }, services), {
+    duration: OPEN_TIMEOUT_MS,
+    orElse: () => Effect.succeed(false)
+  }).pipe(Effect.flatMap((isOpen) => (isOpen ? self.tell(TrustHandshake.Input.ServicesOpened()) : Effect.void)))
+}
+
 const openTunnel = (self: Delivery, publicKey: Uint8Array): Effect.Effect<void> =>
   Effect.scoped(HandshakeStream.open(self.context, self.node, publicKey, DIAL_TIMEOUT_MS)).pipe(
     Effect.andThen(self.tell(TrustHandshake.Input.TunnelOpened({ publicKey }))),
@@ -174,3 +204,5 @@ const REVOKED = "trust revoked"
 const DIAL_TIMEOUT_MS = 8000
 /** Meanwhile the peer's streams live on, so this is shorter. */
 const REVOKE_TIMEOUT_MS = 3000
+/** The keeper may have to be started first. */
+const OPEN_TIMEOUT_MS = 5000

@@ -1,20 +1,24 @@
 /**
  * The text of `trust.json` (node §2.5), which other implementations read and write too. Beyond their members it has
- * `outgoing` and `revoked` lists and a few marks in rows, which they ignore; what they add, we keep.
+ * `outgoing` and `revoked` lists, those of `AdmissionFile`, and a few marks in rows, which they ignore; what they add, we
+ * keep.
  */
-import { DateTime, Option } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as GoJson from "../../core/data/GoJson.ts"
 import * as Json from "../../core/data/Json.ts"
+import * as Admission from "../../protocol/trust/Admission.ts"
 import { PUBLIC_KEY_BYTES } from "../../protocol/trust/HandshakeCheck.ts"
 import * as Justification from "../../protocol/trust/Justification.ts"
 import type * as Relation from "../../protocol/trust/Relation.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
+import * as AdmissionFile from "./AdmissionFile.ts"
+import { secondsOf, timeText } from "./AdmissionFile.ts"
 
-/** A table, and the members of the file that are not ours. */
+/** A table, what was allowed beforehand, and the members of the file that are not ours. */
 export interface Content {
   readonly table: TrustTable.TrustTable
+  readonly admission: Admission.Admission
   readonly foreign: Foreign
 }
 
@@ -25,7 +29,11 @@ export interface Foreign {
 }
 
 /** No trust, nothing foreign. */
-export const empty: Content = { table: TrustTable.empty, foreign: { file: {}, rows: new Map() } }
+export const empty: Content = {
+  table: TrustTable.empty,
+  admission: Admission.empty,
+  foreign: { file: {}, rows: new Map() }
+}
 
 /**
  * Reads the text; `undefined` when it is no JSON object. A trusted row without a key trusts nobody, because a peer is
@@ -46,11 +54,12 @@ export const decode = (text: string, nowSeconds: number): Content | undefined =>
       if (Object.keys(foreign).length > 0) rows.set(`${list}/${node}`, foreign)
     }
   }
-  return { table, foreign: { file: without(file, LISTS), rows } }
+  const admission = AdmissionFile.admissionOf(file)
+  return { table, admission, foreign: { file: without(file, [...LISTS, ...AdmissionFile.LISTS]), rows } }
 }
 
 /** Writes the text: two-space indented, without a newline at the end; only what survives a restart. */
-export const encode = ({ table, foreign }: Content): string => {
+export const encode = ({ table, admission, foreign }: Content): string => {
   const lists = {
     trusted: rowsOf("trusted"),
     pending: rowsOf("pending"),
@@ -62,6 +71,7 @@ export const encode = ({ table, foreign }: Content): string => {
     pending: lists.pending,
     outgoing: lists.outgoing,
     revoked: lists.revoked,
+    ...AdmissionFile.listsOf(admission),
     ...foreign.file
   })
 
@@ -93,7 +103,8 @@ const READERS: Readonly<Record<List, Reader>> = {
       mutual: Json.boolean(row, "mutual"),
       network: Json.unsigned(row, "network", 16),
       acceptDue: Json.boolean(row, "accept_due"),
-      reported: false
+      reported: false,
+      servicesDue: Json.strings(row, "services_due")
     }
     return { ...self, trusted }
   },
@@ -119,8 +130,12 @@ const READERS: Readonly<Record<List, Reader>> = {
   },
   revoked: (self, row) => {
     const untilSeconds = secondsOf(row, "until")
+    if (untilSeconds === undefined) return undefined
     const reportDue = Json.boolean(row, "report_due")
-    return untilSeconds === undefined ? undefined : { ...self, revoked: { untilSeconds, reportDue } }
+    // A key is kept only as long as it has to be told something.
+    const publicKey = Json.boolean(row, "notice_due") ? keyOf(row) : Bytes.empty
+    const noticeDue = publicKey.length > 0
+    return { ...self, revoked: { untilSeconds, reportDue, publicKey, noticeDue, triedAtSeconds: 0 } }
   }
 }
 
@@ -132,7 +147,8 @@ const WRITERS: Readonly<Record<List, Writer>> = {
       approved_at: timeText(trusted.approvedAtSeconds),
       mutual: trusted.mutual,
       network: trusted.network || undefined,
-      accept_due: trusted.acceptDue || undefined
+      accept_due: trusted.acceptDue || undefined,
+      services_due: trusted.servicesDue.length === 0 ? undefined : trusted.servicesDue
     },
   pending: ({ pending }) =>
     pending && {
@@ -149,14 +165,19 @@ const WRITERS: Readonly<Record<List, Writer>> = {
       accepted_at: outgoing.acceptedAtSeconds === undefined ? undefined : timeText(outgoing.acceptedAtSeconds)
     },
   revoked: ({ revoked }) =>
-    revoked && { until: timeText(revoked.untilSeconds), report_due: revoked.reportDue || undefined }
+    revoked && {
+      until: timeText(revoked.untilSeconds),
+      report_due: revoked.reportDue || undefined,
+      public_key: revoked.noticeDue ? Bytes.toBase64(revoked.publicKey) : undefined,
+      notice_due: revoked.noticeDue || undefined
+    }
 }
 
 const ROW_MEMBERS: Readonly<Record<List, ReadonlyArray<string>>> = {
-  trusted: ["node_id", "public_key", "approved_at", "mutual", "network", "accept_due"],
+  trusted: ["node_id", "public_key", "approved_at", "mutual", "network", "accept_due", "services_due"],
   pending: ["node_id", "public_key", "justification", "received_at", "confirmed"],
   outgoing: ["node_id", "public_key", "justification", "requested_at", "accepted_at"],
-  revoked: ["node_id", "until", "report_due"]
+  revoked: ["node_id", "until", "report_due", "public_key", "notice_due"]
 }
 
 const without = (object: Json.JsonObject, members: ReadonlyArray<string>): Json.JsonObject =>
@@ -166,13 +187,4 @@ const without = (object: Json.JsonObject, members: ReadonlyArray<string>): Json.
 const keyOf = (row: Json.JsonObject): Uint8Array => {
   const publicKey = Bytes.fromBase64Lenient(Json.string(row, "public_key"))
   return publicKey?.length === PUBLIC_KEY_BYTES ? publicKey : Bytes.empty
-}
-
-/** RFC 3339 in whole seconds, UTC. */
-const timeText = (seconds: number): string =>
-  DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).replace(/\.\d+Z$/, "Z")
-
-const secondsOf = (row: Json.JsonObject, member: string): number | undefined => {
-  const time = DateTime.make(Json.string(row, member))
-  return Option.isSome(time) ? Math.floor(DateTime.toEpochMillis(time.value) / 1000) : undefined
 }

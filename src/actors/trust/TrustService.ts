@@ -1,14 +1,16 @@
 /** The `Trust` service over the actor: what a person decides, and what a person sees. */
 import { Effect, Fiber } from "effect"
 import * as Justification from "../../protocol/trust/Justification.ts"
-import type * as Relation from "../../protocol/trust/Relation.ts"
+import * as Relation from "../../protocol/trust/Relation.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as Invitations from "./Invitations.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
-import { type Trust, TrustError } from "./Trust.ts"
+import type { Trust } from "./Trust.ts"
 import type { TrustActor } from "./TrustActor.ts"
 import type { TrustContext } from "./TrustContext.ts"
+import { TrustError } from "./TrustError.ts"
 import * as TrustLedger from "./TrustLedger.ts"
 
 /** What the service stands on. */
@@ -39,6 +41,12 @@ export const make = (options: Options): Trust["Service"] => ({
       return [{ node, publicKey, approvedAtSeconds, mutual, network }]
     })
   ),
+  standing: (node) =>
+    Effect.map(relations(options), (table) => {
+      const relation = TrustTable.relation(table, node)
+      return { standing: Relation.standing(relation), refusal: relation.refused?.reason }
+    }),
+  admissions: Invitations.make(options),
   poll: options.poll
 })
 
@@ -49,7 +57,11 @@ const request = Effect.fn("Trust.request")(function* (options: Options, node: No
   if (node === own.node)
     return yield* new TrustError({ reason: "UnknownPeer", node, detail: "this is this node itself" })
   const publicKey = yield* PeerIdentity.confirmed(context, node)
-  const input = Input.RequestChosen({ publicKey, justification: Justification.clean(justification) })
+  const input = Input.RequestChosen({
+    publicKey,
+    justification: Justification.clean(justification),
+    isInsisting: false
+  })
   const { choice, delivery } = yield* actor.apply(node, input)
   if (choice === "AlreadyTrusted") return "already_trusted" as const
   if (choice === "TooManyOutgoing")

@@ -12,10 +12,11 @@ import { RegistryClient } from "../registry/RegistryClient.ts"
 import * as HandshakePoll from "./HandshakePoll.ts"
 import * as HandshakeReceiver from "./HandshakeReceiver.ts"
 import * as HandshakeStream from "./HandshakeStream.ts"
+import * as Invitations from "./Invitations.ts"
 import { PeerKeys } from "./PeerKeys.ts"
 import type { Trust } from "./Trust.ts"
 import * as TrustActor from "./TrustActor.ts"
-import type { TrustContext } from "./TrustContext.ts"
+import type { OpenServices, TrustContext } from "./TrustContext.ts"
 import * as TrustService from "./TrustService.ts"
 import type { TrustNotStored, TrustStore } from "./TrustStore.ts"
 
@@ -27,6 +28,8 @@ export interface Options {
   /** Must not wait. */
   readonly report: (event: ProtocolEvent) => void
   readonly limits?: TrustTable.Limits
+  /** What invitations promise. */
+  readonly openServices?: OpenServices | undefined
 }
 
 /** A running trust service. */
@@ -43,6 +46,7 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   const context: TrustContext = {
     identity: options.identity,
     report: options.report,
+    openServices: options.openServices,
     crypto: yield* Crypto,
     node: yield* Node,
     registry: yield* RegistryClient,
@@ -55,6 +59,10 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   yield* HandshakeReceiver.spawn({ context, listener, received })
   const { poll } = yield* HandshakePoll.make(context, actor)
   yield* Effect.forkScoped(Effect.delay(poll, FIRST_POLL_MS))
+  const pollWhileOpen = Effect.flatMap(Invitations.isOpen({ context, actor }), (isOpen) =>
+    isOpen ? poll : Effect.void
+  )
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(pollWhileOpen, INVITED_POLL_MS)))
   return {
     trust: TrustService.make({ context, actor, limits, poll }),
     reregistered: actor.applyToAll(Input.Reregistered())
@@ -63,3 +71,5 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
 
 /** A program that starts a node dials next: chores wait until it has. */
 const FIRST_POLL_MS = 100
+/** A heartbeat apart is too long for somebody who has just been invited. */
+const INVITED_POLL_MS = 5000

@@ -17,6 +17,8 @@ export interface Trusted {
   readonly acceptDue: boolean
   /** The registry knows of this pair. Memory only: a restarted node reports again. */
   readonly reported: boolean
+  /** Services that its invitation promised and that are not opened to it yet. */
+  readonly servicesDue: ReadonlyArray<string>
 }
 
 /** An incoming request that waits for a person. */
@@ -48,6 +50,19 @@ export interface Revoked {
   readonly untilSeconds: number
   /** The registry has not been told yet; this keeps the record past `untilSeconds`. */
   readonly reportDue: boolean
+  /** The key that was trusted; empty when nothing is to be said to it. */
+  readonly publicKey: Uint8Array
+  /** The peer has not been told yet; so does this, for as long as a request lives. */
+  readonly noticeDue: boolean
+  /** When that was tried last. Memory only: a restarted node tries again. */
+  readonly triedAtSeconds: number
+}
+
+/** The peer has refused our request, for a person who looks soon. Memory only. */
+export interface Refused {
+  /** In the peer's words, cleaned; empty when the registry relayed it. */
+  readonly reason: string
+  readonly atSeconds: number
 }
 
 /** All of it; absent parts are `undefined`. */
@@ -56,6 +71,7 @@ export interface Relation {
   readonly pending: Pending | undefined
   readonly outgoing: Outgoing | undefined
   readonly revoked: Revoked | undefined
+  readonly refused: Refused | undefined
 }
 
 /** The state of the transition table. */
@@ -69,11 +85,30 @@ export type Standing =
   | "revoked"
 
 /** A peer we have nothing to do with. */
-export const none: Relation = { trusted: undefined, pending: undefined, outgoing: undefined, revoked: undefined }
+export const none: Relation = {
+  trusted: undefined,
+  pending: undefined,
+  outgoing: undefined,
+  revoked: undefined,
+  refused: undefined
+}
+
+/** The peer ended the trust: only the registry has to be told. */
+export const endedByPeer: Revoked = {
+  untilSeconds: 0,
+  reportDue: true,
+  publicKey: Bytes.empty,
+  noticeDue: false,
+  triedAtSeconds: 0
+}
 
 /** True when nothing is left to remember. */
 export const isNone = (self: Relation): boolean =>
-  self.trusted === undefined && self.pending === undefined && self.outgoing === undefined && self.revoked === undefined
+  self.trusted === undefined &&
+  self.pending === undefined &&
+  self.outgoing === undefined &&
+  self.revoked === undefined &&
+  self.refused === undefined
 
 /** The one word for it; the strongest record names it. */
 export const standing = (self: Relation): Standing => {
@@ -99,11 +134,15 @@ export const expire = (self: Relation, lifetimes: Lifetimes, nowSeconds: number)
     ? undefined
     : self.pending
   const outgoing = expireOutgoing(self.outgoing, lifetimes, nowSeconds)
-  const revoked =
-    self.revoked?.reportDue === false && nowSeconds >= self.revoked.untilSeconds ? undefined : self.revoked
+  const revoked = expireRevoked(self.revoked, lifetimes, nowSeconds)
+  const refused = isPast(self.refused?.atSeconds, REFUSED_SECONDS, nowSeconds) ? undefined : self.refused
   const isSame =
-    trusted === self.trusted && pending === self.pending && outgoing === self.outgoing && revoked === self.revoked
-  return isSame ? self : { trusted, pending, outgoing, revoked }
+    trusted === self.trusted &&
+    pending === self.pending &&
+    outgoing === self.outgoing &&
+    revoked === self.revoked &&
+    refused === self.refused
+  return isSame ? self : { trusted, pending, outgoing, revoked, refused }
 }
 
 /** How long undecided things are kept, in seconds of wall-clock time, because they outlive the process. */
@@ -127,5 +166,16 @@ const expireOutgoing = (self: Outgoing | undefined, lifetimes: Lifetimes, nowSec
     : self
 }
 
+/** A peer that stays away as long as a request lives is not told any more. */
+const expireRevoked = (self: Revoked | undefined, lifetimes: Lifetimes, nowSeconds: number): Revoked | undefined => {
+  if (self === undefined) return undefined
+  const isNoticeDue = self.noticeDue && !isPast(self.untilSeconds, lifetimes.outgoingSeconds, nowSeconds)
+  if (!self.reportDue && !isNoticeDue && nowSeconds >= self.untilSeconds) return undefined
+  return isNoticeDue === self.noticeDue ? self : { ...self, noticeDue: isNoticeDue }
+}
+
 const isPast = (sinceSeconds: number | undefined, lifeSeconds: number, nowSeconds: number): boolean =>
   sinceSeconds !== undefined && nowSeconds - sinceSeconds >= lifeSeconds
+
+/** A person who asked looks within minutes. */
+const REFUSED_SECONDS = 600

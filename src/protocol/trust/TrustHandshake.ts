@@ -1,7 +1,8 @@
 /**
- * Trust between this node and one peer as a state machine (node §2.3; security rules 1 and 2). Trust begins in three
+ * Trust between this node and one peer as a state machine (node §2.3; security rules 1 and 2). Trust begins in four
  * ways only: a person here approves a key; a person here asked for a key and that key accepts, or asks, over its own
- * tunnel; or the same by the registry's word, once that key has opened a tunnel. Names, networks and tags never do.
+ * tunnel; the same by the registry's word, once that key has opened a tunnel; or the key was allowed beforehand, by an
+ * invitation or by name of its fingerprint (`Admission`). Names, networks and tags never do.
  *
  * Every key in an input was proven by the sender's tunnel (`…Received`, `TunnelOpened`) or chosen by a person
  * (`…Chosen`); `…Relayed` inputs are the registry's word.
@@ -9,29 +10,42 @@
 import { Data } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Relation from "./Relation.ts"
-import { Output } from "./TrustOutput.ts"
+import * as Revocation from "./Revocation.ts"
+import { Output, type Step, stay } from "./TrustOutput.ts"
 
 /** What happened. */
 export type Input = Data.TaggedEnum<{
   /** `confirmed`: the pin or the registry names the same key. */
   RequestReceived: { readonly publicKey: Uint8Array; readonly justification: string; readonly confirmed: boolean }
   AcceptReceived: { readonly publicKey: Uint8Array }
-  RejectReceived: { readonly publicKey: Uint8Array }
+  /** `reason` is cleaned. */
+  RejectReceived: { readonly publicKey: Uint8Array; readonly reason: string }
   RevokeReceived: { readonly publicKey: Uint8Array }
   /** `publicKey` is the registry's, empty when it could not be looked up. */
   RequestRelayed: { readonly publicKey: Uint8Array; readonly justification: string }
   AcceptRelayed: {}
   RejectRelayed: {}
+  /** A signed notice of the peer that it has ended the trust; the signature holds under this key. */
+  RevokeRelayed: { readonly publicKey: Uint8Array; readonly atSeconds: number }
+  /** `Admission`: a request of a key that was allowed beforehand, with the services to open to it. */
+  RequestGranted: GrantedRequest
+  /** `Admission`: a request of somebody who holds an invitation that has ended. */
+  RequestBarred: BarredRequest
   /** A tunnel to the peer is up, and this key opened it. */
   TunnelOpened: { readonly publicKey: Uint8Array }
-  RequestChosen: { readonly publicKey: Uint8Array; readonly justification: string }
+  /** `isInsisting`: sent to a peer that is trusted too, because the text says more than that trust is wanted. */
+  RequestChosen: { readonly publicKey: Uint8Array; readonly justification: string; readonly isInsisting: boolean }
   ApprovalChosen: { readonly publicKey: Uint8Array }
   RejectionChosen: { readonly reason: string }
   RevocationChosen: {}
   /** Our accept has reached the peer, or the registry has taken it. */
   AcceptDelivered: {}
   TrustReported: {}
+  /** What `OpenServices` asked for is done, or can never be. */
+  ServicesOpened: {}
   RevocationReported: {}
+  /** The peer knows that we ended the trust. */
+  RevokeDelivered: {}
   /** The registry answers again: what is still due may be tried. */
   Polled: {}
   /** The registry has registered us anew and may have forgotten every pair (rendezvous §9.3). */
@@ -40,10 +54,18 @@ export type Input = Data.TaggedEnum<{
 /** Constructors of `Input`. */
 export const Input = Data.taggedEnum<Input>()
 
-/** A relation and what to do. */
-export interface Step {
-  readonly relation: Relation.Relation
-  readonly outputs: ReadonlyArray<Output>
+interface GrantedRequest {
+  readonly publicKey: Uint8Array
+  readonly justification: string
+  readonly isRelayed: boolean
+  readonly services: ReadonlyArray<string>
+}
+
+interface BarredRequest {
+  readonly publicKey: Uint8Array
+  readonly justification: string
+  readonly isRelayed: boolean
+  readonly reason: string
 }
 
 /** Total: what does not fit the standing is ignored. `nowSeconds` is wall-clock time, because it is kept on disk. */
@@ -51,30 +73,31 @@ export const step = (self: Relation.Relation, input: Input, nowSeconds: number):
   Input.$match(input, {
     RequestReceived: (request) => requestReceived(self, request, nowSeconds),
     AcceptReceived: ({ publicKey }) => acceptReceived(self, publicKey, nowSeconds),
-    RejectReceived: ({ publicKey }) => (Relation.isOutgoingTo(self, publicKey) ? requestRefused(self) : stay(self)),
-    RevokeReceived: ({ publicKey }) => revokeReceived(self, publicKey),
+    RejectReceived: ({ publicKey, reason }) => rejectReceived(self, publicKey, reason, nowSeconds),
+    RevokeReceived: ({ publicKey }) => Revocation.received(self, publicKey),
     RequestRelayed: (request) => requestRelayed(self, request, nowSeconds),
-    AcceptRelayed: () => (self.trusted === undefined ? heardAccept(self, nowSeconds) : stay(self)),
-    RejectRelayed: () => (self.outgoing === undefined ? stay(self) : requestRefused(self)),
+    AcceptRelayed: () => acceptRelayed(self, nowSeconds),
+    // Without a request of ours it answers the notice that we ended the trust.
+    RejectRelayed: () =>
+      self.outgoing === undefined ? Revocation.delivered(self) : requestRefused(self, "", nowSeconds),
+    RevokeRelayed: ({ publicKey, atSeconds }) => Revocation.relayed(self, publicKey, atSeconds),
+    RequestGranted: (request) => requestGranted(self, request, nowSeconds),
+    RequestBarred: (request) => requestBarred(self, request, nowSeconds),
     TunnelOpened: ({ publicKey }) => tunnelOpened(self, publicKey, nowSeconds),
     RequestChosen: (request) => requestChosen(self, request, nowSeconds),
     ApprovalChosen: ({ publicKey }) => approvalChosen(self, publicKey, nowSeconds),
     RejectionChosen: ({ reason }) => rejectionChosen(self, reason),
-    RevocationChosen: () => revocationChosen(self, nowSeconds),
+    RevocationChosen: () => Revocation.chosen(self, nowSeconds),
     AcceptDelivered: () => amendTrusted(self, { acceptDue: false }),
     TrustReported: () => amendTrusted(self, { reported: true }),
-    RevocationReported: () =>
-      stay(self.revoked === undefined ? self : { ...self, revoked: { ...self.revoked, reportDue: false } }),
-    Polled: () => ({ relation: self, outputs: due(self) }),
-    Reregistered: () => {
-      const { relation } = amendTrusted(self, { reported: false })
-      return { relation, outputs: due(relation) }
-    }
+    ServicesOpened: () => amendTrusted(self, { servicesDue: [] }),
+    RevocationReported: () => Revocation.reported(self),
+    RevokeDelivered: () => Revocation.delivered(self),
+    Polled: () => due(self, nowSeconds),
+    Reregistered: () => due(amendTrusted(self, { reported: false }).relation, nowSeconds)
   })
 
 type Of<Tag extends Input["_tag"]> = Data.TaggedEnum.Value<Input, Tag>
-
-const stay = (relation: Relation.Relation): Step => ({ relation, outputs: [] })
 
 const requestReceived = (self: Relation.Relation, request: Of<"RequestReceived">, nowSeconds: number): Step => {
   const { publicKey, justification, confirmed } = request
@@ -116,26 +139,58 @@ const acceptReceived = (self: Relation.Relation, publicKey: Uint8Array, nowSecon
     : stay(self)
 }
 
-const requestRefused = (self: Relation.Relation): Step => ({
-  relation: { ...self, outgoing: undefined },
+/** The registry may have relayed the refusal first, without its reason. */
+const rejectReceived = (self: Relation.Relation, publicKey: Uint8Array, reason: string, nowSeconds: number): Step => {
+  if (Relation.isOutgoingTo(self, publicKey)) return requestRefused(self, reason, nowSeconds)
+  return stay(self.refused?.reason === "" ? { ...self, refused: { ...self.refused, reason } } : self)
+}
+
+const requestRefused = (self: Relation.Relation, reason: string, nowSeconds: number): Step => ({
+  relation: { ...self, outgoing: undefined, refused: { reason, atSeconds: nowSeconds } },
   outputs: [Output.Report({ fact: "RejectedByPeer" })]
 })
 
-/** Only the key concerned may end something; the check of the message has proven that it sends this. */
-const revokeReceived = (self: Relation.Relation, publicKey: Uint8Array): Step => {
-  const isPendingUnder = self.pending !== undefined && Bytes.equals(self.pending.publicKey, publicKey)
-  const isTrusted = Relation.isTrustedUnder(self, publicKey)
-  const relation = {
-    ...self,
-    trusted: isTrusted ? undefined : self.trusted,
-    pending: isPendingUnder ? undefined : self.pending,
-    outgoing: Relation.isOutgoingTo(self, publicKey) ? undefined : self.outgoing
-  }
-  if (!isTrusted) return stay(relation)
+/** A person here has allowed the key beforehand, so both sides have said yes. */
+const requestGranted = (self: Relation.Relation, request: Of<"RequestGranted">, nowSeconds: number): Step => {
+  const { isRelayed, publicKey, services } = request
+  const isKnown = Relation.isTrustedUnder(self, publicKey)
+  const how = { mutual: true, acceptDue: true, servicesDue: services }
+  const granted = isKnown
+    ? amendTrusted(self, { acceptDue: true, servicesDue: [...(self.trusted?.servicesDue ?? []), ...services] })
+    : trust(self, publicKey, how, nowSeconds)
   return {
-    relation: { ...relation, revoked: { untilSeconds: 0, reportDue: true } },
-    outputs: [Output.DropPeer(), Output.ReportRevocation(), Output.Report({ fact: "RevokedByPeer" })]
+    relation: granted.relation,
+    outputs: [
+      Output.Report({ fact: "RequestReceived" }),
+      ...(services.length === 0 ? [] : [Output.OpenServices({ publicKey, services })]),
+      ...(isRelayed ? [Output.AnswerRelayed({ publicKey, accept: true })] : []),
+      Output.SendAccept({ publicKey }),
+      ...granted.outputs
+    ]
   }
+}
+
+/** Refused with the reason, unless the key is trusted or was asked for here: then it comes in without an invitation. */
+const requestBarred = (self: Relation.Relation, request: Of<"RequestBarred">, nowSeconds: number): Step => {
+  const { isRelayed, justification, publicKey, reason } = request
+  if (Relation.isOutgoingTo(self, publicKey) || Relation.isTrustedUnder(self, publicKey)) {
+    return isRelayed
+      ? requestRelayed(self, Input.RequestRelayed({ publicKey, justification }), nowSeconds)
+      : requestReceived(self, Input.RequestReceived({ publicKey, justification, confirmed: true }), nowSeconds)
+  }
+  return {
+    relation: self,
+    outputs: [
+      Output.Report({ fact: "RequestReceived" }),
+      Output.SendReject({ publicKey, reason }),
+      ...(isRelayed ? [Output.AnswerRelayed({ publicKey, accept: false })] : [])
+    ]
+  }
+}
+
+const acceptRelayed = (self: Relation.Relation, nowSeconds: number): Step => {
+  if (self.trusted !== undefined) return stay(self)
+  return self.outgoing === undefined ? Revocation.accepted(self, nowSeconds) : heardAccept(self, nowSeconds)
 }
 
 const requestRelayed = (self: Relation.Relation, request: Of<"RequestRelayed">, nowSeconds: number): Step => {
@@ -170,14 +225,17 @@ const tunnelOpened = (self: Relation.Relation, publicKey: Uint8Array, nowSeconds
 
 /** A request for another key than the trusted one replaces that trust: a person has accepted the new key. */
 const requestChosen = (self: Relation.Relation, request: Of<"RequestChosen">, nowSeconds: number): Step => {
-  const { publicKey, justification } = request
-  if (Relation.isTrustedUnder(self, publicKey))
-    return { relation: self, outputs: [Output.Answer({ result: "AlreadyTrusted" })] }
+  const { publicKey, justification, isInsisting } = request
+  const sent = Output.SendRequest({ publicKey, justification, isInsisting })
+  if (Relation.isTrustedUnder(self, publicKey)) {
+    const answer = Output.Answer({ result: "AlreadyTrusted" })
+    return { relation: self, outputs: isInsisting ? [answer, sent] : [answer] }
+  }
   const acceptedAtSeconds = Relation.isOutgoingTo(self, publicKey) ? self.outgoing?.acceptedAtSeconds : undefined
   const outgoing = { publicKey, justification, requestedAtSeconds: nowSeconds, acceptedAtSeconds }
   return {
-    relation: { ...self, trusted: undefined, outgoing, revoked: undefined },
-    outputs: [Output.Answer({ result: "Sent" }), Output.SendRequest({ publicKey, justification })]
+    relation: { ...self, trusted: undefined, outgoing, revoked: undefined, refused: undefined },
+    outputs: [Output.Answer({ result: "Sent" }), sent]
   }
 }
 
@@ -213,35 +271,15 @@ const rejectionChosen = (self: Relation.Relation, reason: string): Step => {
   }
 }
 
-/** The message goes first, because it needs the tunnel that is dropped next (node §2.3). */
-const revocationChosen = (self: Relation.Relation, nowSeconds: number): Step => {
-  const untilSeconds = nowSeconds + IGNORE_ACCEPTS_SECONDS
-  if (self.trusted === undefined) {
-    const wasUndecided = self.pending !== undefined || self.outgoing !== undefined
-    const revoked = wasUndecided ? { untilSeconds, reportDue: self.revoked?.reportDue ?? false } : self.revoked
-    return { relation: { ...Relation.none, revoked }, outputs: [Output.Answer({ result: "NotTrusted" })] }
-  }
-  return {
-    relation: { ...Relation.none, revoked: { untilSeconds, reportDue: true } },
-    outputs: [
-      Output.Answer({ result: "Revoked" }),
-      Output.SendRevoke({ publicKey: self.trusted.publicKey }),
-      Output.DropPeer(),
-      Output.ReportRevocation(),
-      Output.Report({ fact: "Revoked" })
-    ]
-  }
-}
-
 /** The only way into trust: everything undecided about the peer ends with it. */
 const trust = (
   self: Relation.Relation,
   publicKey: Uint8Array,
-  how: { readonly mutual: boolean; readonly acceptDue: boolean },
+  how: Pick<Relation.Trusted, "mutual" | "acceptDue"> & Partial<Pick<Relation.Trusted, "servicesDue">>,
   nowSeconds: number
 ): Step => {
   const network = self.trusted?.network ?? 0
-  const trusted = { publicKey, approvedAtSeconds: nowSeconds, network, reported: false, ...how }
+  const trusted = { publicKey, approvedAtSeconds: nowSeconds, network, reported: false, servicesDue: [], ...how }
   const fact = how.mutual ? "ApprovedMutually" : "Approved"
   return {
     relation: { ...Relation.none, trusted },
@@ -252,17 +290,16 @@ const trust = (
 const amendTrusted = (self: Relation.Relation, changes: Partial<Relation.Trusted>): Step =>
   stay(self.trusted === undefined ? self : { ...self, trusted: { ...self.trusted, ...changes } })
 
-const due = (self: Relation.Relation): ReadonlyArray<Output> => {
-  const { trusted, outgoing, revoked } = self
+const due = (self: Relation.Relation, nowSeconds: number): Step => {
+  const { trusted, outgoing } = self
   if (trusted !== undefined) {
-    const { publicKey } = trusted
+    const { publicKey, servicesDue: services } = trusted
     const reports = trusted.reported ? [] : [Output.ReportTrust({ publicKey })]
-    return trusted.acceptDue ? [...reports, Output.SendAccept({ publicKey })] : reports
+    const opens = services.length === 0 ? [] : [Output.OpenServices({ publicKey, services })]
+    const accepts = trusted.acceptDue ? [Output.SendAccept({ publicKey })] : []
+    return { relation: self, outputs: [...reports, ...opens, ...accepts] }
   }
-  const reports = revoked?.reportDue ? [Output.ReportRevocation()] : []
-  if (outgoing?.acceptedAtSeconds === undefined) return reports
-  return [...reports, Output.OpenTunnel({ publicKey: outgoing.publicKey })]
+  const ended = Revocation.due(self, nowSeconds)
+  if (outgoing?.acceptedAtSeconds === undefined) return ended
+  return { relation: ended.relation, outputs: [...ended.outputs, Output.OpenTunnel({ publicKey: outgoing.publicKey })] }
 }
-
-/** node §2.3. */
-const IGNORE_ACCEPTS_SECONDS = 300

@@ -5,11 +5,14 @@ import * as Relation from "./Relation.ts"
 /** What the owner must do, in order. */
 export type Output = Data.TaggedEnum<{
   /** Directly, else by relay. */
-  SendRequest: { readonly publicKey: Uint8Array; readonly justification: string }
+  SendRequest: { readonly publicKey: Uint8Array; readonly justification: string; readonly isInsisting: boolean }
   SendAccept: { readonly publicKey: Uint8Array }
   /** `publicKey` is empty when the peer was only heard of by relay; then only the relay can carry it. */
   SendReject: { readonly publicKey: Uint8Array; readonly reason: string }
+  /** Directly, else by a signed notice that the registry relays. */
   SendRevoke: { readonly publicKey: Uint8Array }
+  /** Let the peer use these services of this node, as its invitation promised. */
+  OpenServices: { readonly publicKey: Uint8Array; readonly services: ReadonlyArray<string> }
   /** Answer the relayed request at the registry, which also lets both sides find each other. */
   AnswerRelayed: { readonly publicKey: Uint8Array; readonly accept: boolean }
   /** Reach the peer, and say which key opened the tunnel. */
@@ -23,6 +26,15 @@ export type Output = Data.TaggedEnum<{
 }>
 /** Constructors of `Output`. */
 export const Output = Data.taggedEnum<Output>()
+
+/** A relation and what to do. */
+export interface Step {
+  readonly relation: Relation.Relation
+  readonly outputs: ReadonlyArray<Output>
+}
+
+/** Nothing to do. */
+export const stay = (relation: Relation.Relation): Step => ({ relation, outputs: [] })
 
 /** What became of a person's choice. */
 export type Choice =
@@ -54,15 +66,20 @@ export type Fact =
  */
 export const isCurrent = (output: Output, relation: Relation.Relation): boolean => {
   switch (output._tag) {
-    case "SendRequest":
+    case "SendRequest": {
+      const { isInsisting, publicKey } = output
+      return Relation.isOutgoingTo(relation, publicKey) || (isInsisting && Relation.isTrustedUnder(relation, publicKey))
+    }
     case "OpenTunnel":
       return Relation.isOutgoingTo(relation, output.publicKey)
     case "SendAccept":
     case "ReportTrust":
+    case "OpenServices":
       return Relation.isTrustedUnder(relation, output.publicKey)
     case "SendReject":
       return !Relation.isTrustedUnder(relation, output.publicKey)
     case "SendRevoke":
+      return relation.revoked?.noticeDue === true
     case "DropPeer":
     case "ReportRevocation":
       return relation.trusted === undefined

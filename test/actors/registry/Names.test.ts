@@ -156,4 +156,18 @@ describe("Names", () => {
       assert.deepStrictEqual(asked, ["where 5", "where 5"])
     })
   )
+
+  it.effect("a hint is where a node is sought for ten minutes, if the registry does not say better", () =>
+    Effect.gen(function* () {
+      const { run } = yield* counting
+      const other = { host: "203.0.113.7", port: 9 }
+      yield* run(Names.hint(NodeId(2), other))
+      yield* run(Names.hint(NodeId(5), other))
+
+      assert.deepStrictEqual(yield* run(Names.askEndpoint(NodeId(2))), PLACE)
+      assert.deepStrictEqual(yield* run(Names.askEndpoint(NodeId(5))), other)
+      yield* TestClock.adjust("10 minutes")
+      assert.isUndefined(yield* run(Names.askEndpoint(NodeId(5))))
+    })
+  )
 })

@@ -41,7 +41,8 @@ const relationOf = (row: (typeof Rows.Type)[number]): Relation.Relation => {
             mutual: flag,
             network: flag ? 7 : 0,
             acceptDue: !flag,
-            reported: false
+            reported: false,
+            servicesDue: flag ? ["files", "notes"] : []
           }
         : undefined,
     pending:
@@ -57,7 +58,17 @@ const relationOf = (row: (typeof Rows.Type)[number]): Relation.Relation => {
       row.parts & 4
         ? { publicKey, justification, requestedAtSeconds: seconds, acceptedAtSeconds: flag ? seconds : undefined }
         : undefined,
-    revoked: row.parts & 8 ? { untilSeconds: seconds, reportDue: flag } : undefined
+    revoked:
+      row.parts & 8
+        ? {
+            untilSeconds: seconds,
+            reportDue: flag,
+            publicKey: flag ? Bytes.empty : publicKey,
+            noticeDue: !flag,
+            triedAtSeconds: 0
+          }
+        : undefined,
+    refused: undefined
   }
 }
 
@@ -74,7 +85,8 @@ describe("TrustFile", () => {
       mutual: false,
       network: 0,
       acceptDue: false,
-      reported: false
+      reported: false,
+      servicesDue: []
     })
   })
 

@@ -93,6 +93,7 @@ const trusts = (text: string): unknown => {
   if (content === undefined) return undefined
   const again = TrustFile.decode(TrustFile.encode(content), 1_700_000_000)
   assertSame(again?.table, content.table, "trust changes when written")
+  assertSame(again?.admission, content.admission, "invitations change when written")
   return content.table.size
 }
 
@@ -106,7 +107,25 @@ const TRUST = {
   trusted: [ROW, { ...ROW, node_id: 6, accept_due: true, other: [1] }],
   pending: [{ node_id: 7, public_key: KEY, justification: "hello", received_at: "2026-02-01T00:00:00Z" }],
   outgoing: [{ node_id: 8, public_key: KEY, requested_at: "2026-02-01T00:00:00Z" }],
-  revoked: [{ node_id: 9, until: "2026-02-01T00:00:00Z", report_due: true }],
+  revoked: [
+    { node_id: 9, until: "2026-02-01T00:00:00Z", report_due: true },
+    { node_id: 10, until: "2026-02-01T00:00:00Z", public_key: KEY, notice_due: true }
+  ],
+  invitations: [
+    {
+      id: "0123456789abcdef",
+      key: KEY,
+      created_at: "2026-02-01T00:00:00Z",
+      expires_at: "2026-02-02T00:00:00Z",
+      uses_max: 2,
+      services: ["files"],
+      bound_to: FINGERPRINT,
+      note: "for Bob",
+      revoked_at: "2026-02-01T12:00:00Z",
+      redemptions: [{ node_id: 5, public_key: KEY, at: "2026-02-01T01:00:00Z" }]
+    }
+  ],
+  listed_keys: [{ fingerprint: FINGERPRINT, note: "build host", listed_at: "2026-02-01T00:00:00Z" }],
   version: 3
 }
 const PINS = {

@@ -17,7 +17,8 @@ const trusted: Relation.Trusted = {
   mutual: false,
   network: 0,
   acceptDue: false,
-  reported: true
+  reported: true,
+  servicesDue: []
 }
 const pending: Relation.Pending = {
   publicKey: PEER,
@@ -31,7 +32,13 @@ const outgoing: Relation.Outgoing = {
   requestedAtSeconds: NOW - 100,
   acceptedAtSeconds: undefined
 }
-const revoked: Relation.Revoked = { untilSeconds: NOW + 200, reportDue: false }
+const revoked: Relation.Revoked = {
+  untilSeconds: NOW + 200,
+  reportDue: false,
+  publicKey: PEER,
+  noticeDue: true,
+  triedAtSeconds: NOW - 100
+}
 
 const STANDINGS: Readonly<Record<Relation.Standing, Relation.Relation>> = {
   none: Relation.none,
@@ -46,19 +53,24 @@ const STANDINGS: Readonly<Record<Relation.Standing, Relation.Relation>> = {
 const INPUTS: ReadonlyArray<TrustHandshake.Input> = [
   Input.RequestReceived({ publicKey: PEER, justification: "again", confirmed: true }),
   Input.AcceptReceived({ publicKey: PEER }),
-  Input.RejectReceived({ publicKey: PEER }),
+  Input.RejectReceived({ publicKey: PEER, reason: "no" }),
   Input.RevokeReceived({ publicKey: PEER }),
   Input.RequestRelayed({ publicKey: PEER, justification: "again" }),
   Input.AcceptRelayed(),
   Input.RejectRelayed(),
+  Input.RevokeRelayed({ publicKey: PEER, atSeconds: NOW }),
+  Input.RequestGranted({ publicKey: PEER, justification: "", isRelayed: false, services: ["files"] }),
+  Input.RequestBarred({ publicKey: PEER, justification: "", isRelayed: false, reason: "used" }),
   Input.TunnelOpened({ publicKey: PEER }),
-  Input.RequestChosen({ publicKey: PEER, justification: "mine" }),
+  Input.RequestChosen({ publicKey: PEER, justification: "mine", isInsisting: false }),
   Input.ApprovalChosen({ publicKey: PEER }),
   Input.RejectionChosen({ reason: "no" }),
   Input.RevocationChosen(),
   Input.AcceptDelivered(),
   Input.TrustReported(),
+  Input.ServicesOpened(),
   Input.RevocationReported(),
+  Input.RevokeDelivered(),
   Input.Polled(),
   Input.Reregistered()
 ]
@@ -112,10 +124,32 @@ AcceptRelayed
   outgoing -> acceptedByRelay: report AcceptedByRelay, OpenTunnel
   acceptedByRelay: OpenTunnel
   pendingAndOutgoing -> acceptedByRelay: report AcceptedByRelay, OpenTunnel
+  revoked: SendRevoke, ReportRevocation
 RejectRelayed
   outgoing -> none: report RejectedByPeer
   acceptedByRelay -> none: report RejectedByPeer
   pendingAndOutgoing -> pending: report RejectedByPeer
+RevokeRelayed
+  none: AnswerRelayed false
+  pending: AnswerRelayed false
+  trusted -> revoked: DropPeer, ReportRevocation, report RevokedByPeer, AnswerRelayed false
+  revoked: AnswerRelayed false
+RequestGranted
+  none -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+  outgoing -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+  acceptedByRelay -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+  pending -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+  pendingAndOutgoing -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+  trusted: report RequestReceived, OpenServices, SendAccept
+  revoked -> trusted: report RequestReceived, OpenServices, SendAccept, ReportTrust, report ApprovedMutually
+RequestBarred
+  none: report RequestReceived, SendReject
+  outgoing -> trusted: report RequestReceived, SendAccept, ReportTrust, report ApprovedMutually
+  acceptedByRelay -> trusted: report RequestReceived, SendAccept, ReportTrust, report ApprovedMutually
+  pending: report RequestReceived, SendReject
+  pendingAndOutgoing -> trusted: report RequestReceived, SendAccept, ReportTrust, report ApprovedMutually
+  trusted: report RequestReceived, SendAccept
+  revoked: report RequestReceived, SendReject
 TunnelOpened
   acceptedByRelay -> trusted: SendAccept, ReportTrust, report ApprovedMutually
 RequestChosen
@@ -152,18 +186,22 @@ RevocationChosen
   revoked: answer NotTrusted
 AcceptDelivered
 TrustReported
+ServicesOpened
 RevocationReported
+RevokeDelivered
 Polled
   acceptedByRelay: OpenTunnel
+  revoked: SendRevoke
 Reregistered
   acceptedByRelay: OpenTunnel
   trusted: ReportTrust
+  revoked: SendRevoke
 `.trim()
 
 /** A peer of which everything may be known at once, under either of two keys. */
 const Keys = Schema.Literals([1, 2])
 const Trace = Schema.Array(
-  Schema.Struct({ input: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 16 })), fill: Keys })
+  Schema.Struct({ input: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 21 })), fill: Keys })
 ).check(Schema.isMinLength(15), Schema.isMaxLength(60))
 /** Few traces come near trust by chance. */
 const MANY = { arbitrary: { runs: 500 } }
@@ -198,6 +236,7 @@ describe("TrustHandshake", () => {
         const before = relation
         relation = TrustHandshake.step(before, input, NOW).relation
         if (input._tag === "RequestChosen") asked.add(fill)
+        if (input._tag === "RequestGranted") asked.add(fill)
         if (input._tag === "RevocationChosen") asked.clear()
         if (relation.trusted === undefined || before.trusted === relation.trusted) continue
         const trustedFill = relation.trusted.publicKey[0]!
@@ -220,9 +259,10 @@ describe("TrustHandshake", () => {
         const gained = relation.trusted
         if (gained === undefined || Relation.isTrustedUnder(before, gained.publicKey)) continue
         assert.strictEqual(gained.publicKey[0], fill)
+        if (input._tag === "RequestGranted") continue
         if (input._tag === "ApprovalChosen") assert.isDefined(before.pending)
         else if (input._tag === "TunnelOpened") assert.strictEqual(Relation.standing(before), "acceptedByRelay")
-        else assert.include(["RequestReceived", "AcceptReceived"], input._tag)
+        else assert.include(["RequestReceived", "AcceptReceived", "RequestBarred"], input._tag)
         if (input._tag !== "ApprovalChosen") assert.isTrue(Relation.isOutgoingTo(before, gained.publicKey))
       }
     },
@@ -321,7 +361,7 @@ describe("TrustHandshake", () => {
     const ended = TrustHandshake.step(STANDINGS.trusted, Input.RevocationChosen(), NOW).relation
     const accept = Input.AcceptReceived({ publicKey: PEER })
     const ignored = TrustHandshake.step(ended, accept, NOW).relation
-    const request = Input.RequestChosen({ publicKey: PEER, justification: "" })
+    const request = Input.RequestChosen({ publicKey: PEER, justification: "", isInsisting: false })
     const asked = TrustHandshake.step(ignored, request, NOW).relation
 
     assert.isUndefined(ignored.trusted)
@@ -329,7 +369,7 @@ describe("TrustHandshake", () => {
   })
 
   it("replaces trust under an old key when a person asks for the new one", () => {
-    const request = Input.RequestChosen({ publicKey: OTHER, justification: "" })
+    const request = Input.RequestChosen({ publicKey: OTHER, justification: "", isInsisting: false })
     const { relation, outputs } = TrustHandshake.step(STANDINGS.trusted, request, NOW)
 
     assert.strictEqual(Relation.standing(relation), "outgoing")
@@ -342,7 +382,7 @@ describe("TrustHandshake", () => {
 
     const tags = (self: Relation.Relation) => TrustHandshake.step(self, Input.Polled(), NOW).outputs.map(show)
     assert.deepStrictEqual(tags(relation), ["ReportTrust", "SendAccept"])
-    assert.deepStrictEqual(tags(ended), ["ReportRevocation"])
+    assert.deepStrictEqual(tags(ended), ["SendRevoke", "ReportRevocation"])
   })
 
   it("reports a pair again after the registry forgot it (rendezvous §9.3)", () => {

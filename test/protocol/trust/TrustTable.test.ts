@@ -14,7 +14,7 @@ const limits: TrustTable.Limits = { ...TrustTable.DEFAULT_LIMITS, pendingMax: 4,
 
 const key = (fill: number) => new Uint8Array(32).fill(fill)
 const request = (fill: number) => Input.RequestReceived({ publicKey: key(fill), justification: "", confirmed: true })
-const choose = (fill: number) => Input.RequestChosen({ publicKey: key(fill), justification: "" })
+const choose = (fill: number) => Input.RequestChosen({ publicKey: key(fill), justification: "", isInsisting: false })
 
 const run = (inputs: ReadonlyArray<readonly [number, TrustHandshake.Input]>, nowSeconds = NOW) =>
   inputs.reduce(
@@ -100,15 +100,17 @@ describe("TrustTable", () => {
     assert.isUndefined(TrustTable.relation(opened.table, NodeId(1)).trusted)
   })
 
-  it("remembers a revocation for five minutes, and until the registry knows (node §2.3)", () => {
+  it("remembers a revocation for five minutes, and until the registry and the peer know (node §2.3)", () => {
     const ended = run([
       [1, request(1)],
       [1, Input.ApprovalChosen({ publicKey: key(1) })],
       [1, Input.RevocationChosen()]
     ])
-    const reported = TrustTable.step(ended, NodeId(1), Input.RevocationReported(), limits, NOW).table
+    const told = TrustTable.step(ended, NodeId(1), Input.RevokeDelivered(), limits, NOW).table
+    const reported = TrustTable.step(told, NodeId(1), Input.RevocationReported(), limits, NOW).table
 
     assert.strictEqual(TrustTable.expire(ended, limits, NOW + DAY), ended)
+    assert.strictEqual(TrustTable.expire(told, limits, NOW + DAY), told)
     assert.strictEqual(TrustTable.expire(reported, limits, NOW + 299), reported)
     assert.strictEqual(TrustTable.expire(reported, limits, NOW + 300).size, 0)
   })
