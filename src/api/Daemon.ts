@@ -70,6 +70,7 @@ export const make = Effect.fnUntraced(function* (
       )
       return yield* Connection.configured(fromIpc(dialled), settings)
     }),
+    keyScheme: (target) => Effect.map(locate(target, RECENT), ({ key_scheme }) => key_scheme ?? "legacy"),
     trusted: asking((client) => client.extension("trust.keys", {})).pipe(
       Effect.map((reply) =>
         Json.objects(reply, "trusted").flatMap((row) => {
@@ -263,7 +264,8 @@ const PeerReply = Schema.Struct({
   hostname: Schema.String,
   public_key: Schema.String,
   fingerprint: Schema.String,
-  path: Schema.Literals(["direct", "relay", "none"])
+  path: Schema.Literals(["direct", "relay", "none"]),
+  key_scheme: Schema.optionalKey(Schema.Literals(["legacy", "later"]))
 })
 
 const PingReply = Schema.Struct({ rtt_ms: Schema.Finite })

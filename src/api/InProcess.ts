@@ -32,6 +32,11 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
         Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))).pipe(
           Stream.mapEffect((connection) => Connection.configured(connection, options))
         ),
+      keyScheme: Effect.fn("Pilot.keyScheme")(function* (target) {
+        const address = yield* located(target)
+        const { peers } = yield* node.status
+        return peers.find((peer) => peer.node === address.node)?.scheme ?? "legacy"
+      }),
       trusted: Effect.map(trust.trusted, (peers) =>
         peers.map(({ node: peer, publicKey }) => ({ node: peer, publicKey }))
       ),

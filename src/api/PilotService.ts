@@ -3,6 +3,7 @@ import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
+import type { Scheme } from "../protocol/tunnel/KeyDerivation.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 
 export type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
@@ -66,6 +67,11 @@ export class Pilot extends Context.Service<
     ) => Effect.Effect<Connection, DialError | PilotError, Scope.Scope>
     /** Every connection lives in a scope of its own that ends when the stream of connections does, or it is closed. */
     readonly listen: (port: number, options?: ConnectionOptions) => Stream.Stream<Connection, PortInUse | PilotError>
+    /**
+     * The generation of keys that the tunnel to the peer runs on, for protocols inside that have two as well (wire §15.1).
+     * Without a tunnel, or with one that has not shown its own yet: the one that peers have had from the beginning.
+     */
+    readonly keyScheme: (target: string) => Effect.Effect<Scheme, DialError | PilotError>
     readonly trusted: Effect.Effect<ReadonlyArray<TrustedPeer>, PilotError>
     /** What the registry finds; for `Directory`, which checks it. */
     readonly publicCards: (question: {

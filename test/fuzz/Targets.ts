@@ -12,6 +12,7 @@ import * as Http from "./targets/Http.ts"
 import * as Identity from "./targets/Identity.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
+import * as Secure from "./targets/Secure.ts"
 import * as Texts from "./targets/Texts.ts"
 import * as Trust from "./targets/Trust.ts"
 import * as Tunnels from "./targets/Tunnels.ts"
@@ -20,6 +21,7 @@ import * as Wire from "./targets/Wire.ts"
 /** One input per case. */
 export const decoders: ReadonlyArray<Target> = [
   ...Wire.targets,
+  ...Secure.targets,
   ...Exchange.targets,
   ...Daemon.targets,
   ...Eras.targets,

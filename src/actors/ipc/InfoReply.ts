@@ -73,6 +73,8 @@ export const peerRow = (peer: PeerStatus, { fingerprint, isTrusted }: Surroundin
   path: peer.path,
   trusted: isTrusted(peer.node),
   ...(peer.rttMs === undefined ? {} : { rtt_ms: Math.round(peer.rttMs * 1000) / 1000 }),
+  ...(peer.scheme === undefined ? {} : { key_scheme: peer.scheme }),
+  ...(peer.halfCloses === undefined ? {} : { half_close: peer.halfCloses }),
   ...(peer.publicKey === undefined ? {} : { fingerprint: fingerprint(peer.publicKey) })
 })
 

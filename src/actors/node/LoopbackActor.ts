@@ -51,7 +51,9 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
       encrypted: false,
       authenticated: true,
       rttMs: 0,
-      publicKey: context.identity.publicKey
+      publicKey: context.identity.publicKey,
+      scheme: "later",
+      halfCloses: true
     }),
     connections: () => self.connections?.status() ?? [],
     hasOpened: () => true,

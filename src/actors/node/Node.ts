@@ -5,6 +5,7 @@
 import { type Cause, Context, type Effect, type Queue, type Scope } from "effect"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
+import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import type { RefusedKey } from "./KeyRefusals.ts"
 import type { ConnectionReset, DialError, PingTimeout, PortInUse } from "./StreamErrors.ts"
@@ -67,6 +68,10 @@ export interface PeerStatus {
   readonly rttMs: number | undefined
   /** The peer's Ed25519 key that opened the tunnel. */
   readonly publicKey: Uint8Array | undefined
+  /** The generation of keys that the peer has shown (wire §15.1). */
+  readonly scheme?: Scheme | undefined
+  /** The peer has announced that its streams end one direction at a time (wire §17). */
+  readonly halfCloses?: boolean
 }
 
 /** One row of `conn_list` (node §1.7). */

@@ -2,8 +2,10 @@
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type * as Path from "../../nat/Path.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as Announcement from "../../protocol/wire/Announcement.ts"
 import type { PeerStatus } from "./Node.ts"
 
 /** Mutable: remembers what was told last. */
@@ -42,6 +44,15 @@ export const place = (
 ): Pick<PeerStatus, "endpoint" | "path"> => ({
   endpoint: path?.relayed === true ? beacon : path?.endpoint,
   path: path === undefined || !hasOpened ? "none" : kindOf(path)
+})
+
+/** What a peer is known to speak. */
+export const abilities = ({
+  announcement,
+  scheme
+}: Pick<Tunnel, "announcement" | "scheme">): Pick<PeerStatus, "scheme" | "halfCloses"> => ({
+  scheme,
+  halfCloses: announcement !== undefined && Announcement.has(announcement, Announcement.Capability.HalfClose)
 })
 
 const kindOf = (path: Pick<Path.Path, "relayed">): "relay" | "direct" => (path.relayed ? "relay" : "direct")

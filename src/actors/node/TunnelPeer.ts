@@ -144,6 +144,7 @@ export class TunnelPeer {
     return {
       node: this.#node,
       ...PeerReports.place(this.#paths.selector.current, this.hasOpened, this.#context.beacon),
+      ...PeerReports.abilities(this.#tunnel),
       encrypted: this.#tunnel.isReady,
       authenticated: this.hasOpened,
       rttMs: this.#pings.rttMs ?? this.connections.smoothedRttMs,
