@@ -42,7 +42,10 @@ export const listen = (
           (connection) =>
             Effect.flatMap(pilot.keyScheme(connection.remote), (scheme) => over(connection, "server", scheme)).pipe(
               Effect.tapError(({ message }) =>
-                Effect.andThen(connection.close, Effect.logDebug(`secure channel from ${connection.remote}: ${message}`))
+                Effect.andThen(
+                  connection.close,
+                  Effect.logDebug(`secure channel from ${connection.remote}: ${message}`)
+                )
               ),
               Effect.option
             ),

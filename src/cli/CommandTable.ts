@@ -2,7 +2,9 @@
 import { Effect } from "effect"
 import { CliHost } from "./CliHost.ts"
 import { type Command, output } from "./Command.ts"
+import * as Connect from "./connect.ts"
 import * as Daemon from "./daemon.ts"
+import * as Datagrams from "./datagrams.ts"
 import * as Events from "./events.ts"
 import * as Exchange from "./exchange.ts"
 import * as Files from "./files.ts"
@@ -10,7 +12,9 @@ import * as Gateway from "./gateway.ts"
 import * as Help from "./Help.ts"
 import * as Identity from "./identity.ts"
 import * as Mcp from "./mcp.ts"
+import * as Measure from "./measure.ts"
 import * as Node from "./node.ts"
+import * as Registration from "./registration.ts"
 import * as Rendezvous from "./rendezvous.ts"
 import * as Setup from "./setup.ts"
 import * as Talk from "./talk.ts"
@@ -42,7 +46,11 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Node.commands,
   ...Trust.commands,
   ...Identity.commands,
+  ...Registration.commands,
+  ...Connect.commands,
   ...Talk.commands,
+  ...Datagrams.commands,
+  ...Measure.commands,
   ...Gateway.commands,
   ...Exchange.commands,
   ...Files.commands,

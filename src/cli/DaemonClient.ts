@@ -70,6 +70,14 @@ export const failure = (command: string, error: IpcError.IpcError): CliError.Cli
   )
 }
 
+/** The daemon only carries a question to the registry, whose words it passes on (cli §4). */
+export const registryFailure = (error: IpcError.IpcError): CliError.CliError => {
+  const told = failure("", error)
+  return error.reason === "Daemon" && told.code === "connection_failed"
+    ? CliError.make(told.code, error.detail, told.hint)
+    : told
+}
+
 /**
  * Both fingerprints, and the one way on (security rule 1). The hint does not fill in the offered one: whoever pastes it
  * unread would have compared nothing.

@@ -5,6 +5,10 @@ import { Effect, Stdio, Stream } from "effect"
 export const print = (text: string): Effect.Effect<void, never, Stdio.Stdio> =>
   Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.make(text), stdio.stdout())))
 
+/** Writes bytes to standard output, waiting for whoever reads them. */
+export const write = (bytes: Uint8Array): Effect.Effect<void, never, Stdio.Stdio> =>
+  Effect.flatMap(Stdio.Stdio, (stdio) => Effect.ignore(Stream.run(Stream.make(bytes), stdio.stdout())))
+
 /** One line to standard output. */
 export const line = (text: string): Effect.Effect<void, never, Stdio.Stdio> => print(`${text}\n`)
 

@@ -120,7 +120,7 @@ const lookup: Command = {
   run: Effect.fnUntraced(function* (input) {
     const node = yield* Effect.fromResult(Result.flatMap(Values.positional(lookup, input, 0), Values.nodeId))
     const client = yield* DaemonClient.connect
-    return output(yield* Effect.mapError(client.extension("lookup", { node }), lookupFailure))
+    return output(yield* Effect.mapError(client.extension("lookup", { node }), DaemonClient.registryFailure))
   })
 }
 
@@ -179,14 +179,6 @@ export const commands: ReadonlyArray<Command> = [
   visibility("set-public", true, "Lets every node of the registry see this node's endpoint and reach its echo"),
   visibility("set-private", false, "Hides this node's endpoint and ports from nodes it does not trust")
 ]
-
-/** The daemon only carries this question to the registry, whose words it passes on (cli §4). */
-const lookupFailure = (error: DaemonClient.IpcError): CliError.CliError => {
-  const told = DaemonClient.failure("", error)
-  return error.reason === "Daemon" && told.code === "connection_failed"
-    ? CliError.make(told.code, error.detail, told.hint)
-    : told
-}
 
 const isMatch = (row: Json.JsonObject, query: string): boolean =>
   String(Json.integer(row, "node_id")).includes(query) || Json.string(row, "endpoint").includes(query)

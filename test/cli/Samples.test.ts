@@ -46,7 +46,8 @@ const REPLAYED = new Set([
     "set-private"
   ],
   ...["handshake", "pending", "approve", "reject", "trust", "untrust", "connect", "send", "recv", "ping", "lookup"],
-  ...["send-message", "send-file"],
+  ...["send-message", "send-file", "register", "deregister", "set-tags", "clear-tags", "enable-tasks", "disable-tasks"],
+  ...["traceroute", "bench", "listen", "broadcast"],
   ...["nosuchcmd", "daemon"]
 ])
 
@@ -55,9 +56,13 @@ const REPLAYED = new Set([
  *
  * - A name where the reference takes only a number is resolved (cli §7, better), so a wrong one is not found.
  * - `disconnect` returns (cli §8).
+ * - `traceroute` takes names (cli §8, better).
  * - `daemon start` and `stop` have tests of their own.
  */
-const DIFFERENT = new Set(["--json approve x", "--json untrust zz", "--json disconnect 9999", "disconnect 9999"])
+const DIFFERENT = new Set([
+  ...["--json approve x", "--json untrust zz", "--json disconnect 9999", "disconnect 9999"],
+  "--json traceroute bravo"
+])
 
 const isReplayed = (sample: Sample): boolean =>
   REPLAYED.has(commandOf(sample)) &&
@@ -202,6 +207,12 @@ const answersFor = (sample: Sample): ModelDaemon.Respond => {
         return ModelDaemon.json("Handshake", sample.args.includes("--json") ? answerOf(sample) : trustedOf(sample))
       case "SetHostname":
         return ModelDaemon.json("SetHostname", { hostname: request.name, node_id: 1, type: "set_hostname_ok" })
+      case "SetTags":
+        return ModelDaemon.json("SetTags", { node_id: 1, tags: request.tags, type: "set_tags_ok" })
+      case "SetTaskExec":
+        return ModelDaemon.json("SetTaskExec", answerOf(sample))
+      case "Deregister":
+        return ModelDaemon.json("Deregister", answerOf(sample))
       case "SetVisibility":
         return ModelDaemon.json("SetVisibility", answerOf(sample))
       case "HandshakeSend":
@@ -228,7 +239,7 @@ const answersFor = (sample: Sample): ModelDaemon.Respond => {
 
 const refusalOf = ({ stderr }: Sample): string | undefined =>
   /daemon: ([^"\n]*)/.exec(stderr)?.[1] ??
-  /(lookup: registry: [^"\n]*)/.exec(stderr)?.[1] ??
+  /((?:lookup|register): registry: [^"\n]*)/.exec(stderr)?.[1] ??
   (stderr.includes("cannot connect to") ? "connection refused" : undefined)
 
 const resolve = (name: string): ReadonlyArray<IpcReply.IpcReply> => {
@@ -308,5 +319,8 @@ const arrivals = (sample: Sample): ReadonlyArray<IpcReply.IpcReply> => {
 /** Round trips took what they took. */
 const timeless = (outcome: CliRig.Outcome): CliRig.Outcome => ({
   ...outcome,
-  stdout: outcome.stdout.replaceAll(/"rtt_ms":[\d.]+/g, '"rtt_ms":0').replaceAll(/time=[\d.]+(?:ms|µs|s)/g, "time=0")
+  stdout: outcome.stdout
+    .replaceAll(/"(rtt_ms|setup_ms|send_duration_ms|total_duration_ms|send_mbps|total_mbps)":[\d.e+-]+/g, '"$1":0')
+    .replaceAll(/(time|setup|rtt)=[\d.]+(?:ms|µs|s)/g, "$1=0")
+    .replaceAll(/in [\d.]+(?:ms|s) \([\d.]+ MB/g, "in 0s (0.0 MB")
 })

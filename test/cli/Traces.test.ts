@@ -5,19 +5,8 @@ import * as CliRig from "../support/CliRig.ts"
 import * as ModelDaemon from "../support/ModelDaemon.ts"
 import vectors from "../vectors/node.json" with { type: "json" }
 
-/** Commands that are not part of this program yet. */
-const LATER = new Set([
-  "enable-tasks",
-  "disable-tasks",
-  "set-tags",
-  "clear-tags",
-  "set-webhook",
-  "clear-webhook",
-  "traceroute",
-  "publish",
-  "subscribe",
-  "task"
-])
+/** Not part of this program yet: tasks. The first frame of our event streams carries an offer (decision 50). */
+const LATER = new Set(["task", "publish", "subscribe"])
 
 describe("pilotctl asks a daemon of the reference", () => {
   const traces = vectors.cli.ipc_traces.filter(({ command }) => !LATER.has(command[1] ?? ""))

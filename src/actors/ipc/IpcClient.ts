@@ -77,6 +77,12 @@ export interface IpcClient {
   /** The port stays bound until the client ends; streams that come after the scope are closed at once. */
   readonly bind: (port: Address.Port) => Effect.Effect<IpcListener, IpcError, Scope.Scope>
   readonly sendTo: (address: Address.Address, port: Address.Port, data: Uint8Array) => Effect.Effect<void, IpcError>
+  /** The same, failing where the daemon knows that it has not left; a daemon of the reference says nothing. */
+  readonly sendToConfirmed: (
+    address: Address.Address,
+    port: Address.Port,
+    data: Uint8Array
+  ) => Effect.Effect<void, IpcError>
   /** Every datagram for the node, whatever its port; the oldest are dropped beyond `capacity`. */
   readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived, IpcError>, never, Scope.Scope>
   /** Closes any connection of the daemon, and waits a moment for its word. */
@@ -218,6 +224,15 @@ const clientOf = (wire: Wire): IpcClient => ({
   },
   bind: (port) => bind(wire, port),
   sendTo: (address, port, data) => wire.send({ _tag: "SendTo", address, port, data }, "sendto"),
+  sendToConfirmed: (address, port, data) =>
+    Effect.asVoid(
+      ask(wire, "sendto", { _tag: "SendToConfirm", address, port, data }, (reply) => reply._tag === "SendToConfirmed")
+    ).pipe(
+      Effect.catchIf(
+        ({ detail, reason }) => reason === "Daemon" && detail.startsWith("unknown command:"),
+        () => wire.send({ _tag: "SendTo", address, port, data }, "sendto")
+      )
+    ),
   datagrams: (capacity) =>
     Effect.acquireRelease(
       Effect.tap(Queue.sliding<DatagramReceived, IpcError>(capacity), (queue) =>

@@ -17,6 +17,7 @@ import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
 import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import { Node } from "../node/Node.ts"
+import * as DialErrorText from "./DialErrorText.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcCommands from "./IpcCommands.ts"
 import * as IpcExtension from "./IpcExtension.ts"
@@ -59,11 +60,11 @@ interface Client {
   readonly datagrams: Queue.Queue<SendTo>
 }
 
-type SendTo = Extract<IpcRequest.IpcRequest, { readonly _tag: "SendTo" }>
+type SendTo = Extract<IpcRequest.IpcRequest, { readonly _tag: "SendTo" | "SendToConfirm" }>
 
 interface Question {
   readonly slot: Slot
-  readonly request: IpcCommands.JsonRequest | Extract<IpcRequest.IpcRequest, { readonly _tag: "Bind" }>
+  readonly request: IpcCommands.JsonRequest | Extract<IpcRequest.IpcRequest, { readonly _tag: "Bind" | "Unbind" }>
 }
 
 const open = Effect.fnUntraced(function* (options: Options) {
@@ -121,6 +122,10 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
       return IpcStreams.close(client.streams, request.connection, client.replies.reserve())
     case "SendTo":
       return Effect.asVoid(Queue.offer(client.datagrams, request))
+    case "SendToConfirm":
+      return Effect.asVoid(Effect.forkIn(confirmed(client, request, client.replies.reserve()), client.scope))
+    case "Cancel":
+      return Effect.sync(() => IpcStreams.cancel(client.streams))
     case "Dial":
       return IpcStreams.dial(client.streams, dialled(request.address, request.port), client.replies.reserve())
     case "Extension": {
@@ -180,6 +185,7 @@ const answerInOrder = (client: Client) =>
 
 const answer = ({ options, replies, streams }: Client, { slot, request }: Question) => {
   if (request._tag === "Bind") return IpcStreams.bind(streams, request.port, slot)
+  if (request._tag === "Unbind") return IpcStreams.unbind(streams, request.port, slot)
   return IpcCommands.answer(options.daemon, request).pipe(
     Effect.map((value): IpcReply.IpcReply => {
       const fitting = InfoReply.fit(value, LISTS, IpcOpcode.FRAME_BYTES_MAX - 1)
@@ -201,6 +207,17 @@ const sendDatagrams = ({ datagrams, node }: Client): Effect.Effect<never> =>
     ),
     Effect.forever
   )
+
+/** Says whether the datagram has left; not whether it arrived. */
+const confirmed = ({ node, replies }: Client, { address, data, port }: SendTo, slot: Slot): Effect.Effect<void> => {
+  const sent = Address.isBroadcast(address)
+    ? Effect.fail("broadcast is not available — custom networks are WIP")
+    : Effect.mapError(node.sendDatagram(address, port, data), (error) => DialErrorText.format(error, address.node))
+  return Effect.match(sent, {
+    onSuccess: (): IpcReply.IpcReply => ({ _tag: "SendToConfirmed" }),
+    onFailure: (detail) => IpcReply.error(`sendto: ${detail}`)
+  }).pipe(Effect.map((reply) => replies.fill(slot, IpcReply.encode(reply))))
+}
 
 const forwardDatagrams = Effect.fnUntraced(function* ({ node, outbox }: Client) {
   const received = yield* node.datagrams(DATAGRAMS_MAX)

@@ -7,6 +7,7 @@
  * | `peer` | `target`, `recent`: what was found a moment ago will do | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
  * | `ping` | `node`, `timeout_ms` | `node_id rtt_ms` |
  * | `lookup` | `node` | the registry's reply |
+ * | `register` | `listen`: another endpoint than its own, or empty | `node_id address type`: registered again, with name and visibility |
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
  * | `pin.accept` | `node` or `name`, `fingerprint` | `node_id fingerprint` |
  * | `trust.keys` | | `trusted` |
@@ -36,6 +37,7 @@ import * as DialErrorText from "./DialErrorText.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcCards from "./IpcCards.ts"
+import * as IpcRegister from "./IpcRegister.ts"
 
 /** The answer, or the text of the refusal, which begins with the operation's name. */
 export const perform = (
@@ -49,6 +51,8 @@ export const perform = (
       return ping(nodeOf(value), Json.unsigned(value, "timeout_ms", 32) || PING_TIMEOUT_MS)
     case "lookup":
       return lookup(nodeOf(value))
+    case "register":
+      return IpcRegister.again(Json.string(value, "listen"))
     case "approve":
       return approve(nodeOf(value), Json.string(value, "fingerprint"))
     case "pin.accept":

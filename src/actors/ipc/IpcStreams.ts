@@ -3,7 +3,7 @@
  * moves received segments to the client and lives as long as the client; one moves the client's bytes to the stream and
  * lives until they are delivered.
  */
-import { Cause, Duration, Effect, Exit, type Fiber, Latch, Scope } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, type Fiber, Latch, Scope } from "effect"
 import * as Json from "../../core/data/Json.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
@@ -28,7 +28,11 @@ export interface Options {
 /** The streams of one client. Mutable, owned by its `IpcClientActor`. */
 export interface IpcStreams extends Options {
   readonly entries: Map<number, Entry>
+  /** What is bound, and what ends with it. */
+  readonly ports: Map<Port, Scope.Closeable>
   dialling: number
+  /** Fails when the dials under way are given up. */
+  cancelled: Deferred.Deferred<never, string>
   /** The client knows that a stream has two ends, and wants to hear why one was reset; clients of the reference do not. */
   knowsEnds: boolean
 }
@@ -42,7 +46,9 @@ interface Entry {
 export const make = (options: Options): IpcStreams => ({
   ...options,
   entries: new Map(),
+  ports: new Map(),
   dialling: 0,
+  cancelled: Deferred.makeUnsafe(),
   knowsEnds: false
 })
 
@@ -118,12 +124,29 @@ export const bind = Effect.fnUntraced(function* (self: IpcStreams, port: Port, s
     yield* Scope.close(own, Exit.void)
     return yield* refuse(self, slot, `port ${port} already bound`)
   }
+  self.ports.set(port, own)
   const answered = Latch.makeUnsafe(false)
   // The reference's driver registers the port only after it has read BindOK, and drops what comes before (rule 4).
   const delay = Effect.andThen(answered.await, Effect.sleep(ACCEPT_DELAY))
   yield* Effect.forkIn(Effect.andThen(delay, acceptAll(self, bound.value)), own)
   self.replies.fill(slot, IpcReply.encode({ _tag: "BindOk", port }), () => answered.openUnsafe())
 })
+
+/** Gives a port of this client back; streams that were accepted go on. */
+export const unbind = Effect.fnUntraced(function* (self: IpcStreams, port: Port, slot: Slot) {
+  const own = self.ports.get(port)
+  if (own === undefined) return yield* refuse(self, slot, "unbind: port is not owned by this client")
+  self.ports.delete(port)
+  yield* Scope.close(own, Exit.void)
+  self.replies.fill(slot, IpcReply.encode({ _tag: "UnbindOk", port }))
+})
+
+/** Ends the dials that are under way; each is answered as a failed one. */
+export const cancel = (self: IpcStreams): void => {
+  const cancelled = self.cancelled
+  self.cancelled = Deferred.makeUnsafe()
+  Deferred.doneUnsafe(cancelled, Exit.fail("dial: cancelled"))
+}
 
 /** The client is gone: what it has sent still goes out, then its streams are closed (node §1.6). */
 export const hangUp = (self: IpcStreams): void => {
@@ -145,7 +168,7 @@ const dialNow = Effect.fnUntraced(function* <R>(self: IpcStreams, wanted: Dial<R
     Effect.tap((connection) => open(self, connection, own, answered)),
     Effect.onError(() => Scope.close(own, Exit.void))
   )
-  const exit = yield* Effect.exit(opened)
+  const exit = yield* Effect.exit(Effect.raceFirst(opened, Deferred.await(self.cancelled)))
   if (Exit.isFailure(exit)) {
     const error = Exit.findErrorOption(exit)
     return yield* refuse(self, slot, error._tag === "Some" ? error.value : "dial: failed unexpectedly")

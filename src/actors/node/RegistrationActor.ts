@@ -34,11 +34,12 @@ export const register = Effect.fn("RegistrationActor.register")(function* (
   options: Pick<Options, "mapping" | "local" | "endpoint" | "owner">
 ): Effect.fn.Return<Address, RegistryError, RegistryClient> {
   const registry = yield* RegistryClient
-  const endpoint = options.endpoint ?? (yield* options.mapping.announce(NodeId(0))) ?? reachable(options.local)
+  const endpoint =
+    options.endpoint ?? (yield* options.mapping.announce(NodeId(0))) ?? EndpointText.reachable(options.local)
   const { address } = yield* registry.register({
     listenAddress: EndpointText.format(endpoint),
     owner: options.owner,
-    lanAddresses: isWildcard(options.local.host) ? [] : [EndpointText.format(options.local)]
+    lanAddresses: EndpointText.isWildcard(options.local.host) ? [] : [EndpointText.format(options.local)]
   })
   // The answer is known; this time it tells the beacon whose it is.
   yield* Effect.forkDetach(options.mapping.announce(address.node))
@@ -100,18 +101,8 @@ const logged = (what: string, call: Effect.Effect<unknown, RegistryError>): Effe
     Effect.catch((error) => Effect.logWarning(`the registry did not take this node's ${what}`, error.detail))
   )
 
-/** A wildcard is nobody's address: on one host, peers reach it on the loopback. */
-const reachable = (local: Endpoint): Endpoint =>
-  local.host === "0.0.0.0"
-    ? { host: "127.0.0.1", port: local.port }
-    : local.host === "::"
-      ? { host: "::1", port: local.port }
-      : local
-
 const isSame = (a: Endpoint | undefined, b: Endpoint | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && EndpointText.equals(a, b))
-
-const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
 
 /** rendezvous §9.2. */
 const FAILURES_MAX = 3

@@ -7,8 +7,8 @@ import { Cause, Effect, Schema, Semaphore } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
-import { type Failure, SecureChannel } from "../../protocol/secure/SecureChannel.ts"
 import * as KeyDerivation from "../../protocol/tunnel/KeyDerivation.ts"
+import { type Failure, SecureChannel } from "../../protocol/tunnel/SecureChannel.ts"
 import { Port } from "../../protocol/wire/Address.ts"
 import * as SecureFrame from "../../protocol/wire/SecureFrame.ts"
 
@@ -70,9 +70,7 @@ const exchange = Effect.fnUntraced(function* <E>({ read, write }: Duplex<E>, key
   let heard = Bytes.empty
   while (heard.length < SecureFrame.KEY_BYTES) {
     const chunk = yield* Effect.catch(read, (error) =>
-      Effect.fail<E | SecureChannelError>(
-        Cause.isDone(error) ? new SecureChannelError({ reason: "NoKey" }) : error
-      )
+      Effect.fail<E | SecureChannelError>(Cause.isDone(error) ? new SecureChannelError({ reason: "NoKey" }) : error)
     )
     heard = heard.length === 0 ? chunk : Bytes.concat(heard, chunk)
   }
@@ -116,12 +114,14 @@ const sealed = Effect.fnUntraced(function* <E>(
     Effect.suspend(() => {
       if (failure !== undefined) return new SecureChannelError({ reason: failure })
       const written = write(channel.seal(bytes.subarray(0, FRAME_BYTES_MAX)))
-      return bytes.length <= FRAME_BYTES_MAX ? written : Effect.andThen(written, frames(bytes.subarray(FRAME_BYTES_MAX)))
+      return bytes.length <= FRAME_BYTES_MAX
+        ? written
+        : Effect.andThen(written, frames(bytes.subarray(FRAME_BYTES_MAX)))
     })
   return { read: next, write: (bytes) => writing.withPermit(frames(bytes)), end }
 })
 
-/** For the keys of both sides (wire §6.7). */
+/** For the keys of both sides (wire §14). */
 const HANDSHAKE_TIMEOUT = "10 seconds"
 /** Plaintext of one frame that we send; peers take more (wire §14). */
 const FRAME_BYTES_MAX = 256 << 10

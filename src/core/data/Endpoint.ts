@@ -22,3 +22,12 @@ export const parse = (text: string): Endpoint | undefined => {
   const port = Number(digits)
   return host === undefined || port > 0xffff ? undefined : { host, port }
 }
+
+/** The address that stands for every address of its host. */
+export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
+
+/** A wildcard is nobody's address: on one host, others reach it on the loopback. */
+export const reachable = (self: Endpoint): Endpoint => {
+  if (!isWildcard(self.host)) return self
+  return { host: self.host === "::" ? "::1" : "127.0.0.1", port: self.port }
+}

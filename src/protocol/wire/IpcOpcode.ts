@@ -25,6 +25,12 @@ export const Opcode = {
   SetWebhook: 0x1b,
   SetTaskExec: 0x1d,
   Health: 0x21,
+  /** Newer (node §1.9), answered by nothing. */
+  Cancel: 0x2b,
+  /** Newer. */
+  Unbind: 0x37,
+  /** Newer; its answer is empty. */
+  SendToConfirm: 0x39,
   /** Ours, for what the reference has no command for: JSON both ways. Old daemons answer `unknown command: 0x71`. */
   Extension: 0x71
 } as const

@@ -6,6 +6,7 @@
  * DialOk  connection (4)   Recv      connection (4)  data
  * CloseOk connection (4)   RecvFrom  source address (6)  source port (2)  destination port (2)  data
  * Error   code (2), text   Answer    JSON object; the opcode is the request's plus one
+ * UnbindOk  port (2)       SendToConfirmed  nothing
  * ```
  */
 import { type Data, Result } from "effect"
@@ -35,6 +36,9 @@ export type Answered =
 export type IpcReply = Data.TaggedEnum<{
   BindOk: { readonly port: Address.Port }
   DialOk: { readonly connection: number }
+  UnbindOk: { readonly port: Address.Port }
+  /** The reply to SendToConfirm. */
+  SendToConfirmed: object
   /** Pushed: a stream to a port of this client is established. */
   Accept: {
     readonly localPort: Address.Port
@@ -64,6 +68,10 @@ export const encode = (self: IpcReply): Uint8Array => {
   switch (self._tag) {
     case "BindOk":
       return frame(Opcode.BindOk, Bytes.ofU16(self.port))
+    case "UnbindOk":
+      return frame(Opcode.Unbind + 1, Bytes.ofU16(self.port))
+    case "SendToConfirmed":
+      return frame(Opcode.SendToConfirm + 1)
     case "DialOk":
       return frame(Opcode.DialOk, Bytes.ofU32(self.connection))
     case "Accept":
@@ -111,6 +119,10 @@ const decodePayload = (
   switch (opcode) {
     case Opcode.BindOk:
       return Result.succeed({ _tag: "BindOk", port: Address.readPort(reader) })
+    case Opcode.Unbind + 1:
+      return Result.succeed({ _tag: "UnbindOk", port: Address.readPort(reader) })
+    case Opcode.SendToConfirm + 1:
+      return Result.succeed({ _tag: "SendToConfirmed" })
     case Opcode.DialOk:
       return Result.succeed({ _tag: "DialOk", connection: ByteReader.u32(reader) })
     case Opcode.Accept:

@@ -5,6 +5,7 @@
  * Bind      port (2)                        Send    connection (4)  data       Handshake  sub-command (1)  body
  * Dial      address (6)  port (2)           Close   connection (4)             names      UTF-8 to the end
  * SendTo    address (6)  port (2)  data     switches  one byte, 1 = on         Extension  JSON object with "op"
+ * Unbind    port (2)                        SendToConfirm  as SendTo           Cancel     ignored
  * ```
  */
 import { type Data, Result } from "effect"
@@ -27,6 +28,12 @@ export type IpcRequest = Data.TaggedEnum<{
   Close: { readonly connection: number }
   /** No reply on success. */
   SendTo: { readonly address: Address.Address; readonly port: Address.Port; readonly data: Uint8Array }
+  /** The same, with a reply once the datagram has left or could not (node §1.9). */
+  SendToConfirm: { readonly address: Address.Address; readonly port: Address.Port; readonly data: Uint8Array }
+  /** Gives back a port that this client has bound. */
+  Unbind: { readonly port: Address.Port }
+  /** Every dial of this client that is under way ends; no reply of its own. */
+  Cancel: object
   Info: object
   HandshakeSend: { readonly node: Address.NodeId; readonly justification: string }
   HandshakeApprove: { readonly node: Address.NodeId }
@@ -74,8 +81,11 @@ export const encode = (self: IpcRequest): Uint8Array => {
       return frame(Opcode.Send, Bytes.ofU32(self.connection), self.data)
     case "Close":
       return frame(Opcode.Close, Bytes.ofU32(self.connection))
+    case "Unbind":
+      return frame(Opcode.Unbind, Bytes.ofU16(self.port))
     case "SendTo":
-      return frame(Opcode.SendTo, Address.encode(self.address), Bytes.ofU16(self.port), self.data)
+    case "SendToConfirm":
+      return frame(Opcode[self._tag], Address.encode(self.address), Bytes.ofU16(self.port), self.data)
     case "ResolveHostname":
     case "SetHostname":
       return frame(Opcode[self._tag], Bytes.fromUtf8(self.name))
@@ -92,6 +102,7 @@ export const encode = (self: IpcRequest): Uint8Array => {
     case "Info":
     case "Deregister":
     case "Health":
+    case "Cancel":
       return frame(Opcode[self._tag])
     default:
       return frame(Opcode.Handshake, ...handshakeBody(self))
@@ -123,8 +134,9 @@ const decodePayload = (opcode: number, reader: ByteReader.ByteReader, refuse: Re
     case Opcode.Close:
       return Result.succeed({ _tag: "Close", connection: ByteReader.u32(reader) })
     case Opcode.SendTo:
+    case Opcode.SendToConfirm:
       return Result.succeed({
-        _tag: "SendTo",
+        _tag: opcode === Opcode.SendTo ? "SendTo" : "SendToConfirm",
         address: Address.read(reader),
         port: Address.readPort(reader),
         data: ByteReader.rest(reader)
@@ -151,6 +163,10 @@ const decodePayload = (opcode: number, reader: ByteReader.ByteReader, refuse: Re
       return Result.succeed({ _tag: "SetWebhook", url: text(reader) })
     case Opcode.SetTaskExec:
       return Result.succeed({ _tag: "SetTaskExec", enabled: ByteReader.u8(reader) === 1 })
+    case Opcode.Unbind:
+      return Result.succeed({ _tag: "Unbind", port: Address.readPort(reader) })
+    case Opcode.Cancel:
+      return Result.succeed({ _tag: "Cancel" })
     case Opcode.Health:
       return Result.succeed({ _tag: "Health" })
     case Opcode.Extension:
@@ -234,6 +250,8 @@ const MISSING: Readonly<Record<number, string>> = {
   [Opcode.Send]: "send: missing conn_id",
   [Opcode.Close]: "close: missing conn_id",
   [Opcode.SendTo]: "sendto: missing address/port",
+  [Opcode.SendToConfirm]: "sendto: missing address/port",
+  [Opcode.Unbind]: "unbind: port is required",
   [Opcode.SetVisibility]: "set_visibility: missing value",
   [Opcode.SetTaskExec]: "set_task_exec: missing value"
 }

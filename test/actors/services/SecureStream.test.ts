@@ -105,7 +105,9 @@ describe("SecureStream", () => {
 
   it.effect("gives up on whoever does not send a key, sends half of one, or one of small order", () =>
     Effect.gen(function* () {
-      const open = Effect.fnUntraced(function* (say: (peer: Duplex<DuplexPair.Cut>) => Effect.Effect<void, DuplexPair.Cut>) {
+      const open = Effect.fnUntraced(function* (
+        say: (peer: Duplex<DuplexPair.Cut>) => Effect.Effect<void, DuplexPair.Cut>
+      ) {
         const pair = yield* DuplexPair.make()
         const opening = yield* Effect.forkChild(Effect.result(SecureStream.open(pair.left, options("server"))), {
           startImmediately: true
@@ -131,7 +133,11 @@ describe("SecureStream", () => {
       const { client, pair } = yield* both({ client: "legacy", server: "legacy" })
       yield* pair.right.write(hex("00000021000000010000000000000001cfc96369d7a9a69a20ceb98994accf299d1213c8d2"))
 
-      const failures = [yield* Effect.flip(client.read), yield* Effect.flip(client.read), yield* Effect.flip(client.write(Bytes.empty))]
+      const failures = [
+        yield* Effect.flip(client.read),
+        yield* Effect.flip(client.read),
+        yield* Effect.flip(client.write(Bytes.empty))
+      ]
       assert.deepStrictEqual(
         failures.map((error) => ("reason" in error ? error.reason : error)),
         ["Tag", "Tag", "Tag"]

@@ -2,8 +2,8 @@
 import { Result } from "effect"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import { SecureChannel } from "../../../src/protocol/secure/SecureChannel.ts"
 import * as KeyDerivation from "../../../src/protocol/tunnel/KeyDerivation.ts"
+import { SecureChannel } from "../../../src/protocol/tunnel/SecureChannel.ts"
 import * as SecureFrame from "../../../src/protocol/wire/SecureFrame.ts"
 import { hex } from "../../support/Vectors.ts"
 import vectors from "../../vectors/wire.json" with { type: "json" }

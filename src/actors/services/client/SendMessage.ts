@@ -17,9 +17,18 @@ export const send = Effect.fnUntraced(function* (
   payload: Uint8Array,
   timeoutMs: number = ACK_TIMEOUT_MS
 ): Effect.fn.Return<string | undefined, TransferError> {
+  return yield* sendOn(FrameLink.make(duplex), kind, payload, timeoutMs)
+})
+
+/** The same on a link that is there already; one message at a time. */
+export const sendOn = Effect.fnUntraced(function* (
+  link: FrameLink.FrameLink<unknown>,
+  kind: number,
+  payload: Uint8Array,
+  timeoutMs: number = ACK_TIMEOUT_MS
+): Effect.fn.Return<string | undefined, TransferError> {
   if (payload.length > DataFrame.PAYLOAD_BYTES_MAX)
     return yield* failure("TooLarge", `longer than ${DataFrame.PAYLOAD_BYTES_MAX} bytes`)
-  const link = FrameLink.make(duplex)
   yield* Effect.mapError(write(link, kind, payload), () => lost)
   return yield* acknowledgement(link, timeoutMs)
 })

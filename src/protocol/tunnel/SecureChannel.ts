@@ -9,9 +9,9 @@
  */
 import { Result } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
-import type { Scheme } from "../tunnel/KeyDerivation.ts"
 import * as LengthPrefix from "../wire/LengthPrefix.ts"
 import * as SecureFrame from "../wire/SecureFrame.ts"
+import type { Scheme } from "./KeyDerivation.ts"
 
 /** What is needed of AES-256-GCM; the `Aead` of `core/crypto` is one. */
 export interface Aead {

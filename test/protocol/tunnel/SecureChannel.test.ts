@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import { SecureChannel } from "../../../src/protocol/secure/SecureChannel.ts"
 import * as KeyDerivation from "../../../src/protocol/tunnel/KeyDerivation.ts"
+import { SecureChannel } from "../../../src/protocol/tunnel/SecureChannel.ts"
 import type { Role } from "../../../src/protocol/wire/SecureFrame.ts"
 import { hex } from "../../support/Vectors.ts"
 import vectors from "../../vectors/wire.json" with { type: "json" }
@@ -110,7 +110,10 @@ describe("SecureChannel", () => {
 
   it.prop(
     "gives the same bytes however the stream is cut",
-    { texts: Schema.NonEmptyArray(Schema.String), cut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 })) },
+    {
+      texts: Schema.NonEmptyArray(Schema.String),
+      cut: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
+    },
     ({ cut, texts }) => {
       const client = channel("client", "later")
       const server = channel("server")
@@ -119,7 +122,10 @@ describe("SecureChannel", () => {
       for (let at = 0; at < all.length; at += cut)
         heard.push(...server.push(all.slice(at, at + cut)).plaintexts.map(Bytes.toUtf8Lossy))
 
-      assert.deepStrictEqual(heard, texts.map((text) => Bytes.toUtf8Lossy(Bytes.fromUtf8(text))))
+      assert.deepStrictEqual(
+        heard,
+        texts.map((text) => Bytes.toUtf8Lossy(Bytes.fromUtf8(text)))
+      )
     }
   )
 })
