@@ -26,6 +26,7 @@ const compared = Effect.fnUntraced(function* (all: Command, reveal: Command, own
   const [tool = ""] = ToolsServer.names(WORDS[0] ?? "", TOOLS)
   const plain = yield* opened(own)
   const first = { front: yield* timed(() => firstList(all)), direct: yield* timed(() => firstList(own)) }
+  const remembered = yield* timed(() => firstList(all))
   const listing = yield* opened(all)
   const finding = yield* opened(reveal)
   const listed = yield* promise(() => listAll(listing))
@@ -55,6 +56,7 @@ const compared = Effect.fnUntraced(function* (all: Command, reveal: Command, own
       ours: first.front,
       ceiling: start
     },
+    { name: `the same at the next start, from memory`, ...MS, ours: remembered, ceiling: start },
     { name: `the same list again, all pages, p50`, ...MS, ours: median(times.list), ceiling: list },
     { name: `search_tools over ${listed} tools, p50`, ...MS, ours: median(times.search), ceiling: asked },
     { name: `tools/call by its federated name, p50`, ...MS, ours: median(times.call), ceiling: asked }

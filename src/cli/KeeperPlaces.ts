@@ -19,6 +19,8 @@ export interface KeeperPlaces {
   readonly egress: string
   /** What services listed, a file for each. */
   readonly lists: string
+  /** Which services the peers listed. */
+  readonly roster: string
   /** Numbers of the capability cards of this node. */
   readonly cards: string
   /** The newest cards seen of others. */
@@ -36,6 +38,7 @@ export const places: Effect.Effect<KeeperPlaces, never, CliHost> = Effect.map(Co
   approvals: `${home}/mcp-approvals.json`,
   egress: `${home}/mcp-egress.jsonl`,
   lists: `${home}/mcp-lists`,
+  roster: `${home}/mcp-front.json`,
   cards: `${home}/mcp-cards.json`,
   cardBook: `${home}/mcp-card-book.json`
 }))

@@ -6,8 +6,9 @@ import * as IpcError from "../actors/ipc/IpcError.ts"
 import type * as DetachBridge from "../actors/mcp/mount/DetachBridge.ts"
 import * as ListFile from "../actors/mcp/mount/ListFile.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
+import * as PinTable from "../actors/mcp/mount/PinTable.ts"
 import { CannotReach, ofDialled, sentence } from "../actors/mcp/mount/ShimFailure.ts"
-import type * as Target from "../actors/mcp/Target.ts"
+import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as Json from "../core/data/Json.ts"
@@ -39,31 +40,56 @@ export const guards = Effect.fnUntraced(function* (
   const { pins: path } = yield* KeeperPlaces.places
   const context = yield* environment
   const lock = yield* Semaphore.make(1)
+  const table = PinTable.reader(path)
+  const keyOf = yield* keys
   return (target) =>
     PinGuard.make({
-      ...{ path, target, mode, lock },
+      ...{ path, target, mode, lock, table },
       // Of several instances, the one that the session is at when the key is wanted.
-      peerKey: Effect.suspend(() => Effect.provideContext(keyOf(target.peer), context))
+      peerKey: Effect.suspend(() => keyOf(target.peer))
     }).pipe(Effect.provide(Layer.merge(NativeCrypto.layer, FileLock.layer)), Effect.provideContext(context))
 })
 
-/** What is remembered of a peer's service for times when it cannot be reached. */
-export const listsOf = Effect.fnUntraced(function* (
-  target: Target.Target
-): Effect.fn.Return<ListFile.ListFile, never, Environment | Crypto> {
-  const { lists: directory } = yield* KeeperPlaces.places
-  const peerKey = Effect.provideContext(keyOf(target.peer), yield* environment)
-  return yield* ListFile.make({ directory, target, peerKey })
-})
+/** What is remembered of services for times when they cannot be reached, a file for each. */
+export const lists: Effect.Effect<(target: Target.Target) => ListFile.ListFile, never, Environment | Crypto> =
+  Effect.gen(function* () {
+    const { lists: directory } = yield* KeeperPlaces.places
+    const keyOf = yield* keys
+    const make = yield* ListFile.maker(directory)
+    const files = new Map<string, ListFile.ListFile>()
+    return ({ peer, service }) => {
+      const name = Target.format([{ peer, service }])
+      const file = files.get(name) ?? make({ target: { peer, service }, peerKey: keyOf(peer) })
+      files.set(name, file)
+      return file
+    }
+  })
 
 /** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
 export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))
 
-/** The key that stands behind the peer; undefined while the daemon cannot tell. */
-export const keyOf = (peer: string): Effect.Effect<string | undefined, never, Exclude<Environment, Scope.Scope>> =>
+/** Tells the key that stands behind a peer, by name; undefined while the daemon cannot tell. */
+export type KeyOf = (peer: string) => Effect.Effect<string | undefined>
+
+/** Many services of one peer ask for its key at the same moment: the daemon is asked once a second. */
+export const keys: Effect.Effect<KeyOf, never, Environment> = Effect.map(environment, (context) => {
+  const known = new Map<string, Effect.Effect<string | undefined>>()
+  return (peer) =>
+    Effect.gen(function* () {
+      const asked = known.get(peer) ?? (yield* Effect.cachedWithTTL(provided(peer, context), KEY_TTL))
+      known.delete(peer)
+      known.set(peer, asked)
+      const [oldest] = known.keys()
+      if (known.size > KEYS_MAX && oldest !== undefined) known.delete(oldest)
+      return yield* asked
+    })
+})
+
+const provided = (peer: string, context: Context.Context<Exclude<Environment, Scope.Scope>>) =>
   Effect.scoped(Effect.flatMap(DaemonClient.connect, (client) => client.extension("peer", { target: peer }))).pipe(
     Effect.map((found) => Json.string(found, "public_key") || undefined),
-    Effect.orElseSucceed(() => undefined)
+    Effect.orElseSucceed(() => undefined),
+    Effect.provideContext(context)
   )
 
 /** One stream to the peer's MCP port; its daemon connection lives as long. */
@@ -95,3 +121,7 @@ export const dialFailure = (target: Target.Target, self: string, error: IpcError
         detail: sentence(`this node: ${IpcError.describe(error)}`),
         isFinal: false
       })
+
+const KEY_TTL = "1 second"
+/** Peers whose keys are asked for, as many as a front asks. */
+const KEYS_MAX = 256

@@ -2,8 +2,10 @@
 import { Context, Effect, FileSystem, Layer, Logger, Path, Schedule, type Scope, Semaphore } from "effect"
 import * as Front from "../actors/mcp/front/Front.ts"
 import type * as FrontLists from "../actors/mcp/front/FrontLists.ts"
+import * as RosterFile from "../actors/mcp/front/RosterFile.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
+import * as PinTable from "../actors/mcp/mount/PinTable.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
@@ -41,7 +43,9 @@ export const run = Effect.fnUntraced(function* (
     const board = yield* MountDoor.open({ serves: `front, ${http ?? "stdio"}`, instances: () => [] })
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     const egress = yield* MountEgress.open(input)
-    const front = yield* make(settings, mode, { egress, board, ...(metrics && { metrics }) })
+    const { roster } = yield* KeeperPlaces.places
+    const memory = { roster: yield* RosterFile.make(roster), lists: yield* McpConnect.lists }
+    const front = yield* make(settings, mode, { egress, board, memory, ...(metrics && { metrics }) })
     if (http !== undefined) {
       const all = Instances.one({ peer: "all", service: "services" }, Effect.never)
       return yield* McpMountHttp.serve({ ...all, connect: front.connect }, http, input)
@@ -65,7 +69,7 @@ export const run = Effect.fnUntraced(function* (
 export const make = Effect.fnUntraced(function* (
   settings: Front.Settings,
   mode: PinGuard.Mode,
-  watching: Pick<Front.Options<unknown>, "egress" | "board" | "metrics"> = {}
+  watching: Pick<Front.Options<unknown>, "egress" | "board" | "memory" | "metrics"> = {}
 ): Effect.fn.Return<Front.Front, never, Environment | Crypto | Scope.Scope> {
   const { version } = yield* CliHost
   const environment = yield* McpConnect.environment
@@ -75,6 +79,8 @@ export const make = Effect.fnUntraced(function* (
   const crypto = yield* Effect.context<Crypto>()
   // Many guards write one file.
   const lock = yield* Semaphore.make(1)
+  const table = PinTable.reader(path)
+  const keyOf = yield* McpConnect.keys
   return yield* Front.make({
     peers: Effect.provideContext(Effect.scoped(peersBy(new Map())), context),
     dial: (target) => Effect.provideContext(McpConnect.dial(target), context),
@@ -84,7 +90,8 @@ export const make = Effect.fnUntraced(function* (
         target,
         mode,
         lock,
-        peerKey: Effect.provideContext(McpConnect.keyOf(target.peer), context)
+        table,
+        peerKey: keyOf(target.peer)
       }).pipe(Effect.provideContext(Context.merge(context, crypto)), Effect.provide(FileLock.layer)),
     ...watching,
     version,

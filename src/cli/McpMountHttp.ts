@@ -35,10 +35,9 @@ export const run = Effect.fnUntraced(
   ): Effect.fn.Return<never, CliError.CliError, Environment | Crypto> {
     const pins = yield* McpConnect.guards(pinText)
     const instances = yield* McpTargets.open(targets)
-    // What one instance lists says nothing of another.
-    const lists = targets.length === 1 ? { lists: yield* McpConnect.listsOf(targets[0]) } : {}
+    const lists = yield* McpConnect.lists
     const board = yield* MountDoor.open({ serves: at, instances: instances.seen })
-    return yield* serve({ ...instances, ...lists, pins, board }, at, input, Target.format(targets))
+    return yield* serve({ ...instances, lists, pins, board }, at, input, Target.format(targets))
   },
   Effect.scoped,
   Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true)))

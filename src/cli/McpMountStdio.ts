@@ -37,13 +37,12 @@ export const run = Effect.fnUntraced(function* (
     const pins = yield* pinsOf(target)
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))
     const egress = yield* MountEgress.open(input)
-    // What one instance lists says nothing of another.
-    const lists = targets.length === 1 ? yield* McpConnect.listsOf(targets[0]) : undefined
+    const lists = yield* McpConnect.lists
     const { client: detaching, welcomed } = yield* DetachBridge.make(client, target, detachesAfter)
     const isModernOnly = Values.boolean(input, "modern-client") === true
     const era = { target, verdict: new Verdict(), isModernOnly, isShared: false }
     const bridged = yield* EraBridge.make({ client: detaching, ...era })
-    const known = { ...(lists && { lists }), ...(metrics && { metrics }) }
+    const known = { lists, ...(metrics && { metrics }) }
     const { orphaned } = client
     yield* Shim.run({ client: bridged, orphaned, pins, egress, welcomed, ...route, board, ...known })
   }).pipe(

@@ -62,8 +62,8 @@ const probe = Effect.fnUntraced(function* (target: Target.Target): Effect.fn.Ret
 })
 
 const lastKnown = Effect.fnUntraced(function* (target: Target.Target) {
-  const lists = yield* Effect.provide(McpConnect.listsOf(target), NativeCrypto.layer)
-  const answers = ((yield* lists.load) ?? []).flatMap((known) => known.answers["tools/list"] ?? [])
+  const lists = yield* Effect.provide(McpConnect.lists, NativeCrypto.layer)
+  const answers = ((yield* lists(target).load) ?? []).flatMap((known) => known.answers["tools/list"] ?? [])
   const newest = answers.toSorted((a, b) => b.asOfMs - a.asOfMs)[0]
   if (newest === undefined) return undefined
   const tools = Json.objects(Json.parseObject(newest.raw) ?? {}, "tools").length

@@ -19,6 +19,7 @@ export interface InstancesRig {
   readonly hung: Set<string>
   readonly broken: Set<string>
   readonly kill: (name: string) => Effect.Effect<void>
+  readonly revive: (name: string) => Effect.Effect<void>
   readonly pass: (seconds: number) => Effect.Effect<void>
 }
 
@@ -49,7 +50,8 @@ export const make = Effect.fnUntraced(function* (
     })
   const pass = (seconds: number) =>
     Effect.forEach(Array.from({ length: seconds * 2 }), () => TestClock.adjust("500 millis"), { discard: true })
-  return { instances, delays, hung, broken, kill, pass }
+  const revive = (name: string) => Effect.sync(() => void down.delete(name))
+  return { instances, delays, hung, broken, kill, revive, pass }
 })
 
 /**
@@ -92,6 +94,8 @@ const answerOf = (name: string, era: "legacy" | "modern", method: string): Json.
       return { result: { protocolVersion: "2025-11-25", capabilities } }
     case "server/discover":
       return { result: { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities } }
+    case "tools/list":
+      return { result: { ...(era === "modern" ? { resultType: "complete" } : {}), text: name, tools: [{ name }] } }
     default:
       return { result: { ...(era === "modern" ? { resultType: "complete" } : {}), text: name } }
   }

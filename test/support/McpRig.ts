@@ -29,7 +29,8 @@ export interface McpRig {
     pins?: PinGuard,
     era?: EraOptions,
     egress?: Egress,
-    lists?: ListFile
+    lists?: ListFile,
+    isEager?: boolean
   ) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Crypto | Scope.Scope>
   /** A bare stream to the keeper, as node `node`; `ownPort` if it goes to a service's own port. */
   readonly stream: (node: number, ownPort?: string) => Effect.Effect<Duplex<DuplexPair.Cut>, never, Scope.Scope>
@@ -126,7 +127,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       yield* cut
       yield* Scope.close(dead, Exit.void)
     }),
-    client: (service, node = 2, pins, era, egress, lists) =>
+    client: (service, node = 2, pins, era, egress, lists, isEager = false) =>
       Effect.gen(function* () {
         const stdio = yield* DuplexPair.make(options)
         const target = { peer: "mcp-host", service }
@@ -134,7 +135,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         const bridged = { client: detaching.client, target, verdict: new Verdict(), isShared: false }
         const client = era === undefined ? stdio.right : yield* EraBridge.make({ ...bridged, ...era })
         const shim = { client, target, dial: dial(node), egress, welcomed: detaching.welcomed }
-        yield* Shim.run({ ...shim, ...(pins && { pins }), ...(lists && { lists }) }).pipe(
+        yield* Shim.run({ ...shim, ...(pins && { pins }), isEager, ...(lists && { lists: () => lists }) }).pipe(
           Effect.ensuring(stdio.right.end),
           Effect.forkScoped
         )

@@ -29,6 +29,8 @@ export interface Options {
    * a client that saw less hears of a change in any case.
    */
   readonly isWhole: boolean
+  /** The first answer to each list comes from memory although the server could be asked, which it is then. */
+  readonly isEager?: boolean
 }
 
 type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
@@ -44,6 +46,8 @@ export class ListMemory {
   /** What the client believes of each list, by method. */
   readonly #told = new Map<string, Told>()
   readonly #news = new ListNews()
+  /** Lists that may still be told from memory while there is a connection. */
+  readonly #early: Set<string>
   /** Lists that are old for every kind of client, until that is saved. */
   readonly #dropped = new Set<string>()
   /** How a legacy client opened the session; a modern one says it with each request. */
@@ -58,6 +62,7 @@ export class ListMemory {
 
   constructor(options: Options) {
     this.#options = options
+    this.#early = new Set(options.isEager === true ? Object.keys(KnownAnswers.LISTS) : [])
   }
 
   /** Takes over what is known from before, where this session has learned nothing newer itself. */
@@ -69,6 +74,25 @@ export class ListMemory {
         if (!mine.has(method) && !this.#dropped.has(method)) mine.set(method, answer)
       }
     }
+  }
+
+  /** From now on answers are those of another server: what is known is not of it. What the client believes stays. */
+  moved(): void {
+    this.#known.clear()
+    this.#pages.clear()
+    this.#dropped.clear()
+    this.#early.clear()
+    this.isChanged = false
+  }
+
+  /** Something has been learned, here or from before. */
+  get isKnowing(): boolean {
+    return this.#known.size > 0
+  }
+
+  /** The client has been told something that the server may not say. */
+  get isGuessing(): boolean {
+    return [...this.#told.values()].some(({ isCertain }) => !isCertain)
   }
 
   /** What is to be known from now on, the kinds of clients that were met last first. */
@@ -84,6 +108,7 @@ export class ListMemory {
   asked(message: Uint8Array, { id, method }: Request): void {
     if (method === "subscriptions/listen") return this.#news.asked(message, id)
     if (!KnownAnswers.isKept(method)) return
+    this.#early.delete(method)
     const client = this.#clientOf(message, method)
     if (client === undefined || this.#pending.size >= PENDING_MAX) return
     const cursor = JsonRpcPeek.string(message, ["params", "cursor"])
@@ -92,7 +117,7 @@ export class ListMemory {
 
   /** The answer to a request from memory, with its raw id; undefined if none is known. */
   recall(message: Uint8Array, { id, method }: Request): Uint8Array | undefined {
-    if (!this.isAway || !KnownAnswers.isKept(method)) return undefined
+    if (!(this.isAway || this.#early.has(method)) || !KnownAnswers.isKept(method)) return undefined
     const client = this.#clientOf(message, method)
     const answer = client === undefined ? undefined : this.#known.get(client)?.get(method)
     // Whoever has the first page of the server's own gets no second one from here.
@@ -104,7 +129,10 @@ export class ListMemory {
       const elements = Json.parseObject(answer.raw)
       const list = elements === undefined ? [] : Json.objects(elements, kind)
       const print = this.#options.isWhole ? this.#print(list.map((element) => JSON.stringify(element))) : ""
-      this.#told.set(method, { client, meta: metaOf(message), print, isCertain: false })
+      const told = { client, meta: metaOf(message), print, isCertain: false }
+      this.#told.set(method, told)
+      this.#early.delete(method)
+      if (!this.isAway) this.#toServer.push(this.#ask(method, told, undefined))
     }
     return recalled
   }
@@ -149,6 +177,7 @@ export class ListMemory {
       for (const answers of this.#known.values()) answers.delete(list)
       this.#dropped.add(list)
       this.#told.delete(list)
+      this.#early.delete(list)
       this.isChanged = true
     }
     return []

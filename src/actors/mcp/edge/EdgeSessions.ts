@@ -48,8 +48,8 @@ export interface Options<E> {
   readonly pins?: (target: Target) => Effect.Effect<PinGuard>
   /** What may leave this node. */
   readonly egress?: Egress | undefined
-  /** What is remembered of the service, for all clients. */
-  readonly lists?: ListFile
+  /** What is remembered of the service, for all clients, by instance. */
+  readonly lists?: (target: Target) => ListFile
   /** Counts the calls. */
   readonly metrics?: CallMetrics
   /** Where sessions are told of. */

@@ -11,6 +11,7 @@ import * as DuplexPair from "../../../core/net/DuplexPair.ts"
 import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
 import * as DetachBridge from "../mount/DetachBridge.ts"
 import type { Egress } from "../mount/EgressGuard.ts"
+import type { ListFile } from "../mount/ListFile.ts"
 import type { MountBoard } from "../mount/MountBoard.ts"
 import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
@@ -28,6 +29,8 @@ export interface Options<E> {
   readonly dial: (target: Target) => Effect.Effect<Duplex<E>, CannotReach, Scope.Scope>
   /** Watches the tools of a service, before their names are changed (mcp §6.9). */
   readonly pins?: (target: Target) => Effect.Effect<PinGuard>
+  /** What is remembered of the services and shown until they have answered; absent: everything is asked first. */
+  readonly memory?: FrontMemory
   /** What of every service may be used, by the names that its server gives. */
   readonly egress?: Egress | undefined
   /** Where sessions are told of. */
@@ -36,6 +39,12 @@ export interface Options<E> {
   readonly metrics?: CallMetrics
   readonly version: string
   readonly settings: Settings
+}
+
+/** What is known from before. */
+export interface FrontMemory {
+  readonly roster: FrontRoster.RosterMemory
+  readonly lists: (target: Target) => ListFile
 }
 
 /** What the owner of the client decides. */
@@ -82,17 +91,23 @@ export const make = Effect.fn("Front.make")(function* <E>(
     dial: (peer) => dial({ peer, service: "" }),
     hash,
     aliases: settings.aliases,
+    ...(options.memory && { memory: options.memory.roster }),
     ...(settings.only === undefined ? {} : { only: settings.only })
   })
 
-  const connect = Effect.fnUntraced(function* (target: Target): Effect.fn.Return<Duplex, never, Scope.Scope> {
+  const connect = Effect.fnUntraced(function* (
+    target: Target,
+    isOfCall = false
+  ): Effect.fn.Return<Duplex, never, Scope.Scope> {
     const [near, far] = yield* DuplexPair.make
     const detaching = DetachBridge.make(far, target, "owner")
     const { client, welcomed } = yield* Effect.provideService(detaching, Crypto, crypto)
     const guard = pins === undefined ? undefined : yield* pins(target)
-    const { board, egress } = options
+    const { board, egress, memory } = options
+    // A session of one call has no lists, and nothing to gain.
+    const known = memory === undefined || isOfCall ? {} : { lists: memory.lists, isEager: true }
     const watching = { egress, ...(guard && { pins: guard }), ...(board && { board }), ...(metrics && { metrics }) }
-    yield* Shim.run({ client, target, welcomed, dial: dial(target), ...watching }).pipe(
+    yield* Shim.run({ client, target, welcomed, dial: dial(target), ...watching, ...known }).pipe(
       Effect.ensuring(far.end),
       Effect.provideService(Crypto, crypto),
       Effect.forkScoped

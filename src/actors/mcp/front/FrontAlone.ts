@@ -24,7 +24,7 @@ export interface FrontAlone {
 
 /** What they are made of. */
 export interface Options<E> {
-  readonly connect: (target: Target) => Effect.Effect<Duplex<E>, never, Scope.Scope>
+  readonly connect: (target: Target, isOfCall: true) => Effect.Effect<Duplex<E>, never, Scope.Scope>
   readonly capabilities: (service: KnownService, profile: FrontUpstream.ClientProfile) => Json.JsonObject
   /** A request or notification of the service, which belongs to this call. */
   readonly receive: (
@@ -66,7 +66,7 @@ export const make = Effect.fnUntraced(function* <E>(
         yield* place(service)
         return yield* FrontUpstream.open({
           target: service.target,
-          lines: yield* options.connect(service.target),
+          lines: yield* options.connect(service.target, true),
           profile: { ...call.profile, capabilities: options.capabilities(service, call.profile) },
           receive: (message, envelope, write) => options.receive(service, message, envelope, write, call)
         })

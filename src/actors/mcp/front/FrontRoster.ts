@@ -27,7 +27,9 @@ export interface FrontRoster {
   readonly services: () => ReadonlyArray<KnownService>
   /** Emits when `services` gives something else. */
   readonly changes: Stream.Stream<void>
-  /** Completes when every peer has answered, or failed: twice if it failed soon, since a command asks only now. */
+  /**
+   * Completes when every peer has answered, is remembered, or failed: twice if it failed soon, since a command asks only now.
+   */
   readonly ready: Effect.Effect<void>
 }
 
@@ -42,6 +44,14 @@ export interface Options<E> {
   readonly aliases?: ReadonlyMap<string, string>
   /** Only these services, whether their peers list them or not; undefined for all that are listed. */
   readonly only?: ReadonlyArray<Target>
+  /** What the peers listed before; absent: nothing is remembered, and everybody waits for their answers. */
+  readonly memory?: RosterMemory
+}
+
+/** What peers listed when they were last asked, by their names. Nothing in it fails. */
+export interface RosterMemory {
+  readonly load: Effect.Effect<ReadonlyMap<string, ReadonlyArray<ListedService>>>
+  readonly save: (listed: ReadonlyMap<string, ReadonlyArray<ListedService>>) => Effect.Effect<void>
 }
 
 /** A roster in the surrounding scope. */
@@ -52,11 +62,20 @@ export const make = Effect.fnUntraced(function* <E>(
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const told = yield* PubSub.sliding<void>(1)
   const peers = new Map<string, PeerState>()
-  const { dial, hash, only } = options
+  const { dial, hash, memory, only } = options
   const ready = yield* Deferred.make<void>()
   const asking = yield* Semaphore.make(ASKED_AT_ONCE)
   const scope = yield* Effect.scope
   let services: ReadonlyArray<KnownService> = []
+  const remembered = yield* memory?.load ?? Effect.succeed(NOTHING)
+
+  const remember = Effect.suspend(() => {
+    const asked = [...peers].filter(([, { wasAsked }]) => wasAsked)
+    const listed = new Map(asked.map(([peer, state]) => [peer, state.listed]))
+    // Of those that have not answered yet, what is known stays.
+    for (const [peer, services] of remembered) if (peers.has(peer) && !listed.has(peer)) listed.set(peer, services)
+    return memory?.save(listed) ?? Effect.void
+  })
 
   const publish = Effect.suspend(() => {
     const next = named(
@@ -77,10 +96,13 @@ export const make = Effect.fnUntraced(function* <E>(
     const isOlder = Result.isFailure(answer) && answer.failure._tag === "NoListing" && !answer.failure.isLate
     const isUp = Result.isSuccess(answer) || (isOlder && state.listed.length === 0)
     if (isUp) {
+      const before = JSON.stringify(state.listed)
       state.listed = Result.isSuccess(answer) ? answer.success : []
       state.downSinceMs = undefined
       state.failures = 0
       state.dueAtMs = nowMs() + UP_INTERVAL_MS
+      state.isRemembered = false
+      if (JSON.stringify(state.listed) !== before) yield* remember
     } else {
       state.downSinceMs ??= nowMs()
       state.dueAtMs = nowMs() + Math.min(DOWN_INTERVAL_MAX_MS, DOWN_INTERVAL_MS * 2 ** state.failures++)
@@ -107,12 +129,18 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* publish
     const due: Array<Effect.Effect<void>> = []
     for (const peer of trusted) {
-      const state = peers.get(peer) ?? fresh()
+      const state = peers.get(peer) ?? fresh(remembered.get(peer), memory !== undefined && only !== undefined)
       if (state.dueAtMs > nowMs()) continue
       // Until the answer comes.
       state.dueAtMs = Number.POSITIVE_INFINITY
       peers.set(peer, state)
       due.push(state.wasAsked ? askOne(peer, state) : askFirst(peer, state))
+    }
+    yield* publish
+    const isKnown = ({ downSinceMs, isRemembered, wasAsked }: PeerState) =>
+      isRemembered || (wasAsked && downSinceMs === undefined)
+    if ([...peers.values()].every(isKnown)) {
+      yield* Deferred.succeed(ready, undefined)
     }
     // By other fibers: a peer that does not answer must not keep the others waiting.
     yield* Effect.all(due, { concurrency: "unbounded", discard: true }).pipe(
@@ -121,8 +149,9 @@ export const make = Effect.fnUntraced(function* <E>(
     )
   })
 
-  const knownOf = (peer: string, { downSinceMs, listed, wasAsked }: PeerState): ReadonlyArray<Known> => {
-    const isUp = downSinceMs === undefined && wasAsked
+  const knownOf = (peer: string, { downSinceMs, isRemembered, listed, wasAsked }: PeerState): ReadonlyArray<Known> => {
+    // One that is remembered is believed to be there until it has been asked.
+    const isUp = downSinceMs === undefined && (wasAsked || isRemembered)
     if (only === undefined) return listed.map(({ name, title }) => ({ target: { peer, service: name }, title, isUp }))
     return only
       .filter((target) => target.peer === peer)
@@ -151,9 +180,20 @@ interface PeerState {
   failures: number
   dueAtMs: number
   wasAsked: boolean
+  /** What is listed is from before. */
+  isRemembered: boolean
 }
 
-const fresh = (): PeerState => ({ listed: [], downSinceMs: undefined, failures: 0, dueAtMs: 0, wasAsked: false })
+const fresh = (listed: ReadonlyArray<ListedService> | undefined, isNamed: boolean): PeerState => ({
+  listed: listed ?? [],
+  downSinceMs: undefined,
+  failures: 0,
+  dueAtMs: 0,
+  wasAsked: false,
+  isRemembered: listed !== undefined || isNamed
+})
+
+const NOTHING: ReadonlyMap<string, ReadonlyArray<ListedService>> = new Map()
 
 /** With aliases, no two the same: who comes later in the order of targets gets a mark. */
 const named = <E>(

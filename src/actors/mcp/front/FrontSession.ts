@@ -32,8 +32,8 @@ export interface Options<E, E2> {
   /** The client: its messages are read, ours written. */
   readonly client: Duplex<E>
   readonly roster: FrontRoster
-  /** A relay session to a service, as lines. */
-  readonly connect: (target: Target) => Effect.Effect<Duplex<E2>, never, Scope.Scope>
+  /** A relay session to a service, as lines; `isOfCall`: for one call only. */
+  readonly connect: (target: Target, isOfCall?: boolean) => Effect.Effect<Duplex<E2>, never, Scope.Scope>
   /** Hexadecimal SHA-256. */
   readonly hash: (text: string) => string
   /** A text that nobody can guess. */

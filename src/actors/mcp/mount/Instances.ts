@@ -27,6 +27,10 @@ export interface Moves {
   readonly failing: Effect.Effect<void>
   /** Waits for a move. */
   readonly moved: Effect.Effect<void>
+  /** The instances that the session is not at. */
+  readonly others: () => ReadonlyArray<Target>
+  /** The session is at that instance from now on, without a connection to any. */
+  readonly stay: (target: Target) => void
 }
 
 /** Where one session leads. */
@@ -148,7 +152,9 @@ const measured = Effect.fnUntraced(function* <E>(
           common.learn(failed, nowMs())
           return tell(session.learn(failed, nowMs()))
         }),
-        moved: session.moved.await
+        moved: session.moved.await,
+        others: () => targets.filter((_, index) => index !== session.used),
+        stay: (there: Target) => session.stay(there)
       }
     }
   })
@@ -205,6 +211,12 @@ class Choice {
     this.isPending = true
     this.moved.openUnsafe()
     return `${before.peer}/${before.service} → ${after.peer}/${after.service}: ${this.because}`
+  }
+
+  stay(target: Target): void {
+    const index = this.#targets.findIndex(({ peer, service }) => peer === target.peer && service === target.service)
+    if (index < 0 || this.isPending) return
+    this.used = this.#chosen = index
   }
 
   take(): boolean {

@@ -2,7 +2,7 @@
  * The lists of services that this node has used (mcp §6.9): a file for each, mode 0600, in one directory, named by the key
  * behind the peer and the service. Several mounts may write the same file; the last one wins, having read the others'.
  */
-import { Effect, FileSystem, Option, type Path, Schema } from "effect"
+import { type Context, Effect, FileSystem, Option, type Path, Schema } from "effect"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as AtomicFile from "../../../core/storage/AtomicFile.ts"
@@ -20,21 +20,29 @@ export interface ListFile {
   readonly save: (known: ReadonlyArray<Known>) => Effect.Effect<void>
 }
 
-/** Where files lie, and whose. */
+/** Whose it is. */
 export interface Options {
-  readonly directory: string
   readonly target: Target
   /** The key that stands behind the peer; undefined while it cannot be asked for. */
   readonly peerKey: Effect.Effect<string | undefined>
 }
 
-/** Nothing is read yet. */
-export const make = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<ListFile, never, Crypto | FileSystem.FileSystem | Path.Path> {
+/** Makes the files of one directory. Nothing is read yet. */
+export const maker = Effect.fnUntraced(function* (
+  directory: string
+): Effect.fn.Return<(options: Options) => ListFile, never, Crypto | FileSystem.FileSystem | Path.Path> {
   const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
   const { sha256 } = yield* Crypto
-  const { directory, target } = options
+  return (options) => of(options, directory, sha256, context)
+})
+
+const of = (
+  options: Options,
+  directory: string,
+  sha256: Crypto["Service"]["sha256"],
+  context: Context.Context<FileSystem.FileSystem | Path.Path>
+): ListFile => {
+  const { target } = options
   const hash = (...parts: ReadonlyArray<string>) =>
     Bytes.toHex(sha256(Bytes.fromUtf8(JSON.stringify(parts)))).slice(0, NAME_CHARACTERS)
   /** Whose name it was when it last could be asked for: names of peers that are away lead nowhere. */
@@ -72,7 +80,7 @@ export const make = Effect.fnUntraced(function* (
     load: load.pipe(Effect.catch(logged<ReadonlyArray<Known> | undefined>([])), Effect.provideContext(context)),
     save: (clients) => save(clients).pipe(Effect.catch(logged<void>(undefined)), Effect.provideContext(context))
   }
-})
+}
 
 const logged =
   <A>(orElse: A) =>
@@ -134,6 +142,6 @@ const SUFFIX = ".json"
 const KEY_SUFFIX = ".key"
 const NAME_CHARACTERS = 32
 /** Services whose lists are kept, and peers whose keys are. */
-const FILES_MAX = 64
+const FILES_MAX = 256
 /** Their answers, in one file. */
 const FILE_CHARACTERS_MAX = 4_194_304

@@ -28,6 +28,8 @@ export interface Options {
   readonly peerKey: Effect.Effect<string | undefined>
   /** Held while the table is read and written, where several guards share it. */
   readonly lock?: Semaphore.Semaphore
+  /** The table as it is now, where several guards share what was read; absent: the file is read each time. */
+  readonly table?: ReturnType<typeof PinTable.load>
 }
 
 /** One client's guard. */
@@ -50,7 +52,7 @@ export const make = Effect.fnUntraced(function* (
   const paths = yield* Path.Path
   const lock = yield* DirectoryLock
   const { sha256 } = yield* Crypto
-  const { mode, path, target } = options
+  const { mode, path, table = PinTable.load(path), target } = options
   const refuses = mode !== "warn"
   /** Requests for lists, ever: nothing else than an answer to one can hold tools, however late or often it comes. */
   const asked = new Set<string>()
@@ -66,7 +68,7 @@ export const make = Effect.fnUntraced(function* (
   const usable = Effect.gen(function* () {
     const peerKey = yield* options.peerKey
     if (peerKey === undefined) return undefined
-    const pins = (yield* PinTable.load(path)).filter((pin) => isOf(pin, target, peerKey))
+    const pins = (yield* table).filter((pin) => isOf(pin, target, peerKey))
     const good = pins.filter(({ approved, changed }) => approved !== undefined && changed === undefined)
     return new Set(mode === "block" && good.length < pins.length ? [] : good.map(({ tool }) => tool))
   }).pipe(
@@ -78,13 +80,11 @@ export const make = Effect.fnUntraced(function* (
     tool !== undefined && names?.has(tool) === true
 
   /** Compares what is listed with what is pinned, and writes down what is new. */
-  const compare = Effect.fnUntraced(function* (tools: ReadonlyArray<ToolPin.Pinned>) {
-    const peerKey = yield* options.peerKey
-    if (peerKey === undefined) return yield* Effect.logWarning(`mcp: the key of ${target.peer} is not known: no pins`)
+  const compare = Effect.fnUntraced(function* (tools: ReadonlyArray<ToolPin.Pinned>, peerKey: string) {
     const seen = tools.map(
       (tool): SeenTool => ({ ...tool, sha256: Bytes.toHex(sha256(Bytes.fromUtf8(tool.canonical))) })
     )
-    const before = yield* PinTable.load(path)
+    const before = yield* table
     if (fold(before, seen, target, peerKey).pins === before) return
     // Again under the lock, since another mount may have written in between.
     let warnings: ReadonlyArray<string> = []
@@ -134,8 +134,10 @@ export const make = Effect.fnUntraced(function* (
       const tool = Json.parseObject(DECODER.decode(message.subarray(start, end)))
       return (tool === undefined ? undefined : ToolPin.of(tool)) ?? []
     })
-    const compared = options.lock === undefined ? compare(tools) : options.lock.withPermit(compare(tools))
-    yield* compared.pipe(
+    const peerKey = yield* options.peerKey
+    if (peerKey === undefined) yield* Effect.logWarning(`mcp: the key of ${target.peer} is not known: no pins`)
+    const compared = peerKey === undefined ? Effect.void : compare(tools, peerKey)
+    yield* (options.lock?.withPermit(compared) ?? compared).pipe(
       Effect.provideService(DirectoryLock, lock),
       Effect.provideService(FileSystem.FileSystem, files),
       Effect.provideService(Path.Path, paths),

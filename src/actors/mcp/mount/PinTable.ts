@@ -2,7 +2,7 @@
  * The definitions of tools as this node first saw them (mcp §6.9), in `mcp-pins.json`, mode 0600. The service is known by
  * its peer's key, never by what the server says of itself.
  */
-import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import { Effect, FileSystem, Option, type Path, Schema } from "effect"
 import type { DirectoryLock, LockError } from "../../../core/storage/DirectoryLock.ts"
 import * as InTurn from "../../../core/storage/InTurn.ts"
 import * as JsonFile from "../../../core/storage/JsonFile.ts"
@@ -31,6 +31,23 @@ export type Pin = typeof Pin.Type
 /** All of them; none if there is no file. */
 export const load = (path: string): Effect.Effect<ReadonlyArray<Pin>, JsonFile.JsonFileError, FileSystem.FileSystem> =>
   Effect.map(JsonFile.load(path, File), Option.match({ onNone: () => [], onSome: ({ pins }) => pins }))
+
+/** Reads them again only when the file is another: each change makes one. For whoever asks often. */
+export const reader = (
+  path: string
+): Effect.Effect<ReadonlyArray<Pin>, JsonFile.JsonFileError, FileSystem.FileSystem> => {
+  let known: { readonly mark: string; readonly pins: ReadonlyArray<Pin> } | undefined
+  return Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    const found = yield* Effect.option(files.stat(path))
+    const mark = Option.map(found, ({ ino, mtime, size }) => `${String(ino)} ${String(mtime)} ${size}`)
+    if (Option.isSome(mark) && known?.mark === mark.value) return known.pins
+    const pins = yield* load(path)
+    // Read after the mark was taken: a change in between is seen the next time.
+    known = Option.isSome(mark) ? { mark: mark.value, pins } : undefined
+    return pins
+  })
+}
 
 /** Replaces the file in one step. */
 export const save = (

@@ -13,6 +13,7 @@ import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import { isOurs, ListMemory } from "../../../protocol/relay/ListMemory.ts"
 import type { Carried } from "../../../protocol/relay/Repeats.ts"
 import type { Target } from "../Target.ts"
+import type { Moves } from "./Instances.ts"
 import type { ListFile } from "./ListFile.ts"
 
 /** One session's. Nothing in it fails: what cannot be remembered is asked for again. */
@@ -30,8 +31,10 @@ export interface SessionLists {
   }
   /** A server in the place of another answered the same `initialize`. */
   readonly reopened: (message: Uint8Array) => void
-  /** From now on answers come from memory. */
+  /** From now on answers come from memory; of several instances, that of the one in use or of one that becomes it. */
   readonly leave: Effect.Effect<void>
+  /** Waits for the first question of the client, answered or not. */
+  readonly begun: Effect.Effect<void>
   /** Those of the messages that memory answers, with their answers, and the others. */
   readonly split: (messages: ReadonlyArray<Carried>) => {
     readonly answers: ReadonlyArray<Recalled>
@@ -47,39 +50,83 @@ export interface SessionLists {
 export interface Recalled {
   readonly id: string
   readonly bytes: Uint8Array
+  /** What the server is asked to be sure of it. */
+  readonly toServer: ReadonlyArray<Uint8Array>
 }
 
-/** Saves in the surrounding scope. `isWhole`: the client sees a list from memory as it is, nothing is taken out of it. */
-export const make = Effect.fnUntraced(function* (
-  target: Target,
-  file: ListFile,
-  isWhole: boolean
-): Effect.fn.Return<SessionLists, never, Crypto | Scope.Scope> {
+/** What a session's lists are made of. */
+export interface Options {
+  /** Where the session is now. */
+  readonly target: Target
+  /** What is remembered of each instance. */
+  readonly fileOf: (target: Target) => ListFile
+  /** Of several instances. */
+  readonly moves?: Moves | undefined
+  /** The client sees a list from memory as it is, nothing is taken out of it. */
+  readonly isWhole: boolean
+  /** What is known is told at once, and the server asked afterwards. */
+  readonly isEager?: boolean | undefined
+}
+
+/** Saves in the surrounding scope. */
+export const make = Effect.fnUntraced(function* ({
+  fileOf,
+  isEager = false,
+  isWhole,
+  moves,
+  target
+}: Options): Effect.fn.Return<SessionLists, never, Crypto | Scope.Scope> {
   const { sha256 } = yield* Crypto
   const clock = yield* Clock.Clock
   const context = yield* Effect.context<never>()
   const memory = new ListMemory({
-    isWhole,
+    ...{ isWhole, isEager },
     hash: (text) => Bytes.toHex(sha256(Bytes.fromUtf8(text))).slice(0, HASH_CHARACTERS),
     nowMs: () => Math.round(clock.currentTimeMillisUnsafe()),
     instant: (atMs) => DateTime.formatIso(DateTime.makeUnsafe(atMs))
   })
   const news = Latch.makeUnsafe(false)
+  const begun = Latch.makeUnsafe(false)
   let isLearned = false
-  let isTold = false
+  let isTold = isEager
+  let leaves = 0
+  /** Whose answers are known. */
+  let of = { ...target }
 
   /** Whose key it is may take long to find out, and nobody waits for that. */
-  const learn = Effect.map(Effect.timeoutOption(file.load, LEARN_TIMEOUT), (loaded) => {
-    const known = Option.getOrUndefined(loaded)
-    if (known === undefined) return false
-    memory.learn(known)
-    isLearned = true
-    return true
+  const learn = Effect.suspend(() =>
+    Effect.map(Effect.timeoutOption(fileOf(of).load, LEARN_TIMEOUT), (loaded) => {
+      const known = Option.getOrUndefined(loaded)
+      if (known === undefined) return false
+      memory.learn(known)
+      isLearned = true
+      return true
+    })
+  )
+
+  /** The instance of which something is known becomes the one in use, so that pins and names are those of it. */
+  const learnAny = Effect.gen(function* () {
+    move(target)
+    if (!isLearned) yield* learn
+    for (const other of moves?.others() ?? []) {
+      if (memory.isKnowing) return
+      move(other)
+      yield* learn
+      if (memory.isKnowing) moves?.stay(other)
+    }
+    move(target)
   })
+
+  const move = (to: Target): void => {
+    if (to.peer === of.peer && to.service === of.service) return
+    memory.moved()
+    isLearned = false
+    of = { ...to }
+  }
 
   const save = Effect.suspend(() =>
     memory.isChanged
-      ? Effect.flatMap(learn, (canSave) => (canSave ? file.save(memory.save()) : Effect.void))
+      ? Effect.flatMap(learn, (canSave) => (canSave ? fileOf(of).save(memory.save()) : Effect.void))
       : Effect.void
   )
   yield* Effect.addFinalizer(() => save)
@@ -95,20 +142,24 @@ export const make = Effect.fnUntraced(function* (
     if (memory.isChanged) news.openUnsafe()
   }
 
+  const awayText = () =>
+    `mcp: ${of.peer}/${of.service} cannot be reached; its lists are shown as they were when it last could`
+
   const recall = (message: Uint8Array, request: Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>) => {
     const answer = memory.recall(message, request)
     if (answer === undefined || isTold) return answer
     isTold = true
-    const text = `mcp: ${target.peer}/${target.service} cannot be reached; its lists are shown as they were when it last could`
-    Effect.runForkWith(context)(Effect.logWarning(text))
+    Effect.runForkWith(context)(Effect.logWarning(awayText()))
     return answer
   }
 
   return {
+    begun: begun.await,
     asked: (message, envelope) => {
       if (envelope._tag !== "Request") return undefined
+      begun.openUnsafe()
       const bytes = recall(message, envelope)
-      if (bytes !== undefined) return { id: envelope.id, bytes }
+      if (bytes !== undefined) return { id: envelope.id, bytes, toServer: memory.take().toServer }
       memory.asked(message, envelope)
       return undefined
     },
@@ -127,17 +178,19 @@ export const make = Effect.fnUntraced(function* (
       memory.reopened(message)
       changed()
     },
-    leave: Effect.suspend(() =>
-      Effect.map(isLearned ? Effect.void : learn, () => {
-        memory.isAway = true
-      })
-    ),
+    leave: Effect.map(learnAny, () => {
+      memory.isAway = true
+      // Whoever is told at once is told why only if it lasts.
+      if (isEager && ++leaves === 2 && memory.isGuessing) Effect.runForkWith(context)(Effect.logWarning(awayText()))
+    }),
     split: (messages) => {
       const answers: Array<Recalled> = []
       const rest = messages.filter(({ bytes }) => {
         const request = JsonRpcPeek.request(bytes)
         const answer = request === undefined ? undefined : recall(bytes, request)
-        if (request !== undefined && answer !== undefined) answers.push({ id: request.id, bytes: answer })
+        if (request !== undefined && answer !== undefined) {
+          answers.push({ id: request.id, bytes: answer, toServer: [] })
+        }
         return answer === undefined
       })
       return { answers, rest }
@@ -152,6 +205,7 @@ export const make = Effect.fnUntraced(function* (
     },
     returned: (isAnother) => {
       isTold = false
+      move(target)
       return memory.returned(isAnother)
     }
   }

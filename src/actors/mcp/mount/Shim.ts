@@ -50,8 +50,10 @@ export interface Options<E, E2> {
   readonly moves?: Moves
   /** Counts the calls. */
   readonly metrics?: CallMetrics
-  /** What is remembered of the service (mcp §6.9); of one instance only. */
-  readonly lists?: ListFile
+  /** What is remembered of the service (mcp §6.9), by instance. */
+  readonly lists?: (target: Target) => ListFile
+  /** What is remembered is told at once, and compared when the server has said how it is. */
+  readonly isEager?: boolean
   /** Hears what the keeper says of the service, before it says anything else. */
   readonly welcomed?: (welcome: Welcome) => void
   /** Where the session is told of. */
@@ -85,16 +87,18 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const health = options.moves && (yield* InstanceHealth.make(signs?.client ?? plain, options.moves))
       const client = health?.client ?? signs?.client ?? plain
       const isWhole = pins?.isStrict !== true
-      const lists = options.lists && (yield* SessionLists.make(target, options.lists, isWhole))
+      const { isEager, lists: fileOf, moves } = options
+      const lists = fileOf && (yield* SessionLists.make({ target, fileOf, moves, isWhole, isEager }))
       for (const { id, method } of restored?.calls ?? []) if (method === "tools/list") pins?.awaits(id)
-      const told = { carried: guard?.carried, lists, record, restored }
-      const bare = yield* ShimSession.make(guarded({ ...options, client }), target, told)
+      const known = { carried: guard?.carried, lists, record, restored }
+      const bare = yield* ShimSession.make(guarded({ ...options, client }), target, known)
       const watched = health === undefined ? bare : yield* health.watch(bare)
       const session = signs?.watch(watched) ?? watched
       if (board && signs) yield* board.show({ target, session, signs })
       const farewell = yield* Deferred.make<void>()
-      yield* Effect.forkScoped(connect(options, session, farewell))
-      yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
+      const early = isEager === true && lists !== undefined ? tellEarly(session, lists) : Effect.void
+      yield* Effect.forkScoped(Effect.andThen(early, connect(options, session, farewell)))
+      if (isEager !== true) yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer((exit) =>
         Exit.isFailure(exit) && record?.isOver === false ? Effect.void : sayGoodbye(session, farewell)
@@ -178,6 +182,20 @@ const readClient = <E, E2>(
     )
   )
 }
+
+/**
+ * Done when a connection is wanted: what the client asks first is answered from memory, and a connection in the middle of
+ * that would need another session. Nor shall servers start while many services are still being shown.
+ */
+const tellEarly = (session: ShimSession.ShimSession, lists: SessionLists.SessionLists): Effect.Effect<unknown> =>
+  Effect.gen(function* () {
+    yield* session.away
+    // Whoever waits now has asked for what is not known.
+    if (session.health().inFlight === 0) session.demand.closeUnsafe()
+    yield* Effect.raceFirst(session.demand.await, lists.begun)
+    const spread = yield* Random.next
+    yield* Effect.raceFirst(session.demand.await, Effect.sleep(REFRESH_MS * (1 + spread)))
+  }).pipe(Effect.timeoutOption(BEGIN_TIMEOUT))
 
 const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferred<void>): Effect.Effect<void> =>
   Effect.suspend(() => {
@@ -321,6 +339,10 @@ const PATIENCE_MS = 20_000
 const FIRST_PATIENCE_MS = 5000
 /** A client at its start gets what is known from before when there is no connection after that. */
 const AWAY_AFTER = "3 seconds"
+/** The server of a client that has been told at once is asked after once to twice this time. */
+const REFRESH_MS = 2000
+/** How long a connection waits for such a client at most. */
+const BEGIN_TIMEOUT = "8 seconds"
 const REDIAL_MIN_MS = 100
 const REDIAL_MAX_MS = 5000
 const QUIET_TIMEOUT = "30 seconds"

@@ -285,7 +285,9 @@ export const make = Effect.fnUntraced(function* <E>(
     const known = lists?.asked(line.bytes, envelope)
     if (known !== undefined) {
       opening.sent(line.bytes, envelope)
-      return yield* tell([known], ShimEpoch.unsent(epochs.current()))
+      yield* tell([known], ShimEpoch.unsent(epochs.current()))
+      for (const question of known.toServer) epochs.submit(epochs.current(), question)
+      return
     }
     const requests = JsonRpcPeek.requests(envelope)
     if (calls.size + requests.length > IN_FLIGHT_MAX) {

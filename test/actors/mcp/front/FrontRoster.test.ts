@@ -59,6 +59,36 @@ const rigged = Effect.fnUntraced(function* (
 })
 
 describe("FrontRoster", () => {
+  test("what peers listed before is there before they answer, and goes when they say so or are trusted no more", () =>
+    Effect.gen(function* () {
+      const peers: Record<string, Peer> = { a: "silent", b: ["new"], c: "down" }
+      const listing = (name: string) => [{ name, title: "" }]
+      const saved: Array<ReadonlyMap<string, unknown>> = []
+      const known = new Map([
+        ["a", listing("one")],
+        ["b", listing("two")],
+        ["c", listing("three")],
+        ["gone", listing("four")]
+      ])
+      const memory = {
+        load: Effect.succeed(known),
+        save: (listed: (typeof saved)[0]) => Effect.sync(() => void saved.push(listed))
+      }
+      const { isReady, listed } = yield* rigged(peers, { memory })
+      assert.isTrue(isReady())
+      assert.deepStrictEqual(listed(), ["a_one", "b_new", "c_three down"])
+      assert.deepStrictEqual([...(saved.at(-1)?.keys() ?? [])].toSorted(), ["a", "b", "c"])
+      yield* pass("11 minutes")
+      assert.deepStrictEqual(listed(), ["b_new"])
+    }))
+
+  test("whoever is not remembered is waited for", () =>
+    Effect.gen(function* () {
+      const memory = { load: Effect.succeed(new Map([["a", []]])), save: () => Effect.void }
+      const { isReady } = yield* rigged({ a: "silent", b: "silent" }, { memory })
+      assert.isFalse(isReady())
+    }))
+
   test("every peer is asked every 15 seconds, and changes are told once each", () =>
     Effect.gen(function* () {
       const peers: Record<string, Peer> = { a: ["files"], b: [] }

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
+import type { Known } from "../../../../src/protocol/relay/KnownAnswers.ts"
 import * as DuplexPair from "../../../support/DuplexPair.ts"
 import * as InstancesRig from "../../../support/InstancesRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
@@ -15,9 +16,12 @@ const stage = Effect.gen(function* () {
 })
 
 /** A client with a session of its own. */
-const client = Effect.fnUntraced(function* ({ instances }: InstancesRig.InstancesRig) {
+const client = Effect.fnUntraced(function* (
+  { instances }: InstancesRig.InstancesRig,
+  lists?: Shim.Options<never, never>["lists"]
+) {
   const stdio = yield* DuplexPair.make({})
-  yield* Shim.run({ client: stdio.right, ...(yield* instances.follow) }).pipe(
+  yield* Shim.run({ client: stdio.right, ...(yield* instances.follow), ...(lists && { lists }) }).pipe(
     Effect.ensuring(stdio.right.end),
     Effect.forkScoped
   )
@@ -31,6 +35,10 @@ const client = Effect.fnUntraced(function* ({ instances }: InstancesRig.Instance
   let id = 0
   const call = (name: string) =>
     send(`{"jsonrpc":"2.0","id":${++id},"method":"tools/call","params":{"name":"${name}"}}`)
+  const listed = Effect.gen(function* () {
+    yield* send(`{"jsonrpc":"2.0","id":${++id},"method":"tools/list"}`)
+    return yield* answer
+  })
   const where = Effect.gen(function* () {
     yield* call("where")
     const result = Json.member(yield* answer, "result")
@@ -41,8 +49,18 @@ const client = Effect.fnUntraced(function* ({ instances }: InstancesRig.Instance
   )
   yield* answer
   yield* send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
-  return { answer, call, where }
+  return { answer, call, listed, where }
 })
+
+/** What is remembered of each peer, in memory. */
+const remembering = () => {
+  const disk = new Map<string, ReadonlyArray<Known>>()
+  const lists = ({ peer }: { readonly peer: string }) => ({
+    load: Effect.sync(() => disk.get(peer) ?? []),
+    save: (known: ReadonlyArray<Known>) => Effect.sync(() => void disk.set(peer, known))
+  })
+  return { disk, lists }
+}
 
 describe("several instances behind one mount", () => {
   it.effect("the nearest is used, left when it degrades, and used again when it is better (virtual time)", () =>
@@ -84,6 +102,41 @@ describe("several instances behind one mount", () => {
         yield* kill("middle")
         yield* pass(10)
         assert.strictEqual(yield* where, "far")
+      }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect(
+    "each is remembered for itself; while all are away, one of which something is known is shown (mcp §6.9)",
+    () =>
+      Effect.gen(function* () {
+        const rig = yield* InstancesRig.make()
+        const { disk, lists } = remembering()
+        yield* rig.kill("near")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const first = yield* client(rig, lists)
+            yield* rig.pass(20)
+            yield* first.listed
+            assert.strictEqual(yield* first.where, "middle")
+          })
+        )
+        assert.deepStrictEqual([...disk.keys()], ["middle"])
+
+        for (const name of ["middle", "far"]) yield* rig.kill(name)
+        yield* rig.pass(10)
+        const second = yield* client(rig, lists)
+        const result = Json.member(yield* second.listed, "result")
+        assert.strictEqual(Json.isObject(result) ? Json.string(result, "text") : "", "middle")
+        const meta = Json.isObject(result) ? Json.member(result, "_meta") : undefined
+        assert.isString(Json.isObject(meta) ? Json.member(meta, "dev.effect-pilot/asOf") : undefined)
+
+        // Another one than that which was shown: what it lists is compared, and kept as its own.
+        yield* rig.revive("far")
+        assert.strictEqual(Json.member(yield* second.answer, "method"), "notifications/tools/list_changed")
+        assert.strictEqual(yield* second.where, "far")
+        assert.sameMembers([...disk.keys()], ["middle", "far"])
+        assert.include(JSON.stringify(disk.get("far")), "far")
+        assert.notInclude(JSON.stringify(disk.get("far")), "middle")
       }).pipe(Effect.provide(NativeCrypto.layer))
   )
 

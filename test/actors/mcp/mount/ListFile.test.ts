@@ -15,7 +15,9 @@ const station = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
   const directory = `${yield* files.makeTempDirectoryScoped()}/mcp-lists`
   const file = (service: string, key: string | undefined = "key") =>
-    ListFile.make({ directory, target: { peer: "mcp-host", service }, peerKey: Effect.succeed(key) })
+    Effect.map(ListFile.maker(directory), (make) =>
+      make({ target: { peer: "mcp-host", service }, peerKey: Effect.succeed(key) })
+    )
   return { directory, file, files }
 })
 
@@ -42,7 +44,9 @@ describe("ListFile", () => {
       const { directory, file } = yield* station
       const away = (peer: string) =>
         Effect.flatMap(
-          ListFile.make({ directory, target: { peer, service: "files" }, peerKey: Effect.succeed(undefined) }),
+          Effect.map(ListFile.maker(directory), (make) =>
+            make({ target: { peer, service: "files" }, peerKey: Effect.succeed(undefined) })
+          ),
           ({ load, save }) => Effect.andThen(save([known("b")]), load)
         )
       assert.isUndefined(yield* away("mcp-host"))
@@ -52,7 +56,7 @@ describe("ListFile", () => {
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 
-  it.effect("keeps what fits, and 64 services; a broken file knows nothing", () =>
+  it.effect("keeps what fits, and 256 services; a broken file knows nothing", () =>
     Effect.gen(function* () {
       const { directory, file, files } = yield* station
       const one = yield* file("files")
@@ -68,9 +72,9 @@ describe("ListFile", () => {
       const [name = ""] = yield* lists
       yield* files.writeFileString(`${directory}/${name}`, "{")
       assert.deepStrictEqual(yield* one.load, [])
-      for (let index = 0; index < 66; index++) yield* (yield* file(`s${index}`)).save([known("a")])
-      assert.lengthOf(yield* lists, 64)
-      assert.deepStrictEqual(yield* (yield* file("s65")).load, [known("a")])
+      for (let index = 0; index < 258; index++) yield* (yield* file(`s${index}`)).save([known("a")])
+      assert.lengthOf(yield* lists, 256)
+      assert.deepStrictEqual(yield* (yield* file("s257")).load, [known("a")])
     }).pipe(Effect.scoped, Effect.provide(live))
   )
 })

@@ -31,8 +31,8 @@ const station = Effect.gen(function* () {
         disk = known
       })
   }
-  const client = Effect.fnUntraced(function* (pins?: PinGuard.PinGuard) {
-    const duplex = yield* rig.client("files", 2, pins, undefined, undefined, file)
+  const client = Effect.fnUntraced(function* (pins?: PinGuard.PinGuard, isEager = false) {
+    const duplex = yield* rig.client("files", 2, pins, undefined, undefined, file, isEager)
     const line = ScriptedServer.lines(duplex)
     const ask = (message: object) =>
       duplex.write(new TextEncoder().encode(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`))
@@ -207,6 +207,39 @@ describe("what a mount remembers of a service (mcp §6.9)", () => {
       assert.deepInclude((yield* hear).result, { tools: [tool("b")] })
     }).pipe(Effect.scoped, Effect.provide(Layer.mergeAll(PortableCrypto.layer, NodeServices.layer, FileLock.layer)))
   )
+
+  for (const [name, tools] of [
+    ["is the same", ["a", "b"]],
+    ["is another", ["c"]]
+  ] as const) {
+    test(`a front is told at once although the host is there, and hears when the list ${name}`, () =>
+      Effect.gen(function* () {
+        const host = yield* station
+        yield* firstLife(host)
+        const { ask, hear } = yield* host.client(undefined, true)
+        yield* ask(INITIALIZE)
+        assert.deepStrictEqual((yield* hear).result, { _meta: AS_OF, ...OPENED })
+        yield* ask(INITIALIZED)
+        // The connection is there before it lists.
+        yield* TestClock.adjust("5 seconds")
+        yield* ask({ id: 1, method: "tools/list" })
+        assert.deepStrictEqual((yield* hear).result, { _meta: AS_OF, tools: [tool("a"), tool("b")] })
+
+        const { heard, say } = scripted(yield* host.server)
+        assert.deepInclude(yield* heard, { method: "initialize" })
+        yield* say({ id: 0, result: OPENED })
+        assert.deepInclude(yield* heard, INITIALIZED)
+        const question = yield* heard
+        yield* say({ id: question.id, result: { tools: tools.map(tool) } })
+        if (tools.length === 1) assert.deepInclude(yield* hear, { method: "notifications/tools/list_changed" })
+        // From now on the server says what it has.
+        yield* ask({ id: 2, method: "tools/list" })
+        const again = yield* heard
+        assert.strictEqual(again.id, 2)
+        yield* say({ id: 2, result: { tools: tools.map(tool) } })
+        assert.deepStrictEqual(yield* hear, { jsonrpc: "2.0", id: 2, result: { tools: tools.map(tool) } })
+      }))
+  }
 
   test("nothing is shown to a client that can do something else", () =>
     Effect.gen(function* () {
