@@ -2,8 +2,9 @@
  * Messages to peers and from them (`docs/messages-and-files.md`). What a peer acknowledged is on its disk; what has come is
  * in the inbox of this node until it is cleared, whether a program looks or not.
  */
-import { Context, Duration, Effect, FileSystem, Layer, Schedule, Semaphore, Stream } from "effect"
+import { Context, Duration, Effect, FileSystem, Layer, Schedule, type Scope, Stream } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
+import * as MessageStreams from "../actors/services/client/MessageStreams.ts"
 import * as SendMessage from "../actors/services/client/SendMessage.ts"
 import type { TransferError } from "../actors/services/client/TransferError.ts"
 import * as DataExchange from "../actors/services/DataExchange.ts"
@@ -64,11 +65,12 @@ export class Messages extends Context.Service<
 /** Over any `Pilot`, with the state directory of its node. */
 export const make = Effect.fnUntraced(function* (
   home: string
-): Effect.fn.Return<Messages["Service"], never, FileSystem.FileSystem | Pilot> {
+): Effect.fn.Return<Messages["Service"], never, FileSystem.FileSystem | Pilot | Scope.Scope> {
   const pilot = yield* Pilot
   const files = yield* FileSystem.FileSystem
-  // Each is a stream of its own, of which a peer takes only so many.
-  const sending = yield* Semaphore.make(SENDS_MAX)
+  const streams = yield* MessageStreams.make((target) =>
+    Effect.map(pilot.dial(target, DataExchange.PORT), ({ duplex }) => duplex)
+  )
   const onDisk = <A, E>(effect: Effect.Effect<A, E, FileSystem.FileSystem>) =>
     Effect.provideService(effect, FileSystem.FileSystem, files)
   const inbox = Effect.map(onDisk(Mailbox.messages(home)), (stored) =>
@@ -78,10 +80,7 @@ export const make = Effect.fnUntraced(function* (
     send: Effect.fn("Messages.send")(function* (target, content, options) {
       const { kind, payload } = encoded(content)
       const timeoutMs = Duration.toMillis(Duration.fromInputUnsafe(options?.timeout ?? SendMessage.ACK_TIMEOUT_MS))
-      const sent = Effect.flatMap(pilot.dial(target, DataExchange.PORT), ({ duplex }) =>
-        SendMessage.send(duplex, kind, payload, timeoutMs)
-      )
-      return { ack: yield* sending.withPermits(1)(Effect.scoped(sent)), sizeBytes: payload.length }
+      return { ack: yield* streams.send(target, kind, payload, timeoutMs), sizeBytes: payload.length }
     }),
     inbox,
     clear: Effect.map(onDisk(Mailbox.clearMessages(home)), (cleared) => cleared ?? 0),
@@ -148,6 +147,4 @@ const toMessage = ({ message, name }: Mailbox.Stored): Message => {
   return { id: name, from, kind, data, text: Bytes.toUtf8Lossy(data), receivedAt: new Date(receivedAt) }
 }
 
-/** Messages of one program on the way at once; more wait here. */
-const SENDS_MAX = 32
 const LOOK_INTERVAL = "500 millis"

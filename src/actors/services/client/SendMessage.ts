@@ -59,12 +59,15 @@ export const acknowledgement = Effect.fnUntraced(function* (
     })
   )
   const frame = yield* answered
-  if (Option.isNone(frame)) return undefined
-  const text = Bytes.toUtf8Lossy(frame.value.payload.subarray(0, TEXT_BYTES_MAX))
-  const said = FileFrame.decodeAcknowledgement(text)
-  if (said._tag === "Failed") return yield* failure("Refused", `the peer did not take it: ${said.reason}`)
-  return text
+  return Option.isNone(frame) ? undefined : yield* told(frame.value)
 })
+
+/** What the frame says: the acknowledgement's text, or why the peer did not take what was sent. */
+export const told = ({ payload }: DataFrame.DataFrame): Effect.Effect<string, TransferError> => {
+  const text = Bytes.toUtf8Lossy(payload.subarray(0, TEXT_BYTES_MAX))
+  const said = FileFrame.decodeAcknowledgement(text)
+  return said._tag === "Failed" ? failure("Refused", `the peer did not take it: ${said.reason}`) : Effect.succeed(text)
+}
 
 const lost = failure("Lost", "the connection to the peer was lost before it acknowledged")
 
