@@ -2,7 +2,7 @@
  * The node of a gateway, through the daemon's socket. Each peer that is dialled has a client of its own, because a client
  * dials one after another and a peer that is away would hold up the rest; a client whose daemon went away is replaced.
  */
-import { Duration, Effect, RcMap, type Scope } from "effect"
+import { Duration, Effect, Queue, RcMap, type Scope } from "effect"
 import { type Overlay, type OverlayStream, Unreachable } from "../actors/gateway/Overlay.ts"
 import type { IpcConnection } from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
@@ -57,6 +57,26 @@ export const make = Effect.gen(function* (): Effect.fn.Return<Overlay, never, En
         Effect.andThen(Effect.sleep(RETRY)),
         Effect.forever
       ),
+    datagrams: (port) => Effect.provideContext(holdDatagrams(port), context),
+    locate: (peer) =>
+      Effect.gen(function* () {
+        const client = yield* Effect.mapError(RcMap.get(clients, LOOKUPS), unreachable)
+        const found = Effect.catchIf(
+          client.extension("peer", { target: peer, recent: true }),
+          ({ reason }) => reason === "Disconnected",
+          () =>
+            Effect.andThen(
+              RcMap.invalidate(clients, LOOKUPS),
+              Effect.flatMap(RcMap.get(clients, LOOKUPS), (fresh) => fresh.extension("peer", { target: peer }))
+            )
+        )
+        const row = yield* Effect.mapError(found, (error) =>
+          error._tag === "CliError"
+            ? unreachable(error)
+            : new Unreachable({ detail: IpcError.describe(error), isRefused: false })
+        )
+        return Address.make(0, Json.unsigned(row, "node_id", 32))
+      }).pipe(Effect.scoped, Effect.provideContext(context)),
     caller: (remote) => {
       const bare = { node_id: remote.node, address: Address.format(remote) }
       return Effect.flatMap(RcMap.get(clients, LOOKUPS), (client) =>
@@ -73,6 +93,19 @@ export const make = Effect.gen(function* (): Effect.fn.Return<Overlay, never, En
         Effect.provideContext(context)
       )
     }
+  }
+})
+
+/** A client of its own, because a client sends from one port. */
+const holdDatagrams = Effect.fnUntraced(function* (port: number | undefined) {
+  const client = yield* Effect.mapError(DaemonClient.connect, unreachable)
+  const lost = (error: IpcError.IpcError) => unreachable(DaemonClient.failure("gateway", error))
+  const received = yield* client.datagrams(DATAGRAMS_MAX)
+  yield* Effect.mapError(client.holdDatagrams(port === undefined ? undefined : Address.Port(port)), lost)
+  return {
+    send: (to: Address.Address, toPort: number, payload: Uint8Array) =>
+      Effect.ignore(client.sendTo(to, Address.Port(toPort), payload)),
+    receive: Effect.mapError(Queue.take(received), lost)
   }
 })
 
@@ -101,6 +134,8 @@ const streamOf = (connection: IpcConnection): OverlayStream => ({
   remote: connection.remote
 })
 
+/** Datagrams that wait for a way; the oldest are dropped. */
+const DATAGRAMS_MAX = 256
 /** The client that only asks. */
 const LOOKUPS = ""
 const IDLE = "60 seconds"

@@ -1,7 +1,7 @@
 /** What a running gateway has: its doors, the addresses it gave to peers, and what it says of them. */
 import { Effect, Exit, Result, Scope, Semaphore } from "effect"
 import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
-import type { Door, OpenDoor } from "../actors/gateway/Door.ts"
+import type { Door, OpenDoor, SelfDoor, UdpSelfDoor } from "../actors/gateway/Door.ts"
 import * as Gateway from "../actors/gateway/Gateway.ts"
 import type { Mapping } from "../actors/gateway/GatewayControl.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
@@ -9,6 +9,7 @@ import * as Endpoint from "../core/data/Endpoint.ts"
 import * as Json from "../core/data/Json.ts"
 import type { HttpRelay } from "../core/net/HttpRelay.ts"
 import type { Tcp, TcpError } from "../core/net/Tcp.ts"
+import type { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
 import * as Subnet from "../protocol/gateway/Subnet.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as CliError from "./CliError.ts"
@@ -39,7 +40,7 @@ export interface Mapped {
 }
 
 /** What opening the doors needs. */
-export type Services = Environment | Tcp | HttpRelay | Crypto | ChildProcessSpawner
+export type Services = Environment | Tcp | HttpRelay | UdpEndpoint | Crypto | ChildProcessSpawner
 
 /** Opens the doors of the plan. Whoever named a port wants it, so one that is taken ends the command. */
 export const open = Effect.fnUntraced(function* (
@@ -107,14 +108,20 @@ export const open = Effect.fnUntraced(function* (
   })
 
   const openSelf = Effect.fnUntraced(function* () {
-    if (plan.selfPorts.length === 0) return
+    if (!plan.isSelf) return
     const own = yield* DaemonClient.once("gateway", (client) => client.info)
     const allow = yield* Effect.forEach(plan.allow, (peer) => Effect.map(addressOf(peer), nodeOf))
+    const allowed = allow.length === 0 ? undefined : new Set(allow)
+    const open = Effect.fnUntraced(function* (door: SelfDoor | UdpSelfDoor, name: string) {
+      yield* openNamed(`self:${name}`, door)
+      lines.push(`✓ gateway running · ${name} → ${Json.string(own, "address")}`)
+    })
     for (const port of plan.selfPorts) {
       const to = { host: "127.0.0.1", port }
-      const door = { to, port, isHttp: plan.isHttp, allow: allow.length === 0 ? undefined : new Set(allow) }
-      yield* openNamed(`self:${port}`, { _tag: "Self", ...door })
-      lines.push(`✓ gateway running · port ${port} → ${Json.string(own, "address")}`)
+      yield* open({ _tag: "Self", to, port, isHttp: plan.isHttp, allow: allowed }, `port ${port}`)
+    }
+    for (const port of plan.udpPorts) {
+      yield* open({ _tag: "UdpSelf", to: { host: "127.0.0.1", port }, port, allow: allowed }, `UDP port ${port}`)
     }
     lines.push(plan.allow.length === 0 ? "  open to all trusted peers" : `  open to ${plan.allow.join(", ")}`)
   })
@@ -143,9 +150,14 @@ export const open = Effect.fnUntraced(function* (
       if (Result.isSuccess(opened)) lines.push(`✓ localhost:${port} → ${peer} (encrypted)`)
     }
   }
-  for (const { listen, peer, port } of plan.maps) {
-    const local = yield* openNamed(`map:${Endpoint.format(listen)}`, { _tag: "Peer", listen, peer, port })
-    lines.push(`✓ ${Endpoint.format(local ?? listen)} → ${peer}:${port} (encrypted)`)
+  const onLocalhost = plan.isSelf ? [] : plan.udpPorts
+  const udpMaps = onLocalhost.flatMap((port) =>
+    plan.peers.map((peer) => ({ listen: { host: "127.0.0.1", port }, peer, port, isUdp: true }))
+  )
+  for (const { isUdp, listen, peer, port } of [...plan.maps, ...udpMaps]) {
+    const id = `map:${isUdp ? "udp:" : ""}${Endpoint.format(listen)}`
+    const local = yield* openNamed(id, { _tag: isUdp ? "UdpPeer" : "Peer", listen, peer, port })
+    lines.push(`✓ ${isUdp ? "UDP " : ""}${Endpoint.format(local ?? listen)} → ${peer}:${port} (encrypted)`)
   }
   if (plan.proxy !== undefined) yield* openProxy(plan.proxy)
   return {
@@ -204,15 +216,19 @@ const placeOf = (door: Door, local: Endpoint.Endpoint | undefined) => {
   switch (door._tag) {
     case "Peer":
       return { local: Endpoint.format(local ?? door.listen), peer: door.peer, overlay_port: door.port }
+    case "UdpPeer":
+      return { local: Endpoint.format(local ?? door.listen), peer: door.peer, overlay_port: door.port, udp: true }
     case "Self":
       return { local: Endpoint.format(door.to), overlay_port: door.port, self: true }
+    case "UdpSelf":
+      return { local: Endpoint.format(door.to), overlay_port: door.port, self: true, udp: true }
     case "Proxy":
       return { local: Endpoint.format(local ?? door.listen), proxy: true }
   }
 }
 
 const cannotListen = ({ detail, reason }: TcpError, door: Door, hint?: string): CliError.CliError => {
-  const place = door._tag === "Self" ? String(door.port) : Endpoint.format(door.listen)
+  const place = door._tag === "Self" || door._tag === "UdpSelf" ? String(door.port) : Endpoint.format(door.listen)
   switch (reason) {
     case "PortInUse":
       return CliError.make("already_exists", `${place} is in use`, hint ?? "another program listens there")

@@ -19,6 +19,9 @@ export interface GatewayPlan {
   readonly maps: ReadonlyArray<Mapping.Mapping>
   /** Virtual ports that lead here. */
   readonly selfPorts: ReadonlyArray<number>
+  /** The same of datagrams: of this node with `self`, of the one peer on localhost without. */
+  readonly udpPorts: ReadonlyArray<number>
+  readonly isSelf: boolean
   readonly isHttp: boolean
   /** Peers that may come in; none named: all that are trusted. */
   readonly allow: ReadonlyArray<string>
@@ -33,8 +36,10 @@ export const read = Effect.fnUntraced(function* (
   const { effectiveUid } = yield* CliHost
   const named = Values.text(input, "ports")
   const ports = named === undefined ? DEFAULT_PORTS : yield* portsOf(named)
+  const namedUdp = Values.text(input, "udp")
+  const udpPorts = namedUdp === undefined ? [] : yield* portsOf(namedUdp, "udp")
   const isSelf = input.positionals.includes(SELF)
-  if (isSelf && named === undefined) {
+  if (isSelf && named === undefined && namedUdp === undefined) {
     return yield* CliError.invalidArgument("--ports is required with self", SELF_HINT)
   }
   // Narrowing what is not there would be taken for narrowing what is.
@@ -60,6 +65,12 @@ export const read = Effect.fnUntraced(function* (
     )
   }
   const peers = input.positionals.filter((word) => word !== SELF)
+  if (udpPorts.length > 0 && !isSelf && peers.length !== 1) {
+    return yield* CliError.invalidArgument(
+      "--udp goes with self or with one peer",
+      "pilotctl gateway start --udp 5353 self, or for several peers --map udp:127.0.0.1:15353=mcp-host:5353"
+    )
+  }
   if (!isSelf && peers.length === 0 && maps.length === 0 && proxy === undefined && named !== undefined) {
     return yield* CliError.invalidArgument(
       "--ports leads nowhere without a peer or self",
@@ -69,20 +80,21 @@ export const read = Effect.fnUntraced(function* (
   return {
     ...{ subnet, ports, peers, maps, proxy },
     arePortsNamed: named !== undefined,
-    selfPorts: isSelf ? ports : [],
+    selfPorts: isSelf && named !== undefined ? ports : [],
+    ...{ udpPorts, isSelf },
     isHttp: Values.boolean(input, "http") === true,
     allow: Values.texts(input, "allow"),
     hasToken: Values.boolean(input, "no-token") !== true
   }
 })
 
-const portsOf = (text: string): Effect.Effect<ReadonlyArray<number>, CliError.CliError> =>
+const portsOf = (text: string, flag = "ports"): Effect.Effect<ReadonlyArray<number>, CliError.CliError> =>
   Effect.forEach(text.split(","), (word) => Effect.fromResult(Values.port(word.trim()))).pipe(
     Effect.map((ports) => [...new Set(ports)]),
     Effect.filterOrFail(
       (ports) => ports.length <= PORTS_MAX && !ports.includes(0),
       () =>
-        CliError.invalidArgument(`invalid --ports ${JSON.stringify(text)}`, `1 to ${PORTS_MAX} ports from 1: 80,8080`)
+        CliError.invalidArgument(`invalid --${flag} ${JSON.stringify(text)}`, `1 to ${PORTS_MAX} ports from 1: 80,8080`)
     )
   )
 

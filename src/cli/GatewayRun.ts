@@ -8,6 +8,7 @@ import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as NodeHttpRelay from "../core/net/NodeHttpRelay.ts"
 import * as NodeTcp from "../core/net/NodeTcp.ts"
+import * as NodeUdpEndpoint from "../core/net/NodeUdpEndpoint.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Input, output } from "./Command.ts"
@@ -43,7 +44,15 @@ export const run = Effect.fnUntraced(
     yield* Terminal.print(Render.success(output(data, human), input.json))
     return yield* Effect.never
   },
-  Effect.provide(Layer.mergeAll(NodeTcp.layer, NodeHttpRelay.layer, NativeCrypto.layer, NodeChildProcessSpawner.layer)),
+  Effect.provide(
+    Layer.mergeAll(
+      NodeTcp.layer,
+      NodeHttpRelay.layer,
+      NodeUdpEndpoint.layer,
+      NativeCrypto.layer,
+      NodeChildProcessSpawner.layer
+    )
+  ),
   Effect.provideService(Logger.LogToStderr, true)
 )
 

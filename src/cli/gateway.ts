@@ -1,4 +1,4 @@
-/** `pilotctl gateway`: TCP between this host and peers (cli §11, node §7). */
+/** `pilotctl gateway`: TCP and UDP between this host and peers (cli §11, node §7). */
 import { Effect, Schedule } from "effect"
 import * as CliError from "./CliError.ts"
 import { type Command, type Environment, type Output, output } from "./Command.ts"
@@ -25,7 +25,13 @@ const start: Command = {
       value: "text",
       placeholder: "at=peer:port",
       repeats: true,
-      summary: "one port: 127.0.0.1:18080=mcp-host:8080"
+      summary: "one port: 127.0.0.1:18080=mcp-host:8080, or udp:127.0.0.1:15353=mcp-host:5353"
+    },
+    {
+      name: "udp",
+      value: "text",
+      placeholder: "a,b",
+      summary: "UDP ports: of this host with self, of one peer on localhost"
     },
     { name: "proxy", value: "address", summary: "SOCKS5 and HTTP proxy for http://PEER.pilot:PORT/, 127.0.0.1:1080" },
     { name: "no-token", value: "boolean", summary: "the proxy wants no token: every user of this host may use it" },
@@ -118,8 +124,8 @@ const list: Command = {
     const { ask } = yield* client
     const { mappings } = yield* ask({ op: "list" }, START_HINT)
     const lines = mappings.map(
-      ({ bytes, connections, local, local_ip, overlay_port, peer, pilot_addr, problem, self }) =>
-        `${local_ip ?? local} → ${pilot_addr ?? (self === true ? `port ${overlay_port} of this node` : peer === undefined ? "*.pilot" : `${peer}:${overlay_port}`)}` +
+      ({ bytes, connections, local, local_ip, overlay_port, peer, pilot_addr, problem, self, udp }) =>
+        `${udp === true ? "udp " : ""}${local_ip ?? local} → ${pilot_addr ?? (self === true ? `port ${overlay_port} of this node` : peer === undefined ? "*.pilot" : `${peer}:${overlay_port}`)}` +
         `  ${connections} connections, ${Render.size(bytes)}${problem === undefined ? "" : ` (${problem})`}`
     )
     const human = mappings.length === 0 ? "no mappings" : [...lines, `total: ${mappings.length}`].join("\n")

@@ -58,6 +58,7 @@ export class MemoryNodes {
       listen: (port) => this.#listen(id, port),
       sendDatagram: () => Effect.void,
       datagrams: () => Effect.die("no datagrams here"),
+      holdDatagrams: () => Effect.die("no datagrams here"),
       ping: () => Effect.die("no pings here"),
       closeConnection: () => Effect.void,
       dropPeer: (peer) =>

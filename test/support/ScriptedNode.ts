@@ -47,7 +47,15 @@ export class ScriptedNode {
   readonly streams = new Map<number, Far>()
   readonly listeners = new Map<number, Queue.Queue<Connection, Cause.Done>>()
   readonly datagrams = new Set<Queue.Queue<DatagramReceived>>()
-  readonly sent: Array<{ readonly to: string; readonly port: number; readonly payload: Uint8Array }> = []
+  /** `from` is there when a held port is. */
+  readonly sent: Array<{
+    readonly to: string
+    readonly port: number
+    readonly payload: Uint8Array
+    readonly from?: number
+  }> = []
+  /** Datagram ports that are held. */
+  readonly held = new Map<number, Queue.Queue<DatagramReceived>>()
   readonly dropped: Array<Address.NodeId> = []
   readonly closedById: Array<number> = []
   readonly accepted: Array<{ readonly node: number; readonly name: string | undefined }> = []
@@ -125,6 +133,22 @@ export class ScriptedNode {
         Effect.tap(Queue.dropping<DatagramReceived>(capacity), (queue) => Effect.sync(() => this.datagrams.add(queue))),
         (queue) => Effect.sync(() => this.datagrams.delete(queue))
       ),
+    holdDatagrams: (wanted, capacity) =>
+      Effect.gen({ self: this }, function* () {
+        const port = wanted ?? Address.Port(50_000)
+        if (this.held.has(port)) return yield* new PortInUse({ port })
+        const received = yield* Effect.acquireRelease(
+          Effect.tap(Queue.dropping<DatagramReceived>(capacity), (queue) =>
+            Effect.sync(() => this.held.set(port, queue))
+          ),
+          () => Effect.sync(() => this.held.delete(port))
+        )
+        const send = (target: Address.Address, to: Address.Port, payload: Uint8Array) =>
+          Effect.sync(
+            () => void this.sent.push({ to: Address.format(target), port: to, payload: payload.slice(), from: port })
+          )
+        return { port, received, send }
+      }),
     ping: () => Effect.succeed(1.2345),
     closeConnection: (id) =>
       Effect.suspend(() => {

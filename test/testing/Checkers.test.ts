@@ -58,6 +58,7 @@ const stub = (self: Address.Address, connection: Connection): Node["Service"] =>
   listen: (port) => Effect.succeed({ port, accept: Effect.succeed(connection) }),
   sendDatagram: () => Effect.void,
   datagrams: () => Effect.never,
+  holdDatagrams: () => Effect.never,
   ping: () => Effect.never,
   closeConnection: () => Effect.void,
   dropPeer: () => Effect.void,

@@ -29,18 +29,34 @@ export interface ProxyDoor {
   readonly token: string | undefined
 }
 
+/** A UDP port of this host whose datagrams go to a port of a peer. */
+export interface UdpPeerDoor {
+  readonly _tag: "UdpPeer"
+  readonly listen: Endpoint
+  readonly peer: string
+  readonly port: number
+}
+
+/** A virtual port of this node whose datagrams go to a UDP port of this host. `allow` as in a `SelfDoor`. */
+export interface UdpSelfDoor {
+  readonly _tag: "UdpSelf"
+  readonly port: number
+  readonly to: Endpoint
+  readonly allow: ReadonlySet<NodeId> | undefined
+}
+
 /** Any of them. */
-export type Door = PeerDoor | SelfDoor | ProxyDoor
+export type Door = PeerDoor | SelfDoor | ProxyDoor | UdpPeerDoor | UdpSelfDoor
 
 /** A door that is open. Mutable inside the `Gateway` that owns it. */
 export interface OpenDoor {
   readonly door: Door
   /** Where it listens on this host: port 0 has become a port. Undefined for a `Self` door. */
   readonly local: Endpoint | undefined
-  /** Connections now, and in all. */
+  /** Connections now, and in all; of UDP correspondents. */
   open: number
   connections: number
-  /** Turned away, or led nowhere. */
+  /** Turned away, or led nowhere; of UDP datagrams that were dropped as well. */
   refused: number
   bytes: number
   /** Why it does not work now, if it does not; else why the last connection led nowhere. */

@@ -7,13 +7,15 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as Quota from "../../core/data/Quota.ts"
 import { HttpRelay } from "../../core/net/HttpRelay.ts"
 import { Tcp, type TcpConnection, type TcpError } from "../../core/net/Tcp.ts"
+import { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
-import { type Door, type OpenDoor, opened, type SelfDoor } from "./Door.ts"
+import { type Door, type OpenDoor, opened, type PeerDoor, type ProxyDoor, type SelfDoor } from "./Door.ts"
 import type { House } from "./House.ts"
 import type { Overlay } from "./Overlay.ts"
 import * as PeerPort from "./PeerPort.ts"
 import * as ProxyPort from "./ProxyPort.ts"
 import * as SelfPort from "./SelfPort.ts"
+import * as UdpPort from "./UdpPort.ts"
 
 /** The doors of one gateway. */
 export interface Gateway {
@@ -27,12 +29,13 @@ export interface Gateway {
 /** A gateway without doors; its scope closes them. */
 export const make = Effect.fnUntraced(function* (
   overlay: Overlay
-): Effect.fn.Return<Gateway, never, Tcp | HttpRelay | Scope.Scope> {
+): Effect.fn.Return<Gateway, never, Tcp | HttpRelay | UdpEndpoint | Scope.Scope> {
   const parent = yield* Effect.scope
   const house: House = {
     overlay,
     tcp: yield* Tcp,
     http: yield* HttpRelay,
+    udp: yield* UdpEndpoint,
     places: Quota.make({ countMax: CONNECTIONS_MAX, perKeyMax: CONNECTIONS_MAX })
   }
   const changing = yield* Semaphore.make(1)
@@ -48,7 +51,7 @@ export const make = Effect.fnUntraced(function* (
   const open = Effect.fnUntraced(function* (id: string, door: Door) {
     yield* close(id)
     const scope = yield* Scope.fork(parent)
-    const state = yield* (door._tag === "Self" ? serveSelf(house, door) : serveLocal(house, door)).pipe(
+    const state = yield* serve(house, door).pipe(
       Effect.provideService(Scope.Scope, scope),
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
@@ -62,8 +65,21 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+const serve = (house: House, door: Door): Effect.Effect<OpenDoor, TcpError, Scope.Scope> => {
+  switch (door._tag) {
+    case "Self":
+      return serveSelf(house, door)
+    case "UdpPeer":
+      return UdpPort.servePeer(house, door)
+    case "UdpSelf":
+      return UdpPort.serveSelf(house, door)
+    default:
+      return serveLocal(house, door)
+  }
+}
+
 /** A door of this host: bound when this returns, served in its scope. */
-const serveLocal = Effect.fnUntraced(function* (house: House, door: Exclude<Door, SelfDoor>) {
+const serveLocal = Effect.fnUntraced(function* (house: House, door: PeerDoor | ProxyDoor) {
   const listener = yield* house.tcp.listen(door.listen, BACKLOG)
   const fibers = yield* FiberSet.make()
   const state = opened(door, listener.local)

@@ -22,6 +22,8 @@ export const Mapping = Schema.Struct({
   overlay_port: Schema.optionalKey(Schema.Int),
   self: Schema.optionalKey(Schema.Boolean),
   proxy: Schema.optionalKey(Schema.Boolean),
+  /** Datagrams, not connections. */
+  udp: Schema.optionalKey(Schema.Boolean),
   open: Schema.Int,
   connections: Schema.Int,
   refused: Schema.Int,

@@ -2,6 +2,7 @@
 import type * as Quota from "../../core/data/Quota.ts"
 import type { HttpRelay } from "../../core/net/HttpRelay.ts"
 import type { Tcp } from "../../core/net/Tcp.ts"
+import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { Overlay } from "./Overlay.ts"
 
@@ -10,6 +11,7 @@ export interface House {
   readonly overlay: Overlay
   readonly tcp: Tcp["Service"]
   readonly http: HttpRelay["Service"]
+  readonly udp: UdpEndpoint["Service"]
   /** Connections under way, in all and of each peer that comes in. */
   readonly places: Quota.Quota<NodeId | undefined>
 }

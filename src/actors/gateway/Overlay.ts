@@ -20,8 +20,27 @@ export interface OverlayStream extends Duplex<{ readonly message: string }> {
   readonly close: Effect.Effect<void>
 }
 
+/** A datagram port of the node's, held for the scope. */
+export interface OverlayDatagrams {
+  /** Lost like any datagram. */
+  readonly send: (to: Address, port: number, payload: Uint8Array) => Effect.Effect<void>
+  /** The next that came to the port; fails when the node is gone, and the port with it. */
+  readonly receive: Effect.Effect<OverlayDatagram, Unreachable>
+}
+
+/** One that came. */
+export interface OverlayDatagram {
+  readonly source: Address
+  readonly sourcePort: number
+  readonly payload: Uint8Array
+}
+
 /** The node. */
 export interface Overlay {
+  /** Holds a datagram port; undefined: a free one. */
+  readonly datagrams: (port: number | undefined) => Effect.Effect<OverlayDatagrams, Unreachable, Scope.Scope>
+  /** Where a peer is; the first use of a name pins its key (security rule 1). */
+  readonly locate: (peer: string) => Effect.Effect<Address, Unreachable>
   /** Ends with the scope. */
   readonly dial: (peer: string, port: number) => Effect.Effect<OverlayStream, Unreachable, Scope.Scope>
   /**

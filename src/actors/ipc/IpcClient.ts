@@ -85,6 +85,8 @@ export interface IpcClient {
   ) => Effect.Effect<void, IpcError>
   /** Every datagram for the node, whatever its port; the oldest are dropped beyond `capacity`. */
   readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived, IpcError>, never, Scope.Scope>
+  /** `sendTo` leaves from this port from now on, and `datagrams` hears only it; none is a free one. Ours. */
+  readonly holdDatagrams: (port: Address.Port | undefined) => Effect.Effect<Address.Port, IpcError>
   /** Closes any connection of the daemon, and waits a moment for its word. */
   readonly closeConnection: (id: number) => Effect.Effect<void, IpcError>
 }
@@ -240,6 +242,12 @@ const clientOf = (wire: Wire): IpcClient => ({
       ),
       (queue) => Effect.sync(() => wire.session.unsubscribe(queue))
     ),
+  holdDatagrams: (port) => {
+    const request = { _tag: "Extension", op: "datagrams.hold", value: { port: port ?? 0 } } as const
+    return Effect.map(askJson(wire, "datagrams.hold", "Extension", request), (reply) =>
+      Address.Port(Json.unsigned(reply, "port", 16))
+    )
+  },
   closeConnection: (id) =>
     Effect.suspend(() => {
       const closed = wire.session.awaitClosed(id)

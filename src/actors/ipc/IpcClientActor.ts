@@ -17,9 +17,9 @@ import * as IpcOpcode from "../../protocol/wire/IpcOpcode.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
 import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import { Node } from "../node/Node.ts"
-import * as DialErrorText from "./DialErrorText.ts"
 import * as InfoReply from "./InfoReply.ts"
 import * as IpcCommands from "./IpcCommands.ts"
+import * as IpcDatagrams from "./IpcDatagrams.ts"
 import * as IpcExtension from "./IpcExtension.ts"
 import * as IpcStreams from "./IpcStreams.ts"
 import { Outbox } from "./Outbox.ts"
@@ -39,8 +39,6 @@ export const serve = Effect.fn("IpcClientActor.serve")(
     const writer = yield* socket.writer
     const client = yield* open(options)
     yield* Effect.forkScoped(answerInOrder(client))
-    yield* Effect.forkScoped(sendDatagrams(client))
-    yield* forwardDatagrams(client)
     yield* Effect.raceFirst(readAll(client, pull), writeAll(client.outbox, writer))
   },
   Effect.scoped,
@@ -57,10 +55,8 @@ interface Client {
   readonly replies: ReplyOrder
   readonly streams: IpcStreams.IpcStreams
   readonly questions: Queue.Queue<Question>
-  readonly datagrams: Queue.Queue<SendTo>
+  readonly datagrams: IpcDatagrams.IpcDatagrams
 }
-
-type SendTo = Extract<IpcRequest.IpcRequest, { readonly _tag: "SendTo" | "SendToConfirm" }>
 
 interface Question {
   readonly slot: Slot
@@ -78,7 +74,7 @@ const open = Effect.fnUntraced(function* (options: Options) {
   const client: Client = {
     ...{ options, node, scope, turns, outbox, replies, streams },
     questions: yield* Queue.unbounded<Question>(),
-    datagrams: yield* Queue.dropping<SendTo>(DATAGRAMS_MAX)
+    datagrams: yield* IpcDatagrams.make({ node, outbox, replies, scope })
   }
   return client
 })
@@ -121,9 +117,9 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
     case "Close":
       return IpcStreams.close(client.streams, request.connection, client.replies.reserve())
     case "SendTo":
-      return Effect.asVoid(Queue.offer(client.datagrams, request))
+      return Effect.sync(() => IpcDatagrams.send(client.datagrams, request))
     case "SendToConfirm":
-      return Effect.asVoid(Effect.forkIn(confirmed(client, request, client.replies.reserve()), client.scope))
+      return IpcDatagrams.confirm(client.datagrams, request, client.replies.reserve())
     case "Cancel":
       return Effect.sync(() => IpcStreams.cancel(client.streams))
     case "Dial":
@@ -131,6 +127,8 @@ const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, I
     case "Extension": {
       if (request.op === "dial")
         return IpcStreams.dial(client.streams, dialledByName(client, request.value), client.replies.reserve())
+      if (request.op === "datagrams.hold")
+        return IpcDatagrams.hold(client.datagrams, request.value, client.replies.reserve())
       const done = IpcStreams.perform(client.streams, request.op, request.value)
       const slot = client.replies.reserve()
       if (done === undefined) return Effect.asVoid(Queue.offer(client.questions, { slot, request }))
@@ -199,35 +197,6 @@ const answer = ({ options, replies, streams }: Client, { slot, request }: Questi
   )
 }
 
-/** Datagrams may be lost, so one that has to wait for its peer's tunnel holds up only other datagrams. */
-const sendDatagrams = ({ datagrams, node }: Client): Effect.Effect<never> =>
-  Queue.take(datagrams).pipe(
-    Effect.flatMap(({ address, port, data }) =>
-      Address.isBroadcast(address) ? Effect.void : Effect.ignore(node.sendDatagram(address, port, data))
-    ),
-    Effect.forever
-  )
-
-/** Says whether the datagram has left; not whether it arrived. */
-const confirmed = ({ node, replies }: Client, { address, data, port }: SendTo, slot: Slot): Effect.Effect<void> => {
-  const sent = Address.isBroadcast(address)
-    ? Effect.fail("broadcast is not available — custom networks are WIP")
-    : Effect.mapError(node.sendDatagram(address, port, data), (error) => DialErrorText.format(error, address.node))
-  return Effect.match(sent, {
-    onSuccess: (): IpcReply.IpcReply => ({ _tag: "SendToConfirmed" }),
-    onFailure: (detail) => IpcReply.error(`sendto: ${detail}`)
-  }).pipe(Effect.map((reply) => replies.fill(slot, IpcReply.encode(reply))))
-}
-
-const forwardDatagrams = Effect.fnUntraced(function* ({ node, outbox }: Client) {
-  const received = yield* node.datagrams(DATAGRAMS_MAX)
-  const forward = Effect.map(Queue.take(received), ({ source, sourcePort, destinationPort, payload }) => {
-    if (payload.length === 0 || payload.length > DATAGRAM_BYTES_MAX) return
-    outbox.offer(IpcReply.encode({ _tag: "RecvFrom", source, sourcePort, destinationPort, data: payload }))
-  })
-  yield* Effect.forkScoped(Effect.forever(forward))
-})
-
 /** Ends when the client does not read; the socket is then cut, because flushing it would never end. */
 const writeAll = (outbox: Outbox, writer: Socket.Writer): Effect.Effect<void, Socket.SocketError> => {
   const write = Effect.flatMap(outbox.take, (frames) =>
@@ -272,9 +241,6 @@ const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answer
 /** What one read of a socket brings at least when its writer does not stop. */
 const BULK_BYTES = 16 << 10
 const LISTS = ["conn_list", "peer_list", "pending", "trusted"]
-/** Datagrams that wait for a client, or for their peer's tunnel; the newest beyond are dropped. */
-const DATAGRAMS_MAX = 256
-const DATAGRAM_BYTES_MAX = IpcOpcode.FRAME_BYTES_MAX - 64
 /** A client that takes nothing for so long is not there any more (node §1.3 rule 6). */
 const WRITE_TIMEOUT = Duration.seconds(10)
 /** Any code but that of a normal closure cuts the socket at once. */

@@ -15,11 +15,12 @@
  * | `streams` | `ends` | `ends`: from then on a stream stays open for writing after its CloseOK push, until Close |
  * | `stream.end` | `connection` | `connection`: no more Sends; what the peer sends still comes |
  * | `stream.nodelay` | `connection`, `on` | `connection`: short segments wait for acknowledgements (off), or do not (on, the default) |
+ * | `datagrams.hold` | `port`, 0 for a free one | `port`: from then on SendTo leaves from it, and only what comes to it is pushed |
  * | `events.status` | | the broker: `log first last size_bytes subscribers counters` (`IpcEvents`) |
  * | `webhook.status`, `.list`, `.retry`, `.drop` | `id`, or nothing for all | the webhook; `letters`; `count` |
  * | `card.…` | | see `IpcCards` |
  *
- * The four before `card.…` belong to the streams of one client (`IpcStreams`). A client that knows ends is also pushed
+ * Those of streams and datagrams belong to the streams of one client (`IpcStreams`, `IpcDatagrams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
 import { Effect, Result } from "effect"

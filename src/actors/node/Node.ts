@@ -58,6 +58,14 @@ export interface DatagramReceived {
   readonly payload: Uint8Array
 }
 
+/** A datagram port that is held: what is sent by it leaves from it, and what comes to it is heard here. */
+export interface HeldDatagrams {
+  readonly port: Port
+  readonly send: (target: Address, port: Port, payload: Uint8Array) => Effect.Effect<void, DialError>
+  /** Ends with the scope it was held in; the newest are dropped when nobody takes them. */
+  readonly received: Queue.Dequeue<DatagramReceived>
+}
+
 /** How a peer is reached now. */
 export interface PeerStatus {
   readonly node: NodeId
@@ -124,6 +132,11 @@ export class Node extends Context.Service<
     readonly sendDatagram: (target: Address, port: Port, payload: Uint8Array) => Effect.Effect<void, DialError>
     /** Every datagram for this node, for as long as the scope lives; full means the newest are dropped. */
     readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived>, never, Scope.Scope>
+    /** Holds a port for datagrams, or a free one; `PortInUse` if somebody else does. */
+    readonly holdDatagrams: (
+      port: Port | undefined,
+      capacity: number
+    ) => Effect.Effect<HeldDatagrams, PortInUse, Scope.Scope>
     /** Control ping inside the tunnel (wire §12); milliseconds. */
     readonly ping: (target: Address, timeoutMs: number) => Effect.Effect<number, DialError | PingTimeout>
     /** Closes any connection by id; unknown ids are ignored. */

@@ -2,10 +2,11 @@
  * What the parts of one node share: its socket, its tables, what it is called now. Made once by `NodeSupervisor`, which
  * alone changes the table of peers.
  */
-import { Clock, Effect, PubSub, Queue, Scheduler, Scope } from "effect"
+import { Clock, Effect, PubSub, Scheduler, Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Turns } from "../../core/actor/Turns.ts"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
@@ -18,11 +19,12 @@ import * as AddressOf from "../../protocol/wire/Address.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
+import { DatagramPorts } from "./DatagramPorts.ts"
 import * as KeyDirectory from "./KeyDirectory.ts"
 import { KeyRefusals } from "./KeyRefusals.ts"
 import { Listeners } from "./Listeners.ts"
 import { Mapping } from "./Mapping.ts"
-import type { DatagramReceived, NodeStatus } from "./Node.ts"
+import type { NodeStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
@@ -112,7 +114,7 @@ export class NodeCore {
   readonly router: SocketRouter
   readonly listeners: Listeners
   readonly #refusals = new KeyRefusals()
-  readonly #subscribers = new Set<Queue.Queue<DatagramReceived>>()
+  readonly datagrams: DatagramPorts
   readonly #startedAtMs: number
   readonly #stream: StreamConfig
   #connectionId = 0
@@ -121,6 +123,7 @@ export class NodeCore {
     this.options = options
     this.#stream = { ...options.stream, receiveBudget: new ReceiveBudget() }
     this.listeners = new Listeners(options.ports)
+    this.datagrams = new DatagramPorts(() => Bytes.readU16(parts.crypto.randomBytes(2), 0))
     this.parts = parts
     this.hostname = options.hostname
     this.isPublic = options.isPublic
@@ -171,18 +174,6 @@ export class NodeCore {
     return Effect.asVoid(PubSub.publish(this.parts.events, event))
   }
 
-  /** Every datagram from now on, as long as the scope lives. */
-  datagrams(capacity: number): Effect.Effect<Queue.Dequeue<DatagramReceived>, never, Scope.Scope> {
-    const subscribe = Effect.map(Queue.dropping<DatagramReceived>(capacity), (queue) => {
-      this.#subscribers.add(queue)
-      return queue
-    })
-    return Effect.acquireRelease(subscribe, (queue) => {
-      this.#subscribers.delete(queue)
-      return Queue.shutdown(queue)
-    })
-  }
-
   /** What the actors of this node share, for actors that start now. */
   context(): NodeContext {
     const { options, parts } = this
@@ -205,9 +196,7 @@ export class NodeCore {
       observer: parts.observer,
       tunnel: options.tunnel,
       nextConnectionId: () => ++this.#connectionId,
-      datagramReceived: (datagram) => {
-        for (const queue of this.#subscribers) Queue.offerUnsafe(queue, datagram)
-      },
+      datagramReceived: (datagram) => this.datagrams.received(datagram),
       report: (event) => {
         if (event._tag === "KeyRefused") this.#refusals.note(event.peer, event.reason)
         options.report(event)

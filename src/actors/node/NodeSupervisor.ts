@@ -158,8 +158,8 @@ const service = (
   core: NodeCore.NodeCore,
   ref: Actor.ActorRef<Message>,
   services: Context.Context<RegistryClient>
-): Node["Service"] => ({
-  ...Outgoing.make({
+): Node["Service"] => {
+  const outgoing = Outgoing.make({
     context: () => core.context(),
     keys: core.parts.keys,
     ensure: (node) => ref.ask<PeerMessage.Running>((reply) => Message.Ensure({ node, reply })),
@@ -167,27 +167,37 @@ const service = (
     nowMs: () => core.nowMs(),
     services,
     scope: core.parts.scope
-  }),
-  address: Effect.sync(() => core.address),
-  status: Effect.sync(() => core.status()),
-  listen: (port) => core.listeners.listen(port),
-  datagrams: (capacity) => core.datagrams(capacity),
-  closeConnection: (id) =>
-    Effect.forEach(
-      core.peers.all(),
-      (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.CloseConnection({ id }))),
-      { discard: true }
-    ),
-  dropPeer: (node) => Effect.ignore(ref.ask<void>((reply) => Message.Drop({ node, reply }))),
-  setHostname: (name) =>
-    Effect.sync(() => {
-      core.hostname = name
-    }),
-  setPublic: (isPublic) =>
-    Effect.sync(() => {
-      core.isPublic = isPublic
-    })
-})
+  })
+  return {
+    dial: outgoing.dial,
+    ping: outgoing.ping,
+    sendDatagram: (target, port, payload) => outgoing.sendDatagram(target, port, payload),
+    address: Effect.sync(() => core.address),
+    status: Effect.sync(() => core.status()),
+    listen: (port) => core.listeners.listen(port),
+    datagrams: (capacity) => core.datagrams.all(capacity),
+    holdDatagrams: (wanted, capacity) =>
+      Effect.map(core.datagrams.hold(wanted, capacity), (held) => ({
+        ...held,
+        send: (target, port, payload) => outgoing.sendDatagram(target, port, payload, held.port)
+      })),
+    closeConnection: (id) =>
+      Effect.forEach(
+        core.peers.all(),
+        (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.CloseConnection({ id }))),
+        { discard: true }
+      ),
+    dropPeer: (node) => Effect.ignore(ref.ask<void>((reply) => Message.Drop({ node, reply }))),
+    setHostname: (name) =>
+      Effect.sync(() => {
+        core.hostname = name
+      }),
+    setPublic: (isPublic) =>
+      Effect.sync(() => {
+        core.isPublic = isPublic
+      })
+  }
+}
 
 const MAILBOX_CAPACITY = 256
 const RESET_GRACE_MS = 50

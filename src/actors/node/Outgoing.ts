@@ -32,7 +32,18 @@ export interface Options {
 }
 
 /** The outgoing half of the `Node` service. */
-export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | "sendDatagram"> => ({
+export interface Outgoing extends Pick<Node["Service"], "dial" | "ping"> {
+  /** From the given port, or from a free one. */
+  readonly sendDatagram: (
+    target: Address,
+    port: Port,
+    payload: Uint8Array,
+    sourcePort?: Port
+  ) => Effect.Effect<void, DialError>
+}
+
+/** Over the peers of one node. */
+export const make = (options: Options): Outgoing => ({
   dial: Effect.fn("Node.dial")(function* (target, port, settings) {
     const peer = yield* reach(options, target)
     const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
@@ -47,10 +58,11 @@ export const make = (options: Options): Pick<Node["Service"], "dial" | "ping" | 
     const answer = peer.ref.ask<number>((reply) => PeerMessage.Message.Ping({ target, reply }), timeoutMs)
     return yield* Effect.mapError(answer, () => new PingTimeout({ target: AddressText.format(target) }))
   }),
-  sendDatagram: Effect.fn("Node.sendDatagram")(function* (target, port, payload) {
+  sendDatagram: Effect.fn("Node.sendDatagram")(function* (target, port, payload, sourcePort) {
     const peer = yield* reach(options, target)
     const { address, ports } = options.context()
-    const source = ports.allocate({ address: target, port }, options.nowMs())
+    const source =
+      sourcePort === undefined ? ports.allocate({ address: target, port }, options.nowMs()) : Result.succeed(sourcePort)
     if (Result.isFailure(source)) return yield* failure(target, "PortsExhausted", "all ephemeral ports are in use")
     const packet = Packet.encode({
       ...NO_STREAM,

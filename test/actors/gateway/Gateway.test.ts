@@ -10,7 +10,9 @@ import type { Duplex } from "../../../src/core/net/Duplex.ts"
 import * as DuplexPair from "../../../src/core/net/DuplexPair.ts"
 import * as NodeHttpRelay from "../../../src/core/net/NodeHttpRelay.ts"
 import * as NodeTcp from "../../../src/core/net/NodeTcp.ts"
+import * as NodeUdpEndpoint from "../../../src/core/net/NodeUdpEndpoint.ts"
 import { Tcp } from "../../../src/core/net/Tcp.ts"
+import type { UdpEndpoint } from "../../../src/core/net/UdpEndpoint.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 
 const HERE: Endpoint = { host: "127.0.0.1", port: 0 }
@@ -32,6 +34,8 @@ const makeOverlay = Effect.gen(function* () {
       }),
     serve: (_port, take, tell) =>
       Effect.andThen(Deferred.succeed(served, take), Effect.andThen(tell(undefined), Effect.never)),
+    datagrams: () => Effect.die("no datagrams here"),
+    locate: () => Effect.die("no datagrams here"),
     caller: (remote) => Effect.succeed({ node_id: remote.node, hostname: "analyst" })
   }
   const call = (remote: Address.Address) =>
@@ -48,8 +52,9 @@ const make = Effect.gen(function* () {
   return { ...node, gateway: yield* Gateway.make(node.overlay) }
 })
 
-const run = <A, E>(effect: Effect.Effect<A, E, Tcp | Layer.Success<typeof NodeHttpRelay.layer> | Scope.Scope>) =>
-  Effect.provide(Effect.scoped(effect), Layer.merge(NodeTcp.layer, NodeHttpRelay.layer))
+const run = <A, E>(
+  effect: Effect.Effect<A, E, Tcp | UdpEndpoint | Layer.Success<typeof NodeHttpRelay.layer> | Scope.Scope>
+) => Effect.provide(Effect.scoped(effect), Layer.mergeAll(NodeTcp.layer, NodeHttpRelay.layer, NodeUdpEndpoint.layer))
 
 const connect = (to: Endpoint | undefined) => Effect.flatMap(Tcp, (tcp) => tcp.connect(to ?? HERE))
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Queue } from "effect"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 import type { IpcReply } from "../../../src/protocol/wire/IpcReply.ts"
@@ -58,6 +58,31 @@ describe("IpcServerActor, commands of newer clients (node §1.9)", () => {
       assert.deepStrictEqual(yield* client.next, error(broadcast))
       yield* client.sendHex("0000000239ff")
       assert.deepStrictEqual(yield* client.next, error("sendto: missing address/port"))
+    })
+  )
+
+  it.effect("ours: a held datagram port is sent from, and only it is heard; nobody else gets it", () =>
+    Effect.gen(function* () {
+      const { connect, node } = yield* IpcRig.make
+      const client = yield* connect
+      const other = yield* connect
+      const hold = (port: number) => ({ _tag: "Extension", op: "datagrams.hold", value: { port } }) as const
+      yield* client.send(hold(0))
+      assert.deepStrictEqual(yield* client.next, { _tag: "Answer", to: "Extension", value: { port: 50_000 } })
+      yield* other.send(hold(50_000))
+      assert.deepStrictEqual(yield* other.next, error("datagrams.hold: port 50000 already bound"))
+
+      const [address, port, data] = [Address.make(0, 2), Address.Port(53), Bytes.fromUtf8("hi")]
+      yield* client.send({ _tag: "SendToConfirm", address, port, data })
+      assert.deepStrictEqual(yield* client.next, { _tag: "SendToConfirmed" })
+      assert.deepStrictEqual(node.sent, [{ to: "0:0000.0000.0002", port: 53, payload: data, from: 50_000 }])
+
+      const datagram = { source: address, sourcePort: port, payload: data }
+      for (const queue of node.datagrams) Queue.offerUnsafe(queue, { ...datagram, destinationPort: Address.Port(9) })
+      Queue.offerUnsafe(node.held.get(50_000)!, { ...datagram, destinationPort: Address.Port(50_000) })
+      const pushed = yield* client.next
+      assert.deepInclude(pushed, { _tag: "RecvFrom", destinationPort: Address.Port(50_000), data })
+      assert.deepInclude(yield* other.next, { _tag: "RecvFrom", destinationPort: Address.Port(9) })
     })
   )
 })
