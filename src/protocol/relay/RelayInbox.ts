@@ -25,6 +25,7 @@ export class RelayInbox {
   #handedOverBytes = 0
   #grantedBytes: number
   #framesSinceAck = 0
+  #acknowledgedBytes = 0
   #ackAtMs: number | undefined
 
   /** `rx` is the last number that an earlier life of this end has handed over. */
@@ -38,6 +39,11 @@ export class RelayInbox {
   /** The last sequence number that was handed over. */
   get handedOverSeq(): number {
     return this.#handedOverSeq
+  }
+
+  /** Payload bytes that came since the last acknowledgement left. */
+  get unacknowledgedBytes(): number {
+    return this.#receivedBytes - this.#acknowledgedBytes
   }
 
   /** When an acknowledgement is due at the latest; undefined if none is owed. */
@@ -59,6 +65,7 @@ export class RelayInbox {
   takeAck(): Frame {
     this.#ackAtMs = undefined
     this.#framesSinceAck = 0
+    this.#acknowledgedBytes = this.#receivedBytes
     // A promise is never taken back, even when the message that widened it is complete.
     this.#grantedBytes = Math.max(this.#grantedBytes, this.#handedOverBytes + this.#limits.window + this.#partialBytes)
     const credit = Math.min(CREDIT_MAX, this.#grantedBytes - this.#handedOverBytes)
@@ -87,6 +94,11 @@ export class RelayInbox {
     this.#messages.push({ bytes: this.#complete(frame.payload), rel: frame.rel, lastSeq: frame.seq })
     this.#heldCount++
     return Result.void
+  }
+
+  /** `next` has one. */
+  get hasNext(): boolean {
+    return this.#messages.length > 0
   }
 
   /** The next whole message, once. */

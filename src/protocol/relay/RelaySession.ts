@@ -20,6 +20,9 @@ export interface Config {
   /** From here on `canSend` is false (mcp §6.8). */
   readonly unackedBytesMax: number
   readonly ackDelayMs: number
+  /** The same while less than `ackQuietBytes` is unacknowledged, and nothing waits for it but memory. */
+  readonly ackDelayQuietMs: number
+  readonly ackQuietBytes: number
   readonly ackEveryFrames: number
   readonly pingIntervalMs: number
   /** The interval while somebody waits for an answer: a dead path must not cost a call its whole patience. */
@@ -32,6 +35,9 @@ export const CONFIG_DEFAULT: Config = {
   limits: LIMITS_DEFAULT,
   unackedBytesMax: 16_777_216,
   ackDelayMs: 20,
+  // Alone, an acknowledgement wakes five processes; most often the next message carries it.
+  ackDelayQuietMs: 200,
+  ackQuietBytes: 65_536,
   ackEveryFrames: 32,
   pingIntervalMs: 10_000,
   pingIntervalWaitingMs: 3000,
@@ -141,7 +147,7 @@ export class RelaySession {
     this.heardAtMs = nowMs
     switch (frame._tag) {
       case "Data":
-        return this.#inbox.receive(frame, nowMs + this.#config.ackDelayMs)
+        return this.#inbox.receive(frame, this.#ackAtMs(frame.payload.length, nowMs))
       case "Ack":
         return this.#outbox.ack(frame.rx, frame.credit) ? Result.void : violation("AckBeyondSent")
       case "Ping":
@@ -152,6 +158,11 @@ export class RelaySession {
     }
   }
 
+  /** `nextMessage` has one. */
+  get hasMessage(): boolean {
+    return this.#inbox.hasNext
+  }
+
   /** The next message received whole, once; messages must be handed over in order. */
   nextMessage(): Message | undefined {
     return this.#inbox.next()
@@ -159,7 +170,7 @@ export class RelaySession {
 
   /** The message was accepted by whoever it is for; this is what ACK confirms. */
   handedOver(message: Message, nowMs: number): void {
-    this.#inbox.handedOver(message, nowMs + this.#config.ackDelayMs)
+    this.#inbox.handedOver(message, this.#ackAtMs(0, nowMs))
   }
 
   /** `nextFrame` would give one. */
@@ -201,6 +212,14 @@ export class RelaySession {
     const opaque = new Uint8Array(8)
     new DataView(opaque.buffer).setUint32(4, stream.pings++)
     if (stream.control.length < CONTROL_MAX) stream.control.push(Frame.Ping({ opaque }))
+  }
+
+  #ackAtMs(moreBytes: number, nowMs: number): number {
+    const { ackDelayMs, ackDelayQuietMs, ackQuietBytes, limits } = this.#config
+    // The other side never waits for credit behind a long delay.
+    const quietBytes = Math.min(ackQuietBytes, limits.window / 4)
+    const isQuiet = this.#inbox.unacknowledgedBytes + moreBytes < quietBytes
+    return nowMs + (isQuiet ? ackDelayQuietMs : ackDelayMs)
   }
 
   #pingAtMs(stream: Stream): number {
