@@ -121,20 +121,28 @@ const receiveAll = (
   pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
 ): Effect.Effect<void> => {
   const splitter = IpcOpcode.makeSplitter()
-  const take = Effect.fnUntraced(function* (chunk: Uint8Array) {
-    const { frames, exceeded } = splitter.push(chunk)
-    for (const frame of frames) {
-      const reply = IpcReply.decode(frame)
-      // A frame this version cannot read is dropped, as the reference's driver does.
-      const unwanted = Result.isSuccess(reply) ? session.take(reply.success) : undefined
-      if (unwanted !== undefined) yield* send({ _tag: "Close", connection: unwanted }, "close")
+  const closeAll = (unwanted: ReadonlyArray<number>) =>
+    Effect.forEach(unwanted, (connection) => send({ _tag: "Close", connection }, "close"), { discard: true })
+  const take = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, IpcError> => {
+    const unwanted: Array<number> = []
+    let isExceeded = false
+    for (const chunk of chunks) {
+      const { frames, exceeded } = splitter.push(chunk)
+      for (const frame of frames) {
+        const reply = IpcReply.decode(frame)
+        // A frame this version cannot read is dropped, as the reference's driver does.
+        const connection = Result.isSuccess(reply) ? session.take(reply.success) : undefined
+        if (connection !== undefined) unwanted.push(connection)
+      }
+      isExceeded ||= exceeded !== undefined
     }
     session.deliver()
-    if (exceeded !== undefined) return yield* disconnected("recv")
-  })
+    const closed = unwanted.length === 0 ? Effect.void : closeAll(unwanted)
+    return isExceeded ? Effect.andThen(closed, disconnected("recv")) : closed
+  }
   return session.budget.hasRoom.pipe(
     Effect.andThen(pull),
-    Effect.flatMap((chunks) => Effect.forEach(chunks, take, { discard: true })),
+    Effect.flatMap(take),
     // It waits for the socket by itself; a turn of the event loop in between would only cost.
     Effect.forever({ disableYield: true }),
     Effect.ignore,

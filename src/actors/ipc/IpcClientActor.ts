@@ -84,34 +84,47 @@ const readAll = (
   pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
 ): Effect.Effect<void, Socket.SocketError, IpcCommands.Services> => {
   const splitter = IpcOpcode.makeSplitter()
-  const take = Effect.fnUntraced(function* (chunk: Uint8Array) {
+  const next: Step = Effect.flatMap(pull, (chunks) => takeAll(chunks, 0))
+  const takeAll = (chunks: ReadonlyArray<Uint8Array>, from: number): Step => {
+    const chunk = chunks[from]
+    if (chunk === undefined) return next
     const { frames, exceeded } = splitter.push(chunk)
-    for (const frame of frames) {
-      yield* client.replies.hasRoom
-      yield* handle(client, frame)
+    const taken = takeFrames(client, frames, 0)
+    const done = () => {
+      // What the client has sent leaves now, and its replies with it. Of a bulk transfer more is coming, to share datagrams.
+      if (chunk.length < BULK_BYTES) client.turns.run()
+      return exceeded === undefined ? takeAll(chunks, from + 1) : Effect.logError(ABOVE_LIMIT)
     }
-    // What the client has sent leaves now, and its replies with it. Of a bulk transfer more is coming, to share datagrams.
-    if (chunk.length < BULK_BYTES) client.turns.run()
-    if (exceeded === undefined) return true
-    yield* Effect.logError("IPC: a client sent a frame above the limit and was disconnected")
-    return false
-  })
-  const takeAll = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<boolean, never, IpcCommands.Services> =>
-    Effect.reduce(
-      chunks,
-      () => true,
-      (isReadable, chunk) => (isReadable ? take(chunk) : Effect.succeed(false))
-    )
-  return Effect.asVoid(Effect.repeat(Effect.flatMap(pull, takeAll), { while: (isReadable) => isReadable }))
+    return taken === undefined ? done() : Effect.flatMap(taken, done)
+  }
+  return next
 }
 
-const handle = (client: Client, frame: Uint8Array): Effect.Effect<void, never, IpcCommands.Services> => {
+type Step = Effect.Effect<void, Socket.SocketError, IpcCommands.Services>
+type Work = Effect.Effect<void, never, IpcCommands.Services>
+
+/** Handles frames in order; gives what must be waited for, if anything. */
+const takeFrames = (client: Client, frames: ReadonlyArray<Uint8Array>, from: number): Work | undefined => {
+  for (let index = from; index < frames.length; index++) {
+    const frame = frames[index]!
+    const work = client.replies.isRoomy
+      ? handle(client, frame)
+      : Effect.andThen(
+          client.replies.hasRoom,
+          Effect.suspend(() => handle(client, frame) ?? Effect.void)
+        )
+    if (work !== undefined) return Effect.flatMap(work, () => takeFrames(client, frames, index + 1) ?? Effect.void)
+  }
+  return undefined
+}
+
+const handle = (client: Client, frame: Uint8Array): Work | undefined => {
   const decoded = IpcRequest.decode(frame)
   if (Result.isFailure(decoded)) return refuse(client, decoded.failure)
   const request = decoded.success
   switch (request._tag) {
     case "Empty":
-      return Effect.void
+      return undefined
     case "Send":
       return IpcStreams.send(client.streams, request.connection, request.data)
     case "Close":
@@ -202,7 +215,10 @@ const writeAll = (outbox: Outbox, writer: Socket.Writer): Effect.Effect<void, So
   const write = Effect.flatMap(outbox.take, (frames) =>
     Effect.flatMap(Effect.forkChild(writer.writeAll(frames), { startImmediately: true }), inTime)
   )
-  return Effect.repeat(write, { while: (isReading) => isReading }).pipe(
+  const writeOn: Effect.Effect<void, Socket.SocketError> = Effect.flatMap(write, (isReading) =>
+    isReading ? writeOn : Effect.void
+  )
+  return writeOn.pipe(
     Effect.andThen(Effect.logWarning("IPC: a client that does not read was disconnected")),
     Effect.andThen(writer.write(new Socket.CloseEvent(NOT_READING, "not reading")))
   )
@@ -238,6 +254,7 @@ const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answer
   Extension: "Extension"
 }
 
+const ABOVE_LIMIT = "IPC: a client sent a frame above the limit and was disconnected"
 /** What one read of a socket brings at least when its writer does not stop. */
 const BULK_BYTES = 16 << 10
 const LISTS = ["conn_list", "peer_list", "pending", "trusted"]

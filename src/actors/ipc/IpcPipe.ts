@@ -17,6 +17,8 @@ export class IpcPipe {
   #isEnding = false
   #isClosing = false
   #isBroken = false
+  /** `run` has nothing to write, and writes nothing. */
+  #isIdle = false
   /** Wakes `run` at once: a frame is on its way to the network before the next one is looked at. */
   readonly #changed = new Signal()
   readonly #hasRoom = Latch.makeUnsafe(true)
@@ -29,17 +31,26 @@ export class IpcPipe {
     this.#broken = broken
   }
 
-  /** Takes what the client sent, waiting while too much of it is unsent. Dropped after an end, a close or a reset. */
-  send(data: Uint8Array): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.#isEnding || this.#isBroken || data.length === 0) return Effect.void
-      if (this.#sizeBytes >= ROOM_BYTES) return Effect.andThen(this.#hasRoom.await, this.send(data))
-      this.#pending.push(data)
-      this.#sizeBytes += data.length
-      if (this.#sizeBytes >= ROOM_BYTES) this.#hasRoom.closeUnsafe()
-      this.#changed.raise()
-      return Effect.void
-    })
+  /**
+   * Takes what the client sent; gives what to wait for while too much of it is unsent. Dropped after an end, a close or a
+   * reset.
+   */
+  send(data: Uint8Array): Effect.Effect<void> | undefined {
+    if (this.#isEnding || this.#isBroken || data.length === 0) return undefined
+    if (this.#sizeBytes >= ROOM_BYTES)
+      return Effect.andThen(
+        this.#hasRoom.await,
+        Effect.suspend(() => this.send(data) ?? Effect.void)
+      )
+    // What the stream takes at once needs nobody to be woken for it.
+    const taken = this.#isIdle && this.#pending.length === 0 ? (this.connection.direct?.writeSome(data) ?? 0) : 0
+    if (taken === data.length) return undefined
+    const rest = taken === 0 ? data : data.subarray(taken)
+    this.#pending.push(rest)
+    this.#sizeBytes += rest.length
+    if (this.#sizeBytes >= ROOM_BYTES) this.#hasRoom.closeUnsafe()
+    this.#changed.raise()
+    return undefined
   }
 
   /** Everything taken goes out first, then writing ends; reading goes on (wire §17). */
@@ -60,6 +71,7 @@ export class IpcPipe {
   /** Moves the bytes on; ends when the stream is closed or reset. */
   readonly run: Effect.Effect<void> = Effect.suspend(() => {
     const next = this.#pending.shift()
+    this.#isIdle = next === undefined
     if (next !== undefined) {
       this.#sizeBytes -= next.length
       if (this.#sizeBytes < ROOM_BYTES) this.#hasRoom.openUnsafe()

@@ -7,7 +7,7 @@ import { Cause, Deferred, Duration, Effect, Exit, type Fiber, Latch, Scope } fro
 import * as Json from "../../core/data/Json.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
 import * as IpcReply from "../../protocol/wire/IpcReply.ts"
-import type { Connection, ConnectionReset, Listener, Node } from "../node/Node.ts"
+import type { Connection, ConnectionReset, DirectStream, Listener, Node } from "../node/Node.ts"
 import * as DialErrorText from "./DialErrorText.ts"
 import { RESET_EVENT } from "./IpcErrorText.ts"
 import { IpcPipe } from "./IpcPipe.ts"
@@ -76,9 +76,9 @@ export const dial = <R>(self: IpcStreams, wanted: Dial<R>, slot: Slot): Effect.E
     return Effect.asVoid(Effect.forkIn(dialling, self.scope, { startImmediately: true }))
   })
 
-/** Takes bytes for a stream of this client; for any other they are dropped (node §1.5). */
-export const send = (self: IpcStreams, id: number, data: Uint8Array): Effect.Effect<void> =>
-  self.entries.get(id)?.pipe.send(data) ?? Effect.void
+/** Takes bytes for a stream of this client, or gives what to wait for; for any other they are dropped (node §1.5). */
+export const send = (self: IpcStreams, id: number, data: Uint8Array): Effect.Effect<void> | undefined =>
+  self.entries.get(id)?.pipe.send(data)
 
 /** Our operations on streams (`IpcExtension`), in the order of the client's frames; undefined for any other. */
 export const perform = (
@@ -212,13 +212,28 @@ const open = Effect.fnUntraced(function* (
 }, Effect.uninterruptible)
 
 const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
-  const { id, read } = pipe.connection
-  const next = Effect.flatMap(read, (segment) => {
+  const { direct, id, read } = pipe.connection
+  /** Gives what to wait for when the client's outbox has no room. */
+  const pass = (segment: Uint8Array): Effect.Effect<void> | undefined => {
     const maxBytes = self.knowsEnds ? RECV_OWN_BYTES_MAX : RECV_BYTES_MAX
-    return segment.length <= maxBytes
-      ? self.outbox.send(IpcReply.encode({ _tag: "Recv", connection: id, data: segment }))
-      : Effect.forEach(frames(id, segment, maxBytes), (frame) => self.outbox.send(frame), { discard: true })
-  })
+    if (segment.length > maxBytes)
+      return Effect.forEach(frames(id, segment, maxBytes), (frame) => self.outbox.send(frame), { discard: true })
+    const frame = IpcReply.encode({ _tag: "Recv", connection: id, data: segment })
+    return self.outbox.offer(frame) ? undefined : self.outbox.send(frame)
+  }
+  /** Everything that has come, then waits for more. */
+  const passAll = (stream: DirectStream): Effect.Effect<void, ConnectionReset | Cause.Done> => {
+    for (let next = stream.read(); ; next = stream.read()) {
+      if (next === undefined) return stream.readable.waitUnless(() => stream.isReadable)
+      if (!(next instanceof Uint8Array)) return next
+      const full = pass(next)
+      if (full !== undefined) return full
+    }
+  }
+  const next: Effect.Effect<void, ConnectionReset | Cause.Done> =
+    direct === undefined
+      ? Effect.flatMap(read, (segment) => pass(segment) ?? Effect.void)
+      : Effect.suspend(() => passAll(direct))
   // The protocol has one word for every end; a client that asked for it hears of a reset before that.
   const ended = (error: ConnectionReset | Cause.Done) => {
     pipe.hasEnded = true

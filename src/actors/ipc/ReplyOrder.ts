@@ -24,6 +24,11 @@ export class ReplyOrder {
   /** Completes when another request may be read (node §1.3 rule 7). */
   readonly hasRoom: Effect.Effect<void> = this.#hasRoom.await
 
+  /** `hasRoom` would complete now. */
+  get isRoomy(): boolean {
+    return this.#slots.length < IN_PROGRESS_MAX
+  }
+
   /** The place of the next reply. */
   reserve(): Slot {
     const slot: Slot = { frame: undefined, afterwards: undefined }

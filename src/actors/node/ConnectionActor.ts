@@ -186,7 +186,7 @@ class Live
       this.#options.gone()
       this.closed.raise()
     }
-    if (this.#isReadable) this.readable.raise()
+    if (this.isReadable) this.readable.raise()
     if (connection.writableBytes > 0 || !this.canWrite) this.writable.raise()
   }
 
@@ -228,22 +228,31 @@ class Live
 
   // What its user does -----------------------------------------------------------------------------------------------
 
-  read(): Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> | undefined {
+  read(): Uint8Array | Effect.Effect<never, ConnectionReset | Cause.Done> | undefined {
     const { connection } = this.#options
     const chunk = connection.read()
     if (chunk !== undefined) {
       this.#touch()
-      return Effect.succeed(chunk)
+      return chunk
     }
     // A clean end stays an end, whatever became of the connection afterwards.
     if (connection.isReadEnded || this.#isClosing) return Cause.done()
     return this.isOver ? this.failure() : undefined
   }
 
+  get isReadable(): boolean {
+    const { connection } = this.#options
+    return connection.readableBytes > 0 || connection.isReadEnded || this.#isClosing || this.isOver
+  }
+
   write(bytes: Uint8Array): number {
     const accepted = this.#options.connection.write(bytes, this.#nowMs())
     if (accepted > 0) this.#touch()
     return accepted
+  }
+
+  writeSome(bytes: Uint8Array): number {
+    return this.canWrite ? this.write(bytes) : 0
   }
 
   setNoDelay(isOn: boolean): void {
@@ -282,11 +291,6 @@ class Live
   failure(): Effect.Effect<never, ConnectionReset> {
     const { error, peerReason } = this.#options.connection
     return Effect.fail(new ConnectionReset({ reason: this.#resetReason ?? StreamErrors.resetCause(error, peerReason) }))
-  }
-
-  get #isReadable(): boolean {
-    const { connection } = this.#options
-    return connection.readableBytes > 0 || connection.isReadEnded || this.isOver
   }
 
   /** One message per turn however often the user reads and writes in it, so that small writes travel together. */

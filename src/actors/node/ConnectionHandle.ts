@@ -1,24 +1,20 @@
 /** What the user of a connection holds: reading, writing and ending as effects over a stream that answers at once. */
-import { type Cause, Effect } from "effect"
+import { Effect } from "effect"
 import type { Signal } from "../../core/actor/Signal.ts"
 import type { Address, Port } from "../../protocol/wire/Address.ts"
-import type { Connection, ConnectionReset } from "./Node.ts"
+import type { Connection, ConnectionReset, DirectStream } from "./Node.ts"
 
 /** Where a connection belongs. */
 export type Place = Pick<Connection, "id" | "localPort" | "remote" | "remotePort">
 
 /** A stream whose owner runs on this thread. */
-export interface Stream {
-  /** Raised when `read` may answer. */
-  readonly readable: Signal
+export interface Stream extends DirectStream {
   /** Raised when `write` may take more, or nothing any more. */
   readonly writable: Signal
   /** Raised when the connection is gone. */
   readonly closed: Signal
   readonly isGone: boolean
   readonly canWrite: boolean
-  /** The next bytes or the end; `undefined` if they have not come yet. */
-  readonly read: () => Effect.Effect<Uint8Array, ConnectionReset | Cause.Done> | undefined
   /** How many of the bytes were taken. */
   readonly write: (bytes: Uint8Array) => number
   readonly setNoDelay: (isOn: boolean) => void
@@ -59,7 +55,15 @@ export class ConnectionHandle implements Connection {
 
   get read(): Connection["read"] {
     const live = this.#live
-    this.#read ??= Effect.suspend(() => live.read() ?? Effect.andThen(live.readable.wait, this.read))
+    this.#read ??= Effect.suspend(() => {
+      const next = live.read()
+      if (next === undefined)
+        return Effect.andThen(
+          live.readable.waitUnless(() => live.isReadable),
+          this.read
+        )
+      return next instanceof Uint8Array ? Effect.succeed(next) : next
+    })
     return this.#read
   }
 
@@ -67,6 +71,10 @@ export class ConnectionHandle implements Connection {
   get write(): Connection["write"] {
     this.#write ??= (bytes) => writing(this.#live, bytes)
     return this.#write
+  }
+
+  get direct(): DirectStream {
+    return this.#live
   }
 
   setNoDelay(isOn: boolean): Effect.Effect<void> {

@@ -3,6 +3,7 @@
  * `NodeSupervisor` implements it.
  */
 import { type Cause, Context, type Effect, type Queue, type Scope } from "effect"
+import type { Signal } from "../../core/actor/Signal.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
@@ -42,6 +43,20 @@ export interface Connection {
   readonly reset: Effect.Effect<void>
   /** Completes when the connection is gone, in whatever way. */
   readonly closed: Effect.Effect<void>
+  /** The same stream without a fiber in between, where its owner runs on this thread. */
+  readonly direct?: DirectStream
+}
+
+/** Reading and writing that answer at once: for whoever moves the bytes of many streams. */
+export interface DirectStream {
+  /** Raised when `isReadable` may have become true. */
+  readonly readable: Signal
+  /** `read` has an answer. */
+  readonly isReadable: boolean
+  /** The next bytes or the end; `undefined` if they have not come yet. */
+  readonly read: () => Uint8Array | Effect.Effect<never, ConnectionReset | Cause.Done> | undefined
+  /** How many of the bytes were taken: none, too, when nothing may be written any more. */
+  readonly writeSome: (bytes: Uint8Array) => number
 }
 
 /** A bound port. Closing its scope unbinds it and resets what nobody accepted. */
