@@ -32,21 +32,22 @@ export const make = <E>(duplex: Duplex<E>, head: Uint8Array = new Uint8Array(0))
   const splitter = new FrameSplitter()
   let chunk: Uint8Array | undefined = head.length > 0 ? head : undefined
   let waiting: ReadonlyArray<Frame> = []
-  const read = Effect.gen(function* () {
-    while (true) {
-      if (waiting.length > 0) {
-        const frames = waiting
-        waiting = []
-        return frames
-      }
-      const bytes = chunk ?? (yield* Effect.mapError(duplex.read, lost))
-      chunk = undefined
-      const frames = splitter.push(bytes)
-      if (Result.isFailure(frames)) {
-        return yield* new StreamLost({ reason: "Malformed", detail: frames.failure.reason })
-      }
-      waiting = frames.success
+  const received = (bytes: Uint8Array): FrameStream["read"] => {
+    const frames = splitter.push(bytes)
+    if (Result.isFailure(frames)) return new StreamLost({ reason: "Malformed", detail: frames.failure.reason })
+    return frames.success.length > 0 ? Effect.succeed(frames.success) : more
+  }
+  const more: FrameStream["read"] = Effect.flatMap(Effect.mapError(duplex.read, lost), received)
+  const read: FrameStream["read"] = Effect.suspend(() => {
+    if (waiting.length > 0) {
+      const frames = waiting
+      waiting = []
+      return Effect.succeed(frames)
     }
+    if (chunk === undefined) return more
+    const bytes = chunk
+    chunk = undefined
+    return received(bytes)
   })
   const next = Effect.map(read, (frames) => {
     waiting = frames.slice(1)

@@ -2,9 +2,10 @@
  * One end of a relay session at work (mcp §6.2): messages are sent and taken here, and any number of streams carry them,
  * one at a time. It moves bytes, wakes whoever waits and keeps the session's timer; every rule is `RelaySession`'s.
  */
-import { Clock, Effect, Latch, Result, type Scope } from "effect"
+import { Clock, Effect, Result, type Scope } from "effect"
 import { DeadlineTimer } from "../../core/actor/DeadlineTimer.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Signal } from "../../core/actor/Signal.ts"
 import { Timers } from "../../core/actor/Timers.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as TurnWriter from "../../core/net/TurnWriter.ts"
@@ -45,26 +46,27 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<RelayEnd, never, Scope.Scope> {
   const session = new RelaySession(config, start)
   const clock = yield* Clock.Clock
-  const outgoing = Latch.makeUnsafe(false)
-  const incoming = Latch.makeUnsafe(false)
-  const room = Latch.makeUnsafe(false)
+  // Whoever waits goes on at once, and not a turn of the event loop later.
+  const outgoing = new Signal()
+  const incoming = new Signal()
+  const room = new Signal()
   const now = () => MonotonicTime.nowMsUnsafe(clock)
   let goodbye: Bye | undefined
   const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
     timer.takeFired()
     session.timeout(now())
-    outgoing.openUnsafe()
     changed()
+    outgoing.raise()
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => timer.cancel()))
 
   /** To be called after anything that may have changed what the session wants. */
   const changed = (): void => {
-    // Waking the writer for nothing would cost more than asking.
-    if (session.hasFrame(now())) outgoing.openUnsafe()
-    if (session.canSend) room.openUnsafe()
     const deadlineMs = session.deadlineMs()
     if (deadlineMs !== undefined) timer.arm(deadlineMs, false)
+    // Waking the writer for nothing would cost more than asking.
+    if (outgoing.isAwaited && session.hasFrame(now())) outgoing.raise()
+    if (session.canSend) room.raise()
   }
 
   const sendNow = (message: Uint8Array): number => {
@@ -73,18 +75,23 @@ export const make = Effect.fnUntraced(function* (
     return ordinal
   }
 
-  const waitFor = <A>(latch: Latch.Latch, attempt: () => A | undefined): Effect.Effect<A> =>
-    Effect.gen(function* () {
-      while (true) {
-        const value = attempt()
-        if (value !== undefined) return value
-        latch.closeUnsafe()
-        yield* latch.await
-      }
-    })
+  const waitFor = (signal: Signal, isThere: () => boolean): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      isThere() ? Effect.void : Effect.andThen(signal.waitUnless(isThere), waitFor(signal, isThere))
+    )
+  const hasRoom = waitFor(room, () => session.canSend)
 
-  const waitToSend = (message: Uint8Array): Effect.Effect<number> =>
-    waitFor(room, () => (session.canSend ? sendNow(message) : undefined))
+  const send = (message: Uint8Array): Effect.Effect<number> =>
+    Effect.suspend(() => (session.canSend ? Effect.succeed(sendNow(message)) : Effect.andThen(hasRoom, send(message))))
+
+  const take: Effect.Effect<Message> = Effect.suspend(() => {
+    const message = session.nextMessage()
+    if (message !== undefined) return Effect.succeed(message)
+    return Effect.andThen(
+      incoming.waitUnless(() => session.hasMessage),
+      take
+    )
+  })
 
   /** Several small frames in one write, but never more than one chunk's worth beyond the first. */
   const nextWrite = (): Uint8Array | undefined => {
@@ -100,46 +107,40 @@ export const make = Effect.fnUntraced(function* (
     return frames.length > 1 ? Bytes.concat(...frames) : first
   }
 
-  const write = (stream: FrameStream): Effect.Effect<Bye, StreamLost> =>
-    Effect.gen(function* () {
-      while (true) {
-        outgoing.closeUnsafe()
-        if (session.isSilent) return yield* new StreamLost({ reason: "Silent", detail: "no answer to pings" })
-        const bytes = nextWrite()
-        if (bytes !== undefined) {
-          yield* stream.write(bytes)
-        } else if (goodbye !== undefined) {
-          yield* stream.write(encode(Frame.Bye({ bye: goodbye })))
-          return goodbye
-        } else {
-          yield* outgoing.await
-          // What one event causes leaves as one write.
-          yield* TurnWriter.endOfTurn
-        }
-      }
-    })
+  const isWanted = () => session.hasFrame(now()) || goodbye !== undefined || session.isSilent
 
-  const read = (stream: FrameStream): Effect.Effect<Bye, StreamLost> =>
-    Effect.gen(function* () {
-      while (true) {
-        for (const frame of yield* stream.read) {
-          if (frame._tag === "Bye") return frame.bye
-          const received = session.receive(frame, now())
-          if (Result.isFailure(received)) {
-            return yield* new StreamLost({ reason: "Violation", detail: received.failure.reason })
-          }
-        }
-        incoming.openUnsafe()
-        changed()
-      }
+  const write = (stream: FrameStream): Effect.Effect<Bye, StreamLost> => {
+    const next: Effect.Effect<Bye, StreamLost> = Effect.suspend(() => {
+      if (session.isSilent) return new StreamLost({ reason: "Silent", detail: "no answer to pings" })
+      const bytes = nextWrite()
+      if (bytes !== undefined) return Effect.andThen(stream.write(bytes), next)
+      if (goodbye !== undefined) return Effect.as(stream.write(encode(Frame.Bye({ bye: goodbye }))), goodbye)
+      // What one event causes leaves as one write.
+      return Effect.andThen(outgoing.waitUnless(isWanted), Effect.andThen(TurnWriter.endOfTurn, next))
     })
+    return next
+  }
+
+  const read = (stream: FrameStream): Effect.Effect<Bye, StreamLost> => {
+    const next: Effect.Effect<Bye, StreamLost> = Effect.flatMap(stream.read, (frames) => {
+      for (const frame of frames) {
+        if (frame._tag === "Bye") return Effect.succeed(frame.bye)
+        const received = session.receive(frame, now())
+        if (Result.isFailure(received)) return new StreamLost({ reason: "Violation", detail: received.failure.reason })
+      }
+      changed()
+      incoming.raise()
+      return next
+    })
+    return next
+  }
 
   return {
     session,
     sendNow,
-    room: Effect.asVoid(waitFor(room, () => session.canSend || undefined)),
-    send: (message) => Effect.suspend(() => (session.canSend ? Effect.succeed(sendNow(message)) : waitToSend(message))),
-    take: waitFor(incoming, () => session.nextMessage()),
+    room: hasRoom,
+    send,
+    take,
     handedOver: (message) => {
       session.handedOver(message, now())
       changed()
@@ -155,9 +156,9 @@ export const make = Effect.fnUntraced(function* (
       }).pipe(Effect.ensuring(Effect.sync(() => session.detach()))),
     sayGoodbye: (bye) => {
       goodbye = bye
-      outgoing.openUnsafe()
+      outgoing.raise()
     },
-    drained: Effect.asVoid(waitFor(room, () => session.isDrained || undefined))
+    drained: waitFor(room, () => session.isDrained)
   }
 })
 

@@ -3,6 +3,7 @@
  * a hundred short messages cost one system call, and the busier the stream, the more of them share it.
  */
 import { Deferred, Effect, Exit, Latch, type Scope } from "effect"
+import { Signal } from "../actor/Signal.ts"
 import * as Bytes from "../data/Bytes.ts"
 
 /** The writing half of a stream. */
@@ -19,7 +20,7 @@ export interface TurnWriter<E> {
 export const make = Effect.fnUntraced(function* <E>(
   write: (bytes: Uint8Array) => Effect.Effect<unknown, E>
 ): Effect.fn.Return<TurnWriter<E>, never, Scope.Scope> {
-  const hasBytes = Latch.makeUnsafe(false)
+  const hasBytes = new Signal()
   const hasRoom = Latch.makeUnsafe(true)
   const isEmpty = Latch.makeUnsafe(true)
   const broken = Deferred.makeUnsafe<never, E>()
@@ -39,18 +40,11 @@ export const make = Effect.fnUntraced(function* <E>(
     return first !== undefined && batch.length === 1 ? first : Bytes.concat(...batch)
   }
 
-  const writeAll: Effect.Effect<never, E> = Effect.gen(function* () {
-    while (true) {
-      if (waiting.length > 0) {
-        yield* write(next())
-        continue
-      }
-      // Whoever waits goes on within the next line, and may write.
-      hasBytes.closeUnsafe()
-      isEmpty.openUnsafe()
-      yield* hasBytes.await
-      yield* endOfTurn
-    }
+  const writeAll: Effect.Effect<never, E> = Effect.suspend(() => {
+    if (waiting.length > 0) return Effect.andThen(write(next()), writeAll)
+    isEmpty.openUnsafe()
+    const begun = hasBytes.waitUnless(() => waiting.length > 0)
+    return Effect.andThen(begun, Effect.andThen(endOfTurn, writeAll))
   })
 
   const flushed = isEmpty.await
@@ -77,7 +71,7 @@ export const make = Effect.fnUntraced(function* <E>(
       sizeBytes += bytes.length
       if (sizeBytes >= ROOM_BYTES) hasRoom.closeUnsafe()
       isEmpty.closeUnsafe()
-      hasBytes.openUnsafe()
+      hasBytes.raise()
       return Effect.void
     })
   return { write: put, flushed, broken: Deferred.await(broken) }

@@ -2,9 +2,10 @@
  * Starts and stops servers as child processes (mcp §2.2, §8 rule 1): an argument vector without a shell, a minimal
  * environment, a process group of its own. It stops in the order that servers expect, and takes grandchildren along.
  */
-import { Cause, Deferred, Effect, Latch, type Scope, type Sink, Stream } from "effect"
+import { Cause, Deferred, Effect, type Scope, type Sink, Stream } from "effect"
 import * as Process from "effect/process/ChildProcess"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
+import { Signal } from "../../../core/actor/Signal.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as TurnWriter from "../../../core/net/TurnWriter.ts"
 import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
@@ -86,7 +87,7 @@ const openInput = <E>(
   stdin: Sink.Sink<void, Uint8Array, never, E>
 ): Effect.Effect<Pick<Duplex<ChildGone>, "write" | "end">, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const changed = Latch.makeUnsafe(false)
+    const changed = new Signal()
     let waiting: Write | undefined
     let current: Write | undefined
     let isEnding = false
@@ -99,8 +100,10 @@ const openInput = <E>(
       waiting = undefined
       if (current !== undefined) return Effect.succeed([current.bytes] as const)
       if (isEnding) return Cause.done()
-      changed.closeUnsafe()
-      return Effect.andThen(changed.await, pull)
+      return Effect.andThen(
+        changed.waitUnless(() => waiting !== undefined || isEnding),
+        pull
+      )
     })
     yield* Stream.fromPull(Effect.succeed(pull)).pipe(
       Stream.run(stdin),
@@ -117,12 +120,12 @@ const openInput = <E>(
       Effect.callback<void, ChildGone>((resume) => {
         if (isClosed || isEnding) return resume(closed)
         waiting = { bytes, resume }
-        changed.openUnsafe()
+        changed.raise()
       })
     )
     const end = Effect.sync(() => {
       isEnding = true
-      changed.openUnsafe()
+      changed.raise()
     })
     return { write: writer.write, end: Effect.andThen(Effect.timeoutOption(writer.flushed, STOP_STEP), end) }
   })
@@ -141,24 +144,25 @@ const readFrom = <E>(
   exited: Deferred.Deferred<string>
 ): Effect.Effect<Effect.Effect<Uint8Array, ChildGone | Cause.Done>, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const wanted = Latch.makeUnsafe(false)
-    const changed = Latch.makeUnsafe(false)
+    const wanted = new Signal()
+    const changed = new Signal()
+    let isWanted = false
     let waiting: Array<Uint8Array> = []
     let end: ChildGone | Cause.Done | undefined
     const finish = (reason: ChildGone | Cause.Done) =>
       Effect.sync(() => {
         end ??= reason
-        changed.openUnsafe()
+        changed.raise()
       })
     // One fiber reads for all chunks: racing each with the end of the process would cost more than the chunk.
     yield* Effect.gen(function* () {
       while (true) {
-        yield* wanted.await
-        wanted.closeUnsafe()
+        yield* wanted.waitUnless(() => isWanted)
+        isWanted = false
         // First the chunks, then where they go: a reader replaces what waits while this fiber waits.
         const chunks = yield* output
         waiting.push(...chunks)
-        changed.openUnsafe()
+        changed.raise()
       }
     }).pipe(
       Effect.catch((error) =>
@@ -178,9 +182,12 @@ const readFrom = <E>(
         return Effect.succeed(first)
       }
       if (end !== undefined) return Effect.fail(end)
-      changed.closeUnsafe()
-      wanted.openUnsafe()
-      return changed.await.pipe(Effect.andThen(read))
+      isWanted = true
+      wanted.raise()
+      return Effect.andThen(
+        changed.waitUnless(() => waiting.length > 0 || end !== undefined),
+        read
+      )
     })
     return read
   })
