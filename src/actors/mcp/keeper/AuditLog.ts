@@ -4,7 +4,7 @@
  *
  * Owns the file; told of calls by the gates of one `Keeper`.
  */
-import { Effect, FileSystem, Latch, Option, type PlatformError, Queue, type Scope } from "effect"
+import { Clock, Effect, Exit, FileSystem, Latch, Option, type PlatformError, Queue, Scope } from "effect"
 import * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 
 /** The record at work. */
@@ -35,11 +35,13 @@ export const make = Effect.fnUntraced(function* (
   inTurn?: InTurn
 ): Effect.fn.Return<AuditLog, never, FileSystem.FileSystem | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
+  const scope = yield* Effect.scope
   const waiting = yield* Queue.dropping<AuditChain.Call | Effect.Effect<void>>(WAITING_MAX)
   const hurry = Latch.makeUnsafe(false)
   let sizeBytes = 0
   let head: string | undefined
   let isFailing = false
+  let opened: Opened | undefined
   /** All that were lost, and those that no line has told of yet. */
   let lost = 0
   let untold = 0
@@ -57,11 +59,31 @@ export const make = Effect.fnUntraced(function* (
     head = headOf(end.last, sha256)
   })
 
+  const close = Effect.suspend(() => {
+    const closing = opened
+    opened = undefined
+    return closing === undefined ? Effect.void : Scope.close(closing.scope, Exit.void)
+  })
+
+  /** The file to append to: kept open for a moment, because opening and closing it takes twice as long as the writing. */
+  const appending = Effect.gen(function* () {
+    const nowMs = yield* Clock.currentTimeMillis
+    if (opened !== undefined && nowMs < opened.untilMs) return opened.file
+    yield* close
+    const own = yield* Scope.fork(scope)
+    const file = yield* Effect.onError(Scope.provide(files.open(path, { flag: "a", mode: OWNER_ONLY }), own), () =>
+      Scope.close(own, Exit.void)
+    )
+    opened = { file, scope: own, untilMs: nowMs + OPEN_MS }
+    return file
+  })
+
   const append = (calls: ReadonlyArray<AuditChain.Call>) =>
     Effect.gen(function* () {
       // Another process may have written, or moved the file aside, since.
       if (head === undefined || inTurn !== undefined) yield* resume
       if (sizeBytes > FILE_BYTES_MAX) {
+        yield* close
         yield* files.rename(path, `${path}.1`)
         sizeBytes = 0
       }
@@ -73,17 +95,18 @@ export const make = Effect.fnUntraced(function* (
         text += `${line}\n`
       }
       const bytes = ENCODER.encode(text)
-      const file = yield* files.open(path, { flag: "a", mode: OWNER_ONLY })
-      yield* file.writeAll(bytes)
+      yield* (yield* appending).writeAll(bytes)
+      // Another process may want it, or whoever owns it.
+      if (inTurn !== undefined) yield* close
       sizeBytes += bytes.length
       head = previous
       untold = 0
       isFailing = false
     }).pipe(
-      Effect.scoped,
       (work: Effect.Effect<void, Failure>) => (inTurn === undefined ? work : inTurn(work)),
       Effect.catch((error) =>
         Effect.gen(function* () {
+          yield* close
           lost += calls.length
           untold += calls.length
           // Half a line must not stay; the end is looked for again before the next.
@@ -131,6 +154,13 @@ export const make = Effect.fnUntraced(function* (
   }
 })
 
+/** The file as it was opened last. */
+interface Opened {
+  readonly file: FileSystem.File
+  readonly scope: Scope.Closeable
+  readonly untilMs: number
+}
+
 const headOf = (last: string, sha256: AuditChain.Sha256): string =>
   last === "" ? AuditChain.ORIGIN : AuditChain.hash(sha256, last)
 
@@ -176,4 +206,6 @@ const FILE_BYTES_MAX = 33_554_432
 const END_BYTES = 262_144
 /** Calls of so long are written together. */
 const BATCH_DELAY = "20 millis"
+/** A file that somebody moves or removes is missed after this. */
+const OPEN_MS = 1000
 const FLUSH_TIMEOUT = "2 seconds"
