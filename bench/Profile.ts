@@ -37,29 +37,20 @@ export interface Stage {
   readonly name?: RegExp
 }
 
-/** Microseconds of the clock that `process.hrtime` reads. */
-export interface Window {
-  readonly fromUs: number
-  readonly toUs: number
-}
-
 /**
  * Gives each sample to the first stage that fits the innermost function for which any fits; what none fits is work for its
  * caller. Idle time is left out.
  */
 export const attribute = (
-  { nodes, samples = [], startTime, timeDeltas = [] }: Profiler.Profile,
-  stages: ReadonlyArray<Stage>,
-  { fromUs, toUs }: Window = ALWAYS
+  { nodes, samples = [], timeDeltas = [] }: Profiler.Profile,
+  stages: ReadonlyArray<Stage>
 ): Stages => {
   const byNode = assign(nodes, [...OUTSIDE, ...stages])
   const sums: Record<string, number> = {}
-  let nowUs = startTime
   for (const [index, id] of samples.entries()) {
     const deltaUs = timeDeltas[index] ?? 0
-    nowUs += deltaUs
     const stage = byNode.get(id) ?? ""
-    if (stage !== IDLE && nowUs >= fromUs && nowUs < toUs) sums[stage] = (sums[stage] ?? 0) + deltaUs
+    if (stage !== IDLE) sums[stage] = (sums[stage] ?? 0) + deltaUs
   }
   return sums
 }
@@ -82,7 +73,6 @@ const assign = (nodes: Profiler.Profile["nodes"], stages: ReadonlyArray<Stage>):
   return assigned
 }
 
-const ALWAYS: Window = { fromUs: Number.NEGATIVE_INFINITY, toUs: Number.POSITIVE_INFINITY }
 const IDLE = "idle"
 const NATIVE = "Node and kernel"
 /** What V8 calls the time that no function has. */

@@ -1,4 +1,7 @@
-/** Builds `dist`: the library with its types (tsc), and the self-contained command line (rolldown). */
+/**
+ * Builds `dist`: the library with its types (tsc), and the self-contained command line (rolldown). With `--mapped FOLDER` it
+ * builds only the command line, there, with the maps that tell which file a function came from.
+ */
 import { spawnSync } from "node:child_process"
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -18,7 +21,7 @@ const compile = () => {
  * One entry and a chunk per command group, so that `pilotctl info` loads what it needs and nothing else. Gives the
  * packages whose code went into it.
  */
-const bundle = async () => {
+const bundle = async (directory, sourcemap) => {
   const build = await rolldown({
     input: { pilotctl: join(root, "src", "cli", "pilotctl.ts") },
     platform: "node",
@@ -26,15 +29,16 @@ const bundle = async () => {
     logLevel: "warn"
   })
   const { output } = await build.write({
-    dir: join(dist, "pilotctl"),
+    dir: directory,
     format: "esm",
+    sourcemap,
     banner: (chunk) => (chunk.isEntry ? "#!/usr/bin/env node" : ""),
     chunkFileNames: "[name]-[hash].js",
     // Less to read at start; names stay, so that a stack trace says where.
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } }
   })
   await build.close()
-  chmodSync(join(dist, "pilotctl", "pilotctl.js"), 0o755)
+  chmodSync(join(directory, "pilotctl.js"), 0o755)
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []))
   return new Set(modules.flatMap((path) => PACKAGE.exec(path.replaceAll("\\", "/"))?.[1] ?? []))
 }
@@ -42,15 +46,20 @@ const bundle = async () => {
 /** The innermost package that a file belongs to. */
 const PACKAGE = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//
 
-rmSync(dist, { recursive: true, force: true })
-compile()
-const packages = await bundle()
-// The bundle contains other people's code: their licences travel with it.
-const notices = [...packages].sort().map((name) => {
-  const folder = join(root, "node_modules", name)
-  const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
-  if (file === undefined) throw new Error(`${name} is bundled and has no licence file`)
-  return `${name}\n\n${readFileSync(join(folder, file), "utf8")}`
-})
-writeFileSync(join(dist, "pilotctl", "THIRD-PARTY-NOTICES"), notices.join("\n\n----\n\n"))
-writeFileSync(join(dist, ".built"), readFileSync(join(root, "package.json")))
+const everything = async () => {
+  rmSync(dist, { recursive: true, force: true })
+  compile()
+  const packages = await bundle(join(dist, "pilotctl"), false)
+  // The bundle contains other people's code: their licences travel with it.
+  const notices = [...packages].sort().map((name) => {
+    const folder = join(root, "node_modules", name)
+    const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry))
+    if (file === undefined) throw new Error(`${name} is bundled and has no licence file`)
+    return `${name}\n\n${readFileSync(join(folder, file), "utf8")}`
+  })
+  writeFileSync(join(dist, "pilotctl", "THIRD-PARTY-NOTICES"), notices.join("\n\n----\n\n"))
+  writeFileSync(join(dist, ".built"), readFileSync(join(root, "package.json")))
+}
+
+const [flag, mapped] = process.argv.slice(2)
+await (flag === "--mapped" ? bundle(mapped, true) : everything())
