@@ -131,7 +131,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   },
   {
     name: "send-in-clear",
-    file: "actors/layers/NodeLayer.ts",
+    file: "actors/layers/MemberStart.ts",
     from: "encrypt: config.encrypt,",
     to: "encrypt: false,"
   },
@@ -188,8 +188,8 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "new-identity-at-each-start",
     file: "core/crypto/IdentityFile.ts",
-    from: "if (text === undefined) return {",
-    to: "if (text !== null) return {"
+    from: "return (yield* load(path, format)) ?? (yield* create(path, format))",
+    to: "return yield* create(path, format)"
   },
   {
     name: "do-not-sync-files",

@@ -100,7 +100,7 @@ const run = Effect.fnUntraced(function* (
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
       Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
-        ServiceTable.isAllowed(service, remote.node, key && Bytes.toBase64(key))
+        ServiceTable.isAllowed(service, key && Bytes.toBase64(key))
       ),
     caller: (remote) =>
       Effect.map(callerOf(remote), ({ node: node_id, publicKey: public_key, ...facts }) => ({
@@ -112,7 +112,7 @@ const run = Effect.fnUntraced(function* (
       Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
         [...held.values()]
           .map(({ service }) => service)
-          .filter((service) => ServiceTable.isAllowed(service, remote.node, key && Bytes.toBase64(key)))
+          .filter((service) => ServiceTable.isAllowed(service, key && Bytes.toBase64(key)))
       ),
     spawn: (service, gate, remote) => {
       if (!("program" in service)) return start(service, gate)

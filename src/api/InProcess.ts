@@ -90,10 +90,13 @@ const find = (target: string, ask: Ask): Effect.Effect<LookedUp, DialError, Peer
   Effect.catchTags(ask(literalAddress(target)?.node ?? target), {
     KeyChanged: (error) => refuse(target, "KeyChanged", moved(error)),
     NameMoved: (error) => refuse(target, "NameMoved", moved(error)),
-    RegistryError: (error) =>
-      error.reason === "NotFound" || error.reason === "Refused"
+    RegistryError: (error) => {
+      if (error.reason === "Ambiguous" || error.reason === "NoRendezvous")
+        return refuse(target, "NotFound", error.detail)
+      return error.reason === "NotFound" || error.reason === "Refused"
         ? refuse(target, "NotFound", "the registry knows no such node, or hides it from this one")
         : refuse(target, "RegistryUnavailable", error.detail)
+    }
   })
 
 /** What stands behind the target now. */

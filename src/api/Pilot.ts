@@ -38,8 +38,13 @@ export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } 
 /** What a node offers to programs. */
 export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files
 
-/** How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. */
-export type NodeOptions = { readonly [Key in NodeConfig.Key]?: string | boolean }
+/**
+ * How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. Each of
+ * `rendezvous` is a further one to be registered with, `[ALIAS=]HOST:PORT[/BEACON-HOST:PORT][#FINGERPRINT]`.
+ */
+export type NodeOptions = { readonly [Key in Exclude<NodeConfig.Key, "rendezvous">]?: string | boolean } & {
+  readonly rendezvous?: string | ReadonlyArray<string>
+}
 
 /**
  * A node in this process, with the state directory and the configuration that a daemon would have. It is registered

@@ -16,6 +16,7 @@ import * as Measure from "./measure.ts"
 import * as Node from "./node.ts"
 import * as Registration from "./registration.ts"
 import * as Rendezvous from "./rendezvous.ts"
+import * as RendezvousMemberships from "./rendezvousMemberships.ts"
 import * as Setup from "./setup.ts"
 import * as Talk from "./talk.ts"
 import * as Trust from "./trust.ts"
@@ -43,6 +44,7 @@ const version: Command = {
 export const COMMANDS: ReadonlyArray<Command> = [
   ...Daemon.commands,
   ...Rendezvous.commands,
+  ...RendezvousMemberships.commands,
   ...Node.commands,
   ...Trust.commands,
   ...Identity.commands,

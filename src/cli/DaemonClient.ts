@@ -2,7 +2,7 @@
 import { Effect, Result } from "effect"
 import * as IpcClient from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
-import { UNAVAILABLE } from "../actors/ipc/IpcErrorText.ts"
+import { RENDEZVOUS, UNAVAILABLE } from "../actors/ipc/IpcErrorText.ts"
 import * as KeyText from "../actors/ipc/KeyText.ts"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as Json from "../core/data/Json.ts"
@@ -130,6 +130,13 @@ const tooOld = CliError.make(
 /** Why a name has no address, key changes and unreachable registries told apart. */
 export const unresolved = (text: string, error: IpcError.IpcError): CliError.CliError => {
   const told = failure("", error)
+  const about = error.detail.indexOf(`: ${RENDEZVOUS}`)
+  if (error.reason === "Daemon" && about >= 0)
+    return CliError.make(
+      "not_found",
+      error.detail.slice(about + 2 + RENDEZVOUS.length),
+      "see: pilotctl rendezvous list"
+    )
   const isOther = error.reason !== "Daemon" || told.code === "key_changed" || told.hint !== undefined
   return isOther ? told : unresolvable(text)
 }

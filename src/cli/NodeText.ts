@@ -12,6 +12,7 @@ export const info = (status: Json.JsonObject): string => {
     ...fact("Node ID", String(n("node_id"))),
     ...fact("Address", text("address")),
     ...(isSet("hostname") ? fact("Hostname", text("hostname")) : []),
+    ...memberships(Json.objects(status, "memberships")),
     ...fact("Uptime", Render.uptime(n("uptime_secs"))),
     ...fact("Connections", String(n("connections"))),
     ...fact("Ports", String(n("ports"))),
@@ -32,6 +33,16 @@ export const info = (status: Json.JsonObject): string => {
   )
   return [...lines, "", `Active connections: ${rows.length}`, table].join("\n")
 }
+
+/** Only of a node that is registered with several; one that is not registered says why. */
+const memberships = (rows: ReadonlyArray<Json.JsonObject>): ReadonlyArray<string> =>
+  rows.length < 2
+    ? []
+    : rows.flatMap((row) => {
+        const [state, detail] = [Json.string(row, "state"), Json.string(row, "detail")]
+        const name = `${Json.string(row, "alias").padEnd(8)} ${Json.string(row, "registry")} ${state}`
+        return fact("Rendezvous", [name, Json.string(row, "address"), detail].filter((part) => part !== "").join("  "))
+      })
 
 /** Whose key was not believed, why, and how often. */
 const refusal = (row: Json.JsonObject): string =>

@@ -33,6 +33,11 @@ export const load = Effect.fnUntraced(function* (
 const commandLine = (input: Input): NodeConfig.Source => {
   const values: Record<string, string> = {}
   for (const [name, given] of input.flags) values[name] = given.at(-1) ?? ""
+  // The first registry is home, all others are joined besides.
+  const [home, ...further] = input.flags.get("registry") ?? []
+  if (home !== undefined) values["registry"] = home
+  const joined = [...further, ...(input.flags.get("rendezvous") ?? [])]
+  if (joined.length > 0) values["rendezvous"] = joined.join(",")
   if (Values.boolean(input, "no-encrypt") === true) values["encrypt"] = "false"
   return { name: "command line", values }
 }

@@ -4,7 +4,19 @@ import type { Flag } from "./Command.ts"
 /** In the order of the help text. */
 export const FLAGS: ReadonlyArray<Flag> = [
   { name: "config", value: "path", summary: "JSON file whose keys are these flags" },
-  { name: "registry", value: "address", summary: "registry, host:port (default 127.0.0.1:9000)" },
+  {
+    name: "registry",
+    value: "address",
+    summary: "registry, host:port (default 127.0.0.1:9000); given again: a further one, as --rendezvous takes it",
+    repeats: true
+  },
+  {
+    name: "rendezvous",
+    value: "text",
+    placeholder: "[alias=]host:port[/beacon][#fingerprint]",
+    summary: "a further rendezvous to be registered with; may be given several times",
+    repeats: true
+  },
   { name: "registry-fingerprint", value: "text", placeholder: "hex", summary: "pin of the registry's TLS certificate" },
   { name: "registry-plaintext", value: "boolean", summary: "plain TCP, for a registry of the reference" },
   { name: "registry-tls", value: "boolean", summary: "insist on TLS with the pin (implied by it)" },

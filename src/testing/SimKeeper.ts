@@ -123,10 +123,10 @@ const run = Effect.fnUntraced(function* (node: SimNode, spawner: VirtualSpawner,
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name))),
     list: ({ node: remote }) =>
       Effect.map(trustedKey(node, remote), (key) =>
-        [...table.values()].filter((service) => ServiceTable.isAllowed(service, remote, key))
+        [...table.values()].filter((service) => ServiceTable.isAllowed(service, key))
       ),
     isAllowed: (service, { node: remote }) =>
-      Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, remote, key)),
+      Effect.map(trustedKey(node, remote), (key) => ServiceTable.isAllowed(service, key)),
     spawn
   })
   yield* Effect.forkScoped(serveNode(node, keeper))

@@ -79,6 +79,8 @@ export interface SimNet extends SimDisturbances.Disturbances {
   readonly tap: (observe: (passage: Passage) => void) => Effect.Effect<void>
   /** A datagram with a forged sender's address appears on the public network now. */
   readonly inject: (from: Endpoint, to: Endpoint, bytes: Uint8Array) => Effect.Effect<void>
+  /** Another rendezvous, of another operator; it runs when this returns. */
+  readonly rendezvous: (name: string, link?: SimLink.SimLink) => Effect.Effect<SimRendezvous.SimRendezvous>
   /** Starts a node: it is registered when this returns. */
   readonly node: (name: string, placement?: Placement) => Effect.Effect<SimNode.SimNode, SimNode.StartError>
   /** A translator on the public network, or inside another one. */
@@ -112,18 +114,27 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const nodes = new Map<string, Parts>()
 
   const link = { ...SimLink.defaults, ...options.link }
-  const machine = SimWorld.makeMachine(
-    world,
-    "rendezvous",
-    world.network.public,
-    SimLink.access({ ...SimLink.defaults, ...options.rendezvousLink })
-  )
-  const machines = () => [...[...nodes.values()].map(({ node }) => node.machine), machine]
-  yield* Effect.addFinalizer((exit) => close(world, scope, machines(), exit))
+  const further: Array<SimRendezvous.SimRendezvous> = []
   const inWorld = <A, E, R>(effect: Effect.Effect<A, E, R>) => world.driver.run(effect, services)
-  const rendezvous = yield* inWorld(Scope.provide(SimRendezvous.make(machine), scope))
-  yield* inWorld(rendezvous.start)
-  yield* Effect.sync(() => world.addCheck(() => overLimit(world, nodes.size)))
+  const establish = Effect.fnUntraced(function* (name: string, at?: SimLink.SimLink) {
+    const access = SimLink.access({ ...SimLink.defaults, ...at })
+    const machine = SimWorld.makeMachine(world, name, world.network.public, access)
+    const made = yield* inWorld(Scope.provide(SimRendezvous.make(machine), scope))
+    further.push(made)
+    yield* inWorld(made.start)
+    return {
+      ...made,
+      start: inWorld(made.start),
+      crash: inWorld(made.crash)
+    } satisfies SimRendezvous.SimRendezvous
+  })
+  const machines = () => ({
+    nodes: [...nodes.values()].map(({ node }) => node.machine),
+    rendezvous: further.map(({ machine }) => machine)
+  })
+  yield* Effect.addFinalizer((exit) => close(world, scope, machines(), exit))
+  const rendezvous = yield* establish("rendezvous", options.rendezvousLink)
+  yield* Effect.sync(() => world.addCheck(() => overLimit(world, nodes.size + further.length)))
 
   const parts = (node: SimNode.SimNode): Parts => {
     const found = nodes.get(node.name)
@@ -164,6 +175,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         const { node, start } = add(name, placement)
         return Effect.as(start, node)
       }),
+    rendezvous: establish,
     trust: (asking, approving) => inWorld(SimTrust.establish(world, asking, approving)),
     expose: (node, exposure) => inWorld(parts(node).keeper.expose(exposure)),
     connect: (node, peer, service) => beside(SimShim.open(node, { peer, service })),
@@ -175,8 +187,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         world.time.at(Duration.toMillis(time), () => void Effect.runForkWith(services)(effect))
       }),
     ...SimDisturbances.make(world, link, parts),
-    crashRendezvous: SimWorld.crash(machine),
-    restartRendezvous: inWorld(rendezvous.start)
+    crashRendezvous: rendezvous.crash,
+    restartRendezvous: rendezvous.start
   }
 })
 
@@ -203,8 +215,7 @@ const fromOutside =
     hangUp: inWorld(pipe.hangUp)
   })
 
-const overLimit = ({ ledger, network, time }: SimWorld.SimWorld, nodes: number): string | undefined => {
-  const machines = nodes + 1
+const overLimit = ({ ledger, network, time }: SimWorld.SimWorld, machines: number): string | undefined => {
   if (time.fibers > machines * FIBERS_MAX) return `${time.fibers} fibers`
   if (time.timers > machines * TIMERS_MAX + network.flights) return `${time.timers} timers`
   return ledger.unreadBytesMax > UNREAD_BYTES_MAX ? `a stream holds ${ledger.unreadBytesMax} bytes` : undefined
@@ -214,17 +225,17 @@ const overLimit = ({ ledger, network, time }: SimWorld.SimWorld, nodes: number):
 const close = Effect.fnUntraced(function* (
   world: SimWorld.SimWorld,
   scope: Scope.Closeable,
-  machines: ReadonlyArray<SimWorld.Machine>,
+  machines: { readonly nodes: ReadonlyArray<SimWorld.Machine>; readonly rendezvous: ReadonlyArray<SimWorld.Machine> },
   exit: Exit.Exit<unknown, unknown>
 ) {
   const violation = world.driver.failure
   const { hash } = world.trace
   world.driver.forgive()
   const shutDown = Effect.gen(function* () {
-    yield* Effect.forEach(machines, SimWorld.stopProcesses, { discard: true })
-    // The rendezvous last, because nodes leave it.
-    yield* Effect.forEach(machines.slice(0, -1), SimWorld.shutDown, { concurrency: "unbounded", discard: true })
-    yield* Effect.forEach(machines, SimWorld.shutDown, { discard: true })
+    yield* Effect.forEach(machines.nodes, SimWorld.stopProcesses, { discard: true })
+    // The rendezvous last, because nodes leave them.
+    yield* Effect.forEach(machines.nodes, SimWorld.shutDown, { concurrency: "unbounded", discard: true })
+    yield* Effect.forEach(machines.rendezvous, SimWorld.shutDown, { discard: true })
     yield* Effect.sleep(SETTLE)
     yield* Scope.close(scope, Exit.void)
   })

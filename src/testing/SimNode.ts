@@ -5,6 +5,7 @@ import * as NodeConfig from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import { CannotStart } from "../actors/mcp/server/Child.ts"
+import { Memberships } from "../actors/membership/Memberships.ts"
 import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
 import * as EventsService from "../api/EventsService.ts"
@@ -23,6 +24,8 @@ import { PostError, WebhookPost } from "../core/net/WebhookPost.ts"
 import { Databases } from "../core/storage/Databases.ts"
 import { DirectoryLock } from "../core/storage/DirectoryLock.ts"
 import { defaultLimits } from "../protocol/stream/PortTable.ts"
+import type * as Address from "../protocol/wire/Address.ts"
+import * as LocalNode from "../protocol/wire/LocalNode.ts"
 import type { SimRendezvous } from "./SimRendezvous.ts"
 import * as SimWorld from "./SimWorld.ts"
 import * as VirtualDatabases from "./VirtualDatabases.ts"
@@ -64,11 +67,13 @@ export interface Settings {
   readonly main?: Effect.Effect<unknown, unknown, Services>
   /** Its socket is one of IPv6, and it reaches the rendezvous over IPv6; a node has one socket, of one family. */
   readonly isV6?: boolean
+  /** Where it registers; the network's first rendezvous unless told otherwise. */
+  readonly rendezvous?: SimRendezvous
 }
 
 /** A node that is off. */
-export const make = (machine: SimWorld.Machine, rendezvous: SimRendezvous, settings: Settings): Parts => {
-  const { main } = settings
+export const make = (machine: SimWorld.Machine, first: SimRendezvous, settings: Settings): Parts => {
+  const { main, rendezvous = first } = settings
   const { world } = machine
   /** Those of one life; while the next one starts there are none. */
   let booted: { readonly life: SimWorld.Life; readonly services: Context.Context<Services> } | undefined
@@ -117,11 +122,14 @@ const boot = Effect.fnUntraced(function* (
   const { crypto, world } = machine
   const surroundings = yield* makeSurroundings(machine, life)
   const started = yield* Effect.provide(
-    NodeLayer.start(config, (inner) => world.ledger.watch(inner)),
+    NodeLayer.start(config, (inner, memberships) =>
+      world.ledger.watch(inner, namesOf(world, config.registry, inner, memberships))
+    ),
     surroundings
   )
   const node = Context.get(started, Node)
-  const services = Context.add(started, Node, world.ledger.watch(node)).pipe(Context.add(Crypto, crypto))
+  const names = namesOf(world, config.registry, node, Context.get(started, Memberships))
+  const services = Context.add(started, Node, world.ledger.watch(node, names)).pipe(Context.add(Crypto, crypto))
   const pilot = yield* Effect.provideContext(InProcess.make, services)
   const start = () => new CannotStart({ detail: "a program exposes only servers of its own in the simulation" })
   const host = yield* Effect.provide(HostInProcess.make({ start }), services)
@@ -136,6 +144,20 @@ const boot = Effect.fnUntraced(function* (
     Context.add(Files.Files, files)
   )
 })
+
+/** Both ends as the registry calls them where they meet: several registries give the same ids. */
+const namesOf =
+  (world: SimWorld.SimWorld, home: string, node: Node["Service"], memberships: Memberships["Service"]) =>
+  (remote: Address.Address): Effect.Effect<readonly [string, string]> => {
+    const slot = LocalNode.slotOf(remote.node)
+    const place = (registry: string, id: number) => `${world.registries.get(registry)}/${id}`
+    if (slot === LocalNode.HOME_SLOT)
+      return Effect.map(node.address, (self) => [place(home, self.node), place(home, remote.node)])
+    return Effect.map(memberships.list, (all) => {
+      const { registry = "", registryAddress } = all.find((one) => one.slot === slot) ?? {}
+      return [place(registry, registryAddress?.node ?? 0), place(registry, LocalNode.registryIdOf(remote.node))]
+    })
+  }
 
 const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine, life: SimWorld.Life) {
   const { crypto, disk, host, world } = machine

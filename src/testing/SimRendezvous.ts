@@ -23,7 +23,11 @@ export interface SimRendezvous {
   readonly registry: (isV6: boolean) => string
   readonly beacon: (isV6: boolean) => string
   readonly fingerprint: string
+  /** What a node that joins it besides its own is told: `rendezvous` of its configuration. */
+  readonly word: (alias: string, isV6?: boolean) => string
   readonly start: Effect.Effect<void>
+  /** Its power goes; `start` brings it back with what it knew. */
+  readonly crash: Effect.Effect<void>
 }
 
 /** A rendezvous that is off; its database lives in the surrounding scope and survives every crash, being synced. */
@@ -33,15 +37,20 @@ export const make = Effect.fnUntraced(function* (
   const { host, world } = machine
   const store = yield* Effect.orDie(Layer.build(storeLayer))
   const at = (port: number) => (isV6: boolean) => format({ host: isV6 ? host.address6 : host.address, port })
+  const certificate = certificateOf(machine.name)
+  const fingerprint = world.tcp.fingerprint(certificate.certificatePem)
+  for (const isV6 of [false, true]) world.registries.set(at(REGISTRY_PORT)(isV6), machine.name)
   const start = SimWorld.start(machine, (life) =>
-    serve.pipe(Effect.provide(surroundings(machine, life)), Effect.provide(store))
+    serve(certificate).pipe(Effect.provide(surroundings(machine, life)), Effect.provide(store))
   )
   return {
     machine,
     registry: at(REGISTRY_PORT),
     beacon: at(BEACON_PORT),
-    fingerprint: world.tcp.fingerprint(CERTIFICATE.certificatePem),
-    start: Effect.orDie(start)
+    fingerprint,
+    word: (alias, isV6 = false) => `${alias}=${at(REGISTRY_PORT)(isV6)}/${at(BEACON_PORT)(isV6)}#${fingerprint}`,
+    start: Effect.orDie(start),
+    crash: SimWorld.crash(machine)
   }
 })
 
@@ -59,11 +68,11 @@ const surroundings = (machine: SimWorld.Machine, life: SimWorld.Life) => {
   )
 }
 
-const serve = Effect.gen(function* () {
+const serve = Effect.fnUntraced(function* (tls: ReturnType<typeof certificateOf>) {
   const registry = yield* RegistryServerActor.spawn({
     host: undefined,
     port: REGISTRY_PORT,
-    tls: CERTIFICATE,
+    tls,
     policy: RegistryPolicy.defaults,
     limits: RegistryServerActor.defaultLimits
   })
@@ -78,4 +87,7 @@ const serve = Effect.gen(function* () {
 const REGISTRY_PORT = 9000
 const BEACON_PORT = 9001
 /** Simulated TLS recognises any text. */
-const CERTIFICATE = { certificatePem: "the certificate of the simulated rendezvous", privateKeyPem: "" }
+const certificateOf = (name: string) => ({
+  certificatePem: `the certificate of the simulated ${name}`,
+  privateKeyPem: ""
+})

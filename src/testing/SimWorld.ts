@@ -41,6 +41,8 @@ export class SimWorld {
   readonly driver: SimDriver
   readonly ledger: StreamLedger
   readonly clearText = new ClearText()
+  /** `host:port` of every registry, in either family, and its machine's name. */
+  readonly registries = new Map<string, string>()
   readonly #checks: Array<() => string | undefined> = []
   #nextCheckAtMs = 0
 

@@ -4,7 +4,7 @@
  */
 import { Cause, Effect } from "effect"
 import type { Connection, Listener, Node } from "../actors/node/Node.ts"
-import type { NodeId } from "../protocol/wire/Address.ts"
+import type { Address } from "../protocol/wire/Address.ts"
 
 /** Where the ledger tells. */
 export interface Sinks {
@@ -35,10 +35,14 @@ export class StreamLedger {
     return [...this.#directions].reduce((most, { read, written }) => Math.max(most, written - read), 0)
   }
 
-  /** The same node, watched. */
-  watch(node: Node["Service"]): Node["Service"] {
+  /** The same node, watched; `namesOf` tells what both ends of a connection to an address are called in the whole world. */
+  watch(
+    node: Node["Service"],
+    namesOf: (remote: Address) => Effect.Effect<readonly [string, string]> = (remote) =>
+      Effect.map(node.address, (self) => [`${self.node}`, `${remote.node}`])
+  ): Node["Service"] {
     const watched = (side: Side) => (connection: Connection) =>
-      Effect.map(node.address, (self) => this.#connection(connection, self.node, side))
+      Effect.map(namesOf(connection.remote), (names) => this.#connection(connection, names, side))
     return {
       ...node,
       dial: (target, port, options) => Effect.flatMap(node.dial(target, port, options), watched("dialler")),
@@ -50,10 +54,10 @@ export class StreamLedger {
     }
   }
 
-  #connection(connection: Connection, self: NodeId, side: Side): Connection {
+  #connection(connection: Connection, [self, peer]: readonly [string, string], side: Side): Connection {
     const { closed, id, localPort, remote, remotePort } = connection
     const here = `${self}:${localPort}`
-    const there = `${remote.node}:${remotePort}`
+    const there = `${peer}:${remotePort}`
     const stream = this.#claim(side === "dialler" ? `${here} > ${there}` : `${there} > ${here}`, side)
     const [outgoing, incoming] =
       side === "dialler" ? [stream.toAcceptor, stream.toDialler] : [stream.toDialler, stream.toAcceptor]

@@ -15,6 +15,8 @@ export interface Surroundings {
   readonly version: string
   readonly beacon: string
   readonly pendingHandshakes: number
+  /** As `IpcRendezvous` shows them. */
+  readonly memberships: ReadonlyArray<JsonObject>
   readonly isTrusted: (node: Address.NodeId) => boolean
   /** Text of a key's fingerprint, as people compare it. */
   readonly fingerprint: (publicKey: Uint8Array) => string
@@ -42,6 +44,7 @@ export const info = (status: NodeStatus, surroundings: Surroundings): JsonObject
   features: FEATURES,
   handshake_pending_count: surroundings.pendingHandshakes,
   relay_peer_count: relayed(status),
+  memberships: surroundings.memberships,
   refused_keys: status.refusedKeys.map(({ count, node, reason }) => ({ node_id: node, reason, count })),
   peer_list: status.peers.map((peer) => peerRow(peer, surroundings)),
   conn_list: status.connections.map(connectionRow)

@@ -8,7 +8,7 @@ import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { RegistryError } from "../registry/RegistryClient.ts"
 import { type KeyChanged, type NameMoved, PeerKeys } from "../trust/PeerKeys.ts"
 import { Trust, type TrustError } from "../trust/Trust.ts"
-import { UNAVAILABLE } from "./IpcErrorText.ts"
+import { RENDEZVOUS, UNAVAILABLE } from "./IpcErrorText.ts"
 import * as KeyText from "./KeyText.ts"
 
 /** The text form of a key's fingerprint. */
@@ -26,6 +26,8 @@ export const refusing = <A, R>(
 ): Effect.Effect<A, string, R> =>
   Effect.mapError(effect, (error) => {
     if (error._tag !== "RegistryError") return `${command}: ${KeyText.format(error)}`
+    if (error.reason === "Ambiguous" || error.reason === "NoRendezvous")
+      return `${command}: ${RENDEZVOUS}${error.detail}`
     const isAway = error.reason !== "Refused" && error.reason !== "NotFound"
     return `${command}: registry: ${isAway ? UNAVAILABLE : ""}${error.detail}`
   })

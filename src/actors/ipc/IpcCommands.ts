@@ -8,6 +8,7 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type { IpcRequest } from "../../protocol/wire/IpcRequest.ts"
+import type { Memberships } from "../membership/Memberships.ts"
 import { Node } from "../node/Node.ts"
 import type { Broker } from "../pubsub/Broker.ts"
 import * as Names from "../registry/Names.ts"
@@ -19,6 +20,7 @@ import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
+import * as IpcRendezvous from "./IpcRendezvous.ts"
 
 /** What a running daemon says of itself. */
 export interface Daemon {
@@ -28,6 +30,8 @@ export interface Daemon {
   readonly broker?: Broker["Service"]
   /** For SetWebhook and the operations `webhook.…`. */
   readonly webhooks?: Webhooks["Service"]
+  /** For the operations `rendezvous.…`, and in Info. */
+  readonly memberships?: Memberships["Service"]
 }
 
 /** The services behind the socket. */
@@ -63,7 +67,11 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
         ? Effect.fail("unknown command: 0x1B")
         : IpcEvents.setWebhook(daemon.webhooks, request.url)
     case "Extension":
-      return IpcEvents.perform(daemon, request.op, request.value) ?? IpcExtension.perform(request.op, request.value)
+      return (
+        IpcEvents.perform(daemon, request.op, request.value) ??
+        IpcRendezvous.perform(daemon, request.op, request.value) ??
+        IpcExtension.perform(request.op, request.value)
+      )
     default:
       return handshake(request)
   }
@@ -110,7 +118,7 @@ const awaitTrust = Effect.fnUntraced(function* (trust: Trust["Service"], node: A
   return { node_id: node, trusted }
 })
 
-const look = Effect.fnUntraced(function* ({ version, beacon }: Daemon) {
+const look = Effect.fnUntraced(function* ({ version, beacon, memberships }: Daemon) {
   const keys = yield* PeerKeys
   const pending = yield* Effect.flatMap(Trust, (trust) => trust.pending)
   const status = yield* Effect.flatMap(Node, (node) => node.status)
@@ -120,6 +128,7 @@ const look = Effect.fnUntraced(function* ({ version, beacon }: Daemon) {
     nowMs: yield* MonotonicTime.nowMs,
     fingerprint: yield* IpcAnswer.fingerprints,
     pendingHandshakes: pending.length,
+    memberships: memberships === undefined ? [] : yield* IpcRendezvous.rows(memberships),
     isTrusted: (node) => keys.isTrusted(node)
   }
   return [status, surroundings] as const

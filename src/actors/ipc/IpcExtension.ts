@@ -19,6 +19,7 @@
  * | `events.status` | | the broker: `log first last size_bytes subscribers counters` (`IpcEvents`) |
  * | `webhook.status`, `.list`, `.retry`, `.drop` | `id`, or nothing for all | the webhook; `letters`; `count` |
  * | `card.…` | | see `IpcCards` |
+ * | `rendezvous.…` | | see `IpcRendezvous` |
  *
  * Those of streams and datagrams belong to the streams of one client (`IpcStreams`, `IpcDatagrams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
@@ -85,6 +86,7 @@ const peer = Effect.fnUntraced(function* (target: string, isRecent: boolean) {
     version: "",
     beacon: "",
     pendingHandshakes: 0,
+    memberships: [],
     fingerprint,
     isTrusted: keys.isTrusted
   }

@@ -15,6 +15,7 @@ import * as Databases from "../../core/storage/Databases.ts"
 import * as FileLock from "../../core/storage/FileLock.ts"
 import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
+import { Memberships } from "../membership/Memberships.ts"
 import { Broker } from "../pubsub/Broker.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
@@ -63,7 +64,8 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
 
 const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
   broker: Context.get(node, Broker),
-  webhooks: Context.get(node, Webhooks)
+  webhooks: Context.get(node, Webhooks),
+  memberships: Context.get(node, Memberships)
 })
 
 const socketUnusable = (error: LocalSocketError): NodeError => {

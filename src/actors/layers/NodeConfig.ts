@@ -6,6 +6,7 @@ import { Duration, Result, Schema, SchemaTransformation } from "effect"
 import * as DurationText from "../../core/data/DurationText.ts"
 import * as PublicAddress from "../../core/data/PublicAddress.ts"
 import * as WebhookTarget from "../../protocol/webhook/WebhookTarget.ts"
+import * as RendezvousText from "./RendezvousText.ts"
 
 const text = (expected: string, isValid: (value: string) => boolean) =>
   Schema.String.check(Schema.makeFilter((value: string) => isValid(value) || `expected ${expected}`))
@@ -71,6 +72,9 @@ const webhookAllow = text(
   "blocks of addresses like 10.0.0.0/8, divided by commas",
   (value) => value === "" || value.split(",").every((block) => PublicAddress.parseBlock(block) !== undefined)
 )
+const rendezvous = text("[ALIAS=]HOST:PORT[/BEACON-HOST:PORT][#FINGERPRINT], divided by commas", (value) =>
+  Result.isSuccess(RendezvousText.parse(value))
+)
 const owner = text("at most 256 characters", (value) => value.length <= OWNER_MAX)
 
 /** Longest owner text a registry has to store. */
@@ -87,6 +91,8 @@ export const NodeConfig = Schema.Struct({
   /** Plain TCP, for a registry of the reference: a decision, never a fallback. */
   registryPlaintext: switchText,
   beacon: remoteAddress,
+  /** Further rendezvous that this node joins (`RendezvousText`), besides those it was told to join while it ran. */
+  rendezvous,
   /** The UDP socket; an empty host is every interface, port 0 a free one. */
   listen: listenAddress,
   /** Where the world reaches this node, if its operator knows better than the beacon. */
@@ -206,10 +212,15 @@ const find = (sources: ReadonlyArray<Source>, key: Key): ReadonlyArray<Said> => 
   for (const { name, values } of sources) {
     const flag = flagOf(key)
     const value = values[flag] ?? values[flag.replaceAll("-", "_")]
-    if (value !== undefined && value !== null)
-      return [[key, { value: typeof value === "object" ? JSON.stringify(value) : String(value), source: name }]]
+    if (value !== undefined && value !== null) return [[key, { value: textOf(value), source: name }]]
   }
   return []
+}
+
+/** A list is what its members are, divided by commas. */
+const textOf = (value: unknown): string => {
+  if (Array.isArray(value)) return value.map(textOf).join(",")
+  return typeof value === "object" ? JSON.stringify(value) : String(value)
 }
 
 const problemWith = (key: Key, value: string): string | undefined => {
@@ -253,6 +264,7 @@ const DEFAULTS = {
   registry: "127.0.0.1:9000",
   registryPlaintext: "false",
   beacon: "127.0.0.1:9001",
+  rendezvous: "",
   listen: ":0",
   encrypt: "true",
   owner: "",

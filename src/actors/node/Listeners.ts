@@ -1,34 +1,49 @@
 /**
- * The bound ports of a node and the connections waiting to be accepted on them (wire §9.2): at most 64 per port, the
- * next is reset. Closing a listener's scope unbinds the port and resets what nobody accepted.
+ * Where a SYN to one membership may lead: to a port that this membership alone serves (the trust handshake), or to one of the
+ * node's `Doors`, which show the peer's address as it reads outside. At most 64 connections wait on a port, the next is reset
+ * (wire §9.2). Closing a listener's scope unbinds the port and resets what nobody accepted.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
-import type { Port } from "../../protocol/wire/Address.ts"
+import type { Address, Port } from "../../protocol/wire/Address.ts"
+import { ACCEPT_QUEUE_MAX, abandon, type Doors } from "./Doors.ts"
 import { type Connection, type Listener, PortInUse } from "./Node.ts"
 
-/** All listeners of one node; read synchronously when a SYN arrives. */
+/** How what belongs to one registry reads outside its membership; nothing for what has no name there. */
+export interface Outside {
+  readonly address: (address: Address) => Address | undefined
+  readonly connection: (connection: Connection) => Connection | undefined
+}
+
+/** All listeners of one membership; read synchronously when a SYN arrives. */
 export class Listeners {
   readonly #ports: PortTable
+  readonly #doors: Doors
+  readonly #outside: Outside
   readonly #queues = new Map<Port, Queue.Queue<Connection, Cause.Done>>()
 
-  constructor(ports: PortTable) {
+  constructor(ports: PortTable, doors: Doors, outside: Outside) {
     this.#ports = ports
+    this.#doors = doors
+    this.#outside = outside
   }
 
   /** Whether a SYN to the port can be taken now. */
   hasRoom(port: Port): boolean {
-    const queue = this.#queues.get(port)
+    const queue = this.#queues.get(port) ?? this.#doors.queue(port)
     return queue !== undefined && Queue.sizeUnsafe(queue) < ACCEPT_QUEUE_MAX
   }
 
   /** Queues an open connection; false when nobody listens any more or the queue is full. */
   offer(port: Port, connection: Connection): boolean {
-    const queue = this.#queues.get(port)
-    return queue !== undefined && Queue.offerUnsafe(queue, connection)
+    const own = this.#queues.get(port)
+    if (own !== undefined) return Queue.offerUnsafe(own, connection)
+    const queue = this.#doors.queue(port)
+    const shown = queue === undefined ? undefined : this.#outside.connection(connection)
+    return queue !== undefined && shown !== undefined && Queue.offerUnsafe(queue, shown)
   }
 
-  /** Binds a port for as long as the scope lives. */
+  /** Binds a port of this membership alone for as long as the scope lives. */
   listen(port: Port): Effect.Effect<Listener, PortInUse, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.suspend(() => (this.#ports.bind(port) ? Effect.as(this.#bind(port), port) : new PortInUse({ port }))),
@@ -51,13 +66,6 @@ export class Listeners {
     const queue = this.#queues.get(port)
     this.#queues.delete(port)
     this.#ports.unbind(port)
-    if (queue === undefined) return Effect.void
-    return Queue.clear(queue).pipe(
-      Effect.flatMap((waiting) => Effect.forEach(waiting, (connection) => connection.reset, { discard: true })),
-      Effect.andThen(Queue.end(queue))
-    )
+    return queue === undefined ? Effect.void : abandon(queue)
   }
 }
-
-/** wire §8. */
-export const ACCEPT_QUEUE_MAX = 64

@@ -143,8 +143,13 @@ export class Node extends Context.Service<
       options?: { readonly timeoutMs?: number }
     ) => Effect.Effect<Connection, DialError, Scope.Scope>
     readonly listen: (port: Port) => Effect.Effect<Listener, PortInUse, Scope.Scope>
-    /** A free ephemeral port is the source. Lost like any datagram. */
-    readonly sendDatagram: (target: Address, port: Port, payload: Uint8Array) => Effect.Effect<void, DialError>
+    /** A free ephemeral port is the source, or `from`, which whoever sends holds. Lost like any datagram. */
+    readonly sendDatagram: (
+      target: Address,
+      port: Port,
+      payload: Uint8Array,
+      from?: Port
+    ) => Effect.Effect<void, DialError>
     /** Every datagram for this node, for as long as the scope lives; full means the newest are dropped. */
     readonly datagrams: (capacity: number) => Effect.Effect<Queue.Dequeue<DatagramReceived>, never, Scope.Scope>
     /** Holds a port for datagrams, or a free one; `PortInUse` if somebody else does. */

@@ -30,6 +30,8 @@ export interface NodeContext {
   /** The later key scheme has once opened for this Ed25519 key, so the earlier one is refused (security rule 5). */
   readonly isLaterOnly: (publicKey: Uint8Array) => boolean
   readonly laterOpened: (publicKey: Uint8Array) => void
+  /** A tunnel to the node has opened under this key. */
+  readonly opened: (node: NodeId, publicKey: Uint8Array) => void
   readonly isPublic: () => boolean
   readonly socket: UdpSocket
   /** The beacon in use: relays our frames, and the only source of beacon messages we heed. */

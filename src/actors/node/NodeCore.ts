@@ -11,7 +11,6 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
-import { ReceiveBudget } from "../../protocol/stream/ReceiveBudget.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
@@ -19,10 +18,10 @@ import * as AddressOf from "../../protocol/wire/Address.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
-import { DatagramPorts } from "./DatagramPorts.ts"
+import { Doors } from "./Doors.ts"
 import * as KeyDirectory from "./KeyDirectory.ts"
 import { KeyRefusals } from "./KeyRefusals.ts"
-import { Listeners } from "./Listeners.ts"
+import { Listeners, type Outside } from "./Listeners.ts"
 import { Mapping } from "./Mapping.ts"
 import type { NodeStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
@@ -49,6 +48,12 @@ export interface Options {
   readonly stream: StreamConfig
   readonly tunnel: TunnelConfig
   readonly ports: PortTable
+  /** Shared by the memberships of one node; its own if absent. */
+  readonly doors?: Doors
+  /** How what belongs to this registry reads at the doors; as it is if absent. */
+  readonly outside?: Outside
+  /** A tunnel has opened under this key. Called on the packet path; must not wait. */
+  readonly opened?: (node: NodeId, publicKey: Uint8Array) => void
   /** Called on the packet path; must not wait. */
   readonly report: (event: ProtocolEvent) => void
 }
@@ -81,6 +86,7 @@ export const make = Effect.fnUntraced(function* (
     mapping: new Mapping(socket, options.beacon),
     sinks
   })
+  yield* core.doors.attach(options.ports)
   const turns = Turns.of(yield* Scheduler.Scheduler)
   socket.onBatch((batch) => {
     core.router.receive(batch)
@@ -112,18 +118,19 @@ export class NodeCore {
   readonly parts: Parts
   readonly peers: Peers
   readonly router: SocketRouter
+  readonly doors: Doors
   readonly listeners: Listeners
+  readonly #outside: Outside
   readonly #refusals = new KeyRefusals()
-  readonly datagrams: DatagramPorts
   readonly #startedAtMs: number
   readonly #stream: StreamConfig
-  #connectionId = 0
 
   constructor(options: Options, parts: Parts) {
     this.options = options
-    this.#stream = { ...options.stream, receiveBudget: new ReceiveBudget() }
-    this.listeners = new Listeners(options.ports)
-    this.datagrams = new DatagramPorts(() => Bytes.readU16(parts.crypto.randomBytes(2), 0))
+    this.doors = options.doors ?? new Doors(() => Bytes.readU16(parts.crypto.randomBytes(2), 0))
+    this.#outside = options.outside ?? { address: (address) => address, connection: (connection) => connection }
+    this.#stream = { ...options.stream, receiveBudget: this.doors.receiveBudget }
+    this.listeners = new Listeners(options.ports, this.doors, this.#outside)
     this.parts = parts
     this.hostname = options.hostname
     this.isPublic = options.isPublic
@@ -187,6 +194,7 @@ export class NodeCore {
       isTrusted: parts.trust.isTrusted,
       isLaterOnly: parts.trust.isLaterOnly,
       laterOpened: parts.trust.laterOpened,
+      opened: options.opened ?? (() => {}),
       isPublic: () => this.isPublic,
       socket: parts.socket,
       beacon: options.beacon,
@@ -195,8 +203,11 @@ export class NodeCore {
       stream: this.#stream,
       observer: parts.observer,
       tunnel: options.tunnel,
-      nextConnectionId: () => ++this.#connectionId,
-      datagramReceived: (datagram) => this.datagrams.received(datagram),
+      nextConnectionId: this.doors.nextConnectionId,
+      datagramReceived: (datagram) => {
+        const source = this.#outside.address(datagram.source)
+        if (source !== undefined) this.doors.datagrams.received({ ...datagram, source })
+      },
       report: (event) => {
         if (event._tag === "KeyRefused") this.#refusals.note(event.peer, event.reason)
         options.report(event)

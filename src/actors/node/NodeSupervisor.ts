@@ -171,13 +171,13 @@ const service = (
   return {
     dial: outgoing.dial,
     ping: outgoing.ping,
-    sendDatagram: (target, port, payload) => outgoing.sendDatagram(target, port, payload),
+    sendDatagram: outgoing.sendDatagram,
     address: Effect.sync(() => core.address),
     status: Effect.sync(() => core.status()),
     listen: (port) => core.listeners.listen(port),
-    datagrams: (capacity) => core.datagrams.all(capacity),
+    datagrams: (capacity) => core.doors.datagrams.all(capacity),
     holdDatagrams: (wanted, capacity) =>
-      Effect.map(core.datagrams.hold(wanted, capacity), (held) => ({
+      Effect.map(core.doors.datagrams.hold(wanted, capacity), (held) => ({
         ...held,
         send: (target, port, payload) => outgoing.sendDatagram(target, port, payload, held.port)
       })),

@@ -32,15 +32,7 @@ export interface Options {
 }
 
 /** The outgoing half of the `Node` service. */
-export interface Outgoing extends Pick<Node["Service"], "dial" | "ping"> {
-  /** From the given port, or from a free one. */
-  readonly sendDatagram: (
-    target: Address,
-    port: Port,
-    payload: Uint8Array,
-    sourcePort?: Port
-  ) => Effect.Effect<void, DialError>
-}
+export type Outgoing = Pick<Node["Service"], "dial" | "ping" | "sendDatagram">
 
 /** Over the peers of one node. */
 export const make = (options: Options): Outgoing => ({

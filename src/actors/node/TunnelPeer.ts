@@ -283,7 +283,10 @@ export class TunnelPeer {
         this.#tunnel.agreementKeyRenewed(nowMs)
         return
       case "Established":
-        if (this.#tunnel.laterOnly && this.#identityKey !== undefined) this.#context.laterOpened(this.#identityKey)
+        if (this.#identityKey !== undefined) {
+          if (this.#tunnel.laterOnly) this.#context.laterOpened(this.#identityKey)
+          this.#context.opened(this.#node, this.#identityKey)
+        }
         this.#reports.established(output)
         return
       case "PeerRestarted":

@@ -39,19 +39,24 @@ function remembering<E, R>(
 export const resolve = Effect.fn("Names.resolve")(function* (
   name: string
 ): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
-  return yield* resolved(name, checked)
-}, remembering)
+  return yield* routed(name, anew)
+})
 
 /** Looks a node id up, and checks or pins its key. */
-export const lookup = Effect.fn("Names.lookup")(function* (node: NodeId) {
-  return yield* checked(node)
-}, remembering)
+export const lookup = Effect.fn("Names.lookup")(function* (
+  node: NodeId
+): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
+  return yield* routed(node, anew)
+})
 
 /**
  * What `resolve` or `lookup` found a moment ago, else what they find now, and where the peer is with it. For reaching a peer: the
  * pin just checked holds whatever the registry would say now, and the peer has to show its key again.
  */
 export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
+  routed(target, recently)
+
+const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.gen(function* () {
     const { found } = yield* memory
     const known = found.get(target, yield* MonotonicTime.nowMs)
@@ -115,6 +120,22 @@ export const hint = (node: NodeId, endpoint: Endpoint): Effect.Effect<void, neve
 
 /** The peer could not be reached where it was a moment ago: the next one asks again. */
 export const forget = (target: string | NodeId): Effect.Effect<void, never, RegistryClient> =>
+  Effect.flatMap(RegistryClient, ({ several }) =>
+    several === undefined
+      ? forgetHere(target)
+      : Effect.forEach(
+          several.members(),
+          ({ inside, registry }) => {
+            const known = inside(target)
+            return known === undefined
+              ? Effect.void
+              : Effect.provideService(forgetHere(known), RegistryClient, registry)
+          },
+          { discard: true }
+        )
+  )
+
+const forgetHere = (target: string | NodeId): Effect.Effect<void, never, RegistryClient> =>
   Effect.gen(function* () {
     const { found, places } = yield* memory
     const nowMs = yield* MonotonicTime.nowMs
@@ -124,6 +145,25 @@ export const forget = (target: string | NodeId): Effect.Effect<void, never, Regi
     found.delete(node, nowMs)
     places.delete(node, nowMs)
   })
+
+type Reach = (target: string | NodeId) => Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys>
+
+const anew: Reach = (target) =>
+  remembering(typeof target === "string" ? resolved(target, checked) : checked(target), target)
+
+/** Of several registries the one that knows the target answers, by its own ids and pins, in words that hold outside. */
+const routed = (target: string | NodeId, reach: Reach): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
+  Effect.flatMap(RegistryClient, ({ several }) =>
+    several === undefined
+      ? reach(target)
+      : Effect.flatMap(several.route(target), (route) =>
+          reach(route.target).pipe(
+            Effect.mapBoth({ onFailure: (error) => route.failed<RegistryError>(error), onSuccess: route.found }),
+            Effect.provideService(RegistryClient, route.registry),
+            Effect.provideService(PeerKeys, route.keys)
+          )
+        )
+  )
 
 type Look = (node: NodeId) => Effect.Effect<LookedUp, RegistryError | KeyChanged, RegistryClient | PeerKeys>
 

@@ -4,10 +4,24 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import type { FoundCard } from "../../protocol/wire/RegistryReply.ts"
+import type { KeyChanged, NameMoved, PeerKeys } from "../trust/PeerKeys.ts"
 
-/** Why a registry call failed. `Refused` carries the registry's own text. */
+/**
+ * Why a registry call failed. `Refused` carries the registry's own text. `Ambiguous`: several registries know the name, each
+ * with another key behind it; `NoRendezvous`: none is called what follows the `@`.
+ */
 export class RegistryError extends Schema.TaggedError<RegistryError>()("RegistryError", {
-  reason: Schema.Literals(["Unavailable", "Refused", "NotFound", "PinMismatch", "NoTls", "BadReply", "Timeout"]),
+  reason: Schema.Literals([
+    "Unavailable",
+    "Refused",
+    "NotFound",
+    "Ambiguous",
+    "NoRendezvous",
+    "PinMismatch",
+    "NoTls",
+    "BadReply",
+    "Timeout"
+  ]),
   operation: Schema.String,
   detail: Schema.String
 }) {
@@ -61,6 +75,26 @@ export interface Cards {
   }) => Effect.Effect<ReadonlyArray<FoundCard>, RegistryError>
 }
 
+/** The one of several registries that is to be asked about a target, and how its answers read outside. */
+export interface Route {
+  readonly registry: RegistryClient["Service"]
+  readonly keys: PeerKeys["Service"]
+  /** As that registry knows it. */
+  readonly target: string | NodeId
+  readonly found: (found: LookedUp) => LookedUp
+  readonly failed: <E>(error: E | KeyChanged | NameMoved) => E | KeyChanged | NameMoved
+}
+
+/** What a client over several registries knows besides (decision 58). */
+export interface Several {
+  readonly route: (target: string | NodeId) => Effect.Effect<Route, RegistryError>
+  readonly members: () => ReadonlyArray<{
+    readonly registry: RegistryClient["Service"]
+    /** As that registry knows the target; nothing if it is none of its. */
+    readonly inside: (target: string | NodeId) => string | NodeId | undefined
+  }>
+}
+
 /** All signing happens inside; every call has a time-out and fails with `RegistryError`. */
 export class RegistryClient extends Context.Service<
   RegistryClient,
@@ -88,5 +122,7 @@ export class RegistryClient extends Context.Service<
     readonly respondHandshake: (peer: NodeId, accept: boolean) => Effect.Effect<void, RegistryError>
     readonly pollHandshakes: Effect.Effect<PolledHandshakes, RegistryError>
     readonly cards: Cards
+    /** Only of a client that stands before several registries; `Names` asks the right one. */
+    readonly several?: Several
   }
 >()("effect-pilot/actors/registry/RegistryClient") {}

@@ -99,8 +99,8 @@ export const remove = Effect.fn("FileShares.remove")(function* (
 })
 
 /** Whether the peer with this key may pull from the share. */
-export const isAllowed = (share: Share, node: number, publicKey: string): boolean =>
-  share.allowTrusted || share.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey)
+export const isAllowed = (share: Share, publicKey: string): boolean =>
+  share.allowTrusted || share.allowed.some((peer) => peer.publicKey === publicKey)
 
 /** One process at a time reads, changes and writes. */
 const change = Effect.fnUntraced(function* <A>(

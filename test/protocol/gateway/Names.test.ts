@@ -9,10 +9,13 @@ describe("PilotName", () => {
     assert.strictEqual(PilotName.parse("mcp-host.pilot"), "mcp-host")
     assert.strictEqual(PilotName.parse("MCP-Host.Pilot."), "mcp-host")
     assert.strictEqual(PilotName.parse("2.pilot"), "2")
+    assert.strictEqual(PilotName.parse("mcp-host.acme.pilot"), "mcp-host@acme", "of a further rendezvous")
+    assert.strictEqual(PilotName.parse(PilotName.format("mcp-host@acme")), "mcp-host@acme")
     for (const host of [
       "pilot",
       ".pilot",
-      "a.b.pilot",
+      "a.b.c.pilot",
+      "a..pilot",
       "-a.pilot",
       "a-.pilot",
       "example.org",

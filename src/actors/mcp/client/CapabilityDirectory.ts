@@ -13,6 +13,8 @@ import * as CardBook from "../../../protocol/directory/CardBook.ts"
 import * as FoundService from "../../../protocol/directory/FoundService.ts"
 import * as SignedCard from "../../../protocol/directory/SignedCard.ts"
 import * as Fingerprint from "../../../protocol/trust/Fingerprint.ts"
+import { NodeId } from "../../../protocol/wire/Address.ts"
+import * as LocalNode from "../../../protocol/wire/LocalNode.ts"
 import * as CardAsker from "./CardAsker.ts"
 
 /** A peer that this node trusts, with the key it is trusted under. */
@@ -151,7 +153,8 @@ const askPeer = (
   CardAsker.ask(options.dial(node)).pipe(
     Effect.timeout(options.peerTimeoutMs ?? PEER_TIMEOUT_MS),
     Effect.map(({ cards, pending }) => {
-      const gathered = believed(cards, { ...check, publicKey, node }, node)
+      // The peer's key signs them; the id they name is that of the registry where it publishes (decision 58).
+      const gathered = believed(cards, { ...check, publicKey }, node)
       return {
         cards: gathered.cards.map((signed) => ({ signed, isTrusted: true, isDirect: true, hostname: "" })),
         problems: [
@@ -179,9 +182,10 @@ const askRegistry = (
         .filter(({ node }) => node !== self)
         .map(({ hostname, node, pinned, signed }) => {
           const key = trusted.get(node) ?? pinned
+          const registered = LocalNode.registryIdIn(NodeId(node))
           const gathered = believed(
             [signed],
-            { ...check, node, ...(key === undefined ? {} : { publicKey: key }) },
+            { ...check, node: registered, ...(key === undefined ? {} : { publicKey: key }) },
             node
           )
           return {
@@ -205,7 +209,8 @@ const believed = (cards: ReadonlyArray<JsonObject>, check: SignedCard.Check, nod
   const problems: Array<Problem> = []
   for (const value of cards.slice(0, CARDS_MAX)) {
     const decoded = SignedCard.decode(value, check)
-    if (Result.isSuccess(decoded)) good.push(decoded.success)
+    // From here on it is of the node by the id that leads there.
+    if (Result.isSuccess(decoded)) good.push({ ...decoded.success, card: { ...decoded.success.card, node } })
     else if (problems.length < PROBLEMS_MAX) problems.push({ node, detail: describe("", decoded.failure) })
   }
   return { cards: good, problems }
@@ -222,7 +227,7 @@ const textOf = (error: unknown): string => {
 
 const NOTHING: Gathered = { cards: [], problems: [] }
 /** What the registry tells is shown and typed by people. */
-const HOSTNAME = /^[a-z0-9][a-z0-9-]{0,62}$/
+const HOSTNAME = /^[a-z0-9][a-z0-9-]{0,62}(?:@[a-z0-9-]{1,32})?$/
 /** Peers asked for one search, and those asked at the same time. */
 const PEERS_MAX = 256
 const AT_ONCE_MAX = 16

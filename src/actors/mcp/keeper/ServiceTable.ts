@@ -77,12 +77,12 @@ export type ServiceTable = ReadonlyMap<string, StoredService>
 
 /**
  * Whether the peer with this key may use the service. `publicKey` is the one under which this node trusts it; a stranger
- * has none and may use nothing, a public service included (security rule 3). A node id alone proves nothing.
+ * has none and may use nothing, a public service included (security rule 3). A node id proves nothing, and is another one at each
+ * rendezvous (decision 58).
  */
-export const isAllowed = (service: Service, node: number, publicKey: string | undefined): boolean =>
+export const isAllowed = (service: Service, publicKey: string | undefined): boolean =>
   publicKey !== undefined &&
-  (service.rules?.open !== undefined ||
-    service.allowed.some((peer) => peer.node === node && peer.publicKey === publicKey))
+  (service.rules?.open !== undefined || service.allowed.some((peer) => peer.publicKey === publicKey))
 
 /** The command line as a person would type it, quoted where a shell would split it. For showing, never for running. */
 export const commandLine = (service: Pick<CommandService, "command" | "args">): string =>

@@ -1,0 +1,249 @@
+/**
+ * Starts one membership of a node: a registry client, pins and a trust list of its own, a UDP socket of its own, its peers; what
+ * the node serves it shares with the others through `Doors`. Nothing of one membership is told to the registry of another.
+ */
+import { Clock, Context, Duration, Effect, Layer, PubSub, type Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
+import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
+import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import { defaultLimits, PortTable } from "../../protocol/stream/PortTable.ts"
+import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
+import * as TrustTable from "../../protocol/trust/TrustTable.ts"
+import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
+import * as LocalNode from "../../protocol/wire/LocalNode.ts"
+import * as MemberKeys from "../membership/MemberKeys.ts"
+import * as OutsideConnection from "../membership/OutsideConnection.ts"
+import type { Card, Member, Roster } from "../membership/Roster.ts"
+import type { Doors } from "../node/Doors.ts"
+import { Node } from "../node/Node.ts"
+import type { NodeEvent } from "../node/NodeEvent.ts"
+import * as NodeSupervisor from "../node/NodeSupervisor.ts"
+import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
+import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
+import type { RegistryPins } from "../registry/RegistryPins.ts"
+import { PeerKeys } from "../trust/PeerKeys.ts"
+import * as PeerKeysStore from "../trust/PeerKeysStore.ts"
+import type { Trust } from "../trust/Trust.ts"
+import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
+import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
+import * as HostAddress from "./HostAddress.ts"
+import type { NodeConfig } from "./NodeConfig.ts"
+import { NodeError } from "./NodeError.ts"
+import * as NodeFailure from "./NodeFailure.ts"
+import * as OutsideEvent from "./OutsideEvent.ts"
+
+/** What the memberships of one node share. */
+export interface Options {
+  readonly config: NodeConfig
+  readonly identity: SigningKey
+  readonly roster: Roster
+  readonly doors: Doors
+  /** Certificates of registries that were met without a pin. */
+  readonly registryPins: RegistryPins
+  readonly report: (event: ProtocolEvent) => void
+}
+
+/** A membership that has not registered yet, in the surrounding scope; it is in the roster until that ends. */
+export const prepare = Effect.fnUntraced(function* (options: Options, card: Card) {
+  const { roster } = options
+  const { directory } = placesOf(options.config, card)
+  // Added first, so that what is closed before it still finds its membership.
+  let made: Member | undefined
+  yield* Effect.addFinalizer(() => Effect.sync(() => (made === undefined ? undefined : roster.remove(made))))
+  yield* Effect.mapError(PrivateDirectory.make(directory), (error) =>
+    NodeFailure.stateUnusable(directory, error.message)
+  )
+  const ownKeys = yield* Effect.mapError(
+    Effect.map(Layer.build(PeerKeysStore.layer(`${directory}/pins.json`)), Context.get(PeerKeys)),
+    (error) => NodeFailure.trustUnusable(error.path, error.detail)
+  )
+  const client = yield* RegistryClientActor.make({
+    ...HostAddress.split(card.registry),
+    security: securityOf(options, card),
+    key: options.identity
+  })
+  const member: Member = {
+    card,
+    registry: watched(client, () => member),
+    keys: MemberKeys.forMember(roster, ownKeys, () => member),
+    ownKeys,
+    up: undefined,
+    state: "joining",
+    detail: "",
+    trusted: new Map(),
+    trustedTexts: new Set(),
+    met: new Map()
+  }
+  made = member
+  roster.add(member)
+  return member
+})
+
+/** Whom the membership trusts holds in the others also while its registry is away. */
+export const recall = Effect.fnUntraced(function* ({ config }: Options, { card, keys }: Member) {
+  const { trust } = placesOf(config, card)
+  const store = yield* TrustStoreFile.make(trust)
+  const nowSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const { table } = yield* Effect.mapError(store.load(nowSeconds), (error) =>
+    NodeFailure.trustUnusable(trust, error.detail)
+  )
+  keys.setTrusted(TrustTable.trustedKeys(table))
+})
+
+/** Registers and serves in the surrounding scope; its end leaves the registry. */
+export const raise = Effect.fnUntraced(function* (options: Options, member: Member) {
+  const { config, identity, roster } = options
+  const report = (event: ProtocolEvent) => {
+    const told = OutsideEvent.of(roster, member, event)
+    if (told !== undefined) options.report(told)
+  }
+  const dependencies = Context.make(PeerKeys, member.keys).pipe(Context.add(RegistryClient, member.registry))
+  const running = yield* startNode(options, member, report).pipe(Effect.provideContext(dependencies))
+  const address = yield* running.node.address
+  if (LocalNode.make(member.card.slot, address.node) === undefined)
+    return yield* new NodeError({
+      reason: "RegistryRefused",
+      detail: `the registry ${member.card.registry} gave this node the id ${address.node}`,
+      hint: `only ids up to ${LocalNode.REGISTRY_ID_MAX} can be told apart from those of other registries`
+    })
+  const { trust: path } = placesOf(config, member.card)
+  const store = yield* TrustStoreFile.make(path)
+  const trust = yield* TrustSupervisor.start({ identity, store, report }).pipe(
+    Effect.mapError((error) =>
+      error._tag === "PortInUse" ? NodeFailure.portTaken(error) : NodeFailure.trustUnusable(path, error.detail)
+    ),
+    Effect.provideContext(Context.add(dependencies, Node, running.node))
+  )
+  yield* follow(running.events, trust)
+  yield* shareListed(roster, member, trust.trust)
+  member.up = { node: running.node, trust: trust.trust }
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      member.up = undefined
+    })
+  )
+})
+
+/** Keys that need nobody here are listed for all memberships; one that was not there when they changed hears of it now. */
+const shareListed = Effect.fnUntraced(function* (roster: Roster, member: Member, trust: Trust["Service"]) {
+  const [home] = roster.up()
+  if (home === undefined || home === member) return
+  const listed = yield* home.up.trust.admissions.listedKeys
+  const known = yield* trust.admissions.listedKeys
+  const gone = known.filter((row) => !listed.some(({ fingerprint }) => fingerprint === row.fingerprint))
+  yield* Effect.ignore(
+    Effect.andThen(
+      Effect.forEach(listed, ({ fingerprint, note }) => trust.admissions.listKey(fingerprint, note), { discard: true }),
+      Effect.forEach(gone, ({ fingerprint }) => trust.admissions.unlistKey(fingerprint), { discard: true })
+    )
+  )
+})
+
+/** Where a membership keeps its state: home's is where that of a node always was. */
+export const placesOf = (config: NodeConfig, { alias, slot }: Card) => {
+  if (slot !== LocalNode.HOME_SLOT) {
+    const directory = `${config.home}/memberships/${alias}`
+    return { directory, trust: `${directory}/trust.json` }
+  }
+  return { directory: config.home, trust: `${config.identity.slice(0, config.identity.lastIndexOf("/"))}/trust.json` }
+}
+
+const securityOf = ({ registryPins }: Options, { fingerprint, plaintext }: Card) => {
+  if (plaintext === true) return { _tag: "Plaintext" as const }
+  return fingerprint === undefined
+    ? { _tag: "FirstUse" as const, pins: registryPins }
+    : { _tag: "Pinned" as const, fingerprint }
+}
+
+/** The client, which notes how its registry does. */
+const watched = (client: RegistryClient["Service"], member: () => Member): RegistryClient["Service"] => {
+  const noting = <A>(call: Effect.Effect<A, RegistryError>): Effect.Effect<A, RegistryError> =>
+    call.pipe(
+      Effect.tap(() => Effect.sync(() => note(member(), "joined", ""))),
+      Effect.tapError(({ detail }) =>
+        Effect.sync(() => note(member(), member().up === undefined ? "joining" : "away", detail))
+      )
+    )
+  return { ...client, register: (options) => noting(client.register(options)), heartbeat: noting(client.heartbeat) }
+}
+
+const note = (member: Member, state: Member["state"], detail: string): void => {
+  member.state = state
+  member.detail = detail
+}
+
+const startNode = Effect.fnUntraced(function* (
+  { config, doors, identity, roster }: Options,
+  member: Member,
+  report: (event: ProtocolEvent) => void
+) {
+  const { card } = member
+  const isHome = card.slot === LocalNode.HOME_SLOT
+  const nowMs = yield* MonotonicTime.nowMs
+  const crypto = yield* Crypto
+  const beacon = yield* HostAddress.resolve(card.beacon)
+  const listen = yield* HostAddress.resolve(config.listen.startsWith(":") ? `0.0.0.0${config.listen}` : config.listen)
+  const endpoint = config.endpoint === undefined || !isHome ? undefined : yield* HostAddress.resolve(config.endpoint)
+  const [first] = roster.up()
+  const known = first === undefined ? undefined : yield* first.up.node.status
+  return yield* NodeSupervisor.start({
+    identity,
+    identityPersisted: true,
+    encrypt: config.encrypt,
+    // The configuration names one port; every membership has a socket of its own.
+    listen: isHome ? listen : { ...listen, port: 0 },
+    beacon,
+    endpoint,
+    owner: config.owner,
+    hostname: card.hostname ?? known?.hostname ?? config.hostname,
+    isPublic: known?.isPublic ?? config.public,
+    keepaliveMs: Duration.toMillis(config.keepalive),
+    stream: StreamConfig.make({
+      // What is written within one turn travels together anyway, and a request must not wait for an acknowledgement.
+      noDelay: true,
+      keepaliveMs: Duration.toMillis(config.keepalive),
+      idleMs: Duration.toMillis(config.idleTimeout),
+      timeWaitMs: Duration.toMillis(config.timeWait)
+    }),
+    tunnel: TunnelConfig.defaultConfig,
+    ports: new PortTable(
+      {
+        ...defaultLimits,
+        connectionsMax: config.maxConnsTotal,
+        connectionsPerPortMax: config.maxConnsPerPort,
+        synRate: config.synRateLimit
+      },
+      nowMs,
+      Bytes.readU16(crypto.randomBytes(2), 0)
+    ),
+    doors,
+    outside: {
+      address: (address) => roster.outsideAddress(member, address),
+      connection: (connection) => {
+        const remote = roster.outsideAddress(member, connection.remote)
+        return remote === undefined ? undefined : OutsideConnection.named(connection, remote)
+      }
+    },
+    opened: (node, publicKey) => MemberKeys.opened(member, node, publicKey),
+    report
+  }).pipe(
+    Effect.mapError((error) =>
+      error._tag === "BindError" ? NodeFailure.listenFailed(error) : NodeFailure.registryFailed(card.registry, error)
+    )
+  )
+})
+
+/** A heartbeat is the occasion to poll; a new registration may have lost what was reported (rendezvous §9.2–9.3). */
+const follow = Effect.fnUntraced(function* (
+  events: PubSub.PubSub<NodeEvent>,
+  trust: TrustSupervisor.Running
+): Effect.fn.Return<void, never, Scope.Scope> {
+  const subscription = yield* PubSub.subscribe(events)
+  yield* PubSub.take(subscription).pipe(
+    Effect.flatMap((event) => (event._tag === "HeartbeatAnswered" ? trust.trust.poll : trust.reregistered)),
+    Effect.forever,
+    Effect.forkScoped
+  )
+})
