@@ -17,6 +17,8 @@ export interface Kind {
   readonly name: string
   readonly pidPath: string
   readonly logPath: string
+  /** What Node is told when it is started. */
+  readonly nodeOptions?: ReadonlyArray<string>
 }
 
 /** The process of the pid file if it lives; a stale file is removed. */
@@ -60,12 +62,14 @@ export const start = Effect.fnUntraced(function* <A>(
   ready: Effect.Effect<Option.Option<A>, never, Environment>
 ): Effect.fn.Return<{ readonly pid: number; readonly answer: A }, CliError.CliError, Environment> {
   const processes = yield* Processes
-  const started = Effect.mapError(processes.startAgain(words, kind.logPath, variables), ({ detail }) =>
-    CliError.make(
-      "internal",
-      `cannot start the ${kind.name}: ${detail}`,
-      "choose another state directory with PILOT_HOME"
-    )
+  const started = Effect.mapError(
+    processes.startAgain(words, kind.logPath, variables, kind.nodeOptions),
+    ({ detail }) =>
+      CliError.make(
+        "internal",
+        `cannot start the ${kind.name}: ${detail}`,
+        "choose another state directory with PILOT_HOME"
+      )
   )
   // The log outlives its processes; what an earlier one said is not the reason of this one.
   const logBytesBefore = yield* sizeOf(kind.logPath)

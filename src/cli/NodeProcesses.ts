@@ -11,9 +11,9 @@ export const layer: Layer.Layer<Processes, never, CliHost> = Layer.effect(
   Processes,
   Effect.map(CliHost, ({ nodeOptions, nodePath, programPath }) => ({
     ownPid: process.pid,
-    startAgain: (words, logPath, variables) =>
+    startAgain: (words, logPath, variables, ownOptions = []) =>
       Effect.mapError(
-        NodeBackground.start(nodePath, [...nodeOptions, programPath, ...words], logPath, variables),
+        NodeBackground.start(nodePath, [...ownOptions, ...nodeOptions, programPath, ...words], logPath, variables),
         ({ message }) => new SpawnError({ detail: message })
       ),
     isAlive: (pid) => Effect.sync(() => canSignal(pid) && isOurProgram(pid)),

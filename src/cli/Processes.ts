@@ -18,12 +18,13 @@ export class Processes extends Context.Service<
     readonly ownPid: number
     /**
      * Starts this program with other words, in a session of its own, its output appended to a file of mode 0600. It
-     * outlives this process.
+     * outlives this process. `nodeOptions` stand before those that this process was started with.
      */
     readonly startAgain: (
       words: ReadonlyArray<string>,
       logPath: string,
-      variables: Readonly<Record<string, string>>
+      variables: Readonly<Record<string, string>>,
+      nodeOptions?: ReadonlyArray<string>
     ) => Effect.Effect<Background, SpawnError>
     /** A process of this id lives and, where the system tells, is one of this program's. */
     readonly isAlive: (pid: number) => Effect.Effect<boolean>

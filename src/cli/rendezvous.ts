@@ -120,7 +120,8 @@ const rendezvousKind = Effect.map(
   ({ rendezvousPid, rendezvousLog }): Background.Kind => ({
     name: "rendezvous",
     pidPath: rendezvousPid,
-    logPath: rendezvousLog
+    logPath: rendezvousLog,
+    nodeOptions: [YOUNG_MEGABYTES]
   })
 )
 
@@ -164,6 +165,11 @@ const facts = (data: JsonObject): ReadonlyArray<string> =>
 
 const portOf = (address: JsonObject[string]): string => String(address).replace(/^.*:/, "")
 
+/**
+ * Requests leave garbage that is young: by default V8 gives it 128 MB, which a registry never gives back, for no more lookups
+ * per second than with an eighth of it.
+ */
+const YOUNG_MEGABYTES = "--max-semi-space-size=4"
 const FACTS = [
   ["Registry", "registry"],
   ["Beacon", "beacon"],
