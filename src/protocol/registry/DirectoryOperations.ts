@@ -77,7 +77,7 @@ export const resolveHostname: Operation = (state, call) => {
 
 /** `list_networks` (rendezvous §4.14): custom networks are switched off, so there is one. */
 export const listNetworks: Operation = (state) =>
-  answer({ networks: [{ id: BACKBONE, name: "backbone", members: state.leases.lastSeenAtMs.size, join_rule: "open" }] })
+  answer({ networks: [{ id: BACKBONE, name: "backbone", members: state.leases.count, join_rule: "open" }] })
 
 /** `list_nodes` (rendezvous §4.14). */
 export const listNodes: Operation = (_, call) => {

@@ -36,9 +36,9 @@ export const make = (id: Address.NodeId, publicKey: Uint8Array, atSeconds: numbe
   publicKey,
   owner: "",
   endpoint: "",
-  lanAddresses: [],
+  lanAddresses: NONE,
   hostname: "",
-  tags: [],
+  tags: NONE,
   isPublic: false,
   taskExec: false,
   poloScore: 0,
@@ -48,6 +48,9 @@ export const make = (id: Address.NodeId, publicKey: Uint8Array, atSeconds: numbe
   hasBoundRotation: false,
   hasBoundHeartbeat: false
 })
+
+/** One for all, because most have none. */
+export const NONE: ReadonlyArray<string> = []
 
 /** Its address on the backbone. */
 export const address = (self: NodeRecord): string => Address.format(Address.make(0, self.id))

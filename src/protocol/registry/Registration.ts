@@ -105,7 +105,9 @@ export const identify = (
 export const endpoint = (listenAddress: string, source: Endpoint.Endpoint): string => {
   const port = LISTEN_ADDRESS.exec(listenAddress)?.[1]
   const number = port === undefined ? 0 : Number(port)
-  return Endpoint.format(number > 0 && number <= PORT_MAX ? { host: source.host, port: number } : source)
+  const text = Endpoint.format(number > 0 && number <= PORT_MAX ? { host: source.host, port: number } : source)
+  // Kept as long as the node is: joined it is one string, pieced together it would keep its pieces as well.
+  return [...text].join("")
 }
 
 /** The host of an endpoint that `endpoint` made; called per relayed frame, so it parses no more than it must. */
@@ -114,7 +116,7 @@ export const hostOf = (text: string): string =>
 
 /** Only literal addresses with ports are passed on, and few of them, because peers will send packets there. */
 const lanAddresses = (texts: ReadonlyArray<string>): ReadonlyArray<string> =>
-  texts.slice(0, LAN_ADDRESSES_MAX).filter(isEndpointLiteral)
+  texts.length === 0 ? NodeRecord.NONE : texts.slice(0, LAN_ADDRESSES_MAX).filter(isEndpointLiteral)
 
 const isEndpointLiteral = (text: string): boolean =>
   text.length <= LITERAL_LENGTH_MAX && (Endpoint.parse(text)?.port ?? 0) > 0

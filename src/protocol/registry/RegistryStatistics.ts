@@ -30,7 +30,7 @@ export interface RegistryStatistics {
 
 /** Walks everything: ask for it rarely. */
 export const collect = (state: RegistryState, nowMs: number): RegistryStatistics => {
-  const present = [...state.leases.lastSeenAtMs.keys()].flatMap((id) => NodeTable.present(state.nodes, id) ?? [])
+  const present = Lease.nodes(state.leases).flatMap((id) => NodeTable.present(state.nodes, id) ?? [])
   const nodes = present.map((node) => ({
     address: NodeRecord.address(node),
     tags: node.tags,
