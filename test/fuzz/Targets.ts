@@ -13,6 +13,7 @@ import * as Identity from "./targets/Identity.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
 import * as Secure from "./targets/Secure.ts"
+import * as Tasks from "./targets/Tasks.ts"
 import * as Texts from "./targets/Texts.ts"
 import * as Trust from "./targets/Trust.ts"
 import * as Tunnels from "./targets/Tunnels.ts"
@@ -32,6 +33,7 @@ export const decoders: ReadonlyArray<Target> = [
   ...Directory.targets,
   ...Identity.targets,
   ...Events.targets,
+  ...Tasks.targets,
   ...Texts.targets,
   ...Trust.targets
 ]

@@ -276,6 +276,8 @@ export const registryRequest: Arbitrary.Arbitrary<RegistryRequest> = oneOf<Regis
   tagged("SetVisibility", { node: nodeId, isPublic: element(true, false), signature: utf8 }),
   tagged("SetTags", { node: nodeId, tags: Arbitrary.array(utf8, { maxLength: 3 }), signature: utf8 }),
   tagged("SetTaskExec", { node: nodeId, enabled: element(true, false), signature: utf8 }),
+  tagged("GetScore", { node: nodeId }),
+  tagged("AddScore", { node: nodeId, requester: nodeId, points: integer(-1_000, 1_000), signature: utf8 }),
   tagged("ReportTrust", { node: nodeId, peer: nodeId, signature: utf8 }),
   tagged("RevokeTrust", { node: nodeId, peer: nodeId, signature: utf8 }),
   tagged("RequestHandshake", { from: nodeId, to: nodeId, justification: utf8, signature: utf8 }),

@@ -6,6 +6,7 @@
 import { Result } from "effect"
 import * as Json from "../../core/data/Json.ts"
 import { NodeId } from "../wire/Address.ts"
+import * as RegistrySignature from "../wire/RegistrySignature.ts"
 import * as NodeRecord from "./NodeRecord.ts"
 import * as NodeTable from "./NodeTable.ts"
 import * as Refusal from "./Refusal.ts"
@@ -62,7 +63,7 @@ const checkWriter = (
   if (signature === "" && state.policy.allowOpenPolo) return Result.void
   if (signature === "") return Refusal.fail("signature_required", UNSIGNED_HINT)
   const requester = NodeId(Json.unsigned(call.fields, "requester_id", 32))
-  const text = `update_polo_score:${requester}:${node.id}:${delta}`
+  const text = RegistrySignature.addScore(requester, node.id, delta)
   return Result.flatMap(requireSigner(state, requester, text, signature), () =>
     requester === node.id && delta > 0
       ? Refusal.fail("not_participant", "a node cannot raise its own score")

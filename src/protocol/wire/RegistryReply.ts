@@ -104,6 +104,9 @@ export const registered = (reply: Json.JsonObject): Decoded<Registered> =>
 /** Reads the server's clock from the reply to `heartbeat`, in Unix seconds. */
 export const heartbeatTime = (reply: Json.JsonObject): number => Json.integer(reply, "time")
 
+/** Reputation (rendezvous §4.13). */
+export const score = (reply: Json.JsonObject): number => Json.integer(reply, "polo_score")
+
 /** Reads the reply to `lookup`. */
 export const lookedUp = (reply: Json.JsonObject): Decoded<LookedUp> =>
   Result.flatMap(identity(reply), (identity) => {

@@ -29,6 +29,14 @@ export type RegistryRequest = Data.TaggedEnum<{
   SetVisibility: { readonly node: NodeId; readonly isPublic: boolean; readonly signature: string }
   SetTags: { readonly node: NodeId; readonly tags: ReadonlyArray<string>; readonly signature: string }
   SetTaskExec: { readonly node: NodeId; readonly enabled: boolean; readonly signature: string }
+  /** Reputation (rendezvous §4.13). */
+  GetScore: { readonly node: NodeId }
+  AddScore: {
+    readonly node: NodeId
+    readonly requester: NodeId
+    readonly points: number
+    readonly signature: string
+  }
   ReportTrust: { readonly node: NodeId; readonly peer: NodeId; readonly signature: string }
   RevokeTrust: { readonly node: NodeId; readonly peer: NodeId; readonly signature: string }
   RequestHandshake: {
@@ -92,6 +100,17 @@ export const toObject = (self: RegistryRequest): Json.JsonObject => {
       return { type: TYPE.SetTags, node_id: self.node, tags: self.tags, signature: optional(self.signature) }
     case "SetTaskExec":
       return { type: TYPE.SetTaskExec, node_id: self.node, enabled: self.enabled, signature: optional(self.signature) }
+    case "GetScore":
+      return { type: TYPE.GetScore, node_id: self.node }
+    case "AddScore":
+      return {
+        type: TYPE.AddScore,
+        node_id: self.node,
+        delta: self.points,
+        // Unsigned ones of the reference name nobody.
+        requester_id: self.requester === 0 ? undefined : self.requester,
+        signature: optional(self.signature)
+      }
     case "ReportTrust":
     case "RevokeTrust":
       return { type: TYPE[self._tag], node_id: self.node, peer_id: self.peer, signature: optional(self.signature) }
@@ -175,6 +194,10 @@ export const fromObject = (object: Json.JsonObject): RegistryRequest => {
       return { _tag: "SetTags", node, tags: Json.strings(object, "tags"), signature }
     case TYPE.SetTaskExec:
       return { _tag: "SetTaskExec", node, enabled: Json.boolean(object, "enabled"), signature }
+    case TYPE.GetScore:
+      return { _tag: "GetScore", node }
+    case TYPE.AddScore:
+      return { _tag: "AddScore", node, requester: id("requester_id"), points: Json.integer(object, "delta"), signature }
     case TYPE.ReportTrust:
       return { _tag: "ReportTrust", node, peer: id("peer_id"), signature }
     case TYPE.RevokeTrust:
@@ -228,6 +251,8 @@ export const signedText = (self: RegistryRequest): string | undefined => {
       return Signature.setTags(self.node)
     case "SetTaskExec":
       return Signature.setTaskExec(self.node)
+    case "AddScore":
+      return Signature.addScore(self.requester, self.node, self.points)
     case "ReportTrust":
       return Signature.reportTrust(self.node, self.peer)
     case "RevokeTrust":
@@ -247,6 +272,7 @@ export const signedText = (self: RegistryRequest): string | undefined => {
     case "WithdrawCard":
       return Signature.withdrawCard(self.node, self.service)
     case "Lookup":
+    case "GetScore":
     case "ResolveHostname":
     case "SearchCards":
     case "Unknown":
@@ -286,6 +312,8 @@ const TYPE = {
   SetVisibility: "set_visibility",
   SetTags: "set_tags",
   SetTaskExec: "set_task_exec",
+  GetScore: "get_polo_score",
+  AddScore: "update_polo_score",
   ReportTrust: "report_trust",
   RevokeTrust: "revoke_trust",
   RequestHandshake: "request_handshake",

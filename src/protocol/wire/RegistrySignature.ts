@@ -49,6 +49,10 @@ export const setVisibility = (node: NodeId): string => `set_visibility:${node}`
 /** Offers or withdraws task execution. */
 export const setTaskExec = (node: NodeId): string => `set_task_exec:${node}`
 
+/** Ours: the reference lets anybody write anybody's score (rendezvous §4.13). */
+export const addScore = (requester: NodeId, node: NodeId, points: number): string =>
+  `update_polo_score:${requester}:${node}:${points}`
+
 /** Publishes the capability card with that number; the card has a signature of its own. An extension of ours. */
 export const publishCard = (node: NodeId, service: string, sequence: number): string =>
   `publish_card:${node}:${service}:${sequence}`

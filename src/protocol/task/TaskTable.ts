@@ -1,0 +1,203 @@
+/**
+ * All tasks of one node, those that it was given and those that it gave away, with what is asked of them often: who waits to be
+ * begun, what has a peer not heard of, when is something due. Mutable, with one owner, who stores what `drain` names before
+ * anybody hears of it. What may happen to a task is in `Executing` and `Submitting`. Times are Unix milliseconds.
+ */
+import { Result } from "effect"
+import type { NodeId } from "../wire/Address.ts"
+import { TaskQueue } from "./TaskQueue.ts"
+import * as TaskRecord from "./TaskRecord.ts"
+import * as TaskSteps from "./TaskSteps.ts"
+import * as TaskTime from "./TaskTime.ts"
+
+/** What is kept at most. */
+export interface Limits extends TaskTime.Patience {
+  /** Tasks of each side that are not settled: not done, or not heard of by the other side; of all peers, and of one. */
+  readonly openMax: number
+  readonly openPerPeerMax: number
+  /** Characters of their descriptions together, and of one. */
+  readonly textMax: number
+  readonly descriptionMax: number
+  /** Settled ones; the oldest are forgotten. */
+  readonly settledMax: number
+}
+
+/** What must be stored, or was forgotten. */
+export type Change = { readonly _tag: "Put" | "Removed"; readonly record: TaskRecord.TaskRecord }
+
+type Task = TaskRecord.TaskRecord
+
+/** The tables of both sides. */
+export class TaskTable {
+  readonly limits: Limits
+  /** Waiting to be begun. */
+  readonly queue = new TaskQueue()
+  readonly #tasks = new Map<string, Task>()
+  readonly #open = new Map<string, number>()
+  readonly #untold = new Map<NodeId, Map<string, Task>>()
+  readonly #changed = new Map<string, Change>()
+  #textLength = 0
+  #settledCount = 0
+  #dueAtMs: number
+
+  constructor(limits: Limits, stored: Iterable<Task> = []) {
+    this.limits = limits
+    for (const task of stored) this.#add(task)
+    // What was due while nobody looked.
+    this.#dueAtMs = 0
+  }
+
+  /** What changed since it was asked last, each task once. */
+  drain(): ReadonlyArray<Change> {
+    const changes = [...this.#changed.values()]
+    this.#changed.clear()
+    return changes
+  }
+
+  /** One task. */
+  get(side: TaskRecord.Side, id: string): Task | undefined {
+    return this.#tasks.get(keyOf({ side, id }))
+  }
+
+  /** The tasks of a side, in the order in which they came to be known. */
+  all(side: TaskRecord.Side): ReadonlyArray<Task> {
+    return [...this.#tasks.values()].filter((task) => task.side === side)
+  }
+
+  /** Accepted and not begun, the first one first. */
+  get queued(): ReadonlyArray<Task> {
+    return this.all("received")
+      .filter(({ status }) => status === "ACCEPTED")
+      .toSorted((a, b) => a.acceptedAtMs - b.acceptedAtMs || (a.id < b.id ? -1 : 1))
+  }
+
+  /** When `due` has something to do. */
+  get dueAtMs(): number {
+    return this.#dueAtMs
+  }
+
+  /** Peers that have not heard of everything. */
+  get untoldPeers(): ReadonlyArray<NodeId> {
+    return [...this.#untold.keys()]
+  }
+
+  /** What one peer has not heard of, the oldest change first. */
+  untold(peer: NodeId): ReadonlyArray<Task> {
+    return [...(this.#untold.get(peer)?.values() ?? [])]
+  }
+
+  /** Why there is no room for one more; `undefined` when there is. */
+  fullness(side: TaskRecord.Side, peer: NodeId, description: string): string | undefined {
+    const { descriptionMax, openMax, openPerPeerMax, textMax } = this.limits
+    if (description.length > descriptionMax) return `the task is longer than ${descriptionMax} characters`
+    const isFull = this.#openCount(side) >= openMax || this.#textLength + description.length > textMax
+    if (isFull) return "too many tasks are waiting"
+    return this.#openCount(`${side} ${peer}`) >= openPerPeerMax ? "too many tasks of this peer are waiting" : undefined
+  }
+
+  /** Stores a new or changed task, and gives it. */
+  put(task: Task): Task {
+    const before = this.get(task.side, task.id)
+    if (before !== undefined) this.#take(before)
+    this.#add(task)
+    this.#changed.set(keyOf(task), { _tag: "Put", record: task })
+    return task
+  }
+
+  /** The other side has this revision on its disk. */
+  told(side: TaskRecord.Side, id: string, revision: number): void {
+    const task = this.get(side, id)
+    if (task !== undefined && revision > task.told) this.put({ ...task, told: revision })
+  }
+
+  /** Does what time does; tasks that waited at the head of the queue for too long are named. */
+  due(nowMs: number): ReadonlyArray<Task> {
+    if (nowMs < this.#dueAtMs) return []
+    this.#dueAtMs = Number.POSITIVE_INFINITY
+    const neglected: Array<Task> = []
+    for (const task of [...this.#tasks.values()]) {
+      const next = Result.getOrUndefined(TaskTime.aged(task, this.limits, nowMs))
+      if (next === "neglected") {
+        neglected.push(task)
+        this.put(TaskSteps.ended(task, "EXPIRED", "Task expired: at head of queue for over 1 hour", nowMs))
+      } else if (next === "forgotten" || this.#isOneTooMany(task)) this.#remove(task)
+      else if (next === undefined) this.#watch(task)
+      else this.put(next)
+    }
+    return neglected
+  }
+
+  #isOneTooMany(task: Task): boolean {
+    return isSettled(task) && this.#settledCount > this.limits.settledMax
+  }
+
+  #remove(task: Task): void {
+    this.#take(task)
+    this.#tasks.delete(keyOf(task))
+    this.#changed.set(keyOf(task), { _tag: "Removed", record: task })
+  }
+
+  #add(task: Task): void {
+    this.#tasks.set(keyOf(task), task)
+    this.#count(task, 1)
+    if (isClaimable(task)) this.queue.add(task)
+    if (task.told < task.revision) {
+      const ofPeer = this.#untold.get(task.peer) ?? new Map<string, Task>()
+      this.#untold.set(task.peer, ofPeer.set(keyOf(task), task))
+    }
+    this.#watch(task)
+  }
+
+  #take(task: Task): void {
+    this.#count(task, -1)
+    if (isClaimable(task)) this.queue.remove(task)
+    const ofPeer = this.#untold.get(task.peer)
+    ofPeer?.delete(keyOf(task))
+    if (ofPeer?.size === 0) this.#untold.delete(task.peer)
+  }
+
+  #count(task: Task, by: 1 | -1): void {
+    if (isSettled(task)) {
+      this.#settledCount += by
+      return
+    }
+    this.#textLength += by * task.description.length
+    for (const name of [task.side, `${task.side} ${task.peer}`]) {
+      const count = this.#openCount(name) + by
+      if (count === 0) this.#open.delete(name)
+      else this.#open.set(name, count)
+    }
+  }
+
+  #openCount(name: string): number {
+    return this.#open.get(name) ?? 0
+  }
+
+  #watch(task: Task): void {
+    const { settledMax } = this.limits
+    // A share more than allowed, so that not every task that is done makes all of them be looked through.
+    const isCrowded = this.#settledCount > settledMax + settledMax / SLACK
+    this.#dueAtMs = isCrowded ? 0 : Math.min(this.#dueAtMs, TaskTime.dueAtMs(task, this.limits))
+  }
+}
+
+const keyOf = ({ id, side }: Pick<Task, "side" | "id">): string => `${side} ${id}`
+
+/** Done, and the other side knows. */
+const isSettled = (task: Task): boolean => TaskRecord.isDone(task) && task.told >= task.revision
+
+const isClaimable = ({ side, status }: Task): boolean =>
+  side === "received" && (status === "NEW" || status === "ACCEPTED")
+
+const SLACK = 16
+
+/** What a node keeps unless told otherwise. */
+export const LIMITS: Limits = {
+  openMax: 20_000,
+  openPerPeerMax: 10_000,
+  textMax: 64 << 20,
+  descriptionMax: 128 << 10,
+  settledMax: 10_000,
+  doneKeptMs: 7 * 86_400_000,
+  attemptsMax: 5
+}
