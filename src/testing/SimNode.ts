@@ -8,6 +8,7 @@ import { CannotStart } from "../actors/mcp/server/Child.ts"
 import { Memberships } from "../actors/membership/Memberships.ts"
 import { Node, type NodeStatus } from "../actors/node/Node.ts"
 import { PEERS_MAX } from "../actors/node/Peers.ts"
+import { Tasks as NodeTasks } from "../actors/services/tasks/Tasks.ts"
 import * as EventsService from "../api/EventsService.ts"
 import { Events } from "../api/EventsService.ts"
 import * as Files from "../api/Files.ts"
@@ -17,6 +18,7 @@ import { McpHost } from "../api/McpHost.ts"
 import * as Messages from "../api/Messages.ts"
 import type { NodeOptions } from "../api/Pilot.ts"
 import { Pilot } from "../api/PilotService.ts"
+import { Tasks } from "../api/TasksService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import { TlsClient } from "../core/net/TlsClient.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
@@ -34,7 +36,15 @@ import * as VirtualTls from "./VirtualTls.ts"
 import * as VirtualUdp from "./VirtualUdp.ts"
 
 /** What a program on a node can use. */
-export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | NodeLayer.NodeServices | Crypto
+export type Services =
+  | Tasks
+  | Events
+  | Pilot
+  | McpHost
+  | Messages.Messages
+  | Files.Files
+  | NodeLayer.NodeServices
+  | Crypto
 
 /** Why a node did not start. */
 export type StartError = NodeError | NodeConfig.ConfigError
@@ -141,7 +151,8 @@ const boot = Effect.fnUntraced(function* (
     Context.add(McpHost, host),
     Context.add(Events, events),
     Context.add(Messages.Messages, messages),
-    Context.add(Files.Files, files)
+    Context.add(Files.Files, files),
+    Context.add(Tasks, Context.get(started, NodeTasks))
   )
 })
 

@@ -48,6 +48,8 @@ export class MemoryRegistry {
       setVisibility: () => never,
       setTags: () => never,
       setTaskExec: () => never,
+      score: () => never,
+      addScore: () => never,
       lookup: (node) =>
         call("lookup", node, () => {
           const publicKey = this.keys.get(node)

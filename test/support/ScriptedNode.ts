@@ -306,6 +306,8 @@ const registry: RegistryClient["Service"] = {
   setVisibility: (isPublic) =>
     Effect.succeed({ node_id: 1, type: "set_visibility_ok", visibility: isPublic ? "public" : "private" }),
   setTags: (tags) => Effect.succeed({ node_id: 1, tags: tags.length === 0 ? null : tags, type: "set_tags_ok" }),
+  score: () => Effect.succeed(0),
+  addScore: () => Effect.void,
   setTaskExec: (enabled) => Effect.succeed({ node_id: 1, task_exec: enabled, type: "set_task_exec_ok" }),
   reportTrust: () => Effect.void,
   revokeTrust: () => Effect.void,

@@ -13,6 +13,7 @@ import { Node } from "../node/Node.ts"
 import type { Broker } from "../pubsub/Broker.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
+import type { Tasks } from "../services/tasks/Tasks.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import { Trust } from "../trust/Trust.ts"
 import type { Webhooks } from "../webhook/Webhooks.ts"
@@ -21,6 +22,7 @@ import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
 import * as IpcRendezvous from "./IpcRendezvous.ts"
+import * as IpcTasks from "./IpcTasks.ts"
 
 /** What a running daemon says of itself. */
 export interface Daemon {
@@ -28,6 +30,8 @@ export interface Daemon {
   readonly beacon: string
   /** Its broker, for `events.status`. */
   readonly broker?: Broker["Service"]
+  /** For the operations `task.…`. */
+  readonly tasks?: Tasks["Service"]
   /** For SetWebhook and the operations `webhook.…`. */
   readonly webhooks?: Webhooks["Service"]
   /** For the operations `rendezvous.…`, and in Info. */
@@ -70,6 +74,7 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
       return (
         IpcEvents.perform(daemon, request.op, request.value) ??
         IpcRendezvous.perform(daemon, request.op, request.value) ??
+        IpcTasks.perform(daemon.tasks, request.op, request.value) ??
         IpcExtension.perform(request.op, request.value)
       )
     default:

@@ -18,6 +18,7 @@
  * | `datagrams.hold` | `port`, 0 for a free one | `port`: from then on SendTo leaves from it, and only what comes to it is pushed |
  * | `events.status` | | the broker: `log first last size_bytes subscribers counters` (`IpcEvents`) |
  * | `webhook.status`, `.list`, `.retry`, `.drop` | `id`, or nothing for all | the webhook; `letters`; `count` |
+ * | `task.…` | | see `IpcTasks` |
  * | `card.…` | | see `IpcCards` |
  * | `rendezvous.…` | | see `IpcRendezvous` |
  *

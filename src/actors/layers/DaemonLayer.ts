@@ -17,6 +17,7 @@ import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
 import { Memberships } from "../membership/Memberships.ts"
 import { Broker } from "../pubsub/Broker.ts"
+import { Tasks } from "../services/tasks/Tasks.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
@@ -64,6 +65,7 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
 
 const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
   broker: Context.get(node, Broker),
+  tasks: Context.get(node, Tasks),
   webhooks: Context.get(node, Webhooks),
   memberships: Context.get(node, Memberships)
 })

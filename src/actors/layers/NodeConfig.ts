@@ -121,6 +121,10 @@ export const NodeConfig = Schema.Struct({
   receivedQuota: count(1, 999_999_999),
   /** No broker on port 1002. */
   noEventstream: switchText,
+  /** No tasks on port 1003. */
+  noTasks: switchText,
+  /** Tasks are taken only from nodes whose polo score is not below ours, as the reference does (node §6.2). */
+  taskScores: switchText,
   /** Where events of this node are posted; empty for nowhere. */
   webhook,
   /** Blocks of addresses, divided by commas, that the webhook's name may lead to besides the public internet. */
@@ -281,6 +285,8 @@ const DEFAULTS = {
   noDataexchange: "false",
   receivedQuota: "2048",
   noEventstream: "false",
+  noTasks: "false",
+  taskScores: "false",
   webhook: "",
   webhookAllow: "",
   logLevel: "info",

@@ -24,6 +24,7 @@ import type { Broker } from "../pubsub/Broker.ts"
 import { RegistryClient } from "../registry/RegistryClient.ts"
 import * as DataExchange from "../services/DataExchange.ts"
 import * as Echo from "../services/Echo.ts"
+import { Tasks } from "../services/tasks/Tasks.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import { Trust } from "../trust/Trust.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
@@ -34,10 +35,11 @@ import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
 import * as NodeStatusAbsent from "./NodeStatusAbsent.ts"
+import * as TaskLayer from "./TaskLayer.ts"
 import * as WebhookLayer from "./WebhookLayer.ts"
 
 /** What a running node offers to whoever wired it. */
-export type NodeServices = Broker | Memberships | Node | Trust | PeerKeys | RegistryClient | Webhooks
+export type NodeServices = Broker | Memberships | Node | Tasks | Trust | PeerKeys | RegistryClient | Webhooks
 
 /** What the surroundings must bring: real ones in a daemon, virtual ones in the simulator. */
 export type Surroundings =
@@ -81,7 +83,8 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   if (!config.noEcho) yield* Echo.spawn.pipe(Effect.provide(services), Effect.mapError(NodeFailure.portTaken))
   if (!config.noDataexchange) yield* startExchange(config, report).pipe(Effect.provide(carrying))
   const broker = yield* BrokerLayer.start(config, report).pipe(Effect.provide(carrying))
-  return Context.merge(services, broker).pipe(Context.add(Webhooks, webhook.webhooks))
+  const tasks = yield* TaskLayer.start(config).pipe(Effect.provide(carrying))
+  return Context.merge(services, broker).pipe(Context.add(Tasks, tasks), Context.add(Webhooks, webhook.webhooks))
 })
 
 /** The directory is ours alone, and this process is the only one to use it. */

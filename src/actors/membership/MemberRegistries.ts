@@ -73,6 +73,8 @@ export const make = (roster: Roster): Client => {
     setVisibility: (isPublic) => everywhere("the visibility", (client) => client.setVisibility(isPublic)),
     setTags: (tags) => everywhere("the tags", (client) => client.setTags(tags)),
     setTaskExec: (enabled) => everywhere("the task flag", (client) => client.setTaskExec(enabled)),
+    score: (local) => at(local, (client, node) => client.score(node)),
+    addScore: (local, points) => at(local, (client, node) => client.addScore(node, points)),
     reportTrust: (local) => at(local, (client, node) => client.reportTrust(node)),
     revokeTrust: (local) => at(local, (client, node) => client.revokeTrust(node)),
     requestHandshake: (local, text) => at(local, (client, node) => client.requestHandshake(node, text)),

@@ -116,6 +116,9 @@ export class RegistryClient extends Context.Service<
     readonly setVisibility: (isPublic: boolean) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
     readonly setTags: (tags: ReadonlyArray<string>) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
     readonly setTaskExec: (enabled: boolean) => Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
+    /** Reputation (rendezvous §4.13); the reference calls it polo. */
+    readonly score: (node: NodeId) => Effect.Effect<number, RegistryError>
+    readonly addScore: (node: NodeId, points: number) => Effect.Effect<void, RegistryError>
     readonly reportTrust: (peer: NodeId) => Effect.Effect<void, RegistryError>
     readonly revokeTrust: (peer: NodeId) => Effect.Effect<void, RegistryError>
     readonly requestHandshake: (peer: NodeId, justification: string) => Effect.Effect<void, RegistryError>

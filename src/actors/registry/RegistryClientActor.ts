@@ -110,6 +110,9 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
       Effect.flatMap(call({ _tag: "ResolveHostname", hostname, requester: self ?? NodeId(0) }), (raw) =>
         Effect.map(decoded("resolve_hostname", RegistryReply.resolvedHostname(raw)), (reply) => ({ ...reply, raw }))
       ),
+    score: (node) => Effect.map(call({ _tag: "GetScore", node }), RegistryReply.score),
+    addScore: (node, points) =>
+      Effect.asVoid(asSelf((requester) => ({ _tag: "AddScore", node, requester, points, signature: "" }))),
     cards: cardsOf(key, asSelf, call),
     ...aboutSelf(asSelf),
     ...aboutTrust(asSelf)

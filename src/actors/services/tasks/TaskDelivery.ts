@@ -1,0 +1,178 @@
+/**
+ * Tells peers what they have not heard of (node §6): offers and cancellations of tasks that were given away, states and results
+ * of those that were given here. A peer has one fiber while there is something to tell it; what it does not take is told again
+ * later, for as long as the task is remembered. To our nodes many letters share a stream, and each is told once it is on their
+ * disk; one of the reference gets a stream for each letter, and has taken it when it ends that stream.
+ */
+import { Effect, FiberMap, type FileSystem, Queue, Result, type Scope, Semaphore } from "effect"
+import { Crypto } from "../../../core/crypto/Crypto.ts"
+import * as Backoff from "../../../core/data/Backoff.ts"
+import * as Bytes from "../../../core/data/Bytes.ts"
+import * as Submitting from "../../../protocol/task/Submitting.ts"
+import type { TaskRecord } from "../../../protocol/task/TaskRecord.ts"
+import type { TaskTable } from "../../../protocol/task/TaskTable.ts"
+import { make as makeAddress, type NodeId } from "../../../protocol/wire/Address.ts"
+import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
+import { Node } from "../../node/Node.ts"
+import { PeerKeys } from "../../trust/PeerKeys.ts"
+import * as FrameLink from "../FrameLink.ts"
+import type { TaskDesk } from "./TaskActor.ts"
+import * as TaskLetter from "./TaskLetter.ts"
+import { TaskError } from "./Tasks.ts"
+
+/** What a delivery can do for its neighbours. */
+export interface TaskDelivery {
+  /** Tells a peer everything now; fails if it cannot be reached or does not answer. */
+  readonly pass: (peer: NodeId) => Effect.Effect<void, TaskError>
+}
+
+type Services = Crypto | FileSystem.FileSystem | Node | PeerKeys
+
+/** Starts in the surrounding scope. */
+export const start = Effect.fnUntraced(function* (
+  desk: TaskDesk
+): Effect.fn.Return<TaskDelivery, never, Services | Scope.Scope> {
+  const services = yield* Effect.context<Services>()
+  const { randomBytes } = yield* Crypto
+  const busy = new Map<NodeId, Semaphore.Semaphore>()
+  const pass = (peer: NodeId): Effect.Effect<void, TaskError> =>
+    Effect.suspend(() => {
+      const turn = busy.get(peer) ?? Semaphore.makeUnsafe(1)
+      busy.set(peer, turn)
+      return turn.withPermit(Effect.scoped(Effect.provideContext(tellAll(desk, peer), services)))
+    })
+  const random = () => Bytes.readU32(randomBytes(4), 0) / 2 ** 32
+  const fibers = yield* FiberMap.make<NodeId>()
+  const loop = Effect.fnUntraced(function* (peer: NodeId) {
+    for (let attempt = 0; desk.table().untold(peer).length > 0; attempt++) {
+      const told = yield* Effect.result(pass(peer))
+      if (Result.isSuccess(told)) break
+      yield* Effect.logDebug(`tasks: node ${peer} was not told: ${told.failure.detail}`)
+      yield* Effect.sleep(PAUSE_MIN_MS)
+      yield* Effect.raceFirst(Effect.sleep(Backoff.delayMs(PAUSE, attempt, random())), desk.news(peer))
+    }
+    busy.delete(peer)
+  })
+  yield* Effect.forkScoped(
+    Effect.forever(
+      Effect.flatMap(Queue.take(desk.untold), (peer) => FiberMap.run(fibers, peer, loop(peer), { onlyIfMissing: true }))
+    )
+  )
+  return { pass }
+})
+
+const tellAll = Effect.fnUntraced(function* (
+  desk: TaskDesk,
+  peer: NodeId
+): Effect.fn.Return<void, TaskError, Services | Scope.Scope> {
+  const key = yield* keyOf(peer)
+  let line: FrameLink.FrameLink<unknown> | undefined
+  const passed = new Set<string>()
+  for (;;) {
+    // One that stands behind another key now is told nothing; and nothing is told twice in one pass.
+    const letters = desk
+      .table()
+      .untold(peer)
+      .filter((task) => task.peerKey === key && !passed.has(TaskLetter.nameOf(task)))
+    const [first] = letters
+    if (first === undefined) return
+    if (line === undefined && !first.isOurs && !TaskLetter.isOffer(first)) {
+      passed.add(TaskLetter.nameOf(first))
+      yield* Effect.scoped(tellReference(desk, peer, first))
+      continue
+    }
+    const link: FrameLink.FrameLink<unknown> = line ?? (yield* dial(peer))
+    const isKnown = line !== undefined || first.isOurs
+    const together = isKnown
+      ? TaskLetter.fitting(letters.filter((task) => task.isOurs || TaskLetter.isOffer(task)))
+      : [first]
+    for (const task of together) passed.add(TaskLetter.nameOf(task))
+    const replies = yield* exchange(link, together)
+    yield* desk.decide((table, nowMs) => Result.succeed(heardOf(table, together, replies, nowMs)))
+    const isOurs = replies.every((reply) => reply._tag === "Receipt" || (reply._tag === "Answer" && reply.isOurs))
+    line = isOurs ? link : undefined
+    if (!isOurs) yield* Effect.ignore(link.end)
+  }
+})
+
+/** The key under which a peer is trusted now; this node's own for itself. */
+const keyOf = Effect.fnUntraced(function* (peer: NodeId) {
+  const node = yield* Node
+  const keys = yield* PeerKeys
+  const { node: own } = yield* node.address
+  const key = peer === own ? (yield* node.status).publicKey : keys.isTrusted(peer) ? keys.pinned(peer) : undefined
+  if (key === undefined) return yield* new TaskError({ reason: "Unreachable", detail: `node ${peer} is not trusted` })
+  return Bytes.toBase64(key)
+})
+
+const dial = Effect.fnUntraced(function* (peer: NodeId) {
+  const node = yield* Node
+  const connection = yield* Effect.mapError(
+    node.dial(makeAddress(0, peer), TaskFrame.PORT, { timeoutMs: DIAL_TIMEOUT_MS }),
+    ({ message }) => new TaskError({ reason: "Unreachable", detail: message })
+  )
+  return FrameLink.make<unknown>(connection)
+})
+
+/** Writes all, and reads a reply to each. */
+const exchange = Effect.fnUntraced(function* (
+  link: FrameLink.FrameLink<unknown>,
+  tasks: ReadonlyArray<TaskRecord>
+): Effect.fn.Return<ReadonlyArray<TaskFrame.TaskFrame>, TaskError, FileSystem.FileSystem> {
+  const replies: Array<TaskFrame.TaskFrame> = []
+  const write = Effect.forEach(tasks, (task) => Effect.flatMap(TaskLetter.make(task), (frame) => link.write(frame)), {
+    discard: true
+  })
+  const read = Effect.gen(function* () {
+    while (replies.length < tasks.length) {
+      const decoded = TaskFrame.decode(yield* link.read, true)
+      if (Result.isFailure(decoded)) return yield* Effect.fail("it breaks the rules")
+      replies.push(decoded.success)
+    }
+  })
+  yield* Effect.all([write, read], { concurrency: 2, discard: true }).pipe(
+    Effect.timeoutOrElse({ duration: REPLY_TIMEOUT, orElse: () => Effect.fail("it does not answer") }),
+    Effect.mapError((error) => lost(typeof error === "string" ? error : "the stream broke"))
+  )
+  return replies
+})
+
+const heardOf = (
+  table: TaskTable,
+  tasks: ReadonlyArray<TaskRecord>,
+  replies: ReadonlyArray<TaskFrame.TaskFrame>,
+  nowMs: number
+): void => {
+  for (const reply of replies) {
+    const task = tasks.find(({ id }) => id === reply.id)
+    if (task === undefined) continue
+    if (reply._tag === "Answer" && task.side === "submitted") Submitting.answered(table, reply, nowMs)
+    // Not what it says, but what was sent: a peer cannot acknowledge what it has not been told.
+    if (reply._tag === "Receipt") table.told(task.side, task.id, task.revision)
+  }
+}
+
+/** It reads one frame and ends the stream, which is all that it says. */
+const tellReference = Effect.fnUntraced(function* (desk: TaskDesk, peer: NodeId, task: TaskRecord) {
+  const link = yield* dial(peer)
+  const ended: Effect.Effect<void, unknown> = Effect.catch(Effect.forever(link.read), (error) =>
+    isDone(error) ? Effect.void : Effect.fail(error)
+  )
+  yield* Effect.flatMap(TaskLetter.make(task), link.write).pipe(
+    Effect.andThen(link.end),
+    Effect.andThen(ended),
+    Effect.timeoutOrElse({ duration: REPLY_TIMEOUT, orElse: () => Effect.fail("it does not end the stream") }),
+    Effect.mapError(() => lost("the stream broke"))
+  )
+  yield* desk.decide((table) => Result.succeed(table.told(task.side, task.id, task.revision)))
+})
+
+const isDone = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "Done"
+
+const lost = (detail: string) => new TaskError({ reason: "Unreachable", detail })
+
+const DIAL_TIMEOUT_MS = 15_000
+const REPLY_TIMEOUT = "30 seconds"
+const PAUSE_MIN_MS = 250
+const PAUSE = { initialMs: 1_000, factor: 2, maxMs: 60_000, jitter: 0.5 }
