@@ -1,5 +1,5 @@
 /** `Pilot` over the socket of a running daemon (architecture, decision 8). */
-import { Cause, Effect, Schema, Stream } from "effect"
+import { Cause, Effect, Schema, type Scope, Stream } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import * as IpcClient from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
@@ -143,6 +143,14 @@ const connect = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
     last ??= new PilotError({ reason: "NotRunning", detail: `${path}: ${attempt.failure.detail}` })
   }
   return yield* last ?? new PilotError({ reason: "NotRunning", detail: "daemon is not running" })
+})
+
+/** Opens a socket to the daemon, for whoever asks more than `Pilot` does. */
+export const client = Effect.fnUntraced(function* (
+  options: Options
+): Effect.fn.Return<Effect.Effect<IpcClient.IpcClient, PilotError, Scope.Scope>, never, LocalSocket> {
+  const local = yield* LocalSocket
+  return Effect.provideService(connect(yield* candidates(options)), LocalSocket, local)
 })
 
 /** The state directory of the daemon. */

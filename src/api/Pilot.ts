@@ -5,7 +5,7 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import { Effect, Layer, type Scope, Stream } from "effect"
+import { Effect, FileSystem, Layer, type Scope, Stream } from "effect"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
 import * as DaemonLayer from "../actors/layers/DaemonLayer.ts"
 import * as NodeConfig from "../actors/layers/NodeConfig.ts"
@@ -13,6 +13,7 @@ import type { NodeError } from "../actors/layers/NodeError.ts"
 import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+import { Tasks as NodeTasks } from "../actors/services/tasks/Tasks.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
@@ -29,6 +30,7 @@ import * as InProcess from "./InProcess.ts"
 import { McpHost } from "./McpHost.ts"
 import * as Messages from "./Messages.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
+import { overDaemon, Tasks } from "./TasksService.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
@@ -36,7 +38,7 @@ export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
 
 /** What a node offers to programs. */
-export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files
+export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | Tasks
 
 /**
  * How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. Each of
@@ -55,6 +57,7 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
     Effect.map(configuration(options), (config) =>
       Layer.mergeAll(
         events,
+        Layer.effect(Tasks, NodeTasks),
         HostPrograms.layer(config.home),
         Messages.layer(config.home),
         Files.layer(config.home)
@@ -70,13 +73,27 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
 export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services, PilotError> =>
   Layer.unwrap(
     Effect.map(Daemon.places(options), ({ home }) =>
-      Layer.mergeAll(events, Layer.effect(McpHost, HostDaemon.make(options)), Messages.layer(home), Files.layer(home))
+      Layer.mergeAll(
+        events,
+        daemonTasks(options),
+        Layer.effect(McpHost, HostDaemon.make(options)),
+        Messages.layer(home),
+        Files.layer(home)
+      )
     )
   ).pipe(
     Layer.provideMerge(Layer.effect(Pilot, Daemon.make(options))),
     Layer.provide(
       Layer.mergeAll(NodeLocalSocket.layer, NodeFileSystem.layer, NodePath.layer, NativeCrypto.layer, FileLock.layer)
     )
+  )
+
+const daemonTasks = (options: Daemon.Options) =>
+  Layer.effect(
+    Tasks,
+    Effect.gen(function* () {
+      return overDaemon(yield* Daemon.client(options), yield* FileSystem.FileSystem)
+    })
   )
 
 /** Events go through streams, whoever runs the node. */

@@ -1,0 +1,144 @@
+/** Workers for one kind of task: each claims one, keeps its lease while the handler runs, and reports what came of it. */
+import { Cause, Duration, Effect, Exit, Random, Schedule, Schema, type Scope } from "effect"
+import type { TaskRecord } from "../protocol/task/TaskRecord.ts"
+import { TaskError, type Tasks } from "./TasksService.ts"
+
+/** A kind of task. Programs at both ends share it, or have equal ones. */
+export interface Task<Input, Progress, Output> {
+  readonly kind: string
+  readonly input: Schema.Codec<Input, unknown>
+  readonly progress: Schema.Codec<Progress, unknown>
+  readonly output: Schema.Codec<Output, unknown>
+}
+
+/** One attempt at one task, as its handler sees it. */
+export interface Job<Progress> {
+  readonly id: string
+  /** 1 for the first one. */
+  readonly attempt: number
+  /** Whose task it is: `0:0000.0000.0001`. */
+  readonly from: string
+  readonly priority: number
+  /** When the task is worth nothing any more. */
+  readonly expiresAt: Date
+  /** Tells the submitter how far it is; the latest counts. */
+  readonly progress: (value: Progress) => Effect.Effect<void>
+}
+
+/** How a kind is served. */
+export interface ServeOptions<E> {
+  /** Tasks at once; 1 unless told otherwise. */
+  readonly concurrency?: number
+  /** An attempt that takes longer fails, and another may follow. */
+  readonly timeout?: Duration.Input
+  /** Whether a failure of the handler is worth another attempt; never unless told otherwise. */
+  readonly isRetryable?: (error: E) => boolean
+}
+
+/** Starts the workers in the surrounding scope; its end gives back what they have. */
+export const start = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
+  tasks: Tasks["Service"],
+  task: Task<Input, Progress, Output>,
+  handler: (input: Input, job: Job<Progress>) => Effect.Effect<Output, E, R>,
+  options: ServeOptions<E>
+): Effect.fn.Return<void, never, R | Scope.Scope> {
+  const count = Math.max(1, options.concurrency ?? 1)
+  yield* Effect.forEach(
+    Array.from({ length: count }),
+    Effect.fnUntraced(function* () {
+      const worker = `${task.kind}-${(yield* Random.nextInt).toString(36)}${(yield* Random.nextInt).toString(36)}`
+      yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(tasks.release(worker), RELEASE_TIMEOUT)))
+      const claim = tasks.claim([task.kind], { worker, leaseMs: LEASE_MS, waitMs: WAIT_MS })
+      const one = Effect.flatMap(claim, (record) =>
+        record === undefined ? Effect.void : perform(tasks, task, handler, options, record)
+      )
+      // A node that is away, or whose disk is full, comes back.
+      const patient = Effect.catch(one, (error) =>
+        Effect.andThen(Effect.logWarning(`tasks: ${task.kind}: ${error.message}`), Effect.sleep(PAUSE))
+      )
+      yield* Effect.forkScoped(Effect.forever(patient))
+    }),
+    { discard: true }
+  )
+})
+
+const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
+  tasks: Tasks["Service"],
+  task: Task<Input, Progress, Output>,
+  handler: (input: Input, job: Job<Progress>) => Effect.Effect<Output, E, R>,
+  options: ServeOptions<E>,
+  record: TaskRecord
+): Effect.fn.Return<void, TaskError, R> {
+  const { attempt, id } = record
+  const fail = (why: string, isFinal: boolean) =>
+    Effect.asVoid(tasks.fail(id, { why: why.slice(0, WHY_MAX), isFinal, attempt }))
+  const decoded = yield* Effect.result(
+    Schema.decodeUnknownEffect(Schema.fromJsonString(task.input))(record.description)
+  )
+  if (decoded._tag === "Failure")
+    return yield* fail(`what was submitted is not what ${task.kind} takes: ${decoded.failure.message}`, true)
+  let latest: string | undefined
+  const renew = Effect.suspend(() => tasks.renew(id, attempt, LEASE_MS, latest))
+  const job: Job<Progress> = {
+    ...{ id, attempt, from: record.from, priority: record.priority, expiresAt: new Date(record.expiresAtMs) },
+    progress: (value) =>
+      Effect.gen(function* () {
+        latest = JSON.stringify(yield* Schema.encodeEffect(task.progress)(value))
+        // A lease that is lost ends the handler, from below.
+        yield* Effect.ignore(renew)
+      }).pipe(Effect.orDie)
+  }
+  const timed =
+    options.timeout === undefined
+      ? handler(decoded.success, job)
+      : Effect.timeoutOrElse(handler(decoded.success, job), {
+          duration: options.timeout,
+          orElse: () =>
+            Effect.die(`it took longer than ${Duration.format(Duration.fromInputUnsafe(options.timeout ?? 0))}`)
+        })
+  // A node that is away for a moment may still keep the lease.
+  const kept = Effect.catchIf(renew, isPassing, () => Effect.void).pipe(
+    Effect.delay(LEASE_MS / 3),
+    Effect.forever,
+    Effect.mapError((error) => new Lost({ error }))
+  )
+  const ended = yield* Effect.exit(Effect.raceFirst(timed, kept))
+  if (Exit.isSuccess(ended)) {
+    const encoded = yield* Effect.exit(Schema.encodeEffect(task.output)(ended.value))
+    if (Exit.isFailure(encoded)) return yield* fail(`the result is not what ${task.kind} promises`, true)
+    const finished = Effect.retry(tasks.finish(id, { _tag: "Text", text: JSON.stringify(encoded.value) }, attempt), {
+      while: isPassing,
+      schedule: PATIENCE
+    })
+    return yield* Effect.catch(Effect.asVoid(finished), (error) =>
+      error.reason === "Invalid" ? fail(error.detail, true) : Effect.fail(error)
+    )
+  }
+  if (Cause.hasInterruptsOnly(ended.cause)) return yield* Effect.interrupt
+  const error = Cause.findErrorOption(ended.cause)
+  // Somebody else has it, or nobody wants it any more.
+  if (error._tag === "Some" && error.value instanceof Lost) return
+  return error._tag === "Some"
+    ? yield* fail(text(error.value), !(options.isRetryable?.(error.value as E) ?? false))
+    : yield* fail(text(Cause.squash(ended.cause)), false)
+})
+
+const isPassing = ({ reason }: TaskError): boolean => reason === "Unreachable" || reason === "NotStored"
+
+const text = (error: unknown): string =>
+  error instanceof Error && error.message !== ""
+    ? error.message
+    : typeof error === "string"
+      ? error
+      : JSON.stringify(error)
+
+/** The lease is somebody else's. */
+class Lost extends Schema.TaggedError<Lost>()("Lost", { error: Schema.instanceOf(TaskError) }) {}
+
+const LEASE_MS = 15_000
+const WAIT_MS = 20_000
+const PAUSE = "1 second"
+/** As long as the lease may last. */
+const PATIENCE = Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(LEASE_MS / 1_000)])
+const RELEASE_TIMEOUT = "1 second"
+const WHY_MAX = 1_000

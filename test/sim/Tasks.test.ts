@@ -1,0 +1,151 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Result, Schema, Stream } from "effect"
+import * as Tasks from "../../src/api/Tasks.ts"
+import * as SimNet from "../../src/testing/SimNet.ts"
+import type { SimNode } from "../../src/testing/SimNode.ts"
+import { PATIENCE_MS } from "./Patience.ts"
+
+const Sum = Tasks.make("sum", {
+  input: Schema.Struct({ numbers: Schema.Array(Schema.Int) }),
+  progress: Schema.Struct({ done: Schema.Int }),
+  output: Schema.Struct({ sum: Schema.Int, attempt: Schema.Int })
+})
+
+const pair = Effect.fnUntraced(function* (net: SimNet.SimNet) {
+  const alice = yield* net.node("alice")
+  const bob = yield* net.node("bob")
+  yield* net.trust(alice, bob)
+  return { alice, bob }
+})
+
+/** Adds slowly, a second for each number. */
+const serving = (net: SimNet.SimNet, begun: Array<number> = []) =>
+  Layer.launch(
+    Tasks.serve(Sum, ({ numbers }, job) =>
+      Effect.gen(function* () {
+        begun.push(job.attempt)
+        for (const [index] of numbers.entries()) {
+          yield* net.sleep("1 second")
+          yield* job.progress({ done: index + 1 })
+        }
+        return { sum: numbers.reduce((sum, number) => sum + number, 0), attempt: job.attempt }
+      })
+    )
+  )
+const inBackground = (node: SimNode, effect: Effect.Effect<never, never, Tasks.Tasks>) =>
+  Effect.forkScoped(Effect.ignore(node.run(effect)))
+
+describe("tasks, in the simulator", { timeout: PATIENCE_MS }, () => {
+  it.effect("a typed task there and back, with its progress", () =>
+    SimNet.run({ seed: 6001 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        yield* inBackground(bob, serving(net))
+        const { output, progress } = yield* alice.run(
+          Effect.gen(function* () {
+            const job = yield* Tasks.submit(Sum, { numbers: [1, 2, 3] }, { to: "bob" })
+            const watching = yield* Effect.forkChild(Stream.runCollect(job.progress))
+            return { output: yield* job.result, progress: [...(yield* Fiber.join(watching))] }
+          })
+        )
+        assert.deepStrictEqual(output, { sum: 6, attempt: 1 })
+        assert.deepStrictEqual(progress.at(-1), { done: 3 })
+      })
+    )
+  )
+
+  it.effect("both ends lose power while it is worked on, the link is cut, and the result comes, once", () =>
+    SimNet.run({ seed: 6002 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        const begun: Array<number> = []
+        yield* inBackground(bob, serving(net, begun))
+        const id = yield* alice.run(
+          Effect.map(Tasks.submit(Sum, { numbers: [4, 5, 6, 7] }, { to: "bob", id: "night" }), (job) => job.id)
+        )
+        yield* net.sleep("2 seconds")
+        yield* net.crash(bob)
+        yield* net.crash(alice)
+        yield* net.restart(bob)
+        yield* inBackground(bob, serving(net, begun))
+        yield* net.sleep("90 seconds")
+        yield* net.restart(alice)
+        const output = yield* alice.run(
+          Effect.gen(function* () {
+            // Submitting it once more is no second task.
+            const again = yield* Tasks.submit(Sum, { numbers: [4, 5, 6, 7] }, { to: "bob", id: "night" })
+            assert.strictEqual(again.id, id)
+            const job = yield* Tasks.handle(Sum, id)
+            return yield* job.result
+          })
+        )
+        assert.deepStrictEqual(output, { sum: 22, attempt: 2 })
+        assert.deepStrictEqual(begun, [1, 2])
+      })
+    )
+  )
+
+  it.effect("a handler that fails, dies, or lies has its typed outcome; an interrupted call is cancelled there", () =>
+    SimNet.run({ seed: 6003 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        const attempts: Array<string> = []
+        let isInterrupted = false
+        const handler = ({ numbers }: { readonly numbers: ReadonlyArray<number> }) => {
+          const [what = 0] = numbers
+          attempts.push(String(what))
+          if (what === 1) return Effect.fail("no sum today")
+          if (what === 2) return Effect.die(new Error("broken"))
+          if (what === 3) return Effect.succeed({ sum: 0.5, attempt: 1 })
+          return Effect.onInterrupt(Effect.never, () =>
+            Effect.sync(() => {
+              isInterrupted = true
+            })
+          )
+        }
+        yield* inBackground(bob, Layer.launch(Tasks.serve(Sum, handler, { isRetryable: () => false })))
+        const call = (what: number) => Effect.flip(Tasks.call(Sum, { numbers: [what] }, { to: "bob" }))
+        const errors = yield* alice.run(Effect.forEach([1, 2, 3], call))
+        assert.deepStrictEqual(
+          errors.map((error) => [error._tag, error.message.replace(/^.*failed: /, "")]),
+          [
+            ["TaskFailed", "no sum today"],
+            ["TaskFailed", "broken"],
+            ["TaskFailed", "the result is not what sum promises"]
+          ]
+        )
+        assert.deepStrictEqual(attempts, ["1", "2", "2", "2", "2", "2", "3"])
+
+        const calling = yield* Effect.forkScoped(alice.run(Tasks.call(Sum, { numbers: [4] }, { to: "bob" })))
+        yield* net.sleep("3 seconds")
+        yield* Fiber.interrupt(calling)
+        yield* net.sleep("20 seconds")
+        assert.isTrue(isInterrupted)
+      })
+    )
+  )
+
+  it.effect("two workers share what there is, and a deadline ends what takes too long", () =>
+    SimNet.run({ seed: 6004 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        yield* inBackground(bob, serving(net))
+        yield* inBackground(bob, serving(net))
+        const results = yield* alice.run(
+          Effect.forEach(
+            [[1, 1, 1], [2, 2, 2], Array.from({ length: 60 }, () => 1)],
+            (numbers, index) =>
+              Effect.result(Tasks.call(Sum, { numbers }, { to: "bob", deadline: "20 seconds", id: `t${index}` })),
+            { concurrency: "unbounded" }
+          )
+        )
+        const [first, second, late] = results
+        assert.deepStrictEqual(
+          [first, second],
+          [Result.succeed({ sum: 3, attempt: 1 }), Result.succeed({ sum: 6, attempt: 1 })]
+        )
+        assert.strictEqual(late?._tag === "Failure" ? late.failure._tag : "", "TaskExpired")
+      })
+    )
+  )
+})
