@@ -19,6 +19,7 @@ import * as Rendezvous from "./rendezvous.ts"
 import * as RendezvousMemberships from "./rendezvousMemberships.ts"
 import * as Setup from "./setup.ts"
 import * as Talk from "./talk.ts"
+import * as Task from "./task.ts"
 import * as Trust from "./trust.ts"
 import * as Webhook from "./webhook.ts"
 
@@ -58,6 +59,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Files.commands,
   ...Events.commands,
   ...Webhook.commands,
+  ...Task.commands,
   ...Mcp.commands,
   ...Setup.commands,
   context,

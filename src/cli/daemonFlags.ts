@@ -32,6 +32,8 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "no-dataexchange", value: "boolean", summary: "no messages, files and shares on port 1001" },
   { name: "received-quota", value: "number", placeholder: "MiB", summary: "disk for received files (default 2048)" },
   { name: "no-eventstream", value: "boolean", summary: "no event broker on port 1002" },
+  { name: "no-tasks", value: "boolean", summary: "no tasks on port 1003" },
+  { name: "task-scores", value: "boolean", summary: "tasks only from nodes whose polo score is not below ours" },
   { name: "encrypt", value: "boolean", summary: "tunnel encryption (default true)" },
   { name: "no-encrypt", value: "boolean", summary: "no tunnel encryption: everything is in the clear" },
   { name: "socket", value: "path", summary: "local socket of the daemon" },
