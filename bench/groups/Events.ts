@@ -1,5 +1,5 @@
 /** Events from one node to many subscribers, every one of them on disk before it is told; next to the streams alone. */
-import { type Context, Effect, Fiber, Layer, Stream } from "effect"
+import { Console, type Context, Effect, Fiber, Layer, Stream } from "effect"
 import { Events, Pilot } from "effect-pilot"
 import type { Figure } from "../Figure.ts"
 import * as Network from "../Network.ts"
@@ -13,6 +13,7 @@ const measure = Effect.gen(function* () {
   const others = [yield* start(network.client), yield* start(network.rival), server, server]
   const figures: Array<Figure> = []
   for (const { events, subscribers } of ROUNDS) {
+    yield* Console.log(`events to ${subscribers.toLocaleString("en")} …`)
     const stage = { server, nodes: subscribers === 1 ? others.slice(0, 1) : others, events, subscribers }
     const ours = yield* Effect.orDie(published(stage))
     const ceiling = yield* Effect.orDie(streamed(stage))

@@ -53,7 +53,21 @@ export type ProtocolEvent =
       readonly endpoint: Endpoint | undefined
     }
   | { readonly _tag: "KeyRefused"; readonly peer: NodeId; readonly reason: KeyRefusal }
-  | { readonly _tag: "PacketDropped"; readonly reason: DropReason; readonly peer?: NodeId | undefined }
+  | {
+      readonly _tag: "PacketDropped"
+      readonly reason: DropReason
+      readonly peer?: NodeId | undefined
+      /** Where a stream came from that was turned away for coming too often. */
+      readonly source?: { readonly address: Address; readonly port: Port }
+    }
+  /** A peer wants a stream; `ConnectionOpened` follows. */
+  | {
+      readonly _tag: "SynReceived"
+      readonly connection: number
+      readonly peer: Address
+      readonly port: Port
+      readonly remotePort: Port
+    }
   | {
       readonly _tag: "ConnectionOpened"
       readonly connection: number
@@ -71,6 +85,8 @@ export type ProtocolEvent =
       readonly localPort: Port
       readonly remotePort: Port
       readonly reset: boolean
+      /** It was given up because nothing was heard from the peer. */
+      readonly timedOut?: boolean
     }
   | {
       readonly _tag: "DatagramReceived"
@@ -97,6 +113,13 @@ export type ProtocolEvent =
       readonly peer: Address
       readonly name: string
       readonly path: string
+      readonly sizeBytes: number
+    }
+  /** What a peer sent was turned away, because there is no more room for it. At most once a minute of each store. */
+  | {
+      readonly _tag: "StoreFull"
+      readonly store: "inbox" | "received"
+      readonly peer: Address
       readonly sizeBytes: number
     }
   | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }

@@ -53,6 +53,8 @@ export interface Running {
   readonly isBackedOff: () => boolean
   /** It ended otherwise than by its end. */
   readonly failed: () => boolean
+  /** It failed because nothing was heard from the peer any more. */
+  readonly timedOut: () => boolean
   /** A SYN on its ports that begins another stream, because the peer has forgotten this one. */
   readonly isSupersededBy: (syn: Segment) => boolean
 }
@@ -220,6 +222,10 @@ class Live
 
   failed(): boolean {
     return this.#options.connection.error !== undefined
+  }
+
+  timedOut(): boolean {
+    return this.#options.connection.error === "Timeout"
   }
 
   isSupersededBy(syn: Segment): boolean {

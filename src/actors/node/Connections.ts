@@ -142,7 +142,8 @@ export class Connections {
     }
     // A trusted peer is known by its key and bounded by its connections; the rate keeps strangers off (wire §9.5).
     if (!context.isTrusted(peer) && !context.ports.admitSyn(peer, this.#link.nowMs())) {
-      context.report({ _tag: "PacketDropped", reason: "RateLimited", peer })
+      const source = { address: syn.source, port: syn.sourcePort }
+      context.report({ _tag: "PacketDropped", reason: "RateLimited", peer, source })
       return Effect.void
     }
     const remote = { address: syn.source, port: syn.sourcePort }
@@ -200,7 +201,8 @@ export class Connections {
       peer: remote,
       localPort,
       remotePort,
-      reset: running.failed()
+      reset: running.failed(),
+      timedOut: running.timedOut()
     })
     return running.ref.stop
   }
@@ -240,6 +242,10 @@ export class Connections {
     const id = context.nextConnectionId()
     const port = direction === "dialled" ? remote.port : localPort
     const ports = { port, localPort, remotePort: remote.port }
+    if (direction === "accepted") {
+      const syn = { connection: id, peer: remote.address, port: localPort, remotePort: remote.port }
+      context.report({ _tag: "SynReceived", ...syn })
+    }
     const opened = { _tag: "ConnectionOpened", connection: id, peer: remote.address, ...ports, direction } as const
     context.report(opened)
     connection.observe(context.observer(opened))

@@ -20,6 +20,7 @@ import * as InboxWriter from "./InboxWriter.ts"
 import * as ReceivedFiles from "./ReceivedFiles.ts"
 import * as SessionRequests from "./SessionRequests.ts"
 import { DigestMemory } from "./SharedFiles.ts"
+import * as StoreFull from "./StoreFull.ts"
 
 /** Data exchange (wire §2). */
 export const PORT = Port(1001)
@@ -44,10 +45,12 @@ export const spawn = Effect.fn("DataExchange.spawn")(function* (
   const places = ExchangePlaces.at(options.home)
   yield* ExchangePlaces.prepare(places)
   const inbox = yield* InboxWriter.spawn(places)
-  const received = yield* ReceivedFiles.make({ places, bytesMax: options.receivedBytesMax, report: options.report })
+  const { receivedBytesMax: bytesMax, report } = options
+  const full = yield* StoreFull.make(report)
+  const received = yield* ReceivedFiles.make({ places, bytesMax, report, full })
   const shared: Shared = {
     home: options.home,
-    stores: { inbox, received, report: options.report },
+    stores: { inbox, received, report, full },
     memory: yield* Semaphore.make(FRAME_BYTES_HELD_MAX),
     digests: new DigestMemory()
   }

@@ -18,12 +18,14 @@ import type { InboxWriterMessage } from "./InboxWriter.ts"
 import { NotTaken } from "./IncomingFile.ts"
 import * as ReceivedFiles from "./ReceivedFiles.ts"
 import type { SessionRequests } from "./SessionRequests.ts"
+import type { Full } from "./StoreFull.ts"
 
 /** What the streams of one node share. */
 export interface Stores {
   readonly inbox: ActorRef<InboxWriterMessage>
   readonly received: ReceivedFiles.ReceivedFiles
   readonly report: (event: ProtocolEvent) => void
+  readonly full: Full
 }
 
 /** One stream. */
@@ -73,7 +75,10 @@ const stored = Effect.fnUntraced(function* (
     Effect.ensuring(
       Effect.match(store, {
         onSuccess: () => FileFrame.acknowledged(frame.kind, sizeBytes),
-        onFailure: ({ detail }) => FileFrame.refused(frame.kind, detail)
+        onFailure: ({ detail, reason }) => {
+          if (reason === "Full" && file === undefined) stores.full("inbox", from, sizeBytes)
+          return FileFrame.refused(frame.kind, detail)
+        }
       }),
       done
     ),

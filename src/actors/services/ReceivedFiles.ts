@@ -14,6 +14,7 @@ import * as DiskUse from "./DiskUse.ts"
 import * as ExchangePlaces from "./ExchangePlaces.ts"
 import { failed, NotTaken, type Place, TAKEN_OVER } from "./IncomingFile.ts"
 import * as PartialFile from "./PartialFile.ts"
+import type { Full } from "./StoreFull.ts"
 import * as StoreQuota from "./StoreQuota.ts"
 import { UniqueName } from "./UniqueName.ts"
 
@@ -25,6 +26,7 @@ export interface ReceivedFiles {
   /** Transfers under way, by the name of their partial file. */
   readonly active: Map<string, Active>
   readonly report: (event: ProtocolEvent) => void
+  readonly full: Full
 }
 
 /** A transfer under way. */
@@ -39,8 +41,9 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly places: ExchangePlaces.ExchangePlaces
   readonly bytesMax: number
   readonly report: (event: ProtocolEvent) => void
+  readonly full: Full
 }): Effect.fn.Return<ReceivedFiles, never, FileSystem.FileSystem> {
-  const { bytesMax, places, report } = options
+  const { bytesMax, full, places, report } = options
   const services = yield* Effect.context<FileSystem.FileSystem>()
   const active = new Map<string, Active>()
   const measure = Effect.zipWith(
@@ -54,7 +57,7 @@ export const make = Effect.fnUntraced(function* (options: {
     measure: Effect.provideContext(measure, services),
     pending: () => ({ files: active.size, bytes: [...active.values()].reduce((total, { bytes }) => total + bytes, 0) })
   })
-  return { places, names: new UniqueName(places.received), quota, active, report }
+  return { places, names: new UniqueName(places.received), quota, active, report, full }
 })
 
 /** A file that came whole. It is on disk when this returns; its path, or nothing for a file without a name. */
@@ -66,7 +69,7 @@ export const save = Effect.fnUntraced(function* (
 ): Effect.fn.Return<string | undefined, NotTaken, FileSystem.FileSystem | Path.Path> {
   if (claimed === "") return undefined
   const amount = { files: 1, bytes: content.length }
-  yield* self.quota.take(amount)
+  yield* takeRoom(self, from, amount, content.length)
   return yield* withName(self, claimed, (name) => {
     const temporary = ExchangePlaces.temporary(self.places, name)
     return Effect.andThen(
@@ -79,6 +82,13 @@ export const save = Effect.fnUntraced(function* (
     )
   }).pipe(Effect.onError(() => self.quota.giveBack(amount)))
 })
+
+const takeRoom = (self: ReceivedFiles, from: Address, amount: StoreQuota.Amount, sizeBytes: number) =>
+  Effect.tapError(self.quota.take(amount), ({ reason }) =>
+    Effect.sync(() => {
+      if (reason === "Full") self.full("received", from, sizeBytes)
+    })
+  )
 
 /** Where files in chunks of one peer go. */
 export const placeFor = (
@@ -149,10 +159,8 @@ const open = Effect.fnUntraced(function* (
   return yield* Effect.gen(function* () {
     const present = yield* Effect.mapError(PartialFile.sizeOf(partial), failed)
     // What is there already was counted; now it is what is still to come.
-    yield* self.quota.take({
-      files: present === undefined ? 1 : 0,
-      bytes: Math.max(0, file.sizeBytes - (present ?? 0))
-    })
+    const amount = { files: present === undefined ? 1 : 0, bytes: Math.max(0, file.sizeBytes - (present ?? 0)) }
+    yield* takeRoom(self, from, amount, file.sizeBytes)
     return { partial }
   }).pipe(Effect.onError(() => leave(self, name)))
 })

@@ -3,12 +3,15 @@ import * as FileSystem from "node:fs/promises"
 import { Effect, Layer, type Scope } from "effect"
 import type { Socket } from "effect/socket"
 import { LocalSocket, type LocalSocketError } from "./LocalSocket.ts"
+import * as NodeBuffers from "./NodeBuffers.ts"
 import { attempt, checkLength, open, refuse } from "./NodeLocalPath.ts"
 import * as NodeStreamSocket from "./NodeStreamSocket.ts"
 
 /** Local sockets of this host. */
-export const layer: Layer.Layer<LocalSocket> = Layer.sync(LocalSocket, () =>
-  LocalSocket.of({
+export const layer: Layer.Layer<LocalSocket> = Layer.sync(LocalSocket, () => {
+  // A transfer through a daemon is as many buffers here as there.
+  NodeBuffers.countAsHeap()
+  return LocalSocket.of({
     connect,
     listen: (path) =>
       Effect.flatMap(
@@ -16,7 +19,7 @@ export const layer: Layer.Layer<LocalSocket> = Layer.sync(LocalSocket, () =>
         ({ listen }) => listen(path)
       )
   })
-)
+})
 
 const connect = Effect.fnUntraced(function* (
   path: string,

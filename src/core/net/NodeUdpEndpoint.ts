@@ -3,13 +3,12 @@
  * destinations are literals, which saves a trip through the resolver's thread pool for every datagram.
  */
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram"
-import process from "node:process"
 import { setImmediate } from "node:timers"
-import { setFlagsFromString } from "node:v8"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
 import * as Bytes from "../data/Bytes.ts"
 import type { Endpoint } from "../data/Endpoint.ts"
+import * as NodeBuffers from "./NodeBuffers.ts"
 import * as NodeInterfaceMtu from "./NodeInterfaceMtu.ts"
 import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
 
@@ -19,15 +18,11 @@ import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket
  */
 export const SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 
-/**
- * Real UDP sockets. Sets one flag of V8 for the whole process: by default it collects all garbage whenever 32 MB of buffers
- * have come and gone, which at some hundred megabytes a second is most of what the process does.
- */
+/** Real UDP sockets. What it means for the whole process: see `NodeBuffers`. */
 export const layer: Layer.Layer<UdpEndpoint> = Layer.effect(
   UdpEndpoint,
   Effect.map(FileSystem.FileSystem, (fileSystem) => {
-    // Older versions do not know it, and would say so on standard error.
-    if (Number.parseInt(process.versions.node, 10) >= 24) setFlagsFromString(BUFFERS_COUNT_AS_HEAP)
+    NodeBuffers.countAsHeap()
     return { bind: (options) => bind(fileSystem, options) }
   })
 ).pipe(Layer.provide(NodeFileSystem.layer))
@@ -86,9 +81,6 @@ const askForBuffers = (socket: Socket, receiveBufferBytes: number): void => {
     } catch {}
   }
 }
-
-/** Buffers are weighed against the size of the heap. */
-const BUFFERS_COUNT_AS_HEAP = "--external-memory-accounted-in-global-limit"
 
 const bindError = ({ host, port }: Endpoint, error: NodeJS.ErrnoException): BindError =>
   new BindError({ host, port, reason: REASONS[error.code ?? ""] ?? "Other", detail: error.message })

@@ -33,6 +33,11 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
       return event.path === "relay"
         ? made("tunnel.relay_activated", { peer_node_id: event.peer })
         : made("tunnel.peer_added", { endpoint: endpoint(event.endpoint), peer_node_id: event.peer })
+    case "SynReceived":
+      return made("conn.syn_received", {
+        ...{ conn_id: event.connection, dst_port: event.port },
+        ...{ src_addr: text(event.peer), src_port: event.remotePort }
+      })
     case "ConnectionOpened":
       // The reference tells of incoming ones only.
       return event.direction === "dialled"
@@ -42,7 +47,7 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
             ...{ src_addr: text(event.peer), src_port: event.remotePort }
           })
     case "ConnectionClosed":
-      return made(event.reset ? "conn.rst" : "conn.fin", {
+      return made(event.timedOut === true ? "conn.idle_timeout" : event.reset ? "conn.rst" : "conn.fin", {
         ...{ conn_id: event.connection, local_port: event.localPort },
         ...{ remote_addr: text(event.peer), remote_port: event.remotePort }
       })
@@ -55,6 +60,8 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
       return made("message.received", { from: text(event.peer), size: event.sizeBytes, type: event.kind })
     case "FileReceived":
       return made("file.received", { filename: event.name, path: event.path, size: event.sizeBytes })
+    case "StoreFull":
+      return made(`${event.store}.full`, { from: text(event.peer), size: event.sizeBytes })
     case "EventSubscribed":
       return made("pubsub.subscribed", { remote: event.remote, topic: event.topic })
     case "EventUnsubscribed":
@@ -78,6 +85,10 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
     case "TrustRevoked":
       return made(event.by === "here" ? "trust.revoked" : "trust.revoked_by_peer", { peer_node_id: event.peer })
     case "PacketDropped":
+      if (event.reason === "RateLimited" && event.source !== undefined) {
+        const { address, port } = event.source
+        return made("security.syn_rate_limited", { src_addr: text(address), src_port: port })
+      }
       return event.reason === "ReplayedNonce" && event.peer !== undefined
         ? made("security.nonce_replay", { peer_node_id: event.peer })
         : undefined

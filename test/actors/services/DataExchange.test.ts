@@ -206,13 +206,18 @@ describe("DataExchange", () => {
 
   it.effect("received files have a quota, in one frame and in chunks, and it is looked at again when files go", () =>
     Effect.gen(function* () {
-      const { dial, files, list } = yield* scene
+      const { dial, events, files, list } = yield* scene
       const connection = yield* dial()
       const next = reader(connection)
       yield* connection.write(file("a", "x".repeat(900)))
       assert.include(textOf(yield* next), "ACK FILE")
-      yield* connection.write(file("b", "x".repeat(200)))
-      assert.strictEqual(textOf(yield* next), "ERR FILE save failed: the store of received files is full")
+      for (const size of [200, 300]) {
+        yield* connection.write(file("b", "x".repeat(size)))
+        assert.strictEqual(textOf(yield* next), "ERR FILE save failed: the store of received files is full")
+      }
+      // Told once a minute.
+      const full = events.filter(({ _tag }) => _tag === "StoreFull")
+      assert.deepStrictEqual(full, [{ _tag: "StoreFull", store: "received", peer: Address.make(0, 2), sizeBytes: 200 }])
       const digest = new Uint8Array(32)
       const id = FileStream.idOf(digest)
       const init = FileStream.FileStream.Init({

@@ -11,6 +11,9 @@ const port = Address.Port
 const EVENTS: Readonly<Record<string, ProtocolEvent>> = {
   "node.registered": { _tag: "NodeRegistered", address: A, endpoint: { host: "127.0.0.1", port: 36455 } },
   "tunnel.established": { _tag: "PeerEstablished", peer: A.node, path: "direct", scheme: "L" },
+  "conn.syn_received": {
+    ...{ _tag: "SynReceived", connection: 1, peer: A, port: port(7), remotePort: port(49152) }
+  },
   "conn.established": {
     ...{ _tag: "ConnectionOpened", connection: 1, peer: A, port: port(7), direction: "accepted" },
     ...{ localPort: port(7), remotePort: port(49152) }
@@ -50,6 +53,20 @@ describe("WebhookEvent", () => {
       const recorded = body.replace("<HOME>", "\\u003cHOME\\u003e")
       assert.strictEqual(WebhookEvent.body(event, node_id, timestamp), recorded)
     })
+
+  it("tells a stream that was given up from one that was reset, who knocks too often, and what was full (node §8)", () => {
+    const timedOut = WebhookEvent.of({ ...EVENTS["conn.rst"]!, timedOut: true } as ProtocolEvent)
+    const source = { address: A, port: port(5) }
+    const limited = WebhookEvent.of({ _tag: "PacketDropped", reason: "RateLimited", peer: A.node, source })
+    const full = WebhookEvent.of({ _tag: "StoreFull", store: "inbox", peer: A, sizeBytes: 9 })
+
+    assert.strictEqual(timedOut?.event, "conn.idle_timeout")
+    assert.deepStrictEqual(limited, {
+      event: "security.syn_rate_limited",
+      data: { src_addr: "0:0000.0000.0001", src_port: 5 }
+    })
+    assert.deepStrictEqual(full, { event: "inbox.full", data: { from: "0:0000.0000.0001", size: 9 } })
+  })
 
   it("tells of incoming streams only, as the reference does, and of nothing that is not told", () => {
     const opened = EVENTS["conn.established"]!
