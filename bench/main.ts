@@ -17,6 +17,7 @@ import * as Events from "./groups/Events.ts"
 import * as Exchange from "./groups/Exchange.ts"
 import * as Fairness from "./groups/Fairness.ts"
 import * as Federation from "./groups/Federation.ts"
+import * as Gateway from "./groups/Gateway.ts"
 import type { Group } from "./groups/Group.ts"
 import * as Loss from "./groups/Loss.ts"
 import * as Mcp from "./groups/Mcp.ts"
@@ -44,7 +45,8 @@ const GROUPS: ReadonlyArray<Group> = [
   Cpu.group,
   Memory.group,
   Registry.group,
-  Exchange.group
+  Exchange.group,
+  Gateway.group
 ]
 
 const bench = Effect.gen(function* () {
