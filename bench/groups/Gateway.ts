@@ -29,7 +29,7 @@ const measure = Effect.gen(function* () {
   const late = yield* promise(() => alternating(roundTrips, ours, proxy, 1))
   yield* Console.log(`${CONNECTIONS} connections …`)
   const many = yield* promise(() => alternating(openAll, ours, proxy, 1))
-  const added = (measured: Statistics.Latency, share: "p50Ms" | "p99Ms") => measured[share] - direct[share]
+  const added = ({ p50Ms }: Statistics.Latency) => p50Ms - direct.p50Ms
   return [
     {
       name: `download of ${DOWNLOAD_BYTES >> 20} MiB over one connection`,
@@ -37,12 +37,12 @@ const measure = Effect.gen(function* () {
       ours: Math.max(...speed.ours),
       ceiling: { value: Math.max(...speed.proxy), of: "a plain TCP proxy" }
     },
-    ...(["p50Ms", "p99Ms"] as const).map((share) => ({
-      name: `added to a round trip of 64 bytes, ${share.slice(0, 3)}`,
+    {
+      name: "added to a round trip of 64 bytes, p50",
       unit: "ms",
-      ours: added(late.ours[0]!, share),
-      ceiling: { value: added(late.proxy[0]!, share), of: "a plain TCP proxy" }
-    })),
+      ours: added(late.ours[0]!),
+      ceiling: { value: added(late.proxy[0]!), of: "a plain TCP proxy" }
+    },
     {
       name: `connections, ${CONNECTIONS.toLocaleString("en")} opened and kept, one round trip each`,
       unit: "/s",
@@ -182,6 +182,7 @@ const SITE = fileURLToPath(new URL("../gateway/TcpSite.ts", import.meta.url))
 const DOWNLOAD_BYTES = 64 << 20
 const ROUNDS = 3
 const ROUND_TRIPS = 1_000
-const CONNECTIONS = 2_000
+/** Of the 1,024 that one port of a node takes. */
+const CONNECTIONS = 1_000
 const OPENED_AT_ONCE = 64
 const PAYLOAD = Buffer.alloc(64, 7)

@@ -1,6 +1,7 @@
 /**
- * The node of a gateway, through the daemon's socket. Each peer that is dialled has a client of its own, because a client
- * dials one after another and a peer that is away would hold up the rest; a client whose daemon went away is replaced.
+ * The node of a gateway, through the daemon's socket. Each peer that is dialled has clients of its own, because a client
+ * dials one after another and a peer that is away would hold up the rest, and several, so that connections that come together
+ * are not dialled in a row; a client whose daemon went away is replaced.
  */
 import { Duration, Effect, Queue, RcMap, type Scope } from "effect"
 import { type Overlay, type OverlayStream, Unreachable } from "../actors/gateway/Overlay.ts"
@@ -20,13 +21,18 @@ export const make = Effect.gen(function* (): Effect.fn.Return<Overlay, never, En
     idleTimeToLive: IDLE
   })
 
-  const dialOnce = Effect.fnUntraced(function* (peer: string, port: number) {
-    const client = yield* Effect.mapError(RcMap.get(clients, peer), unreachable)
+  let turn = 0
+  const dialOnce = Effect.fnUntraced(function* (peer: string, port: number, key: string) {
+    const client = yield* Effect.mapError(RcMap.get(clients, key), unreachable)
     const dialled = client.dialTarget(peer, Address.Port(port), Duration.toMillis(DIAL_TIMEOUT))
     return streamOf(yield* Effect.mapError(dialled, (error) => dialFailure(error)))
   })
-  const dial = (peer: string, port: number): Effect.Effect<OverlayStream, Unreachable | Lost, Scope.Scope> =>
-    Effect.provideContext(dialOnce(peer, port), context)
+  const dial = (
+    peer: string,
+    port: number,
+    key: string
+  ): Effect.Effect<OverlayStream, Unreachable | Lost, Scope.Scope> =>
+    Effect.provideContext(dialOnce(peer, port, key), context)
   const serveOnce = Effect.fnUntraced(function* (
     port: number,
     take: (stream: OverlayStream) => Effect.Effect<void>,
@@ -41,14 +47,18 @@ export const make = Effect.gen(function* (): Effect.fn.Return<Overlay, never, En
   })
   return {
     dial: (peer, port) =>
-      Effect.catch(dial(peer, port), (error) =>
-        error._tag === "Unreachable"
-          ? error
-          : RcMap.invalidate(clients, peer).pipe(
-              Effect.andThen(dial(peer, port)),
-              Effect.mapError((again) => (again._tag === "Unreachable" ? again : again.unreachable))
-            )
-      ),
+      Effect.suspend(() => {
+        turn = (turn + 1) % CLIENTS_OF_PEER
+        const key = `${turn}/${peer}`
+        return Effect.catch(dial(peer, port, key), (error) =>
+          error._tag === "Unreachable"
+            ? error
+            : RcMap.invalidate(clients, key).pipe(
+                Effect.andThen(dial(peer, port, key)),
+                Effect.mapError((again) => (again._tag === "Unreachable" ? again : again.unreachable))
+              )
+        )
+      }),
     serve: (port, take, tell) =>
       serveOnce(port, take, tell).pipe(
         Effect.scoped,
@@ -136,6 +146,8 @@ const streamOf = (connection: IpcConnection): OverlayStream => ({
 
 /** Datagrams that wait for a way; the oldest are dropped. */
 const DATAGRAMS_MAX = 256
+/** Connections to one peer that are dialled at the same time. */
+const CLIENTS_OF_PEER = 8
 /** The client that only asks. */
 const LOOKUPS = ""
 const IDLE = "60 seconds"

@@ -189,6 +189,10 @@ const askJson = (
         : Effect.fail(new IpcError({ reason: "BadReply", operation, detail: "not a JSON reply" }))
   )
 
+/** One of our own operations (`IpcExtension`). */
+const askOwn = (wire: Wire, op: string, value: Json.JsonObject): Effect.Effect<Json.JsonObject, IpcError> =>
+  askJson(wire, op, "Extension", { _tag: "Extension", op, value })
+
 const clientOf = (wire: Wire): IpcClient => ({
   info: askJson(wire, "info", "Info", { _tag: "Info" }),
   health: askJson(wire, "health", "Health", { _tag: "Health" }),
@@ -207,8 +211,8 @@ const clientOf = (wire: Wire): IpcClient => ({
   pending: askJson(wire, "pending", "Handshake", { _tag: "HandshakePending" }),
   trusted: askJson(wire, "trusted", "Handshake", { _tag: "HandshakeTrusted" }),
   awaitTrust: (node, timeoutMs) => askJson(wire, "wait", "Handshake", { _tag: "HandshakeWait", node, timeoutMs }),
-  extension: (op, value) => askJson(wire, op, "Extension", { _tag: "Extension", op, value }),
-  knowEnds: askJson(wire, "streams", "Extension", { _tag: "Extension", op: "streams", value: { ends: true } }).pipe(
+  extension: (op, value) => askOwn(wire, op, value),
+  knowEnds: askOwn(wire, "streams", { ends: true }).pipe(
     Effect.map(() => true),
     Effect.catchIf(
       ({ reason }) => reason === "Daemon",
@@ -250,12 +254,10 @@ const clientOf = (wire: Wire): IpcClient => ({
       ),
       (queue) => Effect.sync(() => wire.session.unsubscribe(queue))
     ),
-  holdDatagrams: (port) => {
-    const request = { _tag: "Extension", op: "datagrams.hold", value: { port: port ?? 0 } } as const
-    return Effect.map(askJson(wire, "datagrams.hold", "Extension", request), (reply) =>
+  holdDatagrams: (port) =>
+    Effect.map(askOwn(wire, "datagrams.hold", { port: port ?? 0 }), (reply) =>
       Address.Port(Json.unsigned(reply, "port", 16))
-    )
-  },
+    ),
   closeConnection: (id) =>
     Effect.suspend(() => {
       const closed = wire.session.awaitClosed(id)
@@ -310,9 +312,7 @@ const connectionOf = (
   const endWriting = Effect.suspend(() => {
     if (isEnded || wire.session.stream(id) !== stream) return Effect.void
     isEnded = true
-    const value = { connection: id }
-    if (!wire.knowsEnds) return end
-    return Effect.ignore(askJson(wire, "stream.end", "Extension", { _tag: "Extension", op: "stream.end", value }))
+    return wire.knowsEnds ? Effect.ignore(askOwn(wire, "stream.end", { connection: id })) : end
   })
   const write = (bytes: Uint8Array): Effect.Effect<void, IpcError> =>
     Effect.suspend(() => {
@@ -324,12 +324,8 @@ const connectionOf = (
         : Effect.fail(new IpcError({ reason: "Closed", operation: "send", detail: "the stream is closed" }))
     })
   const read = stream?.read ?? Effect.fail(disconnected("recv"))
-  const setNoDelay = (on: boolean): Effect.Effect<void> => {
-    const value = { connection: id, on }
-    return Effect.ignore(
-      askJson(wire, "stream.nodelay", "Extension", { _tag: "Extension", op: "stream.nodelay", value })
-    )
-  }
+  const setNoDelay = (on: boolean): Effect.Effect<void> =>
+    Effect.ignore(askOwn(wire, "stream.nodelay", { connection: id, on }))
   return { id, remote, remotePort, localPort, read, write, setNoDelay, end, endWriting }
 }
 
