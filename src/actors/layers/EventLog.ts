@@ -20,6 +20,8 @@ export const make: Effect.Effect<(event: ProtocolEvent) => void, never, Scope.Sc
       drops.set(event.reason, (drops.get(event.reason) ?? 0) + 1)
       return
     }
+    // `ConnectionOpened` says it.
+    if (event._tag === "SynReceived") return
     // The broker counts them.
     if (event._tag === "EventPublished" || event._tag === "EventsRateLimited") return
     if (event._tag === "KeyRefused") {
@@ -55,6 +57,7 @@ const isAddress = (value: object): value is Address.Address => "node" in value &
 /** A refused key is somebody's attack or somebody's mistake; streams come and go. */
 const LEVELS: Partial<Record<ProtocolEvent["_tag"], typeof Effect.logInfo>> = {
   KeyRefused: Effect.logWarning,
+  StoreFull: Effect.logWarning,
   ConnectionOpened: Effect.logDebug,
   ConnectionClosed: Effect.logDebug,
   DatagramReceived: Effect.logDebug,
