@@ -13,6 +13,8 @@ export const of = (roster: Roster, member: Member, event: ProtocolEvent): Protoc
       const address = roster.outsideAddress(member, event.address)
       return address === undefined ? undefined : { ...event, address }
     }
+    case "SynReceived":
+    case "StoreFull":
     case "ConnectionOpened":
     case "ConnectionClosed":
     case "DatagramReceived":
