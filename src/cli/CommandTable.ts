@@ -11,6 +11,7 @@ import * as Files from "./files.ts"
 import * as Gateway from "./gateway.ts"
 import * as Help from "./Help.ts"
 import * as Identity from "./identity.ts"
+import * as Invite from "./invite.ts"
 import * as Mcp from "./mcp.ts"
 import * as Measure from "./measure.ts"
 import * as Node from "./node.ts"
@@ -48,6 +49,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...RendezvousMemberships.commands,
   ...Node.commands,
   ...Trust.commands,
+  ...Invite.commands,
   ...Identity.commands,
   ...Registration.commands,
   ...Connect.commands,

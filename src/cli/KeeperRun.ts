@@ -226,6 +226,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
           return changing.withPermit(expose(request.service))
         case "unexpose":
           return changing.withPermit(unexpose(request.name))
+        case "allow":
+          return changing.withPermit(replace(ServiceTable.allow(table, request.names, request.peer)))
         case "approvals":
         case "decide":
         case "revoke":

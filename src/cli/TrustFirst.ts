@@ -2,7 +2,7 @@
  * Reaching a peer that does not trust this node yet: the request for trust is sent, what the other side has to type is said,
  * and its decision is awaited for as long as the user allows (issue of every command that speaks to a peer).
  */
-import { Clock, Duration, Effect } from "effect"
+import { Clock, Duration, Effect, Option } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import * as DurationText from "../core/data/DurationText.ts"
 import * as Json from "../core/data/Json.ts"
@@ -57,6 +57,34 @@ export const attempt = Effect.fnUntraced(function* (
 export const dial = (client: DaemonClient.IpcClient, input: Pick<Input, "json">, options: Options) =>
   Effect.mapError(attempt(client, input, options), ({ error }) => error)
 
+/** A peer as the user called it, for commands that dial in their own way. */
+export interface Peer {
+  readonly text: string
+  readonly failure: string
+  readonly justification: string
+  /** How long to wait for its trust; `undefined` asks and goes on at once. */
+  readonly timeout: Duration.Duration | undefined
+}
+
+/**
+ * Asks the peer for trust if this node does not trust it yet, and waits. What keeps the daemon from knowing the peer is left
+ * to the command, which says it in its own words.
+ */
+export const ensure = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  input: Pick<Input, "json">,
+  { failure, justification, text, timeout }: Peer
+): Effect.fn.Return<void, CliError.CliError, Environment> {
+  const found = yield* Effect.option(client.extension("peer", { target: text, recent: true }))
+  if (Option.isNone(found) || Json.boolean(found.value, "trusted")) return
+  const node = Json.unsigned(found.value, "node_id", 32)
+  if (node === 0 || node === Json.integer(yield* DaemonClient.ask("info", client.info), "node_id")) return
+  const asked = { address: Address.make(0, node), text, port: 0, failure, justification }
+  if (timeout !== undefined) return yield* earn(client, input, { ...asked, timeout })
+  const comparing = yield* ask(client, asked)
+  yield* Terminal.note(input, `${text} does not trust this node yet: trust request sent\n  there: ${comparing}`)
+})
+
 const reasonOf = (error: DaemonClient.IpcError, { text }: Options) =>
   error.reason === "Daemon" ? DialErrorText.parse(error.detail, text).reason : undefined
 
@@ -66,10 +94,7 @@ const earn = Effect.fnUntraced(function* (
   input: Pick<Input, "json">,
   { address, failure, justification, text, timeout }: Options
 ): Effect.fn.Return<void, CliError.CliError, Environment> {
-  yield* DaemonClient.ask("handshake", client.handshake(address.node, justification))
-  const own = yield* DaemonClient.ask("info", client.info)
-  const approval = `pilotctl trust approve ${Json.integer(own, "node_id")}`
-  const comparing = `${approval} --fingerprint ${Json.string(own, "fingerprint")}`
+  const comparing = yield* ask(client, { address, justification })
   yield* Terminal.note(
     input,
     `${text} does not trust this node yet: trust request sent, waiting ${DurationText.format(timeout)}`
@@ -85,6 +110,17 @@ const earn = Effect.fnUntraced(function* (
     if (yield* DaemonClient.ask("handshake", isTrusted(client, address.node, Math.min(leftMs, WAIT_MS_MAX)))) return
     yield* Effect.sleep(PAUSE)
   }
+})
+
+/** Sends the request; returns what the other side has to type. */
+const ask = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  { address, justification }: Pick<Options, "address" | "justification">
+) {
+  yield* DaemonClient.ask("handshake", client.handshake(address.node, justification))
+  const own = yield* DaemonClient.ask("info", client.info)
+  const approval = `pilotctl trust approve ${Json.integer(own, "node_id")}`
+  return `${approval} --fingerprint ${Json.string(own, "fingerprint")}`
 })
 
 /** Waits at the daemon; one that cannot wait is asked for its list. */

@@ -78,7 +78,8 @@ const withFingerprints = (
 
 const nodeId = (row: Json.JsonObject): string => String(Json.integer(row, "node_id"))
 
-const time = (row: Json.JsonObject, key: string, offset: LocalOffset): string => {
+/** A member that is a time, in the zone of whoever reads it; `-` when it is none. */
+export const time = (row: Json.JsonObject, key: string, offset: LocalOffset): string => {
   const seconds = Json.integer(row, key)
   return seconds <= 0 || seconds > LAST_SECOND ? "-" : Render.localTime(seconds, offset(seconds * 1000))
 }

@@ -2,6 +2,7 @@
 import { Duration, Effect, FileSystem, Option, Redacted, Result } from "effect"
 import * as IpcClient from "../actors/ipc/IpcClient.ts"
 import * as SocketPath from "../actors/ipc/SocketPath.ts"
+import { ServiceOpener } from "../actors/trust/ServiceOpener.ts"
 import { Passphrase } from "../core/crypto/Passphrase.ts"
 import * as Json from "../core/data/Json.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
@@ -126,8 +127,10 @@ const runHere = (input: Input): Effect.Effect<Output, CliError.CliError, Environ
     const passphrase = yield* PassphraseInput.given(input)
     const secret = passphrase ?? (yield* typedFor(config.identity))
     yield* processes.endsOnSignal
+    const { opener } = yield* Effect.promise(() => import("./ServiceGrants.ts"))
     return yield* runDaemon(config, version, Effect.andThen(Background.own(kind), Effect.forkScoped(exposed))).pipe(
-      Effect.provideService(Passphrase, secret)
+      Effect.provideService(Passphrase, secret),
+      Effect.provideService(ServiceOpener, yield* opener)
     )
   })
 

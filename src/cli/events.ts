@@ -15,10 +15,12 @@ import * as DaemonClient from "./DaemonClient.ts"
 import * as EventsNetwork from "./EventsNetwork.ts"
 import * as EventText from "./EventText.ts"
 import * as Terminal from "./Terminal.ts"
+import * as TrustFirst from "./TrustFirst.ts"
 import * as Values from "./Values.ts"
 
 const COUNT: Flag = { name: "count", value: "number", summary: "how many events to wait for (default 0: for ever)" }
 const TIMEOUT: Flag = { name: "timeout", value: "duration", summary: "how long to wait in all (default 0: for ever)" }
+const PATIENCE: Flag = { name: "timeout", value: "duration", summary: "how long to wait for its trust (default 30s)" }
 const DATA: Flag = { name: "data", value: "text", placeholder: "msg", isRequired: true, summary: "the event's data" }
 const TOPIC: Flag = { name: "topic", value: "text", placeholder: "topic", isRequired: true, summary: "the topic" }
 
@@ -27,7 +29,7 @@ const publish: Command = {
   usage: "<address|hostname> <topic>",
   summary: "Publishes an event on the broker of a node",
   returns: "bytes, target, topic",
-  flags: [DATA],
+  flags: [DATA, PATIENCE],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const target = yield* Effect.fromResult(Values.positional(publish, input, 0))
     const topic = yield* Effect.fromResult(Values.positional(publish, input, 1))
@@ -44,7 +46,8 @@ const eventsPublish: Command = {
   flags: [
     TOPIC,
     DATA,
-    { name: "to", value: "text", placeholder: "node", summary: "whose broker (default: this node's own)" }
+    { name: "to", value: "text", placeholder: "node", summary: "whose broker (default: this node's own)" },
+    PATIENCE
   ],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const topic = Values.text(input, "topic")
@@ -68,6 +71,7 @@ const subscribe: Command = {
     const topic = yield* Effect.fromResult(Values.positional(subscribe, input, 1))
     const client = yield* DaemonClient.connect
     const address = yield* DaemonClient.target(client, input, target)
+    yield* trusted(client, input, target, "subscribe")
     return yield* hear(input, { topic, from: address, isPlain: true })
   })
 }
@@ -98,6 +102,7 @@ const eventsSubscribe: Command = {
     const from = Values.text(input, "from")
     const client = yield* DaemonClient.connect
     const address = from === undefined ? undefined : yield* DaemonClient.target(client, input, from)
+    if (from !== undefined) yield* trusted(client, input, from, "subscribe")
     return yield* hear(input, { topic, from: address, isPlain: false })
   })
 }
@@ -124,6 +129,7 @@ const publishTo = Effect.fnUntraced(function* (input: Input, target: string | un
   if (message === undefined) return yield* CliError.invalidArgument("--data is required")
   const client = yield* DaemonClient.connect
   const address = target === undefined ? yield* ownAddress(client) : yield* DaemonClient.target(client, input, target)
+  if (target !== undefined) yield* trusted(client, input, target, "publish")
   const bytes = Bytes.fromUtf8(message)
   const stream = yield* Effect.mapError(EventsNetwork.dial(address), (error) => unreachable("publish", error, address))
   const once = EventPublisher.publishOnce(stream, topic, bytes, EventsNetwork.nonce())
@@ -132,6 +138,14 @@ const publishTo = Effect.fnUntraced(function* (input: Input, target: string | un
     orElse: () => CliError.make("timeout", "the broker has not answered; it may have the event")
   })
   return { data: { bytes: bytes.length, target: Address.format(address), topic }, sequence }
+})
+
+/** A broker of a peer is asked for trust first, and waited for as long as `--timeout` allows. */
+const trusted = Effect.fnUntraced(function* (client: DaemonClient.IpcClient, input: Input, text: string, what: string) {
+  const given = yield* Effect.fromResult(Values.duration(input, "timeout", TRUST_TIMEOUT))
+  const timeout = Duration.toMillis(given) === 0 ? Duration.fromInputUnsafe(TRUST_TIMEOUT) : given
+  const failure = `cannot ${what} on ${text} (event stream port ${EventFrame.PORT})`
+  yield* TrustFirst.ensure(client, input, { text, failure, timeout, justification: "events" })
 })
 
 const ownAddress = (client: DaemonClient.IpcClient) =>
@@ -234,3 +248,4 @@ const publishFailure = (error: EventFeed.Failure): CliError.CliError => {
 const POLICIES: ReadonlyArray<Policy> = ["replay", "block", "drop"]
 const SINCE = ["now", "earliest"] as const
 const ANSWER_TIMEOUT = Duration.seconds(30)
+const TRUST_TIMEOUT = "30 seconds"

@@ -2,7 +2,7 @@
 import process from "node:process"
 import { Effect } from "effect"
 import * as CliError from "./CliError.ts"
-import { type Command, type Input, output, silent } from "./Command.ts"
+import { type Command, type Flag, type Input, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
 import { approvals } from "./mcpApprovalRows.ts"
 import { CAPABILITY, connect, front, mount, PINS, TARGETS } from "./mountRows.ts"
@@ -197,6 +197,8 @@ const install: Command = {
   })
 }
 
+const PATIENCE: Flag = { name: "timeout", value: "duration", summary: "how long to wait for its trust (default 30s)" }
+
 const tools: Command = {
   name: "mcp tools",
   usage: TARGETS,
@@ -212,7 +214,8 @@ const tools: Command = {
     },
     CAPABILITY,
     PINS,
-    { name: "limit", value: "number", summary: "with --search: how many (default: 10)" }
+    { name: "limit", value: "number", summary: "with --search: how many (default: 10)" },
+    PATIENCE
   ],
   run: Effect.fnUntraced(function* (input) {
     const isOfAll = input.positionals.length === 0 && !input.flags.has(CAPABILITY.name)
@@ -226,7 +229,8 @@ const tools: Command = {
       return yield* McpAll.tools(words, limit)
     }
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.tools(yield* targetsOf(input.positionals, input), Values.text(input, "pins") ?? "warn")
+    const targets = yield* trustedTargetsOf(input.positionals, input)
+    return yield* McpUse.tools(targets, Values.text(input, "pins") ?? "warn")
   })
 }
 
@@ -239,7 +243,8 @@ const call: Command = {
   flags: [
     { name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" },
     CAPABILITY,
-    PINS
+    PINS,
+    PATIENCE
   ],
   run: Effect.fnUntraced(function* (input) {
     const words = input.positionals.slice(0, -1)
@@ -252,7 +257,7 @@ const call: Command = {
       return yield* Effect.fail(Values.missing(call))
     }
     const McpUse = yield* Effect.promise(() => import("./McpUse.ts"))
-    return yield* McpUse.call(yield* targetsOf(words, input), tool, args, input)
+    return yield* McpUse.call(yield* trustedTargetsOf(words, input), tool, args, input)
   })
 }
 
@@ -295,6 +300,15 @@ export const commands: ReadonlyArray<Command> = [
     keeperRun
   ].map((row): Command => ({ ...row, isStrict: true }))
 ]
+
+/** The same, asked for trust where that is missing. */
+const trustedTargetsOf = Effect.fnUntraced(function* (words: ReadonlyArray<string>, input: Input) {
+  const targets = yield* targetsOf(words, input)
+  const timeout = yield* Effect.fromResult(Values.duration(input, PATIENCE.name, "30 seconds"))
+  const McpTrust = yield* Effect.promise(() => import("./McpTrust.ts"))
+  yield* McpTrust.ensure(input, targets, timeout)
+  return targets
+})
 
 const targetsOf = (words: ReadonlyArray<string>, input: Input) =>
   Effect.flatMap(

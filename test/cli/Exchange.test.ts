@@ -20,6 +20,10 @@ const daemon = (grantedAfter: number) => {
         return ModelDaemon.json("Handshake", { node_id: 2, status: "sent" })
       case "HandshakeWait":
         return ModelDaemon.json("Handshake", { node_id: 2, trusted: ++asked >= grantedAfter })
+      case "Extension":
+        return request.op === "peer"
+          ? ModelDaemon.json("Extension", { node_id: 2, address: "0:0000.0000.0002", trusted: false })
+          : [IpcReply.error(`unknown operation: ${request.op}`)]
       case "Info":
         return ModelDaemon.json("Info", { node_id: 1, fingerprint: "ABCD-EFGH" })
       case "Send":
@@ -52,7 +56,13 @@ describe("a peer that does not trust this node", () => {
         ["send-message", "2", "--data", "x"],
         ["connect", "2", "--message", "x"],
         ["send", "2", "80", "--data", "x"],
-        ["files", "list", "2"]
+        ["files", "list", "2"],
+        ["publish", "2", "t", "--data", "x"],
+        ["subscribe", "2", "t"],
+        ["events", "publish", "--to", "2", "--topic", "t", "--data", "x"],
+        ["events", "subscribe", "--from", "2", "--topic", "t"],
+        ["mcp", "tools", "2/files"],
+        ["mcp", "call", "2/files", "read"]
       ]) {
         const outcome = yield* rig.run(daemon(Number.POSITIVE_INFINITY), ["--json", ...command, "--timeout", "2s"])
         const error = Json.parseObject(outcome.stderr) ?? {}

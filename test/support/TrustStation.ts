@@ -5,8 +5,8 @@ import { Node } from "../../src/actors/node/Node.ts"
 import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
 import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
+import { type OpenServices, ServiceOpener } from "../../src/actors/trust/ServiceOpener.ts"
 import type { Trust } from "../../src/actors/trust/Trust.ts"
-import type { OpenServices } from "../../src/actors/trust/TrustContext.ts"
 import * as TrustStore from "../../src/actors/trust/TrustStore.ts"
 import * as TrustSupervisor from "../../src/actors/trust/TrustSupervisor.ts"
 import { Crypto, type SigningKey } from "../../src/core/crypto/Crypto.ts"
@@ -74,7 +74,10 @@ export const start = Effect.fnUntraced(function* (
   )
   const store = remains.store ?? TrustStore.memory()
   const { openServices } = remains
-  const running = yield* TrustSupervisor.start({ identity, store, report, openServices }).pipe(Effect.provide(services))
+  const running = yield* TrustSupervisor.start({ identity, store, report }).pipe(
+    Effect.provideService(ServiceOpener, openServices),
+    Effect.provide(services)
+  )
   yield* Effect.yieldNow
   return { id: Address.NodeId(id), identity, node, keys, events, ...running }
 })

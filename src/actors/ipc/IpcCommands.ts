@@ -23,6 +23,7 @@ import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
 import * as IpcRendezvous from "./IpcRendezvous.ts"
 import * as IpcTasks from "./IpcTasks.ts"
+import * as IpcTrust from "./IpcTrust.ts"
 
 /** What a running daemon says of itself. */
 export interface Daemon {
@@ -36,6 +37,8 @@ export interface Daemon {
   readonly webhooks?: Webhooks["Service"]
   /** For the operations `rendezvous.…`, and in Info. */
   readonly memberships?: Memberships["Service"]
+  /** Where it is registered, for invitations. */
+  readonly rendezvous?: Effect.Effect<IpcTrust.Rendezvous>
 }
 
 /** The services behind the socket. */
@@ -75,6 +78,7 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
         IpcEvents.perform(daemon, request.op, request.value) ??
         IpcRendezvous.perform(daemon, request.op, request.value) ??
         IpcTasks.perform(daemon.tasks, request.op, request.value) ??
+        IpcTrust.perform(daemon, request.op, request.value) ??
         IpcExtension.perform(request.op, request.value)
       )
     default:

@@ -3,7 +3,7 @@ import * as NodeAddressResolver from "@effect/platform-node/NodeAddressResolver"
 import * as NodeDns from "@effect/platform-node/NodeDns"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import { Context, Effect, Layer, type Scope } from "effect"
+import { Context, Effect, Layer, Option, type Scope } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
@@ -22,6 +22,7 @@ import { Webhooks } from "../webhook/Webhooks.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeLayer from "./NodeLayer.ts"
+import * as RegistryPinsFile from "./RegistryPinsFile.ts"
 
 /** What a running daemon gives to its process. */
 export type DaemonServices = NodeLayer.NodeServices | Crypto
@@ -57,10 +58,25 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   yield* Effect.forEach(
     servers,
     (server) =>
-      IpcServerActor.serve(server, { version, beacon: config.beacon, ...facesOf(node) }).pipe(Effect.provide(services)),
+      IpcServerActor.serve(server, {
+        version,
+        beacon: config.beacon,
+        rendezvous: Effect.provide(rendezvousOf(config), needs),
+        ...facesOf(node)
+      }).pipe(Effect.provide(services)),
     { discard: true }
   )
   return services
+})
+
+/** A pin from the first use is in the file by the time anybody asks. */
+const rendezvousOf = Effect.fnUntraced(function* (config: NodeConfig) {
+  const { beacon, registry } = config
+  if (config.registryPlaintext) return { registry, beacon, fingerprint: "" }
+  if (config.registryFingerprint !== undefined) return { registry, beacon, fingerprint: config.registryFingerprint }
+  const pins = yield* Effect.option(RegistryPinsFile.make(`${config.home}/registry-pins.json`))
+  const fingerprint = Option.isNone(pins) ? undefined : yield* pins.value.read(registry)
+  return { registry, beacon, fingerprint }
 })
 
 const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({

@@ -5,7 +5,7 @@
 import { Schema } from "effect"
 import { CallCounts } from "../../protocol/relay/CallMetrics.ts"
 import { Remembered } from "./keeper/ApprovalFile.ts"
-import { Service, StoredService } from "./keeper/ServiceTable.ts"
+import { AllowedPeer, Service, StoredService } from "./keeper/ServiceTable.ts"
 
 /**
  * `expose` adds or replaces a service; `stop` ends the keeper and keeps the services for its next start. `hold` exposes a
@@ -17,6 +17,8 @@ export const Request = Schema.Union([
   Schema.Struct({ op: Schema.Literal("hold"), service: Service }),
   Schema.Struct({ op: Schema.Literal("carry"), ticket: Schema.String }),
   Schema.Struct({ op: Schema.Literal("unexpose"), name: Schema.String }),
+  /** Lets one more peer use those of these services that are exposed; an invitation has promised them. */
+  Schema.Struct({ op: Schema.Literal("allow"), names: Schema.Array(Schema.String), peer: AllowedPeer }),
   /**
    * With `calls`, the counts of calls are told as well, which may be long. With `look`, servers that were not looked at lately
    * are, and waited for a while.

@@ -1,11 +1,10 @@
 /** What the parts of the trust service share. Built once by `TrustActor`. */
-import type { Effect } from "effect"
 import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
-import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { Node } from "../node/Node.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "./PeerKeys.ts"
+import type { OpenServices } from "./ServiceOpener.ts"
 
 /** Shared by reference. */
 export interface TrustContext {
@@ -20,9 +19,3 @@ export interface TrustContext {
   /** What an invitation promised; without it promises stay due. */
   readonly openServices: OpenServices | undefined
 }
-
-/** Lets the peer with this key use services of this host; false when it has to be tried again later. */
-export type OpenServices = (
-  peer: { readonly node: NodeId; readonly publicKey: Uint8Array },
-  services: ReadonlyArray<string>
-) => Effect.Effect<boolean>

@@ -14,9 +14,10 @@ import * as HandshakeReceiver from "./HandshakeReceiver.ts"
 import * as HandshakeStream from "./HandshakeStream.ts"
 import * as Invitations from "./Invitations.ts"
 import { PeerKeys } from "./PeerKeys.ts"
+import { ServiceOpener } from "./ServiceOpener.ts"
 import type { Trust } from "./Trust.ts"
 import * as TrustActor from "./TrustActor.ts"
-import type { OpenServices, TrustContext } from "./TrustContext.ts"
+import type { TrustContext } from "./TrustContext.ts"
 import * as TrustService from "./TrustService.ts"
 import type { TrustNotStored, TrustStore } from "./TrustStore.ts"
 
@@ -28,8 +29,6 @@ export interface Options {
   /** Must not wait. */
   readonly report: (event: ProtocolEvent) => void
   readonly limits?: TrustTable.Limits
-  /** What invitations promise. */
-  readonly openServices?: OpenServices | undefined
 }
 
 /** A running trust service. */
@@ -46,7 +45,7 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   const context: TrustContext = {
     identity: options.identity,
     report: options.report,
-    openServices: options.openServices,
+    openServices: yield* ServiceOpener,
     crypto: yield* Crypto,
     node: yield* Node,
     registry: yield* RegistryClient,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Result, Scope } from "effect"
 import type { InviteOptions } from "../../../src/actors/trust/Admissions.ts"
-import type { OpenServices } from "../../../src/actors/trust/TrustContext.ts"
+import type { OpenServices } from "../../../src/actors/trust/ServiceOpener.ts"
 import * as TrustStore from "../../../src/actors/trust/TrustStore.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Base64Url from "../../../src/core/data/Base64Url.ts"

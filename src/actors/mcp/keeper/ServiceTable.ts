@@ -84,6 +84,17 @@ export const isAllowed = (service: Service, publicKey: string | undefined): bool
   publicKey !== undefined &&
   (service.rules?.open !== undefined || service.allowed.some((peer) => peer.publicKey === publicKey))
 
+/** One more peer for those of the services that are there; another key of the same node id is replaced. */
+export const allow = (self: ServiceTable, names: ReadonlyArray<string>, peer: AllowedPeer): ServiceTable => {
+  const table = new Map(self)
+  for (const name of names) {
+    const service = table.get(name)
+    if (service === undefined) continue
+    table.set(name, { ...service, allowed: [...service.allowed.filter(({ node }) => node !== peer.node), peer] })
+  }
+  return table
+}
+
 /** The command line as a person would type it, quoted where a shell would split it. For showing, never for running. */
 export const commandLine = (service: Pick<CommandService, "command" | "args">): string =>
   [service.command, ...service.args].map(quoted).join(" ")
