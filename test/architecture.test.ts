@@ -12,7 +12,8 @@ const roomOf = (path: string): string => path.split("/").slice(1, -1).slice(0, 2
 
 /** What a face may export: the messages of an actor and the way to start it. */
 const isFace = (path: string): boolean => {
-  if (/\/(Node|RegistryClient|Names|PeerKeys|Tasks|Trust|Broker|Webhooks|Memberships)\.ts$/.test(path)) return true
+  if (/\/(Node|OwnKeys|RegistryClient|Names|PeerKeys|Tasks|Trust|Broker|Webhooks|Memberships)\.ts$/.test(path))
+    return true
   const file = sources.find((source) => source.path === path)
   return (
     file !== undefined && file.exports.length > 0 && file.exports.every(({ name }) => /^(\w*Message|spawn)$/.test(name))

@@ -232,7 +232,7 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "services-for-everybody-trusted",
     file: "actors/mcp/keeper/ServiceTable.ts",
-    from: "publicKey !== undefined &&",
-    to: "publicKey !== undefined ||"
+    from: "keys.length > 0 && (service.rules",
+    to: "keys.length > 0 || (service.rules"
   }
 ]

@@ -9,7 +9,7 @@ import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
 import { Node } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
 import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
-import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
+import { PeerKeys } from "../actors/trust/PeerKeys.ts"
 import { Trust } from "../actors/trust/Trust.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
@@ -99,8 +99,8 @@ const run = Effect.fnUntraced(function* (
     self: hostname || Address.format(address),
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
-      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
-        ServiceTable.isAllowed(service, key && Bytes.toBase64(key))
+      Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
+        ServiceTable.isAllowed(service, keys)
       ),
     caller: (remote) =>
       Effect.map(callerOf(remote), ({ node: node_id, publicKey: public_key, ...facts }) => ({
@@ -109,10 +109,8 @@ const run = Effect.fnUntraced(function* (
         public_key
       })),
     list: (remote) =>
-      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) =>
-        [...held.values()]
-          .map(({ service }) => service)
-          .filter((service) => ServiceTable.isAllowed(service, key && Bytes.toBase64(key)))
+      Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
+        [...held.values()].map(({ service }) => service).filter((service) => ServiceTable.isAllowed(service, keys))
       ),
     spawn: (service, gate, remote) => {
       if (!("program" in service)) return start(service, gate)
@@ -179,6 +177,15 @@ const trustedKey = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Uint8Array | undefined, never, Trust> {
   const { trusted } = yield* Trust
   return (yield* trusted).find(({ node }) => node === remote)?.publicKey
+})
+
+/** The same with the keys it follows from; empty for a stranger. */
+const trustedKeys = Effect.fnUntraced(function* (
+  remote: number
+): Effect.fn.Return<ReadonlyArray<string>, never, PeerKeys | Trust> {
+  const { chains } = yield* PeerKeys
+  const key = yield* trustedKey(remote)
+  return key === undefined ? [] : [key, ...chains.formerKeys(Address.NodeId(remote))].map(Bytes.toBase64)
 })
 
 /** The key is the one of the trust list, under which its tunnel was opened; the name is what the registry says now. */

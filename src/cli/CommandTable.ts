@@ -12,6 +12,7 @@ import * as Gateway from "./gateway.ts"
 import * as Help from "./Help.ts"
 import * as Identity from "./identity.ts"
 import * as Invite from "./invite.ts"
+import * as Keys from "./keys.ts"
 import * as Mcp from "./mcp.ts"
 import * as Measure from "./measure.ts"
 import * as Node from "./node.ts"
@@ -53,6 +54,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Identity.commands,
   ...Registration.commands,
   ...Connect.commands,
+  ...Keys.commands,
   ...Talk.commands,
   ...Datagrams.commands,
   ...Measure.commands,

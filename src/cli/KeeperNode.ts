@@ -26,6 +26,8 @@ export interface KeeperNode {
   readonly problems: () => ReadonlyArray<string>
   /** The key under which this node trusts that node now; undefined if it does not, or cannot be asked. */
   readonly trustedKey: (node: number) => Effect.Effect<string | undefined>
+  /** The same with the keys it follows from, the present one first; empty for a stranger. */
+  readonly trustedKeys: (node: number) => Effect.Effect<ReadonlyArray<string>>
   /** What is known of that node; its key is the pinned one. */
   readonly caller: (node: number) => Effect.Effect<Json.JsonObject>
   /** Asks the daemon; undefined while it is away, or when it refuses. */
@@ -80,6 +82,8 @@ export const make = (services: () => ReadonlyArray<Service>, sha256: (bytes: Uin
     problems: () => [...(daemonProblem === undefined ? [] : [daemonProblem]), ...(link?.problems.values() ?? [])],
     trustedKey: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(undefined) : trustedKey(link.client, node))),
+    trustedKeys: (node) =>
+      Effect.suspend(() => (link === undefined ? Effect.succeed([]) : trustedKeys(link.client, node))),
     caller: (node) =>
       Effect.suspend(() => (link === undefined ? Effect.succeed(bare(node)) : callerOf(link.client, node, sha256))),
     ask: (operation, value) =>
@@ -164,13 +168,16 @@ const acceptAll = (
   )
 
 const trustedKey = (client: IpcClient, node: number): Effect.Effect<string | undefined> =>
+  Effect.map(trustedKeys(client, node), ([key]) => key)
+
+const trustedKeys = (client: IpcClient, node: number): Effect.Effect<ReadonlyArray<string>> =>
   client.extension("trust.keys", {}).pipe(
     Effect.map((reply) => {
       const row = Json.objects(reply, "trusted").find((candidate) => Json.unsigned(candidate, "node_id", 32) === node)
       const key = row === undefined ? "" : Json.string(row, "public_key")
-      return key === "" ? undefined : key
+      return row === undefined || key === "" ? [] : [key, ...Json.strings(row, "former_keys")]
     }),
-    Effect.orElseSucceed(() => undefined)
+    Effect.orElseSucceed(() => [])
   )
 
 const bare = (node: number) => ({ node_id: node, address: Address.format(Address.make(0, node)) })

@@ -145,11 +145,11 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     },
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name) ?? held.find(name))),
     list: (remote) =>
-      Effect.map(node.trustedKey(remote.node), (key) =>
+      Effect.map(node.trustedKeys(remote.node), (key) =>
         services().filter((service) => ServiceTable.isAllowed(service, key))
       ),
     isAllowed: (service, remote) =>
-      Effect.map(node.trustedKey(remote.node), (key) => ServiceTable.isAllowed(service, key)),
+      Effect.map(node.trustedKeys(remote.node), (key) => ServiceTable.isAllowed(service, key)),
     spawn: (service, gate, remote) =>
       spawn(service, {
         peer: node.caller(remote.node),

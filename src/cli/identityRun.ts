@@ -55,8 +55,8 @@ const shown = ({ createdAtSeconds, files, isEncryptedAtRest, publicKey }: Identi
   }
 })
 
-/** A running node would go on with what it has read, and write it back. */
-const alone = <A, E, R>(directory: string, effect: Effect.Effect<A, E, R>) =>
+/** For work that no running node may disturb: it would go on with what it has read, and write it back. */
+export const alone = <A, E, R>(directory: string, effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(DirectoryLock, ({ acquire }) =>
     Effect.mapError(acquire(directory), (error) =>
       error.reason === "Held"
@@ -67,7 +67,8 @@ const alone = <A, E, R>(directory: string, effect: Effect.Effect<A, E, R>) =>
 
 type Failure = CliError.CliError | IdentityBackup.BackupError | IdentityFile.IdentityError
 
-const performed = <A>(
+/** Runs it on this machine, its failures as the command line has them. */
+export const performed = <A>(
   effect: Effect.Effect<A, Failure, Environment | Crypto | DirectoryLock>
 ): Effect.Effect<A, CliError.CliError, Environment> =>
   effect.pipe(

@@ -123,6 +123,18 @@ export type ProtocolEvent =
       readonly sizeBytes: number
     }
   | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }
+  /** Keys of a peer (security rule 9), by their fingerprints. A new one counts from `fromSeconds`, Unix time. */
+  | { readonly _tag: "KeyAnnounced"; readonly peer: NodeId; readonly key: string; readonly fromSeconds: number }
+  | { readonly _tag: "KeyCancelled"; readonly peer: NodeId; readonly key: string }
+  | { readonly _tag: "KeyMoved"; readonly peer: NodeId; readonly from: string; readonly to: string }
+  /** Two keys follow one: the peer is frozen until a person decides, or its recovery key. */
+  | { readonly _tag: "KeyForked"; readonly peer: NodeId; readonly keys: string }
+  | { readonly _tag: "RecoveryKeyEnrolled"; readonly peer: NodeId; readonly key: string; readonly fromSeconds: number }
+  | { readonly _tag: "RecoveryKeyContested"; readonly peer: NodeId }
+  /** The registry knows of a new key for this very node that was not made here: its key is in other hands. */
+  | { readonly _tag: "OwnKeyContested"; readonly key: string }
+  /** This node has another key from now on. */
+  | { readonly _tag: "OwnKeyMoved"; readonly key: string }
   /** Of the broker (node §5). `remote` and `from` are socket addresses as text; a publication of this node has port 0. */
   | { readonly _tag: "EventSubscribed"; readonly topic: string; readonly remote: string }
   | { readonly _tag: "EventUnsubscribed"; readonly topic: string; readonly remote: string }

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { type PolledHandshakes, type RegistryClient, RegistryError } from "../../src/actors/registry/RegistryClient.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
-import { NO_CARDS } from "./NoCards.ts"
+import { NO_CARDS, noKeyChains } from "./NoCards.ts"
 
 type Inbox = {
   requests: Array<PolledHandshakes["requests"][number]>
@@ -39,6 +39,7 @@ export class MemoryRegistry {
       })
     return {
       register: () => never,
+      publishKeyChain: noKeyChains,
       cards: NO_CARDS,
       heartbeat: never,
       deregister: never,

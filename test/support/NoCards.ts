@@ -12,3 +12,6 @@ export const NO_CARDS: RegistryClient["Service"]["cards"] = {
   withdraw: () => refused("withdraw_card"),
   search: () => refused("search_cards")
 }
+
+/** The same for chains of keys. */
+export const noKeyChains: RegistryClient["Service"]["publishKeyChain"] = () => refused("publish_key_chain")

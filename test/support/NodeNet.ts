@@ -21,7 +21,7 @@ import * as TunnelConfig from "../../src/protocol/tunnel/TunnelConfig.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
 import * as MemoryNetwork from "../../src/testing/MemoryNetwork.ts"
-import { NO_CARDS } from "./NoCards.ts"
+import { NO_CARDS, noKeyChains } from "./NoCards.ts"
 
 /** What the registry knows of one node. */
 export interface Record {
@@ -171,6 +171,7 @@ export const registryOf = (
     requestHandshake: () => Effect.void,
     respondHandshake: () => Effect.void,
     pollHandshakes: Effect.succeed({ requests: [], responses: [] }),
+    publishKeyChain: noKeyChains,
     cards: NO_CARDS
   }
 }

@@ -18,7 +18,8 @@ import { Trust, TrustError } from "../../src/actors/trust/Trust.ts"
 import type { Crypto } from "../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
-import { NO_CARDS } from "./NoCards.ts"
+import { NO_CARDS, noKeyChains } from "./NoCards.ts"
+import { NO_CHAINS } from "./NoChains.ts"
 
 /** The far end of a stream of the scripted node. */
 export interface Far {
@@ -231,6 +232,7 @@ export class ScriptedNode {
       pinned: (node) => (node === 2 ? KEY_B : undefined),
       guess: () => undefined,
       isTrusted: (node) => node === 2,
+      chains: NO_CHAINS,
       pinNode: () => Effect.void,
       pinName: () => Effect.void,
       acceptKey: (node, _key, name) => Effect.sync(() => void this.accepted.push({ node, name })),
@@ -314,6 +316,7 @@ const registry: RegistryClient["Service"] = {
   requestHandshake: () => Effect.void,
   respondHandshake: () => Effect.void,
   pollHandshakes: Effect.succeed({ requests: [], responses: [] }),
+  publishKeyChain: noKeyChains,
   cards: NO_CARDS
 }
 

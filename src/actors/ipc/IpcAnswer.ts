@@ -80,8 +80,9 @@ export const pendingList: Effect.Effect<Json.JsonObject, never, Trust | Crypto> 
 })
 
 /** The trusted peers. */
-export const trustedList: Effect.Effect<Json.JsonObject, never, Trust | Crypto> = Effect.gen(function* () {
+export const trustedList: Effect.Effect<Json.JsonObject, never, Trust | PeerKeys | Crypto> = Effect.gen(function* () {
   const fingerprint = yield* fingerprints
+  const { chains } = yield* PeerKeys
   const trusted = yield* Effect.flatMap(Trust, (trust) => trust.trusted)
   return {
     trusted: trusted.map(({ node, publicKey, approvedAtSeconds, mutual, network }) => ({
@@ -89,7 +90,8 @@ export const trustedList: Effect.Effect<Json.JsonObject, never, Trust | Crypto> 
       mutual,
       network,
       node_id: node,
-      ...keyOf(publicKey, fingerprint)
+      ...keyOf(publicKey, fingerprint),
+      ...(chains.formerKeys(node).length > 0 && { former_keys: chains.formerKeys(node).map(Bytes.toBase64) })
     }))
   }
 })

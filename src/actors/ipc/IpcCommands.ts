@@ -8,6 +8,7 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type { IpcRequest } from "../../protocol/wire/IpcRequest.ts"
+import type { OwnKeys } from "../identity/OwnKeys.ts"
 import type { Memberships } from "../membership/Memberships.ts"
 import { Node } from "../node/Node.ts"
 import type { Broker } from "../pubsub/Broker.ts"
@@ -21,6 +22,7 @@ import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
+import * as IpcKeys from "./IpcKeys.ts"
 import * as IpcRendezvous from "./IpcRendezvous.ts"
 import * as IpcTasks from "./IpcTasks.ts"
 import * as IpcTrust from "./IpcTrust.ts"
@@ -37,6 +39,8 @@ export interface Daemon {
   readonly webhooks?: Webhooks["Service"]
   /** For the operations `rendezvous.…`, and in Info. */
   readonly memberships?: Memberships["Service"]
+  /** For the operations `key.…` and `recovery.…`. */
+  readonly ownKeys?: OwnKeys["Service"]
   /** Where it is registered, for invitations. */
   readonly rendezvous?: Effect.Effect<IpcTrust.Rendezvous>
 }
@@ -78,6 +82,7 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
         IpcEvents.perform(daemon, request.op, request.value) ??
         IpcRendezvous.perform(daemon, request.op, request.value) ??
         IpcTasks.perform(daemon.tasks, request.op, request.value) ??
+        IpcKeys.perform(daemon.ownKeys, request.op, request.value) ??
         IpcTrust.perform(daemon, request.op, request.value) ??
         IpcExtension.perform(request.op, request.value)
       )

@@ -22,6 +22,7 @@
  * | `rendezvous`, `invite.…`, `trust.…` | | see `IpcTrust` |
  * | `card.…` | | see `IpcCards` |
  * | `rendezvous.…` | | see `IpcRendezvous` |
+ * | `key.…`, `recovery.…`, `trust.rotation…` | | see `IpcKeys` |
  *
  * Those of streams and datagrams belong to the streams of one client (`IpcStreams`, `IpcDatagrams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.

@@ -13,6 +13,7 @@ import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
 import * as NodeWebhookPost from "../../core/net/NodeWebhookPost.ts"
 import * as Databases from "../../core/storage/Databases.ts"
 import * as FileLock from "../../core/storage/FileLock.ts"
+import { OwnKeys } from "../identity/OwnKeys.ts"
 import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
 import { Memberships } from "../membership/Memberships.ts"
@@ -82,6 +83,7 @@ const rendezvousOf = Effect.fnUntraced(function* (config: NodeConfig) {
 const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
   broker: Context.get(node, Broker),
   tasks: Context.get(node, Tasks),
+  ownKeys: Context.get(node, OwnKeys),
   webhooks: Context.get(node, Webhooks),
   memberships: Context.get(node, Memberships)
 })

@@ -58,6 +58,10 @@ const isAddress = (value: object): value is Address.Address => "node" in value &
 const LEVELS: Partial<Record<ProtocolEvent["_tag"], typeof Effect.logInfo>> = {
   KeyRefused: Effect.logWarning,
   StoreFull: Effect.logWarning,
+  KeyAnnounced: Effect.logWarning,
+  KeyForked: Effect.logWarning,
+  RecoveryKeyContested: Effect.logWarning,
+  OwnKeyContested: Effect.logError,
   ConnectionOpened: Effect.logDebug,
   ConnectionClosed: Effect.logDebug,
   DatagramReceived: Effect.logDebug,

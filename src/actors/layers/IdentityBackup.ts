@@ -18,6 +18,7 @@ import * as SealedText from "../../core/crypto/SealedText.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
 import * as Identity from "../../protocol/trust/Identity.ts"
+import * as ChainFile from "../trust/ChainFile.ts"
 import * as PinFile from "../trust/PinFile.ts"
 import * as StateText from "../trust/StateText.ts"
 import * as TrustFile from "../trust/TrustFile.ts"
@@ -213,12 +214,13 @@ const isName = (name: string): name is Name => name === IDENTITY || Object.hasOw
 /** Whether a file can be used, by the one who reads it. */
 const READERS = {
   "trust.json": (text: string) => TrustFile.decode(text, 0) !== undefined,
+  "chains.json": (text: string) => ChainFile.decode(text) !== undefined,
   "pins.json": (text: string) => PinFile.decode(text) !== undefined,
   "registry-pins.json": (text: string) => Json.parseObject(text) !== undefined
 }
 
 const IDENTITY = "identity.key"
-const OTHERS = ["trust.json", "pins.json", "registry-pins.json"] as const
+const OTHERS = ["trust.json", "chains.json", "pins.json", "registry-pins.json"] as const
 const FORMAT = "effect-pilot backup"
 const PURPOSE = "backup"
 /** Pins and trust of some ten thousand peers. */

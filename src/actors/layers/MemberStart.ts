@@ -4,15 +4,17 @@
  */
 import { Clock, Context, Duration, Effect, Layer, PubSub, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
-import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
+import type { KeyChain } from "../../protocol/identity/KeyChain.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import { defaultLimits, PortTable } from "../../protocol/stream/PortTable.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
+import * as OwnKeyState from "../identity/OwnKeyState.ts"
 import * as MemberKeys from "../membership/MemberKeys.ts"
 import * as OutsideConnection from "../membership/OutsideConnection.ts"
 import type { Card, Member, Roster } from "../membership/Roster.ts"
@@ -20,6 +22,7 @@ import type { Doors } from "../node/Doors.ts"
 import { Node } from "../node/Node.ts"
 import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
+import * as LearningRegistry from "../registry/LearningRegistry.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
 import type { RegistryPins } from "../registry/RegistryPins.ts"
@@ -29,6 +32,7 @@ import type { Trust } from "../trust/Trust.ts"
 import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
 import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
 import * as HostAddress from "./HostAddress.ts"
+import * as IdentityLayer from "./IdentityLayer.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
@@ -37,7 +41,8 @@ import * as OutsideEvent from "./OutsideEvent.ts"
 /** What the memberships of one node share. */
 export interface Options {
   readonly config: NodeConfig
-  readonly identity: SigningKey
+  /** The key of the node, the same everywhere, and what is to be known of it. */
+  readonly own: OwnKeyState.OwnKeyState
   readonly roster: Roster
   readonly doors: Doors
   /** Certificates of registries that were met without a pin. */
@@ -62,11 +67,19 @@ export const prepare = Effect.fnUntraced(function* (options: Options, card: Card
   const client = yield* RegistryClientActor.make({
     ...HostAddress.split(card.registry),
     security: securityOf(options, card),
-    key: options.identity
+    key: options.own.key,
+    keyChain: () => OwnKeyState.published(options.own)
   })
+  yield* IdentityLayer.resume(options.own, client)
+  const noteOwn = (chain: KeyChain) => {
+    member.heard = [...member.heard, ...chain].slice(-HEARD_MAX)
+  }
+  const learning = LearningRegistry.make(client, (node, chain) =>
+    node === member.ownNode ? Effect.sync(() => noteOwn(chain)) : ownKeys.chains.learn(node, chain)
+  )
   const member: Member = {
     card,
-    registry: watched(client, () => member),
+    registry: watched(learning, () => member),
     keys: MemberKeys.forMember(roster, ownKeys, () => member),
     ownKeys,
     up: undefined,
@@ -74,7 +87,9 @@ export const prepare = Effect.fnUntraced(function* (options: Options, card: Card
     detail: "",
     trusted: new Map(),
     trustedTexts: new Set(),
-    met: new Map()
+    met: new Map(),
+    ownNode: undefined,
+    heard: []
   }
   made = member
   roster.add(member)
@@ -94,7 +109,7 @@ export const recall = Effect.fnUntraced(function* ({ config }: Options, { card, 
 
 /** Registers and serves in the surrounding scope; its end leaves the registry. */
 export const raise = Effect.fnUntraced(function* (options: Options, member: Member) {
-  const { config, identity, roster } = options
+  const { config, own, roster } = options
   const report = (event: ProtocolEvent) => {
     const told = OutsideEvent.of(roster, member, event)
     if (told !== undefined) options.report(told)
@@ -110,7 +125,7 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
     })
   const { trust: path } = placesOf(config, member.card)
   const store = yield* TrustStoreFile.make(path)
-  const trust = yield* TrustSupervisor.start({ identity, store, report }).pipe(
+  const trust = yield* TrustSupervisor.start({ identity: own.key, store, report }).pipe(
     Effect.mapError((error) =>
       error._tag === "PortInUse" ? NodeFailure.portTaken(error) : NodeFailure.trustUnusable(path, error.detail)
     ),
@@ -118,7 +133,9 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
   )
   yield* follow(running.events, trust)
   yield* shareListed(roster, member, trust.trust)
-  member.up = { node: running.node, trust: trust.trust }
+  member.ownNode = address.node
+  const { spread } = trust.watch
+  member.up = { node: running.node, trust: trust.trust, renewTunnels: running.renewTunnels, spread }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       member.up = undefined
@@ -169,13 +186,16 @@ const watched = (client: RegistryClient["Service"], member: () => Member): Regis
   return { ...client, register: (options) => noting(client.register(options)), heartbeat: noting(client.heartbeat) }
 }
 
+/** Statements about this node that its registry has told of, until they are looked at. */
+const HEARD_MAX = 32
+
 const note = (member: Member, state: Member["state"], detail: string): void => {
   member.state = state
   member.detail = detail
 }
 
 const startNode = Effect.fnUntraced(function* (
-  { config, doors, identity, roster }: Options,
+  { config, doors, own, roster }: Options,
   member: Member,
   report: (event: ProtocolEvent) => void
 ) {
@@ -189,7 +209,7 @@ const startNode = Effect.fnUntraced(function* (
   const [first] = roster.up()
   const known = first === undefined ? undefined : yield* first.up.node.status
   return yield* NodeSupervisor.start({
-    identity,
+    identity: own.key,
     identityPersisted: true,
     encrypt: config.encrypt,
     // The configuration names one port; every membership has a socket of its own.
@@ -242,7 +262,9 @@ const follow = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const subscription = yield* PubSub.subscribe(events)
   yield* PubSub.take(subscription).pipe(
-    Effect.flatMap((event) => (event._tag === "HeartbeatAnswered" ? trust.trust.poll : trust.reregistered)),
+    Effect.flatMap((event) =>
+      Effect.andThen(event._tag === "HeartbeatAnswered" ? trust.trust.poll : trust.reregistered, trust.watch.look)
+    ),
     Effect.forever,
     Effect.forkScoped
   )

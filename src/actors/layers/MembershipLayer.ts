@@ -5,12 +5,13 @@
  */
 import { type Context, Deferred, Effect, Exit, FileSystem, type Path, Result, Scope, Semaphore } from "effect"
 import type { AddressResolver } from "effect/net"
-import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
+import type { OwnKeyState } from "../identity/OwnKeyState.ts"
 import {
   MEMBERSHIPS_MAX,
   MembershipError,
@@ -37,7 +38,7 @@ export interface Running {
 /** Registers the node with every rendezvous it knows, in the surrounding scope; returns when home, or else another, has it. */
 export const start = Effect.fn("MembershipLayer.start")(function* (
   config: NodeConfig,
-  identity: SigningKey,
+  own: OwnKeyState,
   report: (event: ProtocolEvent) => void
 ) {
   const scope = yield* Effect.scope
@@ -45,7 +46,7 @@ export const start = Effect.fn("MembershipLayer.start")(function* (
   const crypto = yield* Crypto
   const options: MemberStart.Options = {
     config,
-    identity,
+    own,
     roster,
     doors: new Doors(() => Bytes.readU16(crypto.randomBytes(2), 0)),
     registryPins: yield* RegistryPinsFile.make(`${config.home}/registry-pins.json`),

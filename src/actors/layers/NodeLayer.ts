@@ -5,7 +5,6 @@
 import { Context, Effect, type FileSystem, Layer, type Path, type Scope } from "effect"
 import type { AddressResolver } from "effect/net"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
-import * as IdentityFile from "../../core/crypto/IdentityFile.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { WebhookPost } from "../../core/net/WebhookPost.ts"
@@ -13,7 +12,7 @@ import type { Databases } from "../../core/storage/Databases.ts"
 import { DirectoryLock } from "../../core/storage/DirectoryLock.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
-import * as Identity from "../../protocol/trust/Identity.ts"
+import { OwnKeys } from "../identity/OwnKeys.ts"
 import * as MemberKeys from "../membership/MemberKeys.ts"
 import * as MemberNodes from "../membership/MemberNodes.ts"
 import * as MemberRegistries from "../membership/MemberRegistries.ts"
@@ -30,6 +29,7 @@ import { Trust } from "../trust/Trust.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
 import * as BrokerLayer from "./BrokerLayer.ts"
 import * as EventLog from "./EventLog.ts"
+import * as IdentityLayer from "./IdentityLayer.ts"
 import * as MembershipLayer from "./MembershipLayer.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
@@ -39,7 +39,7 @@ import * as TaskLayer from "./TaskLayer.ts"
 import * as WebhookLayer from "./WebhookLayer.ts"
 
 /** What a running node offers to whoever wired it. */
-export type NodeServices = Broker | Memberships | Node | Tasks | Trust | PeerKeys | RegistryClient | Webhooks
+export type NodeServices = Broker | Memberships | Node | OwnKeys | Tasks | Trust | PeerKeys | RegistryClient | Webhooks
 
 /** What the surroundings must bring: real ones in a daemon, virtual ones in the simulator. */
 export type Surroundings =
@@ -63,20 +63,22 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   watch: (node: Node["Service"], memberships: Memberships["Service"]) => Node["Service"] = (node) => node
 ): Effect.fn.Return<Context.Context<NodeServices>, NodeError, Scope.Scope | Surroundings> {
   yield* prepareHome(config.home)
-  const identity = yield* loadIdentity(config)
+  const own = yield* IdentityLayer.load(config.identity)
   const logged = yield* EventLog.make
   const webhook = yield* WebhookLayer.start(config)
   const report: Report = (event) => {
     logged(event)
     webhook.report(event)
   }
-  const { doors, memberships, roster } = yield* MembershipLayer.start(config, identity, report)
-  const absent = () => NodeStatusAbsent.make(config, identity.publicKey)
+  const { doors, memberships, roster } = yield* MembershipLayer.start(config, own, report)
+  const absent = () => NodeStatusAbsent.make(config, own.key.publicKey)
   const node = MemberNodes.make(roster, doors, absent)
+  const ownKeys = yield* IdentityLayer.start(own, roster, report)
   const services = Context.make(PeerKeys, MemberKeys.make(roster)).pipe(
     Context.add(RegistryClient, MemberRegistries.make(roster)),
     Context.add(Trust, MemberTrusts.make(roster)),
     Context.add(Memberships, memberships),
+    Context.add(OwnKeys, ownKeys),
     Context.add(Node, node)
   )
   const carrying = Context.add(services, Node, watch(node, memberships))
@@ -103,22 +105,6 @@ const prepareHome = Effect.fnUntraced(function* (home: string) {
   )
 })
 
-const loadIdentity = (config: NodeConfig) =>
-  Effect.mapError(
-    Effect.map(IdentityFile.loadOrCreate(config.identity, Identity), (loaded) => loaded.key),
-    (error) =>
-      new NodeError({
-        reason:
-          error.reason === "PassphraseNeeded" || error.reason === "WrongPassphrase"
-            ? "IdentityLocked"
-            : "IdentityUnusable",
-        detail: `cannot use ${config.identity}: ${error.detail}`,
-        hint:
-          IDENTITY_HINTS[error.reason]?.(config.identity) ??
-          `restore ${config.identity} from a backup, or move it away to start as a new node`
-      })
-  )
-
 const startExchange = (config: NodeConfig, report: Report) =>
   DataExchange.spawn({ home: config.home, receivedBytesMax: config.receivedQuota * BYTES_PER_MIB, report }).pipe(
     Effect.mapError((error) =>
@@ -129,13 +115,3 @@ const startExchange = (config: NodeConfig, report: Report) =>
 const BYTES_PER_MIB = 1_048_576
 
 type Report = (event: ProtocolEvent) => void
-
-/** Where the key itself is as good as it was. */
-const IDENTITY_HINTS: Readonly<Partial<Record<IdentityFile.IdentityError["reason"], (path: string) => string>>> = {
-  TooOpen: (path) => `if nobody has copied it: chmod 600 ${path}`,
-  PassphraseNeeded: () =>
-    "give it by --passphrase-file FILE, PILOT_PASSPHRASE, a systemd credential pilot-passphrase, or on a terminal",
-  WrongPassphrase: () => "the passphrase is the one that `pilotctl identity encrypt` was given",
-  Unreadable: (path) => `make ${path} a file that this user can read`,
-  NotWritable: () => "make room on the disk, or choose another state directory with PILOT_HOME"
-}

@@ -29,6 +29,12 @@ export const of = (roster: Roster, member: Member, event: ProtocolEvent): Protoc
     case "PeerLost":
     case "PathChanged":
     case "KeyRefused":
+    case "KeyAnnounced":
+    case "KeyCancelled":
+    case "KeyMoved":
+    case "KeyForked":
+    case "RecoveryKeyEnrolled":
+    case "RecoveryKeyContested":
     case "HandshakeReceived":
     case "HandshakePending":
     case "HandshakeRejected":

@@ -13,7 +13,9 @@ export const forMember = (roster: Roster, own: PeerKeys["Service"], member: () =
   ...own,
   // What a trusted key has opened is as good as pinned: nobody else may have that id here any more.
   pinned: (node) => own.pinned(node) ?? trustedElsewhere(roster, member(), node),
-  isTrusted: (node) => own.isTrusted(node) || roster.isTrustedElsewhere(member(), keyOf(member(), node)),
+  isTrusted: (node) =>
+    own.isTrusted(node) ||
+    (own.chains.rival(node) === undefined && roster.isTrustedElsewhere(member(), keyOf(member(), node))),
   // An identity that has left the earlier key scheme has left it everywhere (security rule 5).
   isLaterOnly: (publicKey) => roster.all().some(({ ownKeys }) => ownKeys.isLaterOnly(publicKey)),
   setTrusted: (trusted) => {
@@ -71,6 +73,26 @@ export const make = (roster: Roster): PeerKeys["Service"] => {
         keys.acceptKey(node, publicKey, name === undefined ? undefined : split(roster, name).inside)
       ),
     isLaterOnly: (publicKey) => roster.all().some(({ keys }) => keys.isLaterOnly(publicKey)),
+    chains: {
+      learn: (local, chain) => at(local, Effect.void, ({ chains }, node) => chains.learn(node, chain)),
+      settle: Effect.suspend(() => Effect.forEach(roster.all(), ({ keys }) => keys.chains.settle, { discard: true })),
+      standings: () =>
+        new Map(
+          roster.all().flatMap((member) =>
+            [...member.keys.chains.standings()].flatMap(([node, standing]) => {
+              const local = roster.outside(member, node)
+              return local === undefined ? [] : [[local, standing] as const]
+            })
+          )
+        ),
+      follows: (local, former) => at(local, false, ({ chains }, node) => chains.follows(node, former)),
+      formerKeys: (local) => at<ReadonlyArray<Uint8Array>>(local, [], ({ chains }, node) => chains.formerKeys(node)),
+      rival: (local) => at<Uint8Array | undefined>(local, undefined, ({ chains }, node) => chains.rival(node)),
+      refuse: (local) =>
+        at<Effect.Effect<Uint8Array | undefined>>(local, Effect.undefined, ({ chains }, node) => chains.refuse(node)),
+      // Each membership has listeners of its own.
+      listen: () => Effect.void
+    },
     laterOpened: (publicKey) => roster.all()[0]?.keys.laterOpened(publicKey),
     // Each membership has a trust list of its own, which tells its own keys.
     setTrusted: () => {}

@@ -80,6 +80,7 @@ export const make = (roster: Roster): Client => {
     requestHandshake: (local, text) => at(local, (client, node) => client.requestHandshake(node, text)),
     respondHandshake: (local, accept) => at(local, (client, node) => client.respondHandshake(node, accept)),
     pollHandshakes: home((client) => client.pollHandshakes),
+    publishKeyChain: (local, chain) => at(local, (client, node) => client.publishKeyChain(node, chain)),
     cards: cards(roster, home),
     several: {
       route: (target) => TargetRoute.route(roster, target),

@@ -2,7 +2,9 @@
  * The memberships of one node: which rendezvous has which slot and name, what is known of its peers' keys, and its node once
  * that is registered. Mutable; changed by `MembershipLayer` only, read on the packet path.
  */
+import type { Effect } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
+import type { KeyChain } from "../../protocol/identity/KeyChain.ts"
 import type * as Address from "../../protocol/wire/Address.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
 import type { Node } from "../node/Node.ts"
@@ -31,7 +33,20 @@ export interface Member {
   /** Its own pins and trust alone. */
   readonly ownKeys: PeerKeys["Service"]
   /** The node and its trust list, once the registry has registered it. Their ids are the registry's. */
-  up: { readonly node: Node["Service"]; readonly trust: Trust["Service"] } | undefined
+  up:
+    | {
+        readonly node: Node["Service"]
+        readonly trust: Trust["Service"]
+        /** New keys for every tunnel, under the identity of now. */
+        readonly renewTunnels: Effect.Effect<void>
+        /** Tells the chain of this node to peers that have a tunnel. */
+        readonly spread: (chain: KeyChain) => Effect.Effect<void>
+      }
+    | undefined
+  /** This node's id at the registry, once it has one. */
+  ownNode: Address.NodeId | undefined
+  /** What the registry said of this node's keys and nobody has looked at yet. */
+  heard: KeyChain
   state: MembershipState
   detail: string
   /** Whom its own trust list trusts, and the same keys as text. */

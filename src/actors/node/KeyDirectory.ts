@@ -20,10 +20,12 @@ export interface KeyDirectory {
    * The same for a peer we want to reach: the registry is asked even if the key is pinned, and another answer than the
    * pin is refused. A registry that cannot answer does not matter when there is a pin. Pins the key.
    */
+  /** The pinned key of a peer that shows another one, after the registry was asked how that may follow from it. */
+  readonly reconsidered: (node: NodeId) => Effect.Effect<Uint8Array, RegistryError>
   readonly confirmed: (node: NodeId) => Effect.Effect<Uint8Array, RegistryError | KeyChanged>
 }
 
-/** Needs the registry and the pins of this node. */
+/** Needs the registry, whose chains the pins have heard (`LearningRegistry`), and the pins of this node. */
 export const make: Effect.Effect<KeyDirectory, never, RegistryClient | PeerKeys> = Effect.gen(function* () {
   const registry = yield* RegistryClient
   const keys = yield* PeerKeys
@@ -73,11 +75,20 @@ export const make: Effect.Effect<KeyDirectory, never, RegistryClient | PeerKeys>
         return pinned === undefined ? fromRegistry(node) : Effect.succeed(pinned)
       }),
     confirmed: Effect.fn("KeyDirectory.confirmed")(function* (node: NodeId) {
+      const before = keys.pinned(node)
+      const told = yield* before === undefined ? lately(node) : lately(node).pipe(Effect.orElseSucceed(() => before))
+      // What was remembered may be older than the pin, which has followed a chain since.
       const pinned = keys.pinned(node)
-      const offered = yield* pinned === undefined ? lately(node) : lately(node).pipe(Effect.orElseSucceed(() => pinned))
+      const offered = pinned !== undefined && keys.chains.follows(node, told) ? pinned : told
       // Refuses another key than the pinned one.
       yield* keys.pinNode(node, offered)
       return offered
+    }),
+    reconsidered: Effect.fn("KeyDirectory.reconsidered")(function* (node: NodeId) {
+      // Without a pin there is nothing that a chain could lead on from.
+      if (keys.pinned(node) === undefined) return yield* fromRegistry(node)
+      const { publicKey } = yield* ask(node)
+      return keys.pinned(node) ?? publicKey
     })
   }
 })

@@ -83,6 +83,7 @@ const receive = (
     case "MtuKnown":
     case "SizeVanished":
     case "KeyKnown":
+    case "RenewKeys":
       return
     default:
       return connections.perform(message, scope)

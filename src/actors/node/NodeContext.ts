@@ -27,6 +27,8 @@ export interface NodeContext {
   readonly encrypt: boolean
   readonly keys: KeyDirectory
   readonly isTrusted: (node: NodeId) => boolean
+  /** The pinned key of a peer follows from that one by its chain (security rule 9). */
+  readonly follows: (node: NodeId, former: Uint8Array) => boolean
   /** The later key scheme has once opened for this Ed25519 key, so the earlier one is refused (security rule 5). */
   readonly isLaterOnly: (publicKey: Uint8Array) => boolean
   readonly laterOpened: (publicKey: Uint8Array) => void

@@ -192,6 +192,7 @@ export class NodeCore {
       encrypt: options.encrypt,
       keys: parts.keys,
       isTrusted: parts.trust.isTrusted,
+      follows: parts.trust.chains.follows,
       isLaterOnly: parts.trust.isLaterOnly,
       laterOpened: parts.trust.laterOpened,
       opened: options.opened ?? (() => {}),

@@ -25,6 +25,8 @@ export interface Running {
   readonly node: Node["Service"]
   /** Registrations and heartbeats, from the subscription on. */
   readonly events: PubSub.PubSub<NodeEvent>
+  /** Every tunnel agrees on new keys under the identity of now; streams go on. */
+  readonly renewTunnels: Effect.Effect<void>
 }
 
 type Message = Data.TaggedEnum<{
@@ -71,7 +73,13 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
-  return { node: service(core, ref, services), events: core.parts.events }
+  const renewTunnels = Effect.suspend(() => {
+    const peers = core.peers.all().filter(({ node }) => node !== core.address.node)
+    return Effect.forEach(peers, (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.RenewKeys())), {
+      discard: true
+    })
+  })
+  return { node: service(core, ref, services), events: core.parts.events, renewTunnels }
 })
 
 const spawnActor = (core: NodeCore.NodeCore) =>

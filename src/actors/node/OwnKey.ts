@@ -8,7 +8,7 @@ export class OwnKey implements AgreementKey {
   readonly publicKey: Uint8Array
   readonly agree: AgreementKey["agree"]
   readonly #identity: SigningKey
-  #signed: { readonly node: NodeId; readonly exchange: Uint8Array } | undefined
+  #signed: { readonly node: NodeId; readonly identity: Uint8Array; readonly exchange: Uint8Array } | undefined
 
   constructor(key: AgreementKey, identity: SigningKey) {
     this.publicKey = key.publicKey
@@ -18,7 +18,10 @@ export class OwnKey implements AgreementKey {
 
   /** The PILA of a node of that name with this key; signed when it is first asked for. */
   exchange(node: NodeId): Uint8Array {
-    if (this.#signed?.node !== node) this.#signed = { node, exchange: this.#sign(node) }
+    const { publicKey: identity } = this.#identity
+    // The identity of a node may be replaced while it runs.
+    if (this.#signed?.node !== node || this.#signed.identity !== identity)
+      this.#signed = { node, identity, exchange: this.#sign(node) }
     return this.#signed.exchange
   }
 

@@ -31,6 +31,8 @@ export type Message = Data.TaggedEnum<{
   LearnPath: { readonly path: Path.Path }
   /** Agrees on keys now, since something is about to be sent. */
   Connect: {}
+  /** New keys for the tunnel, under the identity of this node as it is now; streams go on. */
+  RenewKeys: {}
   /** Control ping; the reply is the round-trip time in milliseconds. */
   Ping: { readonly target: SocketAddress["address"]; readonly reply: Deferred.Deferred<number> }
   /** The key this peer must show became known, for the frame that asked. */

@@ -123,6 +123,7 @@ class PlainPeer {
       case "MtuKnown":
       case "SizeVanished":
       case "KeyKnown":
+      case "RenewKeys":
         return
       default:
         return this.connections.perform(message, this.#scope)

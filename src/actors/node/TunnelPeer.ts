@@ -15,6 +15,7 @@ import * as Packet from "../../protocol/wire/Packet.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { Connections } from "./Connections.ts"
 import { KeyAgreement } from "./KeyAgreement.ts"
+import { KeyLookups } from "./KeyLookups.ts"
 import type { PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
@@ -42,31 +43,30 @@ export class TunnelPeer {
   hasOpened = false
   readonly #context: NodeContext
   readonly #node: NodeId
-  readonly #tell: (message: Message) => boolean
   readonly #nowMs: () => number
   readonly #scope: Scope.Scope
   readonly #idle: Effect.Effect<void>
   readonly #paths: PeerPaths
   readonly #keys: KeyAgreement
+  readonly #lookups: KeyLookups
   readonly #sizes: PathSizes
   readonly #reports: PeerReports.PeerReports
   readonly #tunnel: Tunnel
   /** Of the first key exchange that was genuine; this life belongs to it. */
   #identityKey: Uint8Array | undefined
   readonly #pings = new Pings()
-  #lookupRunning = false
   #activeAtMs: number
 
   constructor({ context, idle, node, nowMs, scope, tell }: Options) {
     this.#context = context
     this.#node = node
-    this.#tell = tell
     this.#nowMs = nowMs
     this.#scope = scope
     this.#idle = idle
     this.#activeAtMs = nowMs()
     this.#paths = new PeerPaths(context, node)
     this.#keys = new KeyAgreement(context)
+    this.#lookups = new KeyLookups({ keys: context.keys, node, scope, tell })
     this.#reports = new PeerReports.PeerReports(node, context.report)
     this.#sizes = new PathSizes({
       send: (message, path) => this.#write(ControlMessage.sizeProbe(context.address, this.#paths.peer, message), path),
@@ -106,9 +106,11 @@ export class TunnelPeer {
       case "Ping":
         return this.#ping(message.target, message.reply)
       case "KeyKnown":
-        this.#lookupRunning = false
-        if (message.key !== undefined) this.#verify(message.inbound, message.key)
-        return
+        this.#lookups.answered()
+        return message.key === undefined ? undefined : this.#verify(message.inbound, message.key)
+      case "RenewKeys":
+        this.#keys.renew()
+        return this.#tunnel.agreementKeyRenewed(this.#nowMs())
       case "FindMtu":
       case "MtuKnown":
       case "SizeVanished":
@@ -238,29 +240,25 @@ export class TunnelPeer {
   #keyExchangeReceived(inbound: Inbound, frame: TunnelFrame.KeyExchange): Effect.Effect<void> | undefined {
     if (this.#tunnel.keyExchangeReceived(frame, inbound.path, this.#nowMs()) === "ignore") return undefined
     const known = this.#context.keys.known(this.#node)
-    if (known !== undefined) return void this.#verify(inbound, known)
-    if (this.#lookupRunning) return undefined
-    this.#lookupRunning = true
-    return this.#context.keys.expected(this.#node).pipe(
-      Effect.match({ onFailure: () => undefined, onSuccess: (key) => key }),
-      Effect.flatMap((key) => Effect.sync(() => void this.#tell(Message.KeyKnown({ inbound, key })))),
-      Effect.forkIn(this.#scope),
-      Effect.asVoid
-    )
+    return known === undefined ? this.#lookups.ask(inbound) : this.#verify(inbound, known)
   }
 
-  #verify(inbound: Inbound, expectedKey: Uint8Array): void {
+  #verify(inbound: Inbound, expectedKey: Uint8Array): Effect.Effect<void> | undefined {
     const { frame, path } = inbound
-    if (frame._tag !== "KeyExchange") return
+    if (frame._tag !== "KeyExchange") return undefined
     // Without a pin the registry may come to name another key; whoever holds it takes over no tunnel and no stream.
-    const isOther = this.#identityKey !== undefined && !Bytes.equals(this.#identityKey, expectedKey)
+    const isOther =
+      this.#identityKey !== undefined &&
+      !Bytes.equals(this.#identityKey, expectedKey) &&
+      !this.#context.follows(this.#node, this.#identityKey)
     const exchange = isOther ? "RegistryMismatch" : this.#keys.verify(frame, expectedKey)
     if (typeof exchange === "string") {
       this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: exchange })
-      return
+      return exchange === "KeyChanged" ? this.#lookups.doubt(inbound, expectedKey, this.#nowMs()) : undefined
     }
     this.#identityKey = expectedKey
     this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
+    return undefined
   }
 
   /** Performing one may ask for more: a renewed key has to be sent. */

@@ -2,6 +2,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
+import type { KeyChain } from "../../protocol/identity/KeyChain.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import type { FoundCard } from "../../protocol/wire/RegistryReply.ts"
 import type { KeyChanged, NameMoved, PeerKeys } from "../trust/PeerKeys.ts"
@@ -95,6 +96,14 @@ export interface Several {
   }>
 }
 
+/** What the registry makes of a chain of keys. */
+export interface PublishedChain {
+  /** The key that counts there now. */
+  readonly publicKey: Uint8Array
+  readonly pendingUntilSeconds: number | undefined
+  readonly isForked: boolean
+}
+
 /** All signing happens inside; every call has a time-out and fails with `RegistryError`. */
 export class RegistryClient extends Context.Service<
   RegistryClient,
@@ -127,5 +136,7 @@ export class RegistryClient extends Context.Service<
     readonly cards: Cards
     /** Only of a client that stands before several registries; `Names` asks the right one. */
     readonly several?: Several
+    /** Teaches a registry of ours statements about the keys of a node (`KeyChainOperations`); another refuses. */
+    readonly publishKeyChain: (node: NodeId, chain: KeyChain) => Effect.Effect<PublishedChain, RegistryError>
   }
 >()("effect-pilot/actors/registry/RegistryClient") {}

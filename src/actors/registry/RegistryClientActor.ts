@@ -13,6 +13,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
 import { TlsClient } from "../../core/net/TlsClient.ts"
 import * as CapabilityCard from "../../protocol/directory/CapabilityCard.ts"
+import * as KeyChain from "../../protocol/identity/KeyChain.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import * as DecodeError from "../../protocol/wire/DecodeError.ts"
 import * as RegistryMessage from "../../protocol/wire/RegistryMessage.ts"
@@ -29,6 +30,8 @@ export interface RegistryClientOptions {
   readonly security: RegistrySecurity
   /** The node's identity: registered with, and signed with. */
   readonly key: SigningKey
+  /** What the registry is to know of the keys of this node, at each registration. */
+  readonly keyChain?: () => KeyChain.KeyChain
   /** For one call, from asking to the reply, reconnecting included. */
   readonly callTimeoutMs?: number
 }
@@ -51,7 +54,6 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
   const timeoutMs = options.callTimeoutMs ?? CALL_TIMEOUT_MS
   const actor = yield* spawn(options, timeoutMs)
   const { key } = options
-  const publicKey = Bytes.toBase64(key.publicKey)
   let self: NodeId | undefined
 
   const call = (request: RegistryRequest.RegistryRequest): Effect.Effect<Json.JsonObject, RegistryError> => {
@@ -85,7 +87,20 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
 
   return RegistryClient.of({
     register: ({ listenAddress, owner = "", lanAddresses = [] }) =>
-      call({ _tag: "Register", listenAddress, publicKey, owner, hostname: "", lanAddresses, signature: "" }).pipe(
+      Effect.suspend(() => {
+        const publicKey = Bytes.toBase64(key.publicKey)
+        const keyChain = KeyChain.toText(options.keyChain?.() ?? [])
+        return call({
+          _tag: "Register",
+          listenAddress,
+          publicKey,
+          owner,
+          hostname: "",
+          lanAddresses,
+          keyChain,
+          signature: ""
+        })
+      }).pipe(
         Effect.flatMap((reply) => decoded("register", RegistryReply.registered(reply))),
         Effect.map(({ node, address }) => {
           self = node
@@ -113,6 +128,7 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
     score: (node) => Effect.map(call({ _tag: "GetScore", node }), RegistryReply.score),
     addScore: (node, points) =>
       Effect.asVoid(asSelf((requester) => ({ _tag: "AddScore", node, requester, points, signature: "" }))),
+    publishKeyChain: (node, chain) => publishKeyChain(call, node, chain),
     cards: cardsOf(key, asSelf, call),
     ...aboutSelf(asSelf),
     ...aboutTrust(asSelf)
@@ -131,6 +147,22 @@ const aboutSelf = (
   setTags: (tags) => asSelf((node) => ({ _tag: "SetTags", node, tags, signature: "" })),
   setTaskExec: (enabled) => asSelf((node) => ({ _tag: "SetTaskExec", node, enabled, signature: "" }))
 })
+
+const publishKeyChain = (
+  call: (request: RegistryRequest.RegistryRequest) => Effect.Effect<Json.JsonObject, RegistryError>,
+  node: NodeId,
+  chain: KeyChain.KeyChain
+): ReturnType<RegistryClient["Service"]["publishKeyChain"]> =>
+  Effect.flatMap(call({ _tag: "PublishKeyChain", node, keyChain: KeyChain.toText(chain) }), (reply) => {
+    const publicKey = Bytes.fromBase64(Json.string(reply, "public_key"))
+    if (publicKey === undefined) return fail("BadReply", "publish_key_chain", "it names no key")
+    const pendingUntil = Json.integer(reply, "pending_until")
+    return Effect.succeed({
+      publicKey,
+      pendingUntilSeconds: pendingUntil === 0 ? undefined : pendingUntil,
+      isForked: Json.boolean(reply, "forked")
+    })
+  })
 
 const cardsOf = (
   key: SigningKey,

@@ -8,6 +8,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as Migrations from "../../core/storage/Migrations.ts"
 import type { Change, Rows } from "../../protocol/registry/Change.ts"
+import * as NodeKeys from "../../protocol/registry/NodeKeys.ts"
 import type { NodeRecord } from "../../protocol/registry/NodeRecord.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import { RegistryStore, RegistryStoreError } from "./RegistryStore.ts"
@@ -80,6 +81,11 @@ const createCards = Effect.gen(function* () {
         signed_card TEXT NOT NULL,
         PRIMARY KEY (node_id, service)
       )`
+})
+
+const addKeys = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`ALTER TABLE registry_nodes ADD COLUMN node_keys TEXT NOT NULL DEFAULT ''`
 })
 
 const load = Effect.fnUntraced(function* (
@@ -159,19 +165,26 @@ const write = (sql: SqlClient.SqlClient, change: Change): Effect.Effect<unknown,
 
 const writeNode = (sql: SqlClient.SqlClient, node: NodeRecord): Effect.Effect<unknown, SqlError.SqlError> =>
   sql`INSERT INTO registry_nodes (id, public_key, owner_text, endpoint, lan_addresses, hostname, tags, is_public,
-      task_exec, polo_score, is_present, present_at, has_signed, has_bound_rotation, has_bound_heartbeat)
+      task_exec, polo_score, is_present, present_at, has_signed, has_bound_rotation, has_bound_heartbeat,
+      node_keys)
     VALUES (${node.id}, ${Bytes.toBase64(node.publicKey)}, ${node.owner}, ${node.endpoint},
       ${JSON.stringify(node.lanAddresses)}, ${node.hostname}, ${JSON.stringify(node.tags)}, ${flag(node.isPublic)},
       ${flag(node.taskExec)}, ${node.poloScore}, ${flag(node.isPresent)}, ${node.presentAtSeconds},
-      ${flag(node.hasSigned)}, ${flag(node.hasBoundRotation)}, ${flag(node.hasBoundHeartbeat)})
+      ${flag(node.hasSigned)}, ${flag(node.hasBoundRotation)}, ${flag(node.hasBoundHeartbeat)},
+      ${NodeKeys.encode(node.keys)})
     ON CONFLICT (id) DO UPDATE SET public_key = excluded.public_key, owner_text = excluded.owner_text,
       endpoint = excluded.endpoint, lan_addresses = excluded.lan_addresses, hostname = excluded.hostname,
       tags = excluded.tags, is_public = excluded.is_public, task_exec = excluded.task_exec,
       polo_score = excluded.polo_score, is_present = excluded.is_present, present_at = excluded.present_at,
       has_signed = excluded.has_signed, has_bound_rotation = excluded.has_bound_rotation,
-      has_bound_heartbeat = excluded.has_bound_heartbeat`
+      has_bound_heartbeat = excluded.has_bound_heartbeat, node_keys = excluded.node_keys`
 
-const toRecord = (row: typeof NodeRow.Type): NodeRecord => ({
+const toRecord = (row: typeof NodeRow.Type): NodeRecord => {
+  const keys = NodeKeys.decode(row.node_keys)
+  return { ...plainRecord(row), ...(keys !== undefined && { keys }) }
+}
+
+const plainRecord = (row: typeof NodeRow.Type): NodeRecord => ({
   id: NodeId(row.id),
   publicKey: row.public_key,
   owner: row.owner_text,
@@ -207,7 +220,8 @@ const NodeRow = Schema.Struct({
   present_at: Schema.Int,
   has_signed: Schema.Int,
   has_bound_rotation: Schema.Int,
-  has_bound_heartbeat: Schema.Int
+  has_bound_heartbeat: Schema.Int,
+  node_keys: Schema.String
 })
 const decodeNodes = Schema.decodeUnknownEffect(Schema.Array(NodeRow))
 const decodeTrust = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ from_id: Schema.Int, to_id: Schema.Int })))
@@ -238,5 +252,6 @@ const decodeCards = Schema.decodeUnknownEffect(
 /** Each released step never changes; the next one is appended. */
 const MIGRATIONS = [
   { id: 1, name: "registry_rows", migrate: createTables },
-  { id: 2, name: "registry_cards", migrate: createCards }
+  { id: 2, name: "registry_cards", migrate: createCards },
+  { id: 3, name: "registry_node_keys", migrate: addKeys }
 ]

@@ -75,13 +75,20 @@ const accept = Effect.fnUntraced(function* (listener: Listener, shared: Shared) 
     const key = keys.isTrusted(peer) ? keys.pinned(peer) : undefined
     if (key === undefined || !Quota.enter(streams, peer)) return connection.reset
     const left = Effect.sync(() => Quota.leave(streams, peer))
-    return Effect.forkIn(Effect.ensuring(session(connection, key, shared), left), scope)
+    return Effect.forkIn(
+      Effect.ensuring(session(connection, [key, ...keys.chains.formerKeys(peer)], shared), left),
+      scope
+    )
   }
   yield* Effect.ignore(Effect.forever(Effect.flatMap(listener.accept, admit)))
 })
 
 /** Until the peer ends, falls silent, or breaks the frames. */
-const session = (connection: Connection, publicKey: Uint8Array, shared: Shared): Effect.Effect<void, never, Services> =>
+const session = (
+  connection: Connection,
+  publicKeys: ReadonlyArray<Uint8Array>,
+  shared: Shared
+): Effect.Effect<void, never, Services> =>
   Effect.gen(function* () {
     const { memory, stores } = shared
     let heldBytes = 0
@@ -108,7 +115,7 @@ const session = (connection: Connection, publicKey: Uint8Array, shared: Shared):
     const requests = yield* SessionRequests.make({
       home: shared.home,
       from: connection.remote,
-      asker: { node, publicKey: Bytes.toBase64(publicKey) },
+      asker: { node, publicKeys: publicKeys.map(Bytes.toBase64) },
       link,
       replies,
       received: stores.received,

@@ -98,9 +98,9 @@ export const remove = Effect.fn("FileShares.remove")(function* (
   })
 })
 
-/** Whether the peer with this key may pull from the share. */
-export const isAllowed = (share: Share, publicKey: string): boolean =>
-  share.allowTrusted || share.allowed.some((peer) => peer.publicKey === publicKey)
+/** Whether the peer with these keys, which it had one after the other, may pull from the share. */
+export const isAllowed = (share: Share, publicKeys: ReadonlyArray<string>): boolean =>
+  share.allowTrusted || share.allowed.some((peer) => publicKeys.includes(peer.publicKey))
 
 /** One process at a time reads, changes and writes. */
 const change = Effect.fnUntraced(function* <A>(

@@ -10,10 +10,10 @@ import * as DirectoryWalk from "./DirectoryWalk.ts"
 import * as FileDigest from "./FileDigest.ts"
 import * as FileShares from "./FileShares.ts"
 
-/** Who asks: a trusted peer, by the key it is trusted under, base64. */
+/** Who asks: a trusted peer, by the key it is trusted under and those it follows from (security rule 9), base64. */
 export interface Asker {
   readonly node: number
-  readonly publicKey: string
+  readonly publicKeys: ReadonlyArray<string>
 }
 
 /** What a path leads to. */
@@ -32,7 +32,7 @@ export const list = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Of<"entries">, Refused, Disk> {
   const files = yield* FileSystem.FileSystem
   if (path === "") {
-    const shares = (yield* load(home)).filter((share) => FileShares.isAllowed(share, asker.publicKey))
+    const shares = (yield* load(home)).filter((share) => FileShares.isAllowed(share, asker.publicKeys))
     const rows = yield* Effect.forEach(shares, ({ name, path: at }) => entry(at, name))
     return { op: "entries", entries: rows.flat() }
   }
@@ -60,7 +60,7 @@ export const find = Effect.fnUntraced(function* (
   const names = RelativePath.parse(path)
   if (names === undefined) return yield* Effect.fail(refuse("Invalid", "not a path in a share"))
   const share = (yield* load(home)).find(({ name }) => name === names[0])
-  if (share === undefined || !FileShares.isAllowed(share, asker.publicKey)) return yield* Effect.fail(GONE)
+  if (share === undefined || !FileShares.isAllowed(share, asker.publicKeys)) return yield* Effect.fail(GONE)
   const root = yield* Effect.mapError(files.realPath(share.path), gone)
   const real = yield* Effect.mapError(files.realPath([root, ...names.slice(1)].join("/")), gone)
   if (real !== root && !real.startsWith(root.endsWith("/") ? root : `${root}/`)) return yield* Effect.fail(GONE)

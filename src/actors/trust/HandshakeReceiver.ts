@@ -52,6 +52,9 @@ const handle = Effect.fn("HandshakeReceiver.handle")(function* (
   // A peer that opens a stream and says nothing shows its key to us (security rule 2).
   if (message === "Nothing") return
   if (message === "Malformed") return context.report({ _tag: "PacketDropped", reason: "Malformed", peer: node })
+  // About its sender only; whether it is believed is in its statements.
+  if ("chain" in message)
+    return message.node === node ? yield* context.keys.chains.learn(node, message.chain) : undefined
   const verdict = yield* judge(context, replays, message, node)
   if (Result.isFailure(verdict)) return report(context, node, verdict.failure)
   yield* options.received(node, inputOf(message, verdict.success))

@@ -4,6 +4,7 @@
  */
 import { Context, type Effect, Schema } from "effect"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import type { KeyChains } from "./KeyChains.ts"
 
 /** Another key stands behind a node id than the one pinned at first use. Only a person may accept it. */
 export class KeyChanged extends Schema.TaggedError<KeyChanged>()("KeyChanged", {
@@ -35,7 +36,7 @@ export class PeerKeys extends Context.Service<
     readonly pinned: (node: NodeId) => Uint8Array | undefined
     /** Where a name has led, by its pinned key: a guess that saves a question if it is right, and is never relied on. */
     readonly guess: (name: string) => NodeId | undefined
-    /** True for a trusted node, and only while its pinned key is the trusted one. */
+    /** True for a trusted node, and only while its pinned key is the trusted one and its chain of keys has not forked. */
     readonly isTrusted: (node: NodeId) => boolean
     /** Pins a first key, confirms the same one, refuses another. Persisted before it succeeds. */
     readonly pinNode: (node: NodeId, publicKey: Uint8Array) => Effect.Effect<void, KeyChanged>
@@ -49,6 +50,8 @@ export class PeerKeys extends Context.Service<
     readonly isLaterOnly: (publicKey: Uint8Array) => boolean
     /** Remembers that, on disk soon, for strangers too. Called on the packet path. */
     readonly laterOpened: (publicKey: Uint8Array) => void
+    /** How keys of peers follow one another. */
+    readonly chains: KeyChains
     /** `TrustActor` only: the trusted nodes with the keys they are trusted under. */
     readonly setTrusted: (trusted: ReadonlyMap<NodeId, Uint8Array>) => void
   }

@@ -6,6 +6,8 @@ import * as AtomicFile from "../../core/storage/AtomicFile.ts"
 import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
 import * as PinTable from "../../protocol/trust/PinTable.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as ChainFile from "./ChainFile.ts"
+import * as PeerChains from "./PeerChains.ts"
 import { KeyChanged, NameMoved, PeerKeys } from "./PeerKeys.ts"
 import * as PinFile from "./PinFile.ts"
 import * as StateText from "./StateText.ts"
@@ -43,7 +45,11 @@ export const layer = (
 ): Layer.Layer<PeerKeys, PinsUnreadable, Crypto | FileSystem.FileSystem | Path.Path> =>
   Layer.effect(
     PeerKeys,
-    Effect.flatMap(file(path), (store) => make(store, limits))
+    Effect.gen(function* () {
+      const beside = `${path.slice(0, path.lastIndexOf("/"))}/chains.json`
+      const chains = yield* ChainFile.store(beside, (detail) => new PinsUnreadable({ path: beside, detail }))
+      return yield* make(yield* file(path), limits, chains)
+    })
   )
 
 /** The service without a file: pins last as long as the process. */
@@ -53,7 +59,8 @@ export const layerMemory = (limits: Limits = DEFAULT_LIMITS): Layer.Layer<PeerKe
 /** The service over any store. What the packet path has noted is written at the latest when the scope closes. */
 export const make = Effect.fn("PeerKeysStore.make")(function* (
   store: PinStore,
-  limits: Limits
+  limits: Limits,
+  chainStore: PeerChains.ChainStore<PinsUnreadable> = PeerChains.MEMORY
 ): Effect.fn.Return<PeerKeys["Service"], PinsUnreadable, Crypto | Scope.Scope> {
   const crypto = yield* Crypto
   const services = yield* Effect.context<never>()
@@ -85,24 +92,39 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
     return persist
   }
 
+  const chains = yield* PeerChains.make(crypto, chainStore, {
+    pinned: (node) => table.nodes.get(node),
+    isProtected: bounds.isProtected,
+    move: (node, publicKey) =>
+      Effect.suspend(() => {
+        table = PinTable.acceptKey(table, node, Bytes.copy(publicKey))
+        return persist
+      })
+  })
+  const pinNode = (node: NodeId, publicKey: Uint8Array) =>
+    Effect.suspend(() => {
+      const rival = chains.rival(node)
+      if (rival !== undefined) return Effect.fail({ pinned: table.nodes.get(node) ?? rival, offered: rival })
+      const isFirst = !table.nodes.has(node)
+      const pinned = amend(PinTable.pinNode(table, node, Bytes.copy(publicKey), bounds))
+      const pinnedOr = Effect.mapError(pinned, (error) => ({ ...error, offered: publicKey }))
+      return isFirst ? Effect.andThen(pinnedOr, chains.begun(node, publicKey)) : pinnedOr
+    })
   yield* Effect.addFinalizer(() => persist)
   return {
+    chains,
     pinned: (node) => table.nodes.get(node),
     guess: (name) => PinTable.nodeBehind(table, name),
     isTrusted: (node) => {
       const [pinned, key] = [table.nodes.get(node), trusted.get(node)]
-      return pinned !== undefined && key !== undefined && Bytes.equals(pinned, key)
+      const isSame = pinned !== undefined && key !== undefined && Bytes.equals(pinned, key)
+      return isSame && chains.standings().get(node)?.fork === undefined
     },
     pinNode: (node, publicKey) =>
-      Effect.suspend(() => amend(PinTable.pinNode(table, node, Bytes.copy(publicKey), bounds))).pipe(
-        Effect.mapError(
-          ({ pinned }) =>
-            new KeyChanged({
-              node,
-              pinnedFingerprint: fingerprint(pinned),
-              offeredFingerprint: fingerprint(publicKey)
-            })
-        )
+      Effect.mapError(
+        pinNode(node, publicKey),
+        ({ offered, pinned }) =>
+          new KeyChanged({ node, pinnedFingerprint: fingerprint(pinned), offeredFingerprint: fingerprint(offered) })
       ),
     pinName: (name, publicKey) =>
       Effect.suspend(() => amend(PinTable.pinName(table, name, Bytes.copy(publicKey), bounds))).pipe(
@@ -120,7 +142,7 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
         const key = Bytes.copy(publicKey)
         const accepted = PinTable.acceptKey(table, node, key)
         table = name === undefined ? accepted : PinTable.acceptName(accepted, name, key)
-        return persist
+        return Effect.andThen(persist, chains.decided(node, key))
       }),
     isLaterOnly: (publicKey) => table.laterOnly.has(Bytes.toHex(publicKey)),
     laterOpened: (publicKey) => {

@@ -13,6 +13,7 @@ import * as HandshakePoll from "./HandshakePoll.ts"
 import * as HandshakeReceiver from "./HandshakeReceiver.ts"
 import * as HandshakeStream from "./HandshakeStream.ts"
 import * as Invitations from "./Invitations.ts"
+import * as KeyWatch from "./KeyWatch.ts"
 import { PeerKeys } from "./PeerKeys.ts"
 import { ServiceOpener } from "./ServiceOpener.ts"
 import type { Trust } from "./Trust.ts"
@@ -36,6 +37,8 @@ export interface Running {
   readonly trust: Trust["Service"]
   /** The registry may have forgotten every pair: reports them again, each after checking its key (rendezvous §9.3). */
   readonly reregistered: Effect.Effect<void>
+  /** Chains of keys, of peers and of this node. */
+  readonly watch: KeyWatch.KeyWatch
 }
 
 /** Starts the service in the surrounding scope; a first poll follows in a moment. */
@@ -53,6 +56,7 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   }
   const limits = options.limits ?? TrustTable.DEFAULT_LIMITS
   const actor = yield* TrustActor.spawn({ context, store: options.store, limits })
+  const watch = yield* KeyWatch.make(context, actor)
   const listener = yield* context.node.listen(HandshakeStream.PORT)
   const received: HandshakeReceiver.Options["received"] = (node, input) => Effect.ignore(actor.apply(node, input))
   yield* HandshakeReceiver.spawn({ context, listener, received })
@@ -64,6 +68,7 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   yield* Effect.forkScoped(Effect.forever(Effect.delay(pollWhileOpen, INVITED_POLL_MS)))
   return {
     trust: TrustService.make({ context, actor, limits, poll }),
+    watch,
     reregistered: actor.applyToAll(Input.Reregistered())
   }
 })

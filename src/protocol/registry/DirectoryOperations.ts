@@ -9,6 +9,7 @@ import { NodeId } from "../wire/Address.ts"
 import * as Signature from "../wire/RegistrySignature.ts"
 import * as Authentication from "./Authentication.ts"
 import * as HostnameTable from "./HostnameTable.ts"
+import * as NodeKeys from "./NodeKeys.ts"
 import * as NodeRecord from "./NodeRecord.ts"
 import * as NodeTable from "./NodeTable.ts"
 import * as Refusal from "./Refusal.ts"
@@ -29,7 +30,8 @@ export const lookup: Operation = (state, call) =>
       ...(node.hostname !== "" && { hostname: node.hostname }),
       ...(node.tags.length > 0 && { tags: node.tags }),
       ...(node.taskExec && { task_exec: true }),
-      ...(node.isPublic && { real_addr: node.endpoint })
+      ...(node.isPublic && { real_addr: node.endpoint }),
+      ...NodeKeys.members(node.keys, call.at.unixSeconds)
     })
   )
 

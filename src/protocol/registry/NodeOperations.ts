@@ -10,6 +10,7 @@ import * as CardOperations from "./CardOperations.ts"
 import type { Change } from "./Change.ts"
 import * as HostnameTable from "./HostnameTable.ts"
 import type { Instant } from "./Instant.ts"
+import * as KeyChainOperations from "./KeyChainOperations.ts"
 import * as Lease from "./Lease.ts"
 import * as NodeRecord from "./NodeRecord.ts"
 import * as NodeTable from "./NodeTable.ts"
@@ -33,14 +34,16 @@ import * as Tags from "./Tags.ts"
 export const register: Operation = (state, call) =>
   Result.gen(function* () {
     const claim = yield* Registration.decode(call.fields)
-    const known = NodeTable.findByKey(state.nodes, claim.publicKey)
+    const known = yield* KeyChainOperations.knownBy(state, claim.publicKey, call)
     const { host } = call.source
     // A node that is back must not be kept out by strangers who share its address.
     if (!SourceLimits.take(state.limits, "register", host, call.at.nowMs) && known === undefined) {
       return yield* Refusal.fail("rate_limited", `rate limited: too many registrations from ${host}`)
     }
     const isSigned = yield* Registration.authorize(claim, known, state.policy, state.verify)
-    const before = yield* Registration.identify(claim, state.nodes, state.policy, call.at.unixSeconds)
+    const before = yield* Registration.identify(claim, known, state.nodes, state.policy, call.at.unixSeconds)
+    const keeps = known?.keys !== undefined || Json.member(call.fields, "key_chain") !== undefined
+    const chain = yield* KeyChainOperations.chainOf(call)
     const naming = nameAtRegistration(state, before, claim.hostname, call.at)
     const record: NodeRecord.NodeRecord = {
       ...before,
@@ -50,7 +53,10 @@ export const register: Operation = (state, call) =>
       hostname: naming.hostname ?? before.hostname,
       isPresent: true,
       presentAtSeconds: call.at.unixSeconds,
-      hasSigned: before.hasSigned || isSigned
+      hasSigned: before.hasSigned || isSigned,
+      ...(keeps && {
+        keys: KeyChainOperations.learnt(state, before, chain, call, known === undefined ? call.at.unixSeconds : 0)
+      })
     }
     Lease.begin(state.leases, record.id, call.at.nowMs)
     const members = {
@@ -138,12 +144,18 @@ export const rotateKey: Operation = (state, call) =>
   Result.gen(function* () {
     const id = nodeId(call, "node_id")
     const newKeyText = Json.string(call.fields, "new_public_key")
-    if (Json.string(call.fields, "signature") === "") {
+    // A chain is signed itself; by the recovery key, when the node's own is in other hands.
+    if (Json.string(call.fields, "signature") === "" && Json.string(call.fields, "key_chain") === "") {
       return yield* Refusal.fail("signature_required", "rotate_key requires a valid signature")
     }
     if (newKeyText === "") return yield* Refusal.fail("field_required", "rotate_key requires new_public_key")
     const publicKey = yield* Registration.decodeKey(newKeyText)
     const node = yield* requireNode(state, id)
+    if (node.keys !== undefined) {
+      const record = yield* KeyChainOperations.rotated(state, node, publicKey, call)
+      const moved = { node_id: id, address: NodeRecord.address(record), public_key: newKeyText }
+      return yield* answer(moved, [store(state, record), ...CardOperations.forget(state, id)])
+    }
     const isBound = yield* checkRotation(state, node, newKeyText, call)
     const holder = NodeTable.findByKey(state.nodes, publicKey)
     if (holder !== undefined && holder.id !== id) {

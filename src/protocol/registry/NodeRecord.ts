@@ -3,6 +3,7 @@
  * finds its visibility, tags, flags and reputation as it left them, where the reference hands out a blank one.
  */
 import * as Address from "../wire/Address.ts"
+import type { NodeKeys } from "./NodeKeys.ts"
 
 /** One node; replaced as a whole by every change. */
 export interface NodeRecord {
@@ -28,6 +29,8 @@ export interface NodeRecord {
   readonly hasBoundRotation: boolean
   /** A heartbeat that names its time was accepted: the timeless text is refused for ever (rendezvous §2.5). */
   readonly hasBoundHeartbeat: boolean
+  /** Of a node that keeps a chain of keys (security rule 9); absent for others, whose keys move as the protocol has it. */
+  readonly keys?: NodeKeys
 }
 
 /** A node as its first registration leaves it: private, nameless. */

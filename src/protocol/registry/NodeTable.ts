@@ -11,6 +11,8 @@ export interface NodeTable {
   readonly records: Map<NodeId, StoredRecord>
   /** The key's bytes as characters → id, so that two spellings of one key are one node. */
   readonly byKey: Map<string, NodeId>
+  /** The same for keys that nodes with a chain had before. */
+  readonly byRetiredKey: Map<string, NodeId>
   /** Owner text → the first node that gave it. */
   readonly byOwner: Map<string, NodeId>
   nextId: number
@@ -22,7 +24,13 @@ export interface NodeTable {
 export type StoredRecord = Omit<NodeRecord, "publicKey"> & { readonly publicKey: string }
 
 /** No nodes. */
-export const make = (): NodeTable => ({ records: new Map(), byKey: new Map(), byOwner: new Map(), nextId: 1 })
+export const make = (): NodeTable => ({
+  records: new Map(),
+  byKey: new Map(),
+  byRetiredKey: new Map(),
+  byOwner: new Map(),
+  nextId: 1
+})
 
 /** The key as replies spell it. */
 export const keyText = (publicKey: Uint8Array): string => Bytes.toBase64(publicKey)
@@ -39,6 +47,12 @@ export const present = (self: NodeTable, id: NodeId): NodeRecord | undefined => 
 /** The node, present or absent, that has this key now. */
 export const findByKey = (self: NodeTable, publicKey: Uint8Array): NodeRecord | undefined => {
   const id = self.byKey.get(indexKey(publicKey))
+  return id === undefined ? undefined : find(self, id)
+}
+
+/** The node that had this key, and has another one now. */
+export const findByRetiredKey = (self: NodeTable, publicKey: Uint8Array): NodeRecord | undefined => {
+  const id = self.byRetiredKey.get(indexKey(publicKey))
   return id === undefined ? undefined : find(self, id)
 }
 
@@ -61,6 +75,8 @@ export const put = (self: NodeTable, record: NodeRecord): void => {
   const publicKey = isOther || before === undefined ? key : before.publicKey
   self.records.set(record.id, { ...record, publicKey })
   self.byKey.set(key, record.id)
+  for (const retired of record.keys?.retired ?? []) self.byRetiredKey.set(indexKey(retired), record.id)
+  self.byRetiredKey.delete(key)
   if (record.owner !== "" && !self.byOwner.has(record.owner)) self.byOwner.set(record.owner, record.id)
   self.nextId = Math.max(self.nextId, record.id + 1)
 }

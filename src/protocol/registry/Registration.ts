@@ -81,12 +81,15 @@ export const authorize = (
  */
 export const identify = (
   claim: Claim,
+  known: NodeRecord.NodeRecord | undefined,
   table: NodeTable.NodeTable,
   policy: RegistryPolicy,
   unixSeconds: number
 ): Result.Result<NodeRecord.NodeRecord, Refusal.Refusal> => {
-  const known = NodeTable.findByKey(table, claim.publicKey)
   if (known !== undefined) return Result.succeed(known)
+  const retired = NodeTable.findByRetiredKey(table, claim.publicKey)
+  if (retired !== undefined)
+    return Refusal.fail("key_retired", `this key was replaced: node ${retired.id} has another one now`)
   const owned = claim.owner === "" ? undefined : NodeTable.findByOwner(table, claim.owner)
   // A live node is never taken over, and a signed one never by a text that travels in clear.
   if (policy.allowOwnerTakeover && owned !== undefined && !owned.isPresent && !owned.hasSigned) {

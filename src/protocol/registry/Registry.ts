@@ -17,6 +17,7 @@ import * as CardOperations from "./CardOperations.ts"
 import type { Change, Rows } from "./Change.ts"
 import * as DirectoryOperations from "./DirectoryOperations.ts"
 import type { Instant } from "./Instant.ts"
+import * as KeyChainOperations from "./KeyChainOperations.ts"
 import * as Lease from "./Lease.ts"
 import * as NodeOperations from "./NodeOperations.ts"
 import * as NodeTable from "./NodeTable.ts"
@@ -125,6 +126,7 @@ const OPERATIONS: ReadonlyMap<string, RegistryState.Operation> = new Map(
     set_tags: NodeOperations.setTags,
     set_task_exec: NodeOperations.setTaskExec,
     rotate_key: NodeOperations.rotateKey,
+    publish_key_chain: KeyChainOperations.publish,
     lookup: DirectoryOperations.lookup,
     resolve: DirectoryOperations.resolve,
     punch: DirectoryOperations.punch,

@@ -1,13 +1,13 @@
 /**
  * Budgets per source address (rendezvous §3.2): registering new keys, relaying handshakes, which makes work for others,
- * and cards, whose check and search cost more than other requests.
+ * cards, whose check and search cost more than other requests, and chains of keys, whose signatures do.
  */
 import { ExpiringMap } from "../../core/data/ExpiringMap.ts"
 import * as SourceGroup from "../../core/data/SourceGroup.ts"
 import * as TokenBucket from "../../core/data/TokenBucket.ts"
 
 /** What is limited. */
-export type Budget = "register" | "handshake" | "card" | "search"
+export type Budget = "register" | "handshake" | "card" | "search" | "keyChain"
 
 /** One bucket per source and budget. Mutable; owned by `Registry`. */
 export interface SourceLimits {
@@ -38,7 +38,8 @@ export const BUDGETS: { readonly [B in Budget]: TokenBucket.Config } = {
   register: { capacity: 10, perSecond: 10 / 60 },
   handshake: { capacity: 60, perSecond: 1 },
   card: { capacity: 64, perSecond: 0.5 },
-  search: { capacity: 30, perSecond: 1 }
+  search: { capacity: 30, perSecond: 1 },
+  keyChain: { capacity: 30, perSecond: 0.5 }
 }
 const BUCKET_IDLE_MS = 120_000
 const SOURCES_MAX = 50_000

@@ -127,6 +127,15 @@ export const isTrustedUnder = (self: Relation, publicKey: Uint8Array): boolean =
 export const isOutgoingTo = (self: Relation, publicKey: Uint8Array): boolean =>
   self.outgoing !== undefined && Bytes.equals(self.outgoing.publicKey, publicKey)
 
+/** The same relation to a peer whose key follows from another one (security rule 9). */
+export const follow = (self: Relation, from: Uint8Array, to: Uint8Array): Relation => {
+  const moved = <A extends { readonly publicKey: Uint8Array }>(part: A | undefined): A | undefined =>
+    part !== undefined && Bytes.equals(part.publicKey, from) ? { ...part, publicKey: to } : part
+  const [trusted, pending, outgoing] = [moved(self.trusted), moved(self.pending), moved(self.outgoing)]
+  const isSame = trusted === self.trusted && pending === self.pending && outgoing === self.outgoing
+  return isSame ? self : { ...self, trusted, pending, outgoing }
+}
+
 /** Drops what has outlived its time; the same object when nothing has. */
 export const expire = (self: Relation, lifetimes: Lifetimes, nowSeconds: number): Relation => {
   const trusted = expireAccept(self.trusted, lifetimes, nowSeconds)

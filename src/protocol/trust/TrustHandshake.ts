@@ -31,6 +31,8 @@ export type Input = Data.TaggedEnum<{
   RequestGranted: GrantedRequest
   /** `Admission`: a request of somebody who holds an invitation that has ended. */
   RequestBarred: BarredRequest
+  /** The chain of the peer leads from one key to the other, and the pin has followed. */
+  KeyFollowed: { readonly from: Uint8Array; readonly to: Uint8Array }
   /** A tunnel to the peer is up, and this key opened it. */
   TunnelOpened: { readonly publicKey: Uint8Array }
   /** `isInsisting`: sent to a peer that is trusted too, because the text says more than that trust is wanted. */
@@ -83,6 +85,7 @@ export const step = (self: Relation.Relation, input: Input, nowSeconds: number):
     RevokeRelayed: ({ publicKey, atSeconds }) => Revocation.relayed(self, publicKey, atSeconds),
     RequestGranted: (request) => requestGranted(self, request, nowSeconds),
     RequestBarred: (request) => requestBarred(self, request, nowSeconds),
+    KeyFollowed: ({ from, to }) => stay(Relation.follow(self, from, to)),
     TunnelOpened: ({ publicKey }) => tunnelOpened(self, publicKey, nowSeconds),
     RequestChosen: (request) => requestChosen(self, request, nowSeconds),
     ApprovalChosen: ({ publicKey }) => approvalChosen(self, publicKey, nowSeconds),

@@ -84,6 +84,26 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
         : made("handshake.approved", { peer_node_id: event.peer })
     case "TrustRevoked":
       return made(event.by === "here" ? "trust.revoked" : "trust.revoked_by_peer", { peer_node_id: event.peer })
+    case "KeyAnnounced":
+      return made("key.announced", { fingerprint: event.key, from: event.fromSeconds, peer_node_id: event.peer })
+    case "KeyCancelled":
+      return made("key.cancelled", { fingerprint: event.key, peer_node_id: event.peer })
+    case "KeyMoved":
+      return made("key.moved", { from: event.from, peer_node_id: event.peer, to: event.to })
+    case "KeyForked":
+      return made("key.forked", { fingerprints: event.keys, peer_node_id: event.peer })
+    case "RecoveryKeyEnrolled":
+      return made("key.recovery_enrolled", {
+        fingerprint: event.key,
+        from: event.fromSeconds,
+        peer_node_id: event.peer
+      })
+    case "RecoveryKeyContested":
+      return made("key.recovery_contested", { peer_node_id: event.peer })
+    case "OwnKeyContested":
+      return made("key.own_contested", { fingerprint: event.key })
+    case "OwnKeyMoved":
+      return made("key.own_moved", { fingerprint: event.key })
     case "PacketDropped":
       if (event.reason === "RateLimited" && event.source !== undefined) {
         const { address, port } = event.source

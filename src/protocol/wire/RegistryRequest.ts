@@ -18,6 +18,8 @@ export type RegistryRequest = Data.TaggedEnum<{
     readonly hostname: string
     /** Addresses on the local network, `ip:port`. */
     readonly lanAddresses: ReadonlyArray<string>
+    /** An extension of ours: what is to be known of the keys of this node (`KeyChain.toText`), empty for nothing yet. */
+    readonly keyChain?: string
     readonly signature: string
   }
   Heartbeat: { readonly node: NodeId; readonly signature: string }
@@ -53,6 +55,8 @@ export type RegistryRequest = Data.TaggedEnum<{
     readonly signature: string
   }
   Punch: { readonly requester: NodeId; readonly a: NodeId; readonly b: NodeId; readonly signature: string }
+  /** An extension of ours: statements about the keys of a node, which are signed themselves. */
+  PublishKeyChain: { readonly node: NodeId; readonly keyChain: string }
   /** An extension of ours: the card of a service, with the signature of its own. */
   PublishCard: { readonly node: NodeId; readonly signedCard: Json.JsonObject; readonly signature: string }
   WithdrawCard: { readonly node: NodeId; readonly service: string; readonly signature: string }
@@ -138,6 +142,8 @@ export const toObject = (self: RegistryRequest): Json.JsonObject => {
         node_b: self.b,
         signature: optional(self.signature)
       }
+    case "PublishKeyChain":
+      return { type: TYPE.PublishKeyChain, node_id: self.node, key_chain: self.keyChain }
     case "PublishCard":
       return {
         type: TYPE.PublishCard,
@@ -174,6 +180,7 @@ export const fromObject = (object: Json.JsonObject): RegistryRequest => {
         owner: Json.string(object, "owner"),
         hostname: Json.string(object, "hostname"),
         lanAddresses: Json.strings(object, "lan_addrs"),
+        ...(Json.member(object, "key_chain") !== undefined && { keyChain: Json.string(object, "key_chain") }),
         signature
       }
     case TYPE.Heartbeat:
@@ -216,6 +223,8 @@ export const fromObject = (object: Json.JsonObject): RegistryRequest => {
       return { _tag: "RespondHandshake", node, peer: id("peer_id"), accept: Json.boolean(object, "accept"), signature }
     case TYPE.Punch:
       return { _tag: "Punch", requester: id("requester_id"), a: id("node_a"), b: id("node_b"), signature }
+    case TYPE.PublishKeyChain:
+      return { _tag: "PublishKeyChain", node, keyChain: Json.string(object, "key_chain") }
     case TYPE.PublishCard:
       return { _tag: "PublishCard", node, signedCard: member(object, "signed_card"), signature }
     case TYPE.WithdrawCard:
@@ -275,6 +284,7 @@ export const signedText = (self: RegistryRequest): string | undefined => {
     case "GetScore":
     case "ResolveHostname":
     case "SearchCards":
+    case "PublishKeyChain":
     case "Unknown":
       return undefined
   }
@@ -291,6 +301,7 @@ const registerObject = (self: Extract<RegistryRequest, { readonly _tag: "Registe
   owner: optional(self.owner),
   hostname: optional(self.hostname),
   lan_addrs: self.lanAddresses.length === 0 ? undefined : self.lanAddresses,
+  key_chain: self.keyChain,
   signature: optional(self.signature)
 })
 
@@ -320,6 +331,7 @@ const TYPE = {
   PollHandshakes: "poll_handshakes",
   RespondHandshake: "respond_handshake",
   Punch: "punch",
+  PublishKeyChain: "publish_key_chain",
   PublishCard: "publish_card",
   WithdrawCard: "withdraw_card",
   SearchCards: "search_cards"

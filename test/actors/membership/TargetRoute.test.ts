@@ -63,6 +63,8 @@ const member = Effect.fnUntraced(function* (roster: Roster, card: Pick<Card, "al
     detail: "",
     trusted: new Map(),
     trustedTexts: new Set(),
+    ownNode: undefined,
+    heard: [],
     met: new Map()
   }
   roster.add(made)

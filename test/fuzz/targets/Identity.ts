@@ -1,14 +1,20 @@
 /** Statements about keys, chains of them, and what a reader makes of them. */
 import { Result } from "effect"
 import * as IdentityBackup from "../../../src/actors/layers/IdentityBackup.ts"
+import * as ChainFile from "../../../src/actors/trust/ChainFile.ts"
+import * as RecoveryFile from "../../../src/cli/RecoveryFile.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as SealedText from "../../../src/core/crypto/SealedText.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as KeyChain from "../../../src/protocol/identity/KeyChain.ts"
+import * as KeyChainMessage from "../../../src/protocol/identity/KeyChainMessage.ts"
 import * as KeyHistory from "../../../src/protocol/identity/KeyHistory.ts"
+import * as KeyHistoryText from "../../../src/protocol/identity/KeyHistoryText.ts"
 import * as KeyStanding from "../../../src/protocol/identity/KeyStanding.ts"
 import * as KeyStatement from "../../../src/protocol/identity/KeyStatement.ts"
+import * as NodeKeys from "../../../src/protocol/registry/NodeKeys.ts"
 import * as Identity from "../../../src/protocol/trust/Identity.ts"
+import { NodeId } from "../../../src/protocol/wire/Address.ts"
 import { BEGIN, cancel, DAY, enrol, key, rotate } from "../../support/KeyChains.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
@@ -32,6 +38,12 @@ const believed = (chain: KeyChain.KeyChain): unknown => {
     if (!IDS.has(KeyStatement.idOf(statement))) throw new Error("a statement that nobody signed is believed")
   return KeyStanding.at(history, BEGIN + DAY).path.length
 }
+
+const history = () =>
+  KeyHistory.learn(KeyHistory.begin(key(1).publicKey), statements(), {
+    ...{ atSeconds: BEGIN, isFirst: true },
+    verify: NativeCrypto.crypto.verify
+  })
 
 const COST = { n: 16_384, r: 8, p: 1 }
 /** Deriving a key takes longer than a thousand inputs may: here it is one for all. */
@@ -86,6 +98,44 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     format: "json",
     samples: () => Corpus.texts(backup()),
     decode: (bytes) => IdentityBackup.parse(Bytes.toUtf8Lossy(bytes), publicKeyOf)?.files.length
+  }),
+  Fuzzer.decoder({
+    name: "identity/KeyChainMessage",
+    covers: [KeyChainMessage.decode],
+    format: "json",
+    samples: () => [KeyChainMessage.encode({ node: NodeId(7), chain: statements() })],
+    decode: (bytes) => KeyChainMessage.decode(bytes)?.chain.length
+  }),
+  Fuzzer.decoder({
+    name: "file/chains.json",
+    covers: [ChainFile.decode, KeyHistoryText.decode],
+    format: "json",
+    samples: () => Corpus.texts(ChainFile.encode(new Map([[NodeId(7), history()]]))),
+    decode: (bytes) => {
+      const decoded = ChainFile.decode(Bytes.toUtf8Lossy(bytes))
+      if (decoded === undefined) return undefined
+      const again = ChainFile.decode(ChainFile.encode(decoded))
+      assertSame(again, decoded, "its own writing is read as something else")
+      return [...decoded.values()].map((one) => KeyStanding.at(one, BEGIN).path.length)
+    }
+  }),
+  Fuzzer.decoder({
+    name: "registry/NodeKeys",
+    covers: [NodeKeys.decode],
+    format: "json",
+    samples: () =>
+      Corpus.texts(NodeKeys.encode({ history: history(), retired: [key(1).publicKey], sinceSeconds: BEGIN })),
+    decode: (bytes) => NodeKeys.decode(Bytes.toUtf8Lossy(bytes))?.retired.length
+  }),
+  Fuzzer.decoder({
+    name: "file/recovery key",
+    covers: [RecoveryFile.parse],
+    format: "json",
+    samples: () =>
+      Corpus.texts(
+        JSON.stringify({ recovery_key: Bytes.toBase64(Bytes.concat(new Uint8Array(32).fill(9), key(9).publicKey)) })
+      ),
+    decode: (bytes) => RecoveryFile.parse(Bytes.toUtf8Lossy(bytes))?.publicKey
   }),
   Fuzzer.decoder({
     name: "file/sealed text",

@@ -78,11 +78,14 @@ export type ServiceTable = ReadonlyMap<string, StoredService>
 /**
  * Whether the peer with this key may use the service. `publicKey` is the one under which this node trusts it; a stranger
  * has none and may use nothing, a public service included (security rule 3). A node id proves nothing, and is another one at each
- * rendezvous (decision 58).
+ * rendezvous (decision 58). Several keys are those of one peer, one after the other: what was allowed to an earlier one is
+ * allowed to its successor (security rule 9).
  */
-export const isAllowed = (service: Service, publicKey: string | undefined): boolean =>
-  publicKey !== undefined &&
-  (service.rules?.open !== undefined || service.allowed.some((peer) => peer.publicKey === publicKey))
+export const isAllowed = (service: Service, publicKey: string | ReadonlyArray<string> | undefined): boolean => {
+  const keys = typeof publicKey === "string" ? [publicKey] : (publicKey ?? [])
+  const isNamed = () => service.allowed.some((peer) => keys.includes(peer.publicKey))
+  return keys.length > 0 && (service.rules?.open !== undefined || isNamed())
+}
 
 /** One more peer for those of the services that are there; another key of the same node id is replaced. */
 export const allow = (self: ServiceTable, names: ReadonlyArray<string>, peer: AllowedPeer): ServiceTable => {
