@@ -106,7 +106,7 @@ const mountRow = (name: string, summary: string): Command => ({
     const pins = Values.text(input, "pins") ?? "warn"
     // A client does not wait: the mount serves at once, and works as soon as the peer has agreed.
     const McpTrust = yield* Effect.promise(() => import("./McpTrust.ts"))
-    yield* Effect.ignore(McpTrust.ensure(input, targets, undefined))
+    yield* Effect.forkScoped(Effect.ignore(McpTrust.ensure(input, targets, undefined)))
     if (http === undefined) {
       const McpMountStdio = yield* Effect.promise(() => import("./McpMountStdio.ts"))
       return yield* McpMountStdio.run(targets, pins, input)

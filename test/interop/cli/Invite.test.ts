@@ -63,18 +63,10 @@ describe("invitations, as processes", () => {
         assert.deepInclude(entry, { state: "used", uses: 1, note: "for Bob", services: ["greeter"] })
         assert.strictEqual(Json.objects(entry ?? {}, "redeemed")[0]?.["fingerprint"], trusted?.["fingerprint"])
 
-        // A third finds it used up; another one revoked; both are told so.
+        // A third finds it used up, and is told so.
         const carol = yield* PilotNetwork.startDaemon(network, "carol")
         const late = PilotProcesses.errorOf(yield* run(carol.home, "trust", "redeem", invitation))
         assert.deepInclude(late, { code: "permission_denied", message: "the invitation is used up" })
-        const second = yield* ok(alice.home, "invite", "--for", carol.fingerprint)
-        yield* ok(alice.home, "invite", "revoke", Json.string(second, "id"))
-        const ended = PilotProcesses.errorOf(yield* run(carol.home, "redeem", Json.string(second, "invitation")))
-        assert.strictEqual(ended.message, "the invitation was revoked")
-
-        // A listed key needs no invitation.
-        yield* ok(alice.home, "trust", "allow-key", carol.fingerprint)
-        yield* ok(carol.home, "connect", "alice", "7", "--message", "ping", "--timeout", "30s")
       }).pipe(Effect.scoped),
     120_000
   )
