@@ -85,6 +85,7 @@ const refusal = (error: Failure): CliError.CliError => {
 
 const CODES: Readonly<Partial<Record<string, CliError.Code>>> = {
   NoIdentity: "not_found",
+  InProgress: "invalid_state",
   Exists: "already_exists",
   WrongPassphrase: "auth_required",
   PassphraseNeeded: "auth_required",
@@ -92,6 +93,7 @@ const CODES: Readonly<Partial<Record<string, CliError.Code>>> = {
 }
 
 const HINTS: Readonly<Partial<Record<string, string>>> = {
+  InProgress: "see: pilotctl rotate-key --status",
   NoIdentity: "a node makes its key when it first starts: pilotctl daemon start",
   Exists: "nothing was changed; choose another place, or say --force to replace an identity for good",
   WrongPassphrase: "nothing was changed"

@@ -87,6 +87,8 @@ describe("pilotctl identity backup and restore", () => {
       const text = yield* next.read("node.backup")
       assert.isFalse(text.includes("private_key"))
       assert.strictEqual(codeOf(yield* old.run(["identity", "backup", copy])), "already_exists")
+      yield* old.write("identity.key.next", OTHER)
+      assert.strictEqual(codeOf(yield* old.run(["identity", "backup", `${copy}2`])), "invalid_state")
 
       const wrong = yield* next.run(["identity", "restore", copy], "other-passphrase")
       assert.strictEqual(codeOf(wrong), "auth_required")

@@ -28,6 +28,8 @@ export class BackupError extends Schema.TaggedError<BackupError>()("BackupError"
   reason: Schema.Literals([
     /** There is no identity to save. */
     "NoIdentity",
+    /** A new key is announced: without it the backup would be of no use once that counts. */
+    "InProgress",
     /** It cannot be read, is no backup, is damaged, or a part of it is. */
     "Unusable",
     "WrongPassphrase",
@@ -71,6 +73,11 @@ export const make = Effect.fn("IdentityBackup.make")(function* (
     return yield* fail("Exists", `${path} exists already`)
   const loaded = yield* IdentityFile.load(places.identity, Identity)
   if (loaded === undefined) return yield* fail("NoIdentity", `there is no identity at ${places.identity}`)
+  if (yield* Effect.orElseSucceed(files.exists(`${places.identity}.next`), () => true))
+    return yield* fail(
+      "InProgress",
+      "a new key is announced for this node; make the backup when it counts, or cancel it"
+    )
   const { chain, isSealed, key } = loaded
   const texts: Record<string, string> = { [IDENTITY]: Identity.encodeFile({ ...key, chain }) }
   for (const name of OTHERS) {
@@ -119,6 +126,7 @@ export const restore = Effect.fn("IdentityBackup.restore")(function* (
     if (text === undefined) yield* Effect.ignore(files.remove(placeOf(places, name)))
     else yield* write(name, text)
   }
+  yield* Effect.ignore(files.remove(`${places.identity}.next`))
   yield* write(IDENTITY, seal(content.texts[IDENTITY] ?? ""))
   return content
 })
