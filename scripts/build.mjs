@@ -25,6 +25,8 @@ const bundle = async (directory, sourcemap) => {
   const build = await rolldown({
     input: { pilotctl: join(root, "src", "cli", "pilotctl.ts") },
     platform: "node",
+    // Its other form asks for its parts in a way that no bundler follows.
+    resolve: { alias: { "jsonc-parser": join(root, "node_modules", "jsonc-parser", "lib", "esm", "main.js") } },
     treeshake: true,
     logLevel: "warn"
   })

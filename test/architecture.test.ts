@@ -12,7 +12,11 @@ const roomOf = (path: string): string => path.split("/").slice(1, -1).slice(0, 2
 
 /** What a face may export: the messages of an actor and the way to start it. */
 const isFace = (path: string): boolean => {
-  if (/\/(Node|OwnKeys|RegistryClient|Names|PeerKeys|Tasks|Trust|Broker|Webhooks|Memberships)\.ts$/.test(path))
+  if (
+    /\/(Node|OwnKeys|RegistryClient|Names|PeerKeys|Tasks|Trust|Broker|Webhooks|Memberships|PolicyGuard|AuditTrail)\.ts$/.test(
+      path
+    )
+  )
     return true
   const file = sources.find((source) => source.path === path)
   return (
@@ -38,6 +42,8 @@ const mayImport = (from: string, path: string): boolean => {
   if (from === "protocol/registry" && room === "protocol/directory") return true
   // The registry waits like every peer before a key moves (decision 53).
   if (from === "protocol/registry" && room === "protocol/identity") return true
+  // A rule speaks of topics, tools and fingerprints as their own rooms read them (decision 54).
+  if (from === "protocol/policy" && ["protocol/pubsub", "protocol/relay", "protocol/trust"].includes(room)) return true
   if (starts(from, "protocol")) return room === "protocol/wire" || room === "core/data" || isEvent
   if (from === "actors/layers") return starts(room, "core", "protocol", "nat", "actors")
   if (starts(from, "actors")) {

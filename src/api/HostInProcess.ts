@@ -7,6 +7,7 @@ import * as Keeper from "../actors/mcp/keeper/Keeper.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
 import { Node } from "../actors/node/Node.ts"
+import { type Guard, PolicyGuard } from "../actors/policy/PolicyGuard.ts"
 import * as Names from "../actors/registry/Names.ts"
 import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
 import { PeerKeys } from "../actors/trust/PeerKeys.ts"
@@ -77,6 +78,13 @@ interface Held {
   readonly open: Open | undefined
 }
 
+const mayUse = (
+  guard: Guard,
+  service: ServiceTable.Service,
+  { node }: Address.Address,
+  keys: Parameters<typeof ServiceTable.isAllowed>[1]
+) => guard.permits(node, { service: "mcp", target: service.name }, ServiceTable.isAllowed(service, keys))
+
 /** A keeper on the node's MCP port. */
 const run = Effect.fnUntraced(function* (
   { audit, start }: Options,
@@ -92,6 +100,7 @@ const run = Effect.fnUntraced(function* (
   const services = yield* Effect.context<Services>()
   const node = yield* Node
   const { sha256 } = yield* Crypto
+  const guard = yield* PolicyGuard
   const clock = yield* Clock.Clock
   const { address, hostname } = yield* node.status
   const callerOf = (remote: Address.Address) => Effect.provideContext(caller(remote), services)
@@ -100,8 +109,9 @@ const run = Effect.fnUntraced(function* (
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
       Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
-        ServiceTable.isAllowed(service, keys)
+        mayUse(guard, service, remote, keys)
       ),
+    guard,
     caller: (remote) =>
       Effect.map(callerOf(remote), ({ node: node_id, publicKey: public_key, ...facts }) => ({
         node_id,
@@ -110,7 +120,7 @@ const run = Effect.fnUntraced(function* (
       })),
     list: (remote) =>
       Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
-        [...held.values()].map(({ service }) => service).filter((service) => ServiceTable.isAllowed(service, keys))
+        [...held.values()].map(({ service }) => service).filter((service) => mayUse(guard, service, remote, keys))
       ),
     spawn: (service, gate, remote) => {
       if (!("program" in service)) return start(service, gate)

@@ -1,5 +1,6 @@
 /** Every command there is. Groups add their rows here; help and `context` follow. */
 import { Effect } from "effect"
+import * as Audit from "./audit.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Command, output } from "./Command.ts"
 import * as Connect from "./connect.ts"
@@ -16,6 +17,7 @@ import * as Keys from "./keys.ts"
 import * as Mcp from "./mcp.ts"
 import * as Measure from "./measure.ts"
 import * as Node from "./node.ts"
+import * as Policy from "./policy.ts"
 import * as Registration from "./registration.ts"
 import * as Rendezvous from "./rendezvous.ts"
 import * as RendezvousMemberships from "./rendezvousMemberships.ts"
@@ -55,6 +57,8 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Registration.commands,
   ...Connect.commands,
   ...Keys.commands,
+  ...Policy.commands,
+  ...Audit.commands,
   ...Talk.commands,
   ...Datagrams.commands,
   ...Measure.commands,

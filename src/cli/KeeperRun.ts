@@ -32,6 +32,7 @@ import * as KeeperApprovals from "./KeeperApprovals.ts"
 import * as KeeperCards from "./KeeperCards.ts"
 import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
+import * as KeeperPolicy from "./KeeperPolicy.ts"
 import * as LogFile from "./LogFile.ts"
 import { Processes } from "./Processes.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -102,7 +103,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
   const node = KeeperNode.make(services, sha256)
   const clock = yield* Clock.Clock
   const log = yield* AuditLog.make(places.audit, sha256)
-  const audit = { sha256, record: log.record, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() }
+  const policy = yield* KeeperPolicy.make(node.ask)
+  const audit = { sha256, record: policy.recording(log.record), time: () => timeText(clock.currentTimeMillisUnsafe()) }
   const people = yield* Effect.mapError(
     KeeperApprovals.make({ path: places.approvals, randomBytes, audit }),
     unreadable
@@ -131,6 +133,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     services,
     spawn: (service) => spawn(service, ourselves)
   })
+  const isAllowed = policy.admitting(node.trustedKeys)
   const keeper = yield* Keeper.make({
     cards: cards.shelf.page,
     inspected: cards.inspector.known,
@@ -144,12 +147,8 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
       return node.name()
     },
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(table.get(name) ?? held.find(name))),
-    list: (remote) =>
-      Effect.map(node.trustedKeys(remote.node), (key) =>
-        services().filter((service) => ServiceTable.isAllowed(service, key))
-      ),
-    isAllowed: (service, remote) =>
-      Effect.map(node.trustedKeys(remote.node), (key) => ServiceTable.isAllowed(service, key)),
+    list: (remote) => Effect.filter(services(), (service) => isAllowed(service, remote)),
+    ...{ isAllowed, guard: policy.guard },
     spawn: (service, gate, remote) =>
       spawn(service, {
         peer: node.caller(remote.node),
@@ -272,7 +271,7 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
           return {}
       }
     },
-    serveNode: node.serve(keeper),
+    serveNode: Effect.raceFirst(node.serve(keeper), policy.follow(keeper.recheck)),
     stopped: Deferred.await(stopped)
   }
   return office
@@ -344,6 +343,7 @@ const callerOf = (caller: JsonObject): KeeperControl.Caller => ({
 const unreadable = (error: { readonly message: string; readonly path: string }): CliError.CliError =>
   CliError.make("internal", `${error.path}: ${error.message}`)
 
+const timeText = (atMs: number): string => new Date(atMs).toISOString()
 /** How long a keeper without services waits for another program. */
 const IDLE = "60 seconds"
 /** A ticket is worth one stream to one client. */

@@ -1,10 +1,12 @@
 /** The node itself, in this process (node §11). Loaded only where one runs. */
-import { Effect, type Scope } from "effect"
+import { Context, Effect, type Scope } from "effect"
 import * as DaemonLayer from "../actors/layers/DaemonLayer.ts"
 import type { NodeConfig } from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
+import { NodeRules } from "../actors/layers/PolicyLayer.ts"
 import * as Telemetry from "../actors/layers/Telemetry.ts"
 import * as CliError from "./CliError.ts"
+import * as Hangup from "./Hangup.ts"
 
 /**
  * Runs until interrupted; then its streams end regularly, it leaves the registry and removes its socket. `claim` runs
@@ -16,7 +18,8 @@ export const runDaemon = <R>(
   claim: Effect.Effect<void, CliError.CliError, R>
 ): Effect.Effect<never, CliError.CliError, R | Scope.Scope> =>
   Effect.gen(function* () {
-    yield* Effect.mapError(DaemonLayer.start(config, version), refusal)
+    const services = yield* Effect.mapError(DaemonLayer.start(config, version), refusal)
+    yield* Hangup.on(Effect.ignore(Context.get(services, NodeRules).policy.reload))
     yield* claim
     yield* Effect.logInfo(`daemon ready on ${config.socket}`)
     return yield* Effect.never
@@ -30,6 +33,7 @@ const CODES: Readonly<Record<NodeError["reason"], CliError.Code>> = {
   IdentityUnusable: "internal",
   IdentityLocked: "auth_required",
   TrustUnusable: "internal",
+  PolicyUnusable: "invalid_argument",
   PortInUse: "already_exists",
   ListenFailed: "internal",
   HostUnknown: "connection_failed",

@@ -87,6 +87,9 @@ export type ProtocolEvent =
       readonly reset: boolean
       /** It was given up because nothing was heard from the peer. */
       readonly timedOut?: boolean
+      /** Payload, repeats not counted on the way in. */
+      readonly bytesSent: number
+      readonly bytesReceived: number
     }
   | {
       readonly _tag: "DatagramReceived"
@@ -135,6 +138,10 @@ export type ProtocolEvent =
   | { readonly _tag: "OwnKeyContested"; readonly key: string }
   /** This node has another key from now on. */
   | { readonly _tag: "OwnKeyMoved"; readonly key: string }
+  /** Another policy is in force. */
+  | { readonly _tag: "PolicyLoaded"; readonly rules: number }
+  /** The policy's file is wrong there, and the one before stays in force. */
+  | { readonly _tag: "PolicyRefused"; readonly line: number; readonly column: number; readonly detail: string }
   /** Of the broker (node §5). `remote` and `from` are socket addresses as text; a publication of this node has port 0. */
   | { readonly _tag: "EventSubscribed"; readonly topic: string; readonly remote: string }
   | { readonly _tag: "EventUnsubscribed"; readonly topic: string; readonly remote: string }

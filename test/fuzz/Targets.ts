@@ -10,6 +10,7 @@ import * as Federation from "./targets/Federation.ts"
 import * as Gateway from "./targets/Gateway.ts"
 import * as Http from "./targets/Http.ts"
 import * as Identity from "./targets/Identity.ts"
+import * as Policy from "./targets/Policy.ts"
 import * as Registry from "./targets/Registry.ts"
 import * as Relay from "./targets/Relay.ts"
 import * as Secure from "./targets/Secure.ts"
@@ -34,8 +35,9 @@ export const decoders: ReadonlyArray<Target> = [
   ...Identity.targets,
   ...Events.targets,
   ...Tasks.targets,
-  ...Texts.targets,
-  ...Trust.targets
+  ...Trust.targets,
+  ...Policy.targets,
+  ...Texts.targets
 ]
 
 /** Many inputs per case, for something with a state. */

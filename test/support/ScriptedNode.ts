@@ -230,6 +230,7 @@ export class ScriptedNode {
   #keys(): PeerKeys["Service"] {
     return {
       pinned: (node) => (node === 2 ? KEY_B : undefined),
+      names: () => new Map(),
       guess: () => undefined,
       isTrusted: (node) => node === 2,
       chains: NO_CHAINS,

@@ -43,6 +43,8 @@ export interface Daemon {
   readonly ownKeys?: OwnKeys["Service"]
   /** Where it is registered, for invitations. */
   readonly rendezvous?: Effect.Effect<IpcTrust.Rendezvous>
+  /** The operations `policy.…` and `audit.…`; undefined for others. */
+  readonly rules?: (op: string, value: JsonObject) => Effect.Effect<JsonObject, string> | undefined
 }
 
 /** The services behind the socket. */
@@ -58,7 +60,9 @@ export type JsonRequest = Exclude<
 export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<JsonObject, string, Services> => {
   switch (request._tag) {
     case "Info":
-      return Effect.map(look(daemon), ([status, surroundings]) => InfoReply.info(status, surroundings))
+      return Effect.flatMap(look(daemon), ([status, surroundings]) =>
+        Effect.map(problems(daemon), (found) => ({ ...InfoReply.info(status, surroundings), ...found }))
+      )
     case "Health":
       return Effect.map(look(daemon), ([status, surroundings]) => InfoReply.health(status, surroundings))
     case "ResolveHostname":
@@ -79,6 +83,7 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
         : IpcEvents.setWebhook(daemon.webhooks, request.url)
     case "Extension":
       return (
+        daemon.rules?.(request.op, request.value) ??
         IpcEvents.perform(daemon, request.op, request.value) ??
         IpcRendezvous.perform(daemon, request.op, request.value) ??
         IpcTasks.perform(daemon.tasks, request.op, request.value) ??
@@ -90,6 +95,17 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
       return handshake(request)
   }
 }
+
+/** What a person should know of the policy and the audit log; nothing if all is well. */
+const problems = Effect.fnUntraced(function* ({ rules }: Daemon) {
+  const policy = yield* rules?.("policy.status", {}) ?? Effect.succeed({})
+  const audit = yield* rules?.("audit.status", {}) ?? Effect.succeed({})
+  const { problem, failure } = { problem: undefined, failure: undefined, ...policy, ...audit }
+  return {
+    ...(problem === undefined ? {} : { policy_problem: problem }),
+    ...(failure === undefined ? {} : { audit_failure: failure })
+  }
+})
 
 type HandshakeRequest = Extract<JsonRequest, { readonly _tag: `Handshake${string}` }>
 

@@ -23,6 +23,7 @@
  * | `card.…` | | see `IpcCards` |
  * | `rendezvous.…` | | see `IpcRendezvous` |
  * | `key.…`, `recovery.…`, `trust.rotation…` | | see `IpcKeys` |
+ * | `policy.…`, `audit.…` | | see `PolicyCommands` |
  *
  * Those of streams and datagrams belong to the streams of one client (`IpcStreams`, `IpcDatagrams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.

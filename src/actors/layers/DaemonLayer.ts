@@ -6,6 +6,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { Context, Effect, Layer, Option, type Scope } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
+import type { JsonObject } from "../../core/data/Json.ts"
 import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
 import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
@@ -17,12 +18,14 @@ import { OwnKeys } from "../identity/OwnKeys.ts"
 import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
 import { Memberships } from "../membership/Memberships.ts"
+import * as PolicyCommands from "../policy/PolicyCommands.ts"
 import { Broker } from "../pubsub/Broker.ts"
 import { Tasks } from "../services/tasks/Tasks.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeLayer from "./NodeLayer.ts"
+import { NodeRules } from "./PolicyLayer.ts"
 import * as RegistryPinsFile from "./RegistryPinsFile.ts"
 
 /** What a running daemon gives to its process. */
@@ -85,7 +88,8 @@ const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
   tasks: Context.get(node, Tasks),
   ownKeys: Context.get(node, OwnKeys),
   webhooks: Context.get(node, Webhooks),
-  memberships: Context.get(node, Memberships)
+  memberships: Context.get(node, Memberships),
+  rules: (op: string, value: JsonObject) => PolicyCommands.perform(Context.get(node, NodeRules), op, value)
 })
 
 const socketUnusable = (error: LocalSocketError): NodeError => {

@@ -62,6 +62,7 @@ const LEVELS: Partial<Record<ProtocolEvent["_tag"], typeof Effect.logInfo>> = {
   KeyForked: Effect.logWarning,
   RecoveryKeyContested: Effect.logWarning,
   OwnKeyContested: Effect.logError,
+  PolicyRefused: Effect.logError,
   ConnectionOpened: Effect.logDebug,
   ConnectionClosed: Effect.logDebug,
   DatagramReceived: Effect.logDebug,

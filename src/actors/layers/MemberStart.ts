@@ -13,6 +13,7 @@ import { defaultLimits, PortTable } from "../../protocol/stream/PortTable.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
+import { NodeId } from "../../protocol/wire/Address.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
 import * as OwnKeyState from "../identity/OwnKeyState.ts"
 import * as MemberKeys from "../membership/MemberKeys.ts"
@@ -22,6 +23,7 @@ import type { Doors } from "../node/Doors.ts"
 import { Node } from "../node/Node.ts"
 import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
+import * as PolicyGuard from "../policy/PolicyGuard.ts"
 import * as LearningRegistry from "../registry/LearningRegistry.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
@@ -115,7 +117,12 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
     if (told !== undefined) options.report(told)
   }
   const dependencies = Context.make(PeerKeys, member.keys).pipe(Context.add(RegistryClient, member.registry))
-  const running = yield* startNode(options, member, report).pipe(Effect.provideContext(dependencies))
+  // An id that is none outside is a stranger's.
+  const guard = PolicyGuard.renamed(yield* PolicyGuard.PolicyGuard, (node) => roster.outside(member, node) ?? NodeId(0))
+  const running = yield* startNode(options, member, report).pipe(
+    Effect.provideService(PolicyGuard.PolicyGuard, guard),
+    Effect.provideContext(dependencies)
+  )
   const address = yield* running.node.address
   if (LocalNode.make(member.card.slot, address.node) === undefined)
     return yield* new NodeError({

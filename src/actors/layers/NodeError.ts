@@ -14,6 +14,8 @@ export class NodeError extends Schema.TaggedError<NodeError>()("NodeError", {
     "IdentityLocked",
     /** Pins or trust cannot be read; they are not overwritten. */
     "TrustUnusable",
+    /** `policy.jsonc` is wrong; a node without its rules would allow too much. */
+    "PolicyUnusable",
     /** The UDP address cannot be bound. */
     "PortInUse",
     "ListenFailed",

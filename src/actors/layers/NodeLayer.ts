@@ -12,6 +12,7 @@ import type { Databases } from "../../core/storage/Databases.ts"
 import { DirectoryLock } from "../../core/storage/DirectoryLock.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import { AuditTrail } from "../audit/AuditTrail.ts"
 import { OwnKeys } from "../identity/OwnKeys.ts"
 import * as MemberKeys from "../membership/MemberKeys.ts"
 import * as MemberNodes from "../membership/MemberNodes.ts"
@@ -19,6 +20,7 @@ import * as MemberRegistries from "../membership/MemberRegistries.ts"
 import { Memberships } from "../membership/Memberships.ts"
 import * as MemberTrusts from "../membership/MemberTrusts.ts"
 import { Node } from "../node/Node.ts"
+import { PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { Broker } from "../pubsub/Broker.ts"
 import { RegistryClient } from "../registry/RegistryClient.ts"
 import * as DataExchange from "../services/DataExchange.ts"
@@ -35,11 +37,23 @@ import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
 import * as NodeStatusAbsent from "./NodeStatusAbsent.ts"
+import * as PolicyLayer from "./PolicyLayer.ts"
+import { NodeRules } from "./PolicyLayer.ts"
 import * as TaskLayer from "./TaskLayer.ts"
 import * as WebhookLayer from "./WebhookLayer.ts"
 
 /** What a running node offers to whoever wired it. */
-export type NodeServices = Broker | Memberships | Node | OwnKeys | Tasks | Trust | PeerKeys | RegistryClient | Webhooks
+export type NodeServices =
+  | Broker
+  | Memberships
+  | Node
+  | NodeRules
+  | OwnKeys
+  | Tasks
+  | Trust
+  | PeerKeys
+  | RegistryClient
+  | Webhooks
 
 /** What the surroundings must bring: real ones in a daemon, virtual ones in the simulator. */
 export type Surroundings =
@@ -66,27 +80,41 @@ export const start = Effect.fn("NodeLayer.start")(function* (
   const own = yield* IdentityLayer.load(config.identity)
   const logged = yield* EventLog.make
   const webhook = yield* WebhookLayer.start(config)
-  const report: Report = (event) => {
-    logged(event)
-    webhook.report(event)
-  }
-  const { doors, memberships, roster } = yield* MembershipLayer.start(config, own, report)
-  const absent = () => NodeStatusAbsent.make(config, own.key.publicKey)
-  const node = MemberNodes.make(roster, doors, absent)
-  const ownKeys = yield* IdentityLayer.start(own, roster, report)
-  const services = Context.make(PeerKeys, MemberKeys.make(roster)).pipe(
-    Context.add(RegistryClient, MemberRegistries.make(roster)),
-    Context.add(Trust, MemberTrusts.make(roster)),
-    Context.add(Memberships, memberships),
-    Context.add(OwnKeys, ownKeys),
-    Context.add(Node, node)
+  let keys: PeerKeys["Service"] | undefined
+  const rules = yield* PolicyLayer.start(
+    config.home,
+    own.key,
+    PolicyLayer.late(() => keys),
+    (event) => {
+      logged(event)
+      webhook.report(event)
+    }
   )
-  const carrying = Context.add(services, Node, watch(node, memberships))
-  if (!config.noEcho) yield* Echo.spawn.pipe(Effect.provide(services), Effect.mapError(NodeFailure.portTaken))
-  if (!config.noDataexchange) yield* startExchange(config, report).pipe(Effect.provide(carrying))
-  const broker = yield* BrokerLayer.start(config, report).pipe(Effect.provide(carrying))
-  const tasks = yield* TaskLayer.start(config).pipe(Effect.provide(carrying))
-  return Context.merge(services, broker).pipe(Context.add(Tasks, tasks), Context.add(Webhooks, webhook.webhooks))
+  const { report } = rules
+  return yield* Effect.gen(function* () {
+    const { doors, memberships, roster } = yield* MembershipLayer.start(config, own, report)
+    keys = MemberKeys.make(roster)
+    const absent = () => NodeStatusAbsent.make(config, own.key.publicKey)
+    const node = MemberNodes.make(roster, doors, absent)
+    const trust = MemberTrusts.make(roster)
+    const ownKeys = yield* IdentityLayer.start(own, roster, report)
+    const services = Context.make(PeerKeys, keys).pipe(
+      Context.add(RegistryClient, MemberRegistries.make(roster)),
+      Context.add(Trust, trust),
+      Context.add(Memberships, memberships),
+      Context.add(Node, node),
+      Context.add(OwnKeys, ownKeys),
+      Context.add(NodeRules, rules),
+      Context.add(PolicyGuard, rules.policy.guard)
+    )
+    yield* PolicyLayer.enforce(rules, trust, node)
+    const carrying = Context.add(services, Node, watch(node, memberships))
+    if (!config.noEcho) yield* Echo.spawn.pipe(Effect.provide(services), Effect.mapError(NodeFailure.portTaken))
+    if (!config.noDataexchange) yield* startExchange(config, report).pipe(Effect.provide(carrying))
+    const broker = yield* BrokerLayer.start(config, report).pipe(Effect.provide(carrying))
+    const tasks = yield* TaskLayer.start(config).pipe(Effect.provide(carrying))
+    return Context.merge(services, broker).pipe(Context.add(Tasks, tasks), Context.add(Webhooks, webhook.webhooks))
+  }).pipe(Effect.provideService(PolicyGuard, rules.policy.guard), Effect.provideService(AuditTrail, rules.audit))
 })
 
 /** The directory is ours alone, and this process is the only one to use it. */

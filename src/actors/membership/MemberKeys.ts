@@ -48,7 +48,22 @@ export const make = (roster: Roster): PeerKeys["Service"] => {
     const member = roster.of(local)
     return member === undefined ? none : use(member.keys, roster.inside(member, local))
   }
+  let named: ReadonlyArray<ReadonlyMap<string, Uint8Array>> = []
+  let names: ReadonlyMap<string, Uint8Array> = new Map()
   return {
+    names: () => {
+      const now = roster.all().map(({ keys }) => keys.names())
+      if (now.length === named.length && now.every((map, index) => map === named[index])) return names
+      named = now
+      names = new Map(
+        roster
+          .all()
+          .flatMap((member) =>
+            [...member.keys.names()].map(([name, key]) => [roster.outsideName(member, name), key] as const)
+          )
+      )
+      return names
+    },
     pinned: (local) => at(local, undefined, (keys, node) => keys.pinned(node)),
     guess: (name) => {
       const { member, inside } = split(roster, name)

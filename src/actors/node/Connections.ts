@@ -14,6 +14,8 @@ import type * as Address from "../../protocol/wire/Address.ts"
 import type { NodeId, Port } from "../../protocol/wire/Address.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import type { ResetReason } from "../../protocol/wire/ResetReason.ts"
+import type { Answer } from "../policy/PolicyGuard.ts"
+import * as BoundedConnection from "./BoundedConnection.ts"
 import * as ConnectionActor from "./ConnectionActor.ts"
 import type { ConnectionStatus } from "./Node.ts"
 import * as NodeContext from "./NodeContext.ts"
@@ -136,28 +138,29 @@ export class Connections {
     const port = syn.destinationPort
     const key = keyOf(port, syn.source.network, syn.sourcePort)
     if (this.#running.has(key) && !this.receive(syn)) return Effect.void
-    if (!NodeContext.admits(context, peer, port)) {
-      context.report({ _tag: "PacketDropped", reason: "Untrusted", peer })
-      return Effect.void
-    }
+    const admission = NodeContext.admission(context, peer, port)
+    if (!admission.isAllowed) return this.#deny(syn, admission)
     // A trusted peer is known by its key and bounded by its connections; the rate keeps strangers off (wire §9.5).
     if (!context.isTrusted(peer) && !context.ports.admitSyn(peer, this.#link.nowMs())) {
+      admission.release()
       const source = { address: syn.source, port: syn.sourcePort }
       context.report({ _tag: "PacketDropped", reason: "RateLimited", peer, source })
       return Effect.void
     }
     const remote = { address: syn.source, port: syn.sourcePort }
     if (!context.listeners.hasRoom(port) || !context.ports.open(port, remote)) {
+      admission.release()
       this.#reset(syn, context.ports.isBound(port) ? "ResourceLimit" : "NoListener")
       return Effect.void
     }
     const connection = Stream.Connection.listening(this.#config, this.#initialSequence())
     connection.receive(syn, this.#link.nowMs())
-    return Effect.map(this.#spawn(key, connection, port, remote, "accepted"), (running) => {
+    return Effect.flatMap(this.#spawn(key, connection, port, remote, "accepted"), (running) => {
       running.ref.tellUnsafe(ConnectionActor.Message.Touched())
-      if (!context.listeners.offer(port, running.handle)) {
+      if (!context.listeners.offer(port, BoundedConnection.of(running.handle, admission))) {
         running.ref.tellUnsafe(ConnectionActor.Message.Reset({ reason: "PeerOverloaded" }))
       }
+      return admission.isBounded ? BoundedConnection.releaseAfter(running.handle, admission) : Effect.void
     })
   }
 
@@ -195,6 +198,7 @@ export class Connections {
     if (running === undefined) return Effect.void
     if (!this.#displaced.delete(id)) this.#release(key, running)
     const { localPort, remote, remotePort } = running.handle
+    const { bytesReceived, bytesSent } = running.status()
     this.#link.context.report({
       _tag: "ConnectionClosed",
       connection: running.handle.id,
@@ -202,7 +206,9 @@ export class Connections {
       localPort,
       remotePort,
       reset: running.failed(),
-      timedOut: running.timedOut()
+      timedOut: running.timedOut(),
+      bytesSent,
+      bytesReceived
     })
     return running.ref.stop
   }
@@ -296,6 +302,13 @@ export class Connections {
     const { context, nowMs, peer } = this.#link
     if (isAnswer || !this.#config.hasResetReasons || !NodeContext.admits(context, peer, packet.destinationPort)) return
     if (this.#disowned.take(nowMs())) this.#reset(packet, "NoConnection")
+  }
+
+  /** Silence, as for a stranger; what comes too often is told so, since it was let in before. */
+  #deny(syn: Packet.Packet, { reason }: Answer): Effect.Effect<void> {
+    if (reason === "limit") this.#reset(syn, "ResourceLimit")
+    else this.#link.context.report({ _tag: "PacketDropped", reason: "Untrusted", peer: this.#link.peer })
+    return Effect.void
   }
 
   #reset({ destinationPort, source, sourcePort }: Packet.Packet, reason: ResetReason): void {

@@ -7,6 +7,7 @@ import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import { OPEN } from "../policy/PolicyGuard.ts"
 import { Connections } from "./Connections.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
@@ -21,7 +22,7 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
     connections: undefined
   }
   const tell = (message: Message) => self.ref?.tellUnsafe(message) ?? false
-  const trusting: NodeContext = { ...context, isTrusted: () => true }
+  const trusting: NodeContext = { ...context, isTrusted: () => true, guard: OPEN }
   const ref = yield* Actor.spawn<Message, never, never>({
     name: "peer/self",
     mailbox: { capacity: MAILBOX_CAPACITY, overflow: "dropNewest" },

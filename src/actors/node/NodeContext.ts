@@ -9,6 +9,7 @@ import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
 import type { Observer } from "../../protocol/stream/StreamSample.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import { type Answer, FREE, type Guard } from "../policy/PolicyGuard.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { DatagramReceived } from "./Node.ts"
@@ -35,6 +36,8 @@ export interface NodeContext {
   /** A tunnel to the node has opened under this key. */
   readonly opened: (node: NodeId, publicKey: Uint8Array) => void
   readonly isPublic: () => boolean
+  /** What the policy says of what was exposed. */
+  readonly guard: Guard
   readonly socket: UdpSocket
   /** The beacon in use: relays our frames, and the only source of beacon messages we heed. */
   readonly beacon: Endpoint | undefined
@@ -50,11 +53,19 @@ export interface NodeContext {
 }
 
 /**
- * Whether a peer may reach a port (security rule 3): a stranger reaches the trust handshake, and echo on a public node;
+ * Whether a port is exposed to a peer (security rule 3): a stranger reaches the trust handshake, and echo on a public node;
  * every other port is silent to it.
  */
-export const admits = (self: NodeContext, peer: NodeId, port: Port): boolean =>
+export const exposes = (self: NodeContext, peer: NodeId, port: Port): boolean =>
   port === HANDSHAKE_PORT || self.isTrusted(peer) || (port === ECHO_PORT && self.isPublic())
+
+/** Whether a peer may reach a port: it is exposed to it, and the policy lets it. */
+export const admits = (self: NodeContext, peer: NodeId, port: Port): boolean =>
+  port === HANDSHAKE_PORT || self.guard.reaches(peer, port, exposes(self, peer, port))
+
+/** The same for a stream that opens now, which counts: the trust handshake is nobody's to forbid. */
+export const admission = (self: NodeContext, peer: NodeId, port: Port): Answer =>
+  port === HANDSHAKE_PORT ? FREE : self.guard.stream(peer, port, exposes(self, peer, port))
 
 /** wire §2. */
 export const HANDSHAKE_PORT = 444 as Port

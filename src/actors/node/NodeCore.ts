@@ -16,6 +16,7 @@ import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as AddressOf from "../../protocol/wire/Address.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import { type Guard, PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import { Doors } from "./Doors.ts"
@@ -82,6 +83,7 @@ export const make = Effect.fnUntraced(function* (
     keys: yield* KeyDirectory.make,
     events: yield* PubSub.sliding<NodeEvent>(EVENTS_MAX),
     observer: yield* StreamObserver,
+    guard: yield* PolicyGuard,
     socket,
     mapping: new Mapping(socket, options.beacon),
     sinks
@@ -104,6 +106,7 @@ interface Parts {
   readonly keys: KeyDirectory.KeyDirectory
   readonly events: PubSub.PubSub<NodeEvent>
   readonly observer: NodeContext["observer"]
+  readonly guard: Guard
   readonly socket: UdpSocket
   readonly mapping: Mapping
   readonly sinks: Sinks
@@ -197,6 +200,7 @@ export class NodeCore {
       laterOpened: parts.trust.laterOpened,
       opened: options.opened ?? (() => {}),
       isPublic: () => this.isPublic,
+      guard: parts.guard,
       socket: parts.socket,
       beacon: options.beacon,
       listeners: this.listeners,

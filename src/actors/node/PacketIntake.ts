@@ -47,7 +47,9 @@ export const deliver = (
 
 /** Hands a datagram to the node's subscribers if the peer may reach its port. */
 export const receiveDatagram = (context: NodeContext.NodeContext, peer: NodeId, packet: Packet.Packet): void => {
-  if (packet.payload.length === 0 || !NodeContext.admits(context, peer, packet.destinationPort)) return
+  if (packet.payload.length === 0) return
+  const wish = { service: "datagram", port: packet.destinationPort, sizeBytes: packet.payload.length } as const
+  if (!context.guard.ask(peer, wish, NodeContext.exposes(context, peer, packet.destinationPort)).isAllowed) return
   context.report({
     _tag: "DatagramReceived",
     peer: packet.source,

@@ -19,6 +19,7 @@ import * as TopicPattern from "../../protocol/pubsub/TopicPattern.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import * as EventFrame from "../../protocol/wire/EventFrame.ts"
 import { Node, type PortInUse } from "../node/Node.ts"
+import { type Guard, PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
 import { type Broker, type BrokerStatus, PublishError } from "./Broker.ts"
 import * as BrokerContext from "./BrokerContext.ts"
@@ -48,7 +49,7 @@ export const spawn = Effect.fn("BrokerActor.spawn")(function* (
   options: Options
 ): Effect.fn.Return<Broker["Service"], PortInUse, Node | PeerKeys | Scope.Scope> {
   const node = yield* Node
-  const state = makeState(options)
+  const state = makeState(options, yield* PolicyGuard)
   const ref = yield* Actor.spawn<Message, never, never>({
     name: "broker",
     mailbox: { capacity: MAILBOX_CAPACITY, overflow: "backpressure" },
@@ -93,12 +94,13 @@ interface State extends Omit<BrokerContext.BrokerContext, "wake" | "publish" | "
   placesDueAtMs: number
 }
 
-const makeState = ({ journal, limits, report }: Options): State => {
+const makeState = ({ journal, limits, report }: Options, guard: Guard): State => {
   const merged = { ...LIMITS, ...limits }
   return {
     limits: merged,
     journal,
     report,
+    guard,
     table: new BrokerTable({ countMax: merged.recentMax, bytesMax: merged.recentBytesMax }, journal.last()),
     counters: BrokerContext.counters(),
     unblocked: new Signal(),

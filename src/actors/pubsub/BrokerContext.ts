@@ -4,6 +4,7 @@ import type { Signal } from "../../core/actor/Signal.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { BrokerTable } from "../../protocol/pubsub/BrokerTable.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import type { Guard } from "../policy/PolicyGuard.ts"
 import type { ConsumerId, EventJournal, JournalError, Place, Retention } from "./EventJournal.ts"
 
 /** An event on its way into the log. */
@@ -74,6 +75,8 @@ export interface BrokerContext {
   /** How far a consumer has come, on disk or on the way there; undefined for one that is not known. */
   readonly place: (consumer: ConsumerId) => Effect.Effect<number | undefined, JournalError>
   readonly report: (event: ProtocolEvent) => void
+  /** What the policy says of peers. */
+  readonly guard: Guard
 }
 
 /** Nothing counted yet. */

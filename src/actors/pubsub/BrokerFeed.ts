@@ -23,6 +23,8 @@ export interface Feed {
   readonly ready: Signal
   /** The subscriber is one of ours: it is told of places, gaps and what was dropped. */
   readonly isExtended: boolean
+  /** Whether the policy lets it hear an event of this topic. */
+  readonly hears: (topic: string) => boolean
 }
 
 /** Goes on until the connection does not. */
@@ -43,9 +45,10 @@ export const run = (feed: Feed): Effect.Effect<never, ConnectionReset | JournalE
   return Effect.forever(step)
 }
 
-const deliver = (feed: Feed, events: ReadonlyArray<RecentEvent>): Effect.Effect<void, ConnectionReset> => {
+const deliver = (feed: Feed, taken: ReadonlyArray<RecentEvent>): Effect.Effect<void, ConnectionReset> => {
   const { context, isExtended } = feed
   if (feed.subscription.policy === "block") context.unblocked.raise()
+  const events = taken.filter(({ topic }) => feed.hears(topic.text))
   if (events.length === 0) return Effect.void
   context.counters.delivered += events.length
   const frames = events.map((event) => (isExtended ? event.extended : event.plain))
@@ -62,7 +65,8 @@ const fromLog = Effect.fnUntraced(function* (feed: Feed): Effect.fn.Return<void,
     subscription.fallBehind(journal.first() - 1)
     yield* tell(feed, { _tag: "Gap", first, last: first + lost - 1 })
   }
-  const isWanted = (topic: string) => TopicPattern.matches(subscription.pattern, TopicPattern.topic(topic))
+  const isWanted = (topic: string) =>
+    TopicPattern.matches(subscription.pattern, TopicPattern.topic(topic)) && feed.hears(topic)
   const { events, position } = yield* journal.read(subscription.position, isWanted, WRITE_BYTES)
   if (events.length > 0) {
     context.counters.delivered += events.length

@@ -12,6 +12,7 @@ import * as EventExtension from "../../protocol/wire/EventExtension.ts"
 import * as EventFrame from "../../protocol/wire/EventFrame.ts"
 import type { Connection, ConnectionReset } from "../node/Node.ts"
 import type { BrokerContext, Outcome } from "./BrokerContext.ts"
+import * as BrokerPolicy from "./BrokerPolicy.ts"
 import type { BadFrame, FrameReader } from "./FrameReader.ts"
 
 /** The connection. */
@@ -56,8 +57,10 @@ const takeNext = Effect.fnUntraced(function* (self: Publishing, answers: Answers
       settle({ _tag: "NotStored", detail: "the topic is no text" })
     } else {
       yield* inRate
+      const refusal = BrokerPolicy.refusal(self, topic, payload.length)
       const publisher = connection.remote.node
-      yield* context.publish({ topic, topicBytes, payload, publisher, origin, from, settle })
+      if (refusal !== undefined) settle({ _tag: "NotStored", detail: refusal })
+      else yield* context.publish({ topic, topicBytes, payload, publisher, origin, from, settle })
     }
     yield* answers.hasRoom
   })

@@ -17,6 +17,7 @@ import type { Connection, ConnectionReset } from "../node/Node.ts"
 import type { ArrivingFrames } from "./ArrivingFrames.ts"
 import type { BrokerContext } from "./BrokerContext.ts"
 import * as BrokerFeed from "./BrokerFeed.ts"
+import * as BrokerPolicy from "./BrokerPolicy.ts"
 import * as BrokerPublishing from "./BrokerPublishing.ts"
 import type { JournalError, Place } from "./EventJournal.ts"
 import { BadFrame, FrameReader } from "./FrameReader.ts"
@@ -72,8 +73,12 @@ const begin = (session: Session, reader: Reader, frame: EventFrame.EventFrame): 
   const topic = Bytes.toUtf8(frame.topic)
   if (topic === undefined) return Effect.fail(new BadFrame({ detail: "a filter that is no text" }))
   const offer = EventExtension.decodeOffer(frame.payload)
+  // Who publishes to a broker of the reference subscribes too; what it may not hear it does not hear.
   if (Result.isFailure(offer)) return plain(session, reader, topic)
-  if (offer.success._tag === "Subscribe") return subscribed(session, reader, frame.topic, offer.success)
+  if (offer.success._tag === "Subscribe") {
+    if (!BrokerPolicy.mayHear(session, topic)) return session.connection.reset
+    return subscribed(session, reader, frame.topic, offer.success)
+  }
   const answer = answerFrame(session, frame.topic, offer.success.nonce, session.context.table.recent.last)
   return Effect.andThen(session.connection.write(answer), BrokerPublishing.serve({ ...session, reader }))
 }
@@ -94,6 +99,8 @@ const plain = Effect.fnUntraced(function* (session: Session, reader: Reader, top
       context.report({ _tag: "EventsRateLimited", remote: remoteOf(session), topic: text })
       return Effect.void
     }
+    // A broker of the reference has no word for no.
+    if (BrokerPolicy.refusal(session, text, payload.length) !== undefined) return Effect.void
     const settled = Deferred.makeUnsafe<void>()
     const publication = {
       ...{ topic: text, topicBytes, payload, origin },
@@ -183,7 +190,10 @@ const hearing = <E>(
     context.unblocked.raise()
     context.report({ _tag: "EventUnsubscribed", topic: wanted.filter, remote })
   })
-  const feed = BrokerFeed.run({ context, subscription, connection, ready, isExtended })
+  const feed = BrokerFeed.run({
+    ...{ context, subscription, connection, ready, isExtended },
+    hears: BrokerPolicy.hears(session)
+  })
   return Effect.acquireUseRelease(
     enter,
     () => Effect.raceFirst(feed, listening),

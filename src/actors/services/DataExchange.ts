@@ -10,9 +10,12 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Quota from "../../core/data/Quota.ts"
 import { type NodeId, Port } from "../../protocol/wire/Address.ts"
+import { AuditTrail, type Trail } from "../audit/AuditTrail.ts"
 import { type Connection, type Listener, Node, type PortInUse } from "../node/Node.ts"
+import { PolicyGuard } from "../policy/PolicyGuard.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import * as ExchangePlaces from "./ExchangePlaces.ts"
+import * as ExchangePolicy from "./ExchangePolicy.ts"
 import * as ExchangeReplies from "./ExchangeReplies.ts"
 import * as ExchangeSession from "./ExchangeSession.ts"
 import * as FrameLink from "./FrameLink.ts"
@@ -50,9 +53,10 @@ export const spawn = Effect.fn("DataExchange.spawn")(function* (
   const received = yield* ReceivedFiles.make({ places, bytesMax, report, full })
   const shared: Shared = {
     home: options.home,
-    stores: { inbox, received, report, full },
+    stores: { inbox, received, report, full, guard: yield* PolicyGuard },
     memory: yield* Semaphore.make(FRAME_BYTES_HELD_MAX),
-    digests: new DigestMemory()
+    digests: new DigestMemory(),
+    trail: yield* AuditTrail
   }
   const listener = yield* node.listen(PORT)
   yield* Effect.forkScoped(accept(listener, shared), { startImmediately: true })
@@ -64,6 +68,7 @@ interface Shared {
   /** Bytes of frames that may be held at once, by all streams. */
   readonly memory: Semaphore.Semaphore
   readonly digests: DigestMemory
+  readonly trail: Trail
 }
 
 const accept = Effect.fnUntraced(function* (listener: Listener, shared: Shared) {
@@ -115,10 +120,16 @@ const session = (
     const requests = yield* SessionRequests.make({
       home: shared.home,
       from: connection.remote,
-      asker: { node, publicKeys: publicKeys.map(Bytes.toBase64) },
+      asker: {
+        node,
+        publicKeys: publicKeys.map(Bytes.toBase64),
+        mayPull: ExchangePolicy.mayPull(stores.guard, node)
+      },
       link,
       replies,
       received: stores.received,
+      guard: stores.guard,
+      trail: shared.trail,
       digests: shared.digests
     })
     const one = Effect.flatMap(link.read, (frame) => {

@@ -12,6 +12,7 @@ import * as Address from "../../protocol/wire/Address.ts"
 import { type DataFrame, encode, encodeText, Kind, nameOf } from "../../protocol/wire/DataFrame.ts"
 import * as FileFrame from "../../protocol/wire/FileFrame.ts"
 import * as FileStream from "../../protocol/wire/FileStream.ts"
+import { type Answer, FREE, type Guard } from "../policy/PolicyGuard.ts"
 import * as ExchangePlaces from "./ExchangePlaces.ts"
 import type { ExchangeReplies } from "./ExchangeReplies.ts"
 import type { InboxWriterMessage } from "./InboxWriter.ts"
@@ -22,6 +23,7 @@ import type { Full } from "./StoreFull.ts"
 
 /** What the streams of one node share. */
 export interface Stores {
+  readonly guard: Guard
   readonly inbox: ActorRef<InboxWriterMessage>
   readonly received: ReceivedFiles.ReceivedFiles
   readonly report: (event: ProtocolEvent) => void
@@ -65,8 +67,10 @@ const stored = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Effect.Effect<string>, never, Disk | Scope.Scope> {
   const file = frame.kind === Kind.File ? FileFrame.decodeFile(frame.payload) : undefined
   const sizeBytes = file === undefined ? frame.payload.length : file.content.length
-  const store: Effect.Effect<unknown, NotTaken, Disk> =
-    file !== undefined
+  const answer = admit(stores.guard, from, frame.kind, sizeBytes)
+  const store: Effect.Effect<unknown, NotTaken, Disk> = !answer.isAllowed
+    ? new NotTaken({ reason: "Failed", detail: answer.text })
+    : file !== undefined
       ? ReceivedFiles.save(stores.received, from, file.name, file.content)
       : InboxRecord.isMessage(frame.kind)
         ? saveMessage(stores, from, frame)
@@ -86,6 +90,14 @@ const stored = Effect.fnUntraced(function* (
   )
   return Fiber.join(fiber)
 })
+
+/** What asks for nothing to be stored is nobody's to forbid. */
+const admit = ({ ask }: Guard, { node }: Address.Address, kind: number, sizeBytes: number): Answer =>
+  kind === Kind.File
+    ? ask(node, { service: "files/push", sizeBytes }, true)
+    : InboxRecord.isMessage(kind)
+      ? ask(node, { service: "messages", sizeBytes }, true)
+      : FREE
 
 const saveMessage = Effect.fnUntraced(function* ({ inbox, report }: Stores, from: Address.Address, frame: DataFrame) {
   const receivedAt = ExchangePlaces.timeText(yield* Clock.currentTimeMillis)

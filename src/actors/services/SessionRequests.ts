@@ -6,6 +6,9 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
 import * as ExchangeRequest from "../../protocol/wire/ExchangeRequest.ts"
 import * as FileStream from "../../protocol/wire/FileStream.ts"
+import type { Trail } from "../audit/AuditTrail.ts"
+import type { Guard } from "../policy/PolicyGuard.ts"
+import * as ExchangePolicy from "./ExchangePolicy.ts"
 import type { ExchangeReplies } from "./ExchangeReplies.ts"
 import type { FrameLink } from "./FrameLink.ts"
 import * as IncomingFile from "./IncomingFile.ts"
@@ -31,6 +34,8 @@ export interface Options<E> {
   readonly replies: ExchangeReplies
   readonly received: ReceivedFiles.ReceivedFiles
   readonly digests: SharedFiles.DigestMemory
+  readonly guard: Guard
+  readonly trail: Trail
 }
 
 type Disk = Crypto | FileSystem.FileSystem | Path.Path
@@ -57,8 +62,9 @@ export const make = Effect.fnUntraced(function* <E>(
     tree === undefined
       ? Effect.succeed(single)
       : Effect.provideContext(ReceivedTrees.placeFor(received, tree), services)
+  const pushing = ExchangePolicy.pushing(options.guard, from.node, remembering)
   const incoming = yield* IncomingFile.make<never>({
-    place: remembering,
+    ...pushing,
     write: (bytes) => replies.add(Effect.succeed(bytes))
   })
   const answer = (reply: ExchangeRequest.ExchangeRequest) =>
@@ -81,6 +87,7 @@ export const make = Effect.fnUntraced(function* <E>(
         return yield* give(options, request.path)
       case "tree":
         yield* leaveTree
+        yield* ExchangePolicy.announced(options.guard, from.node)
         tree = yield* ReceivedTrees.open(received, from, request)
         return yield* answer({ op: "ok", name: tree.storedAs ?? "" })
       case "end": {
@@ -116,11 +123,16 @@ export const make = Effect.fnUntraced(function* <E>(
 
 /** A file goes out in chunks; of a directory first the list, and then the peer asks for each. */
 const give = Effect.fnUntraced(function* <E>(options: Options<E>, path: string) {
-  const { asker, digests, home, link, replies } = options
+  const { asker, digests, guard, home, replies, trail } = options
   const answer = (reply: ExchangeRequest.ExchangeRequest) =>
     replies.add(Effect.succeed(ExchangeRequest.encodeFrame(reply)))
   const found = yield* SharedFiles.find(home, asker, path)
-  if (found._tag === "Directory") return yield* answer(yield* SharedFiles.manifest(found))
+  if (found._tag === "Directory") return yield* answer(yield* SharedFiles.manifest(found, asker, path))
+  const wish = { service: "files/pull", target: path } as const
+  const allowed = guard.ask(options.from.node, wish, found.isExposed, true)
+  if (!allowed.isAllowed) return yield* Effect.fail(refuse("Failed", allowed.text))
+  yield* Effect.addFinalizer(() => Effect.sync(allowed.release))
+  const link = ExchangePolicy.paced(options.link, allowed)
   let told = 0
   const version = yield* digests.read(found.path, (done, of) => {
     if (done - told < HASHED_BETWEEN_SIGNS) return Effect.void
@@ -128,6 +140,7 @@ const give = Effect.fnUntraced(function* <E>(options: Options<E>, path: string) 
     return answer({ op: "hashing", done, of })
   })
   const { digest, sizeBytes } = version
+  trail.record({ kind: "file.pulled", node: options.from.node, facts: { name: path, bytes: sizeBytes } })
   yield* answer({ op: "sending", name: found.name, bytes: sizeBytes })
   // From here on the link is the sender's alone.
   yield* replies.flushed

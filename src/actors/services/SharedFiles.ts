@@ -14,12 +14,21 @@ import * as FileShares from "./FileShares.ts"
 export interface Asker {
   readonly node: number
   readonly publicKeys: ReadonlyArray<string>
+  /** What the policy says of a path that is, or is not, shared with it. */
+  readonly mayPull: (path: string, isExposed: boolean) => boolean
 }
 
 /** What a path leads to. */
 export type Found =
-  | { readonly _tag: "File"; readonly name: string; readonly path: string; readonly sizeBytes: number }
-  | { readonly _tag: "Directory"; readonly name: string; readonly path: string }
+  | (Shared & { readonly _tag: "File"; readonly sizeBytes: number })
+  | (Shared & { readonly _tag: "Directory" })
+
+interface Shared {
+  readonly name: string
+  readonly path: string
+  /** Its owner shares it with the peer; else a rule of the policy grants it. */
+  readonly isExposed: boolean
+}
 
 type Refused = Of<"refused">
 type Disk = FileSystem.FileSystem
@@ -32,7 +41,7 @@ export const list = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Of<"entries">, Refused, Disk> {
   const files = yield* FileSystem.FileSystem
   if (path === "") {
-    const shares = (yield* load(home)).filter((share) => FileShares.isAllowed(share, asker.publicKeys))
+    const shares = (yield* load(home)).filter((share) => asker.mayPull(share.name, isShared(share, asker)))
     const rows = yield* Effect.forEach(shares, ({ name, path: at }) => entry(at, name))
     return { op: "entries", entries: rows.flat() }
   }
@@ -60,29 +69,36 @@ export const find = Effect.fnUntraced(function* (
   const names = RelativePath.parse(path)
   if (names === undefined) return yield* Effect.fail(refuse("Invalid", "not a path in a share"))
   const share = (yield* load(home)).find(({ name }) => name === names[0])
-  if (share === undefined || !FileShares.isAllowed(share, asker.publicKeys)) return yield* Effect.fail(GONE)
+  if (share === undefined) return yield* Effect.fail(GONE)
+  const isExposed = isShared(share, asker)
+  if (!asker.mayPull(names.join("/"), isExposed)) return yield* Effect.fail(GONE)
   const root = yield* Effect.mapError(files.realPath(share.path), gone)
   const real = yield* Effect.mapError(files.realPath([root, ...names.slice(1)].join("/")), gone)
   if (real !== root && !real.startsWith(root.endsWith("/") ? root : `${root}/`)) return yield* Effect.fail(GONE)
   const info = yield* Effect.mapError(files.stat(real), gone)
   const name = names.at(-1) ?? ""
-  if (info.type === "Directory") return { _tag: "Directory", name, path: real }
+  if (info.type === "Directory") return { _tag: "Directory", name, path: real, isExposed }
   if (info.type !== "File") return yield* Effect.fail(GONE)
-  return { _tag: "File", name, path: real, sizeBytes: Number(info.size) }
+  return { _tag: "File", name, path: real, sizeBytes: Number(info.size), isExposed }
 })
 
-/** All files of a directory, to be pulled one by one. */
-export const manifest = Effect.fnUntraced(function* ({
-  name,
-  path
-}: Extract<Found, { readonly _tag: "Directory" }>): Effect.fn.Return<Of<"manifest">, Refused, Disk> {
+const isShared = (share: FileShares.Share, { publicKeys }: Asker): boolean => FileShares.isAllowed(share, publicKeys)
+
+/** All files of a directory that the peer may pull, to be pulled one by one. `asked`: how it calls the directory. */
+export const manifest = Effect.fnUntraced(function* (
+  { isExposed, name, path }: Extract<Found, { readonly _tag: "Directory" }>,
+  { mayPull }: Asker,
+  asked: string
+): Effect.fn.Return<Of<"manifest">, Refused, Disk> {
   const walked = yield* Effect.mapError(DirectoryWalk.walk(path), (error) =>
     error._tag === "TooManyEntries" ? refuse("TooLarge", error.message) : GONE
   )
   return {
     op: "manifest",
     name,
-    files: walked.files.map((file) => [file.path, file.sizeBytes]),
+    files: walked.files
+      .filter((file) => mayPull(`${asked}/${file.path}`, isExposed))
+      .map((file) => [file.path, file.sizeBytes]),
     directories: walked.directories
   }
 })

@@ -36,6 +36,8 @@ export class PeerKeys extends Context.Service<
     readonly pinned: (node: NodeId) => Uint8Array | undefined
     /** Where a name has led, by its pinned key: a guess that saves a question if it is right, and is never relied on. */
     readonly guess: (name: string) => NodeId | undefined
+    /** The key pinned for each name, lower-case; another map after every change. */
+    readonly names: () => ReadonlyMap<string, Uint8Array>
     /** True for a trusted node, and only while its pinned key is the trusted one and its chain of keys has not forked. */
     readonly isTrusted: (node: NodeId) => boolean
     /** Pins a first key, confirms the same one, refuses another. Persisted before it succeeds. */

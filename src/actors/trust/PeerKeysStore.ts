@@ -114,6 +114,7 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
   return {
     chains,
     pinned: (node) => table.nodes.get(node),
+    names: () => table.names,
     guess: (name) => PinTable.nodeBehind(table, name),
     isTrusted: (node) => {
       const [pinned, key] = [table.nodes.get(node), trusted.get(node)]

@@ -19,11 +19,18 @@ const EVENTS: Readonly<Record<string, ProtocolEvent>> = {
     ...{ localPort: port(7), remotePort: port(49152) }
   },
   "conn.fin": {
-    ...{ _tag: "ConnectionClosed", connection: 1, peer: A, reset: false },
+    ...{ _tag: "ConnectionClosed", connection: 1, peer: A, reset: false, bytesSent: 0, bytesReceived: 0 },
     ...{ localPort: port(7), remotePort: port(49152) }
   },
   "conn.rst": {
-    ...{ _tag: "ConnectionClosed", connection: 11, peer: Address.make(0, 2), reset: true },
+    ...{
+      _tag: "ConnectionClosed",
+      connection: 11,
+      peer: Address.make(0, 2),
+      reset: true,
+      bytesSent: 0,
+      bytesReceived: 0
+    },
     ...{ localPort: port(49162), remotePort: port(1000) }
   },
   "message.received": { _tag: "MessageReceived", peer: A, kind: "TEXT", sizeBytes: 10 },

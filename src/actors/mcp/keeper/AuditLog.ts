@@ -4,7 +4,8 @@
  *
  * Owns the file; told of calls by the gates of one `Keeper`.
  */
-import { Clock, Effect, Exit, FileSystem, Latch, Option, type PlatformError, Queue, Scope } from "effect"
+import { Clock, Effect, Exit, FileSystem, Latch, Queue, Scope } from "effect"
+import * as LineFile from "../../../core/storage/LineFile.ts"
 import * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 
 /** The record at work. */
@@ -50,10 +51,10 @@ export const make = Effect.fnUntraced(function* (
   const resume = Effect.gen(function* () {
     if (!(yield* files.exists(path))) {
       sizeBytes = 0
-      head = headOf((yield* Effect.orElseSucceed(endOf(files, `${path}.1`), () => NO_END)).last, sha256)
+      head = headOf((yield* Effect.orElseSucceed(LineFile.endOf(files, `${path}.1`), () => NO_END)).last, sha256)
       return
     }
-    const end = yield* endOf(files, path)
+    const end = yield* LineFile.endOf(files, path)
     sizeBytes = end.wholeBytes
     if (end.wholeBytes < end.sizeBytes) yield* files.truncate(path, sizeBytes)
     head = headOf(end.last, sha256)
@@ -164,46 +165,13 @@ interface Opened {
 const headOf = (last: string, sha256: AuditChain.Sha256): string =>
   last === "" ? AuditChain.ORIGIN : AuditChain.hash(sha256, last)
 
-/** How a file ends: where its whole lines do, and the last of them without its newline. */
-interface End {
-  readonly sizeBytes: number
-  readonly wholeBytes: number
-  readonly last: string
-}
-
-/** Reads no more of the file than its end, unless one line is longer than that. */
-const endOf = (
-  files: FileSystem.FileSystem,
-  path: string,
-  lookBytes = END_BYTES
-): Effect.Effect<End, PlatformError.PlatformError> =>
-  Effect.gen(function* () {
-    const file = yield* files.open(path, { flag: "r" })
-    const sizeBytes = Number((yield* file.stat).size)
-    const from = Math.max(0, sizeBytes - lookBytes)
-    const read = yield* file.readAlloc(sizeBytes - from, { position: BigInt(from) })
-    const bytes = Option.getOrElse(read, () => new Uint8Array())
-    const end = bytes.lastIndexOf(NEWLINE)
-    const before = end <= 0 ? -1 : bytes.lastIndexOf(NEWLINE, end - 1)
-    if (before < 0 && from > 0) return undefined
-    const last = DECODER.decode(bytes.subarray(before + 1, Math.max(before + 1, end)))
-    return { sizeBytes, wholeBytes: from + end + 1, last }
-  }).pipe(
-    Effect.scoped,
-    Effect.flatMap((end) => (end === undefined ? endOf(files, path, lookBytes * 16) : Effect.succeed(end)))
-  )
-
-const NO_END: End = { sizeBytes: 0, wholeBytes: 0, last: "" }
-const NEWLINE = 0x0a
-const DECODER = new TextDecoder()
+const NO_END: LineFile.End = { sizeBytes: 0, wholeBytes: 0, last: "" }
 const ENCODER = new TextEncoder()
 const OWNER_ONLY = 0o600
 /** Calls that wait to be written. */
 const WAITING_MAX = 8192
 /** After this the file becomes `….1`, and the one before it is gone. */
 const FILE_BYTES_MAX = 33_554_432
-/** A line is shorter, whatever it holds of arguments. */
-const END_BYTES = 262_144
 /** Calls of so long are written together. */
 const BATCH_DELAY = "20 millis"
 /** A file that somebody moves or removes is missed after this. */

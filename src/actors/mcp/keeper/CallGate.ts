@@ -17,6 +17,7 @@ import * as SafeCalls from "../../../protocol/relay/SafeCalls.ts"
 import * as ToolFilter from "../../../protocol/relay/ToolFilter.ts"
 import * as ToolPattern from "../../../protocol/relay/ToolPattern.ts"
 import * as CallLedger from "../CallLedger.ts"
+import type { CallPolicy } from "./CallPolicy.ts"
 import * as PeerUsage from "./PeerUsage.ts"
 import type { ToolDefinitions } from "./ToolDefinitions.ts"
 
@@ -38,6 +39,8 @@ export interface Options {
   readonly calls: PeerCalls
   /** What the server's tools are; absent where nobody can be asked to approve calls. */
   readonly definitions: ToolDefinitions | undefined
+  /** What the node's policy says of the peer's calls; absent: nothing. */
+  readonly policy?: CallPolicy | undefined
 }
 
 /**
@@ -112,20 +115,33 @@ export class CallGate {
   /** Decides about a message of the client. A batch passes as a whole or not at all. */
   judge(message: Uint8Array, envelope: JsonRpcPeek.Envelope, place: CallLedger.Place): Verdict {
     const rules = this.#rules
+    const denied = this.#options.policy?.refusal(message, envelope)
+    if (denied !== undefined)
+      return this.#refuse(message, envelope, place, denied.isQuota ? "quota" : "tool", denied.text)
     if (rules === undefined) return { _tag: "Pass", message }
     const decision = this.#decide(rules, message, envelope)
-    if (decision._tag === "Deny") {
-      const { reason, text } = decision
-      this.#ledger.refused(message, JsonRpcPeek.requests(envelope), place, { outcome: "denied", decision: reason })
-      return { _tag: "Refused", answers: this.#refusals(envelope, reason === "quota", text) }
-    }
+    if (decision._tag === "Deny") return this.#refuse(message, envelope, place, decision.reason, decision.text)
     const caller = this.#caller
     const passed = caller === undefined ? message : CallerMeta.write(message, caller)
     return { _tag: decision._tag === "Ask" ? "Ask" : "Pass", message: passed }
   }
 
+  #refuse(
+    message: Uint8Array,
+    envelope: JsonRpcPeek.Envelope,
+    place: CallLedger.Place,
+    reason: "method" | "tool" | "quota",
+    text: string
+  ): Verdict {
+    const requests = JsonRpcPeek.requests(envelope)
+    this.#options.policy?.withdrawn(requests)
+    this.#ledger.refused(message, requests, place, { outcome: "denied", decision: reason })
+    return { _tag: "Refused", answers: this.#refusals(envelope, reason === "quota", text) }
+  }
+
   /** The requests of a message did not reach the server, because of an error of ours with that code. */
   failed(message: Uint8Array, envelope: JsonRpcPeek.Envelope, { approval, place }: CallLedger.Origin, code: number) {
+    this.#options.policy?.withdrawn(JsonRpcPeek.requests(envelope))
     this.#ledger.refused(message, JsonRpcPeek.requests(envelope), place, {
       outcome: "error",
       code,
@@ -143,12 +159,14 @@ export class CallGate {
     refusal: Omit<CallLedger.Refusal, "outcome">,
     text: string
   ): Uint8Array {
+    this.#options.policy?.withdrawn([request])
     this.#ledger.refused(message, [request], place, { ...refusal, outcome: "denied" })
     return BridgeReplies.toolError(request.id, text)
   }
 
   /** A call was given up while it waited for a person. */
   withdrawn(message: Uint8Array, request: CallLedger.Request, place: CallLedger.Place): void {
+    this.#options.policy?.withdrawn([request])
     this.#ledger.refused(message, [request], place, { outcome: "cancelled", decision: "asking" })
   }
 
@@ -160,11 +178,14 @@ export class CallGate {
       rules?.deadlines === undefined
         ? undefined
         : ({ method, target }: CallLedger.Request) => Policy.deadlineMs(rules, method, target)
-    return this.#ledger.started(message, requests, origin, usage, deadlineMs)
+    const first = this.#ledger.started(message, requests, origin, usage, deadlineMs)
+    this.#options.policy?.started(first, requests)
+    return first
   }
 
   /** The call with this mark waits no longer; `answer` is the message that answered it, if one did. */
   ended(mark: number, outcome: CallLedger.Outcome, answer?: Uint8Array): CallLedger.Origin | undefined {
+    this.#options.policy?.ended(mark)
     return this.#ledger.ended(mark, outcome, answer)
   }
 
@@ -180,14 +201,20 @@ export class CallGate {
 
   /** The session is over: nothing of it runs any more. */
   close(): void {
+    this.#options.policy?.close()
     this.#ledger.close()
   }
 
   /** A message of the server without the tools that the client may not call. */
   shown(message: Uint8Array, envelope: JsonRpcPeek.Envelope): Uint8Array {
     this.#noteTools(message, envelope)
-    if (this.#patterns.tools.length === 0 || JsonRpcPeek.responses(envelope).length === 0) return message
-    return ToolFilter.cut(message, ({ name }) => name !== undefined && ToolPattern.shows(this.#patterns.tools, name))
+    const { policy } = this.#options
+    const isOpen = policy?.isOpen !== false
+    const { tools } = this.#patterns
+    if ((tools.length === 0 && isOpen) || JsonRpcPeek.responses(envelope).length === 0) return message
+    const shows = (name: string) =>
+      (tools.length === 0 || ToolPattern.shows(tools, name)) && (isOpen || policy.shows(name))
+    return ToolFilter.cut(message, ({ name }) => name !== undefined && shows(name))
   }
 
   #noteTools(message: Uint8Array, envelope: JsonRpcPeek.Envelope): void {

@@ -9,11 +9,13 @@ import type * as AuditChain from "../../../protocol/relay/AuditChain.ts"
 import { type CallCounts, CallMetrics, PeerCalls } from "../../../protocol/relay/CallMetrics.ts"
 import { DiscoveryMemory } from "../../../protocol/relay/DiscoveryMemory.ts"
 import * as Address from "../../../protocol/wire/Address.ts"
+import type { Guard } from "../../policy/PolicyGuard.ts"
 import type { Audit } from "../CallLedger.ts"
 import type { Discovery } from "../server/Upstream.ts"
 import type { Approvals } from "./Approvals.ts"
 import type * as CallApproval from "./CallApproval.ts"
 import { CallGate } from "./CallGate.ts"
+import { CallPolicy } from "./CallPolicy.ts"
 import * as ParkedCalls from "./ParkedCalls.ts"
 import { PeerUsages } from "./PeerUsage.ts"
 import * as ServiceTable from "./ServiceTable.ts"
@@ -34,6 +36,8 @@ export interface Options {
   readonly approvals?: Approvals
   /** The key under which this node trusts the peer, base64; undefined if it does not. */
   readonly peerKey?: (remote: Address.Address) => Effect.Effect<string | undefined>
+  /** What the node's policy says of calls; absent: nothing. */
+  readonly guard?: Guard
 }
 
 /** One session, as far as this goes. */
@@ -64,7 +68,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const parked = yield* ParkedCalls.make
   const memory = new DiscoveryMemory<ServiceTable.Service>()
   const calls = new CallMetrics()
-  const { approvals, audit, caller = () => Effect.succeed({}), peerKey, sha256 } = options
+  const { approvals, audit, caller = () => Effect.succeed({}), guard, peerKey, sha256 } = options
 
   const configure: SessionParts["configure"] = (gate, service, remote) => {
     const { rules } = service
@@ -86,6 +90,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         epoch,
         audit,
         calls: new PeerCalls(calls, { service: service.name, peer: Address.format(remote) }),
+        policy: guard && new CallPolicy(guard, service.name, remote.node),
         definitions: sha256 === undefined || approvals === undefined ? undefined : new ToolDefinitions(sha256)
       })
       return Effect.as(configure(gate, service, remote), gate)
