@@ -19,6 +19,7 @@ import * as ExchangePolicy from "./ExchangePolicy.ts"
 import * as ExchangeReplies from "./ExchangeReplies.ts"
 import * as ExchangeSession from "./ExchangeSession.ts"
 import * as FrameLink from "./FrameLink.ts"
+import * as FrameReservation from "./FrameReservation.ts"
 import * as InboxWriter from "./InboxWriter.ts"
 import * as ReceivedFiles from "./ReceivedFiles.ts"
 import * as SessionRequests from "./SessionRequests.ts"
@@ -96,25 +97,8 @@ const session = (
 ): Effect.Effect<void, never, Services> =>
   Effect.gen(function* () {
     const { memory, stores } = shared
-    let heldBytes = 0
-    let nextBytes = 0
-    const give = (sizeBytes: number) =>
-      Effect.suspend(() => {
-        heldBytes -= sizeBytes
-        return memory.release(sizeBytes)
-      })
-    const link = FrameLink.make(impatient(connection), (sizeBytes) =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.andThen(
-          restore(memory.take(sizeBytes)),
-          Effect.sync(() => {
-            heldBytes += sizeBytes
-            nextBytes = sizeBytes
-          })
-        )
-      )
-    )
-    yield* Effect.addFinalizer(() => Effect.suspend(() => give(heldBytes)))
+    const room = yield* FrameReservation.make(memory)
+    const link = FrameLink.make(impatient(connection), room.reserve)
     const replies = yield* ExchangeReplies.make(link.write)
     const { node } = connection.remote
     const requests = yield* SessionRequests.make({
@@ -132,12 +116,9 @@ const session = (
       trail: shared.trail,
       digests: shared.digests
     })
-    const one = Effect.flatMap(link.read, (frame) => {
-      const reserved = nextBytes
-      nextBytes = 0
-      const done = reserved === 0 ? Effect.void : give(reserved)
-      return ExchangeSession.receive({ from: connection.remote, stores, replies, requests, done }, frame)
-    })
+    const one = Effect.flatMap(link.read, (frame) =>
+      ExchangeSession.receive({ from: connection.remote, stores, replies, requests, done: room.taken() }, frame)
+    )
     const ended = yield* Effect.exit(Effect.forever(one, { disableYield: true }))
     yield* replies.flushed
     if (ended._tag === "Failure" && isDone(ended.cause)) yield* requests.ended

@@ -23,7 +23,7 @@ export const receive = (
   if (!TaskFrame.isId(id)) return TaskRefusal.fail("InvalidState", "not an id of a task")
   const known = table.get("received", id)
   if (known !== undefined) {
-    const isSame = known.peerKey === key && known.description === description
+    const isSame = TaskRefusal.isKeyOf(from, known.peerKey) && known.description === description
     return isSame ? Result.succeed(known) : TaskRefusal.taken(id)
   }
   const full = table.fullness("received", address.node, description)

@@ -24,7 +24,7 @@ export const submit = (table: TaskTable, offer: Offer, nowMs: number): Answer =>
   const { description, from, id, kind, priority, to } = offer
   const known = table.get("submitted", id)
   if (known !== undefined) {
-    const isSame = known.peerKey === to.key && known.description === description && known.kind === kind
+    const isSame = TaskRefusal.isKeyOf(to, known.peerKey) && known.description === description && known.kind === kind
     return isSame ? Result.succeed(known) : TaskRefusal.taken(id)
   }
   const full = table.fullness("submitted", to.address.node, description)

@@ -13,10 +13,15 @@ export interface TaskRefusal {
 /** The task as it is now, or why it is as it was. */
 export type Answer = Result.Result<TaskRecord, TaskRefusal>
 
-/** Who is at the other end of a stream; the Ed25519 key is the one that it is trusted under, base64. */
+/** Who is at the other end of a stream. Keys are Ed25519, base64. */
 export interface Peer {
   readonly address: Address
+  /** The one that it is trusted under. */
   readonly key: string
+  /** Those that it had before, which its own chain has led from (security rule 9). */
+  readonly formerKeys?: ReadonlyArray<string>
+  /** This node itself, whatever its key was. */
+  readonly isSelf?: boolean
 }
 
 /** Nothing was done. */
@@ -32,6 +37,10 @@ export const notFound = (id: string): Result.Result<never, TaskRefusal> => Resul
 /** There is one of that id already, and it is another. */
 export const taken = (id: string): Result.Result<never, TaskRefusal> => fail("InvalidState", `the id ${id} is taken`)
 
+/** Whether a task that was bound to this key is the peer's. */
+export const isKeyOf = ({ formerKeys, isSelf, key }: Peer, bound: string): boolean =>
+  bound === key || isSelf === true || formerKeys?.includes(bound) === true
+
 /** Whether the task concerns this peer. */
-export const isOf = (task: TaskRecord, { address, key }: Peer): boolean =>
-  task.peer === address.node && task.peerKey === key
+export const isOf = (task: TaskRecord, peer: Peer): boolean =>
+  task.peer === peer.address.node && isKeyOf(peer, task.peerKey)

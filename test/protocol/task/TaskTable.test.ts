@@ -271,6 +271,15 @@ describe("tasks that a node gave away", () => {
     assert.strictEqual(failure(Submitting.completed(table, results(4), result, peer(2), 9)).reason, "Stale")
   })
 
+  it("is still its peer's when that has changed its key as its chain allows (security rule 9)", () => {
+    const table = taken()
+    const later: Peer = { ...peer(2), key: "key 2b", formerKeys: [peer(2).key] }
+    success(Submitting.heard(table, status("ACCEPTED", 1), later, 5))
+    assert.strictEqual(success(Submitting.completed(table, results(2), result, later, 6)).status, "COMPLETED")
+    const stranger: Peer = { ...peer(2), key: "key 2c", formerKeys: ["another"] }
+    assert.strictEqual(failure(Submitting.heard(taken(), status("FAILED", 1), stranger, 5)).reason, "NotTheirs")
+  })
+
   it("a text for a status that nobody knows changes the words only (node §6.4)", () => {
     const table = taken(false)
     success(Submitting.heard(table, status("DANCING"), peer(2), 5))

@@ -10,14 +10,16 @@ import * as Backoff from "../../../core/data/Backoff.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as Submitting from "../../../protocol/task/Submitting.ts"
 import type { TaskRecord } from "../../../protocol/task/TaskRecord.ts"
+import * as TaskRefusal from "../../../protocol/task/TaskRefusal.ts"
 import type { TaskTable } from "../../../protocol/task/TaskTable.ts"
 import { make as makeAddress, type NodeId } from "../../../protocol/wire/Address.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { Node } from "../../node/Node.ts"
-import { PeerKeys } from "../../trust/PeerKeys.ts"
+import type { PeerKeys } from "../../trust/PeerKeys.ts"
 import * as FrameLink from "../FrameLink.ts"
 import type { TaskDesk } from "./TaskActor.ts"
 import * as TaskLetter from "./TaskLetter.ts"
+import * as TaskPeer from "./TaskPeer.ts"
 import { TaskError } from "./Tasks.ts"
 
 /** What a delivery can do for its neighbours. */
@@ -65,7 +67,8 @@ const tellAll = Effect.fnUntraced(function* (
   desk: TaskDesk,
   peer: NodeId
 ): Effect.fn.Return<void, TaskError, Services | Scope.Scope> {
-  const key = yield* keyOf(peer)
+  const known = yield* TaskPeer.find(peer)
+  if (known === undefined) return yield* new TaskError({ reason: "Unreachable", detail: `node ${peer} is not trusted` })
   let line: FrameLink.FrameLink<unknown> | undefined
   const passed = new Set<string>()
   for (;;) {
@@ -73,7 +76,7 @@ const tellAll = Effect.fnUntraced(function* (
     const letters = desk
       .table()
       .untold(peer)
-      .filter((task) => task.peerKey === key && !passed.has(TaskLetter.nameOf(task)))
+      .filter((task) => TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task)))
     const [first] = letters
     if (first === undefined) return
     if (line === undefined && !first.isOurs && !TaskLetter.isOffer(first)) {
@@ -93,16 +96,6 @@ const tellAll = Effect.fnUntraced(function* (
     line = isOurs ? link : undefined
     if (!isOurs) yield* Effect.ignore(link.end)
   }
-})
-
-/** The key under which a peer is trusted now; this node's own for itself. */
-const keyOf = Effect.fnUntraced(function* (peer: NodeId) {
-  const node = yield* Node
-  const keys = yield* PeerKeys
-  const { node: own } = yield* node.address
-  const key = peer === own ? (yield* node.status).publicKey : keys.isTrusted(peer) ? keys.pinned(peer) : undefined
-  if (key === undefined) return yield* new TaskError({ reason: "Unreachable", detail: `node ${peer} is not trusted` })
-  return Bytes.toBase64(key)
 })
 
 const dial = Effect.fnUntraced(function* (peer: NodeId) {

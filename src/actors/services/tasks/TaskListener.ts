@@ -13,11 +13,12 @@ import type { Address, NodeId } from "../../../protocol/wire/Address.ts"
 import type { DataFrame } from "../../../protocol/wire/DataFrame.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { type Connection, Node, type PortInUse } from "../../node/Node.ts"
-import { PeerKeys } from "../../trust/PeerKeys.ts"
+import type { PeerKeys } from "../../trust/PeerKeys.ts"
 import * as ExchangeReplies from "../ExchangeReplies.ts"
 import * as FrameLink from "../FrameLink.ts"
 import * as FrameReservation from "../FrameReservation.ts"
 import type { TaskDesk } from "./TaskActor.ts"
+import * as TaskPeer from "./TaskPeer.ts"
 import * as TaskPlaces from "./TaskPlaces.ts"
 import { TaskError } from "./Tasks.ts"
 
@@ -45,22 +46,18 @@ export const start = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<void, PortInUse, Disk | Node | PeerKeys | Scope.Scope> {
   const node = yield* Node
-  const keys = yield* PeerKeys
   const scope = yield* Effect.scope
   const memory = yield* Semaphore.make(FRAME_BYTES_HELD_MAX)
   const streams = Quota.make<NodeId>({ countMax: STREAMS_MAX, perKeyMax: STREAMS_PER_NODE_MAX })
   const listener = yield* node.listen(TaskFrame.PORT)
   const admit = Effect.fnUntraced(function* (connection: Connection) {
     const { remote } = connection
-    const { node: own } = yield* node.address
-    const trusted = keys.isTrusted(remote.node) ? keys.pinned(remote.node) : undefined
-    const key = remote.node === own ? (yield* node.status).publicKey : trusted
-    if (key === undefined || !Quota.enter(streams, remote.node)) {
+    const peer = yield* TaskPeer.find(remote.node)
+    if (peer === undefined || !Quota.enter(streams, remote.node)) {
       options.counters.refused++
       return yield* connection.reset
     }
     const left = Effect.sync(() => Quota.leave(streams, remote.node))
-    const peer: Peer = { address: remote, key: Bytes.toBase64(key) }
     yield* Effect.forkIn(Effect.ensuring(session(options, connection, peer, memory), left), scope)
   })
   yield* Effect.forkScoped(Effect.ignore(Effect.forever(Effect.flatMap(listener.accept, admit))), {

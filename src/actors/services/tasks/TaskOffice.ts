@@ -2,20 +2,20 @@
 import { Clock, Effect, type FileSystem, type Path, type PlatformError, Result, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
-import * as Bytes from "../../../core/data/Bytes.ts"
 import * as Executing from "../../../protocol/task/Executing.ts"
 import * as Submitting from "../../../protocol/task/Submitting.ts"
 import type { Side, TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import * as TaskRefusal from "../../../protocol/task/TaskRefusal.ts"
 import { LIMITS, type Limits } from "../../../protocol/task/TaskTable.ts"
-import { type Address, make as makeAddress } from "../../../protocol/wire/Address.ts"
+import type { Address } from "../../../protocol/wire/Address.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { Node, type PortInUse } from "../../node/Node.ts"
-import { PeerKeys } from "../../trust/PeerKeys.ts"
+import type { PeerKeys } from "../../trust/PeerKeys.ts"
 import * as TaskActor from "./TaskActor.ts"
 import * as TaskDelivery from "./TaskDelivery.ts"
 import * as TaskLetter from "./TaskLetter.ts"
 import * as TaskListener from "./TaskListener.ts"
+import * as TaskPeer from "./TaskPeer.ts"
 import * as TaskPlaces from "./TaskPlaces.ts"
 import type { TaskStore, TaskStoreError } from "./TaskStore.ts"
 import { type NewTask, TaskError, type Tasks } from "./Tasks.ts"
@@ -116,18 +116,13 @@ const submitting = (
 }
 
 const submitTo = Effect.fnUntraced(function* (desk: TaskActor.TaskDesk, task: NewTask) {
-  const node = yield* Node
-  const keys = yield* PeerKeys
   const { randomBytes } = yield* Crypto
-  const from = yield* node.address
-  const isSelf = task.to === from.node
-  const key = isSelf ? (yield* node.status).publicKey : keys.isTrusted(task.to) ? keys.pinned(task.to) : undefined
-  if (key === undefined)
-    return yield* new TaskError({ reason: "Unreachable", detail: `node ${task.to} is not trusted` })
+  const from = yield* Effect.flatMap(Node, ({ address }) => address)
+  const to = yield* TaskPeer.find(task.to)
+  if (to === undefined) return yield* new TaskError({ reason: "Unreachable", detail: `node ${task.to} is not trusted` })
   const id = task.id ?? TaskFrame.idOf(randomBytes(16))
   if (!TaskFrame.isId(id))
     return yield* new TaskError({ reason: "Invalid", detail: "an id has 1 to 64 of A-Z a-z 0-9 _ -" })
-  const to = { address: makeAddress(0, task.to), key: Bytes.toBase64(key) }
   return yield* desk.decide((table, nowMs) => Submitting.submit(table, { ...task, id, to, from }, nowMs))
 })
 
