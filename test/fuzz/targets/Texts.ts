@@ -2,6 +2,7 @@
 import { Effect, Option, Result, Schema } from "effect"
 import * as HostAddress from "../../../src/actors/layers/HostAddress.ts"
 import * as NodeConfig from "../../../src/actors/layers/NodeConfig.ts"
+import * as RendezvousText from "../../../src/actors/layers/RendezvousText.ts"
 import * as CallTrace from "../../../src/actors/mcp/CallTrace.ts"
 import * as KeeperControl from "../../../src/actors/mcp/KeeperControl.ts"
 import * as Target from "../../../src/actors/mcp/Target.ts"
@@ -261,6 +262,18 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
       "peers --search a"
     ],
     commanded
+  ),
+  text(
+    "text/Rendezvous",
+    [RendezvousText.parse],
+    [`b=10.0.0.2:9000/10.0.0.2:9001#${"ab".repeat(32)}`, "registry.example:9000, c=[::1]:9000"],
+    (given) =>
+      Result.map(RendezvousText.parse(given), (all) =>
+        all.map((one) => {
+          if (!/:\d+$/.test(one.registry) || one.alias === RendezvousText.HOME) throw new Error("it is none")
+          return RendezvousText.beaconOf(one)
+        })
+      )
   ),
   text(
     "text/Certificate",
