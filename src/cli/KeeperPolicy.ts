@@ -98,6 +98,7 @@ export const make = Effect.fnUntraced(function* (
           if (found === undefined) return false
           remember(node, {
             fingerprint: Json.string(found, "fingerprint"),
+            formerFingerprints: Json.strings(found, "former_fingerprints"),
             isTrusted: Json.boolean(found, "trusted"),
             names: Json.strings(found, "names"),
             network: Json.integer(found, "network")

@@ -34,10 +34,14 @@ export interface Running extends Rules {
 }
 
 /** What is asked of keys. */
-export type Keys = Pick<PeerKeys["Service"], "pinned" | "isTrusted" | "names">
+export interface Keys extends Pick<PeerKeys["Service"], "pinned" | "isTrusted" | "names"> {
+  /** The keys that a peer had before (security rule 9). */
+  readonly former: (node: NodeId) => ReadonlyArray<Uint8Array>
+}
 
 /** Keys that are known only when the node is; until then everybody is a stranger. */
-export const late = (keys: () => Keys | undefined): Keys => ({
+export const late = (keys: () => PeerKeys["Service"] | undefined): Keys => ({
+  former: (node) => keys()?.chains.formerKeys(node) ?? [],
   pinned: (node) => keys()?.pinned(node),
   isTrusted: (node) => keys()?.isTrusted(node) === true,
   names: () => keys()?.names() ?? NO_NAMES

@@ -93,6 +93,7 @@ const auditOf = (audit: AuditTrail.Running): Json.JsonObject => {
 const subjectOf = ({ subject }: Known): Json.JsonObject => ({
   trusted: subject.isTrusted,
   fingerprint: subject.fingerprint,
+  former_fingerprints: subject.formerFingerprints ?? [],
   names: subject.names,
   network: subject.network
 })

@@ -9,6 +9,8 @@ import type { NodeId } from "../../protocol/wire/Address.ts"
 /** What is known of keys. */
 export interface Knowledge {
   readonly pinned: (node: NodeId) => Uint8Array | undefined
+  /** The keys it had before, as far as its chain was followed. */
+  readonly former: (node: NodeId) => ReadonlyArray<Uint8Array>
   readonly names: () => ReadonlyMap<string, Uint8Array>
   readonly isTrusted: (node: NodeId) => boolean
   readonly fingerprint: (publicKey: Uint8Array) => string
@@ -50,14 +52,16 @@ export class Subjects {
 
   /** The peer now. */
   of(node: NodeId): Known {
-    const { fingerprint, isTrusted, names, network, pinned } = this.#knowledge
+    const { fingerprint, former, isTrusted, names, network, pinned } = this.#knowledge
     const key = isTrusted(node) ? pinned(node) : undefined
     if (key === undefined) return this.#stranger
     const known = this.#entries.get(node)
     const [pinnedNames, ownNetwork] = [names(), network(node)]
     if (known?.key === key && known.names === pinnedNames && known.network === ownNetwork) return known
     const own = [...pinnedNames].flatMap(([name, other]) => (isSame(other, key) ? [name] : []))
-    const subject: Subject = { fingerprint: fingerprint(key), isTrusted: true, names: own, network: ownNetwork }
+    const formerFingerprints = former(node).map(fingerprint)
+    const shown = { fingerprint: fingerprint(key), formerFingerprints }
+    const subject: Subject = { ...shown, isTrusted: true, names: own, network: ownNetwork }
     const entry = {
       subject,
       rules: Policy.rulesFor(this.#policy, subject),

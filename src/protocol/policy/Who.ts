@@ -9,6 +9,8 @@ import * as Fingerprint from "../trust/Fingerprint.ts"
 export interface Subject {
   /** As people compare it; empty for a stranger, whose key counts for nothing here. */
   readonly fingerprint: string
+  /** Of the keys that its own chain has led from (security rule 9): a rule about one of them is about the peer still. */
+  readonly formerFingerprints?: ReadonlyArray<string>
   readonly isTrusted: boolean
   /** Lower-case names whose pinned key is this one. */
   readonly names: ReadonlyArray<string>
@@ -67,7 +69,9 @@ export const matches = (self: Who, subject: Subject, tags: Tags): boolean => {
     case "Trusted":
       return true
     case "Key":
-      return self.fingerprint === subject.fingerprint
+      return (
+        self.fingerprint === subject.fingerprint || subject.formerFingerprints?.includes(self.fingerprint) === true
+      )
     case "Name":
       return subject.names.includes(self.name)
     case "Tag":

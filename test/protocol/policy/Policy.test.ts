@@ -36,6 +36,14 @@ describe("a policy's decision", () => {
     assert.strictEqual(verdict(network, peer("C", [], 8), MESSAGE), "yes exposed")
   })
 
+  it("still speaks of a peer that has changed its key as its chain allows (security rule 9)", () => {
+    const self = policy([deny(`key:${key("A")}`, "messages")])
+    const later = { ...peer("B"), formerFingerprints: [peer("A").fingerprint] }
+
+    assert.strictEqual(verdict(self, later, MESSAGE), "no denied by rule 1")
+    assert.strictEqual(verdict(self, peer("B"), MESSAGE), "yes exposed")
+  })
+
   it("never grants anything to a stranger, by no name, tag, network or key (security rules 2 and 3)", () => {
     const who = ["anyone", "trusted", `key:${key("A")}`, "name:a", "tag:t", "network:0"]
     const self = policy(
