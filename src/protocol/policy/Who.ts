@@ -69,9 +69,7 @@ export const matches = (self: Who, subject: Subject, tags: Tags): boolean => {
     case "Trusted":
       return true
     case "Key":
-      return (
-        self.fingerprint === subject.fingerprint || subject.formerFingerprints?.includes(self.fingerprint) === true
-      )
+      return self.fingerprint === subject.fingerprint || subject.formerFingerprints?.includes(self.fingerprint) === true
     case "Name":
       return subject.names.includes(self.name)
     case "Tag":
