@@ -52,6 +52,9 @@ interface Situation extends Expected {
 
 const fresh = ({ network }: StageService) => network.home("fresh")
 const starting = ({ network }: StageService) => ["daemon", "start", ...PilotNetwork.flagsOf(network, "fresh")]
+/** The same without a registry: a second one would be one more, not another one. */
+const nowhere = (stage: StageService) =>
+  starting(stage).filter((word, index, words) => word !== "--registry" && words[index - 1] !== "--registry")
 
 const SITUATIONS: ReadonlyArray<Situation> = [
   ...["find", "connect", "ping"].map((command) => ({
@@ -90,7 +93,7 @@ const SITUATIONS: ReadonlyArray<Situation> = [
   {
     name: "a registry that speaks plain TCP only",
     home: fresh,
-    args: starting,
+    args: nowhere,
     before: () => Effect.map(plainServer, (port) => ["--registry", `127.0.0.1:${port}`]),
     code: "connection_failed",
     message: /registry 127\.0\.0\.1:\d+/,
@@ -99,7 +102,7 @@ const SITUATIONS: ReadonlyArray<Situation> = [
   {
     name: "a registry that does not run",
     home: fresh,
-    args: (stage) => [...starting(stage), "--registry", "127.0.0.1:1"],
+    args: (stage) => [...nowhere(stage), "--registry", "127.0.0.1:1"],
     code: "connection_failed",
     message: /cannot reach registry at 127\.0\.0\.1:1/,
     hint: /pilotctl rendezvous start/
@@ -107,7 +110,7 @@ const SITUATIONS: ReadonlyArray<Situation> = [
   {
     name: "a registry whose name does not resolve",
     home: fresh,
-    args: (stage) => [...starting(stage), "--registry", "no-such-host.invalid:9000"],
+    args: (stage) => [...nowhere(stage), "--registry", "no-such-host.invalid:9000"],
     code: "connection_failed",
     message: /no-such-host\.invalid/,
     hint: /./
