@@ -3,7 +3,7 @@
  * calls where they are, and tells the daemon's audit log. What was last heard holds while the daemon is away; before it has
  * been heard nobody is let in.
  */
-import { Clock, Effect, Queue, Result, type Scope } from "effect"
+import { Clock, Effect, Queue, Result, Schedule, type Scope } from "effect"
 import type { Trail } from "../actors/audit/AuditTrail.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { Decisions } from "../actors/policy/Decisions.ts"
@@ -68,6 +68,12 @@ export const make = Effect.fnUntraced(function* (
   })
   yield* Effect.forkScoped(Effect.forever(tell))
 
+  /** Sessions are looked at again only while the daemon can say who their peers are: a restart of it denies nobody. */
+  const linked = Effect.repeat(ask("policy.subject", { node: 0 }), {
+    until: (found) => found !== undefined,
+    schedule: Schedule.spaced(LINK_INTERVAL)
+  })
+  let heard: string | undefined
   const followOnce = (changed: Effect.Effect<void>) =>
     Effect.gen(function* () {
       const client = yield* DaemonClient.connect
@@ -76,12 +82,14 @@ export const make = Effect.fnUntraced(function* (
         const reply = yield* client.extension("policy.wait", { revision })
         revision = Json.integer(reply, "revision")
         const text = Json.string(reply, "text")
+        if (text === heard) continue
+        heard = text
         const read = text === "" ? undefined : PolicySource.parse(text)
         if (read === undefined) enforce(Policy.NONE)
         // The daemon has read it, so it is one of another version.
         else if (Result.isFailure(read)) yield* Effect.logError(`policy: ${read.failure.message}`)
         else enforce(read.success.policy)
-        yield* changed
+        yield* Effect.andThen(linked, changed)
       }
     }).pipe(Effect.scoped, Effect.ignore, Effect.andThen(Effect.sleep(RETRY)))
 
@@ -128,4 +136,5 @@ const RECORDED: ReadonlySet<string> = new Set(["tools/call", "resources/read", "
 const ENTRIES_MAX = 8192
 const BATCH_MAX = 256
 const SUBJECTS_MAX = 4096
+const LINK_INTERVAL = "100 millis"
 const RETRY = "500 millis"

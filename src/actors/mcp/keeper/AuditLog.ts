@@ -36,7 +36,6 @@ export const make = Effect.fnUntraced(function* (
   inTurn?: InTurn
 ): Effect.fn.Return<AuditLog, never, FileSystem.FileSystem | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
-  const scope = yield* Effect.scope
   const waiting = yield* Queue.dropping<AuditChain.Call | Effect.Effect<void>>(WAITING_MAX)
   const hurry = Latch.makeUnsafe(false)
   let sizeBytes = 0
@@ -66,12 +65,15 @@ export const make = Effect.fnUntraced(function* (
     return closing === undefined ? Effect.void : Scope.close(closing.scope, Exit.void)
   })
 
+  yield* Effect.addFinalizer(() => close)
+
   /** The file to append to: kept open for a moment, because opening and closing it takes twice as long as the writing. */
   const appending = Effect.gen(function* () {
     const nowMs = yield* Clock.currentTimeMillis
     if (opened !== undefined && nowMs < opened.untilMs) return opened.file
     yield* close
-    const own = yield* Scope.fork(scope)
+    // Of its own: what is written last is written while the scope around it ends.
+    const own = yield* Scope.make()
     const file = yield* Effect.onError(Scope.provide(files.open(path, { flag: "a", mode: OWNER_ONLY }), own), () =>
       Scope.close(own, Exit.void)
     )
