@@ -55,7 +55,10 @@ layer(installed, { excludeTestServices: true, timeout: "120 seconds" })("the pac
       const { files } = yield* Installed
 
       assert.deepStrictEqual(
-        files.filter((path) => !/^(dist\/(lib|pilotctl)\/|schema\/policy\.schema\.json$|README\.md$|LICENSE$|package\.json$)/.test(path)),
+        files.filter(
+          (path) =>
+            !/^(dist\/(lib|pilotctl)\/|schema\/policy\.schema\.json$|README\.md$|LICENSE$|package\.json$)/.test(path)
+        ),
         []
       )
       assert.includeMembers(
