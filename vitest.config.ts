@@ -29,7 +29,8 @@ export default defineConfig({
     // Loading Effect and our sources takes longer than most files' tests: a worker does it once, not once per file. No test
     // keeps anything in a module.
     isolate: false,
-    maxWorkers: availableParallelism(),
+    // One more than there are cores: the tests of whole processes wait for each other most of the time.
+    maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongFirst },
     testTimeout: 30_000,
     hookTimeout: 30_000

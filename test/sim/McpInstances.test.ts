@@ -62,7 +62,7 @@ const stage = Effect.fnUntraced(function* (net: SimNet.SimNet) {
           onFailure: (error) => void failed.push(`${n}: ${error.message}`)
         })
       )
-      yield* Effect.sleep(100 + (yield* Random.next) * 400)
+      yield* Effect.sleep(500 + (yield* Random.next) * 1500)
     }
   })
   const callers = yield* Effect.forEach(Array.from({ length: CALLERS }), () => Effect.forkScoped(caller))
@@ -101,7 +101,7 @@ describe("three instances behind one mount, on the simulated network", { timeout
 
             assert.deepStrictEqual(failed, [])
             yield* Fiber.interruptAll(callers)
-            assert.isAbove(answered.length, 1000)
+            assert.isAbove(answered.length, 500)
             assert.strictEqual(new Set(carriedOut).size, carriedOut.length, "a call was carried out twice")
             for (const { n } of answered) assert.include(carriedOut, n)
           })

@@ -67,4 +67,4 @@ const execute = (variables: Readonly<Record<string, string>>, args: ReadonlyArra
     return Effect.sync(() => child.kill())
   })
 
-const PROGRAM = fileURLToPath(new URL("../../../src/cli/pilotctl.ts", import.meta.url))
+const PROGRAM = fileURLToPath(new URL("../../../dist/pilotctl/pilotctl.js", import.meta.url))
