@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os"
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
 
@@ -32,6 +33,8 @@ export default defineConfig({
     // One more than there are cores: the tests of whole processes wait for each other most of the time.
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: LongFirst },
+    // Programs that tests start share their compiled code.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("dist/.compiled", import.meta.url)) },
     testTimeout: 30_000,
     hookTimeout: 30_000
   }

@@ -16,13 +16,11 @@ export const PROGRAM =
 
 /** The environment of one node: nothing of the user's own Pilot set-up reaches it, but what Node itself is told does. */
 export const environment = (home: string): Record<string, string> => {
-  const options = process.env["NODE_OPTIONS"]
-  return {
-    PATH: process.env["PATH"] ?? "",
-    HOME: home,
-    PILOT_HOME: home,
-    ...(options === undefined ? {} : { NODE_OPTIONS: options })
-  }
+  const told = ["NODE_OPTIONS", "NODE_COMPILE_CACHE"].flatMap((name) => {
+    const value = process.env[name]
+    return value === undefined ? [] : [[name, value]]
+  })
+  return { PATH: process.env["PATH"] ?? "", HOME: home, PILOT_HOME: home, ...Object.fromEntries(told) }
 }
 
 /** Runs one command with `--json` and gives its data. */

@@ -45,9 +45,9 @@ export const at = (home: string): User => ({
 
 const execute = (variables: Readonly<Record<string, string>>, args: ReadonlyArray<string>): Effect.Effect<Outcome> =>
   Effect.callback((resume) => {
-    const { PATH = "" } = process.env
+    const { NODE_COMPILE_CACHE = "", PATH = "" } = process.env
     const child = spawn(process.execPath, [PROGRAM, ...args], {
-      env: { PATH, HOME: "/nonexistent", ...variables },
+      env: { PATH, NODE_COMPILE_CACHE, HOME: "/nonexistent", ...variables },
       stdio: ["ignore", "pipe", "pipe"]
     })
     let stdout = ""

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, layer } from "@effect/vitest"
@@ -109,6 +109,24 @@ layer(installed, { excludeTestServices: true, timeout: "120 seconds" })("the pac
       assert.match(version.stdout, /^pilotctl \d+\.\d+\.\d+\n$/)
       assert.strictEqual(version.exitCode, 0)
       assert.deepInclude(PilotProcesses.errorOf(info), { code: "not_running" })
+    })
+  )
+
+  it.effect("keeps its compiled code in the home of whoever owns it, and in no other", () =>
+    Effect.gen(function* () {
+      const { project } = yield* Installed
+      const program = join(project, "node_modules/.bin/pilotctl")
+      const home = join(project, "home")
+      mkdirSync(home)
+      const kept = join(home, ".cache/effect-pilot")
+
+      yield* PilotProcesses.run(program, ["--version"], { ...environment(home), SUDO_UID: "1000" })
+      assert.isFalse(existsSync(kept))
+      yield* PilotProcesses.run(program, ["--version"], environment(home))
+      assert.isNotEmpty(readdirSync(kept))
+      const homeless = yield* PilotProcesses.run(program, ["--version"], environment("/nonexistent"))
+      assert.strictEqual(homeless.exitCode, 0)
+      assert.isFalse(existsSync("/nonexistent"))
     })
   )
 
