@@ -35,7 +35,7 @@ export default defineConfig({
     sequence: { sequencer: LongFirst },
     // Programs that tests start share their compiled code.
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("dist/.compiled", import.meta.url)) },
-    testTimeout: 30_000,
-    hookTimeout: 30_000
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })
