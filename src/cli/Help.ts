@@ -86,5 +86,7 @@ const ENVIRONMENT = {
   PILOT_SOCKET: "socket of the daemon (default $XDG_RUNTIME_DIR/pilot.sock, else ~/.pilot/pilot.sock)",
   PILOT_REGISTRY: "registry address (default 127.0.0.1:9000)",
   PILOT_BEACON: "beacon address (default 127.0.0.1:9001)",
+  PILOT_WSS: "WebSockets of the rendezvous, for when UDP is blocked (default wss://REGISTRY-HOST)",
+  PILOT_PROXY: "HTTP proxy that leads there: URL, @FILE or none (default HTTPS_PROXY)",
   PILOT_REGISTRY_FINGERPRINT: "SHA-256 of the registry's certificate, as printed by: pilotctl rendezvous status"
 }

@@ -14,6 +14,7 @@ export interface RendezvousCard {
   readonly registry: string
   readonly beacon: string
   readonly fingerprint: string
+  readonly wss: string | undefined
   readonly http: string | undefined
   readonly store: string | undefined
 }
@@ -25,7 +26,14 @@ export const read: Effect.Effect<RendezvousCard | undefined, never, CliHost | Fi
     const card = yield* ConfigFile.read(rendezvousCard)
     const [registry, beacon, fingerprint] = ["registry", "beacon", "fingerprint"].map((key) => Json.string(card, key))
     if (!registry || !beacon || !fingerprint) return undefined
-    return { registry, beacon, fingerprint, http: text(card, "http"), store: text(card, "store") }
+    return {
+      registry,
+      beacon,
+      fingerprint,
+      wss: text(card, "wss"),
+      http: text(card, "http"),
+      store: text(card, "store")
+    }
   }
 )
 

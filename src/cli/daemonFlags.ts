@@ -21,6 +21,18 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "registry-plaintext", value: "boolean", summary: "plain TCP, for a registry of the reference" },
   { name: "registry-tls", value: "boolean", summary: "insist on TLS with the pin (implied by it)" },
   { name: "beacon", value: "address", summary: "beacon, host:port (default 127.0.0.1:9001)" },
+  {
+    name: "wss",
+    value: "text",
+    placeholder: "url",
+    summary: "WebSockets of the rendezvous, for when UDP is blocked; off (default wss://REGISTRY-HOST)"
+  },
+  {
+    name: "proxy",
+    value: "text",
+    placeholder: "url",
+    summary: "HTTP proxy that leads there: URL, @FILE or none (default HTTPS_PROXY and NO_PROXY)"
+  },
   { name: "listen", value: "address", summary: "UDP socket, [host]:port (default :0)" },
   { name: "endpoint", value: "address", summary: "where the world reaches this node, if not as the beacon sees it" },
   { name: "identity", value: "path", summary: "key file (default identity.key in the state directory)" },

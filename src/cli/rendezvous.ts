@@ -13,6 +13,17 @@ const FLAGS: ReadonlyArray<Flag> = [
   { name: "config", value: "path", summary: "JSON file whose keys are these flags" },
   { name: "registry-addr", value: "address", summary: "registry, [host]:port, TLS and plain TCP (default :9000)" },
   { name: "beacon-addr", value: "address", summary: "beacon, [host]:port, UDP (default :9001)" },
+  {
+    name: "wss-addr",
+    value: "address",
+    summary: "WebSockets for nodes without UDP, [host]:port, TLS and plain (default off; :443 is what gets through)"
+  },
+  {
+    name: "wss-proxies",
+    value: "text",
+    placeholder: "blocks",
+    summary: "reverse proxies whose X-Forwarded-For is believed: 127.0.0.1,10.0.0.0/8"
+  },
   { name: "http", value: "address", summary: "status page, [host]:port (default off)" },
   { name: "store", value: "path", summary: "database (default rendezvous.db in the state directory)" },
   { name: "tls-cert", value: "path", summary: "own certificate, PEM (default: made once, kept beside the store)" },
@@ -36,7 +47,7 @@ const start: Command = {
   name: "rendezvous start",
   usage: "",
   summary: "Starts a registry and a beacon in the background; --foreground keeps them here",
-  returns: "registry, beacon, fingerprint, http, store, pid, log_file",
+  returns: "registry, beacon, wss, fingerprint, http, store, pid, log_file",
   flags: FLAGS,
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const kind = yield* rendezvousKind
@@ -99,7 +110,7 @@ const status: Command = {
   name: "rendezvous status",
   usage: "",
   summary: "Whether it runs, its addresses, and the certificate fingerprint that nodes pin",
-  returns: "running, pid, pid_file, and when running registry, beacon, fingerprint, http, store",
+  returns: "running, pid, pid_file, and when running registry, beacon, wss, fingerprint, http, store",
   flags: [],
   run: Effect.fnUntraced(function* (): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const kind = yield* rendezvousKind
@@ -173,6 +184,7 @@ const YOUNG_MEGABYTES = "--max-semi-space-size=4"
 const FACTS = [
   ["Registry", "registry"],
   ["Beacon", "beacon"],
+  ["WebSocket", "wss"],
   ["Status", "http"],
   ["Fingerprint", "fingerprint"],
   ["Store", "store"]

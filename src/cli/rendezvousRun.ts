@@ -19,6 +19,7 @@ export const runRendezvous = <R>(
     const card = {
       registry: local(running.registry),
       beacon: local(running.beacon),
+      wss: running.wss === undefined ? undefined : `wss://${local(running.wss)}`,
       fingerprint: running.fingerprint,
       http: running.http === undefined ? undefined : local(running.http),
       store: config.store

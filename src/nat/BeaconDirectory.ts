@@ -13,6 +13,7 @@ import { type Config as BucketConfig, TokenBucket } from "../core/data/TokenBuck
 import type { NodeId } from "../protocol/wire/Address.ts"
 import type { BeaconMessage } from "../protocol/wire/BeaconMessage.ts"
 import * as BeaconEntry from "./BeaconEntry.ts"
+import * as BridgeAddress from "./BridgeAddress.ts"
 
 /** Bounds and times. */
 export interface Config {
@@ -64,6 +65,8 @@ export interface BeaconCounters {
   relayUnknownDestination: number
   punchForeignSender: number
   punchUnknownTarget: number
+  /** One of the two has no UDP, so nothing can be punched. */
+  punchBridged: number
   /** A discover for an id that no node is registered under. */
   unregistered: number
   /** Nodes told to announce themselves. */
@@ -81,6 +84,7 @@ export class BeaconDirectory {
     relayUnknownDestination: 0,
     punchForeignSender: 0,
     punchUnknownTarget: 0,
+    punchBridged: 0,
     unregistered: 0,
     woken: 0,
     rateLimited: 0,
@@ -122,6 +126,20 @@ export class BeaconDirectory {
     }
   }
 
+  /**
+   * The WebSocket at `bridge` has said something: it asks to go on at `to`, or it has ended. False when the node is not
+   * served there, or has not been announced from `to`.
+   */
+  bridged(node: NodeId, bridge: Endpoint.Endpoint, to: Endpoint.Endpoint | undefined, nowMs: number): boolean {
+    const entry = this.#entries.get(node, nowMs)
+    if (entry === undefined || (to !== undefined && !Endpoint.equals(entry.address, bridge))) return false
+    const next =
+      to === undefined ? BeaconEntry.disconnected(entry, bridge, nowMs) : BeaconEntry.moving(entry, to, nowMs)
+    if (next !== undefined) this.#entries.set(node, next, nowMs)
+    else if (to === undefined) this.#entries.delete(node, nowMs)
+    return next !== undefined
+  }
+
   /** Nodes remembered now. */
   size(nowMs: number): number {
     return this.#entries.size(nowMs)
@@ -137,7 +155,7 @@ export class BeaconDirectory {
     if (!this.#spend("discover", from, nowMs)) return []
     // Id 0 only asks for its address; it names no node (rendezvous §8, better 7).
     if (node !== 0) this.#announce(node, isExtended, from, nowMs)
-    return [{ to: from, message: { _tag: "DiscoverReply", endpoint: from } }]
+    return [{ to: from, message: { _tag: "DiscoverReply", endpoint: BridgeAddress.seen(from) } }]
   }
 
   #announce(node: NodeId, isExtended: boolean, from: Endpoint.Endpoint, nowMs: number): void {
@@ -163,6 +181,10 @@ export class BeaconDirectory {
     if (targetEntry === undefined || this.#registration(target) === undefined || target === requester) {
       this.counters.punchUnknownTarget++
       return targetEntry === undefined ? this.#wakeRegistered(target, nowMs) : []
+    }
+    if (BridgeAddress.is(from) || BridgeAddress.is(targetEntry.address)) {
+      this.counters.punchBridged++
+      return []
     }
     if (!this.#spend("punch", from, nowMs)) return []
     return [
@@ -206,18 +228,19 @@ export class BeaconDirectory {
     if (!this.#spend("wake", to, nowMs)) return []
     this.#woken.set(place, true, nowMs)
     this.counters.woken++
-    return [{ to, message: { _tag: "DiscoverReply", endpoint: to } }]
+    return [{ to, message: { _tag: "DiscoverReply", endpoint: BridgeAddress.seen(to) } }]
   }
 
   /** The same for whom somebody wants to reach: where it registered, at a host that its connection has proved. */
   #wakeRegistered(node: NodeId, nowMs: number): ReadonlyArray<Sending> {
     const registered = this.#registration(node)
     const to = registered === undefined ? undefined : Endpoint.parse(registered.endpoint)
-    return to === undefined ? [] : this.#wake(node, to, nowMs)
+    // A node without UDP registers port 0.
+    return to === undefined || to.port === 0 ? [] : this.#wake(node, to, nowMs)
   }
 
   #spend(budget: Budget, from: Endpoint.Endpoint, nowMs: number): boolean {
-    const key = SourceGroup.of(from.host)
+    const key = SourceGroup.of(BridgeAddress.remoteHost(from))
     const buckets = this.#budgets[budget]
     let bucket = buckets.get(key, nowMs)
     if (bucket === undefined) {

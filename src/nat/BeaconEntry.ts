@@ -6,8 +6,12 @@
  * Registrations are signed and their connection proves a host, so they decide where announcements alone would not: an
  * address on the registered host is not displaced by one elsewhere while it is in use, and a node that has registered
  * since it was last seen (it was restarted) is believed at once.
+ *
+ * A WebSocket (`BridgeAddress`) is opened with the node's signature, so it counts at once, and while it carries the node it
+ * alone says which announced address is to take its place.
  */
 import * as Endpoint from "../core/data/Endpoint.ts"
+import * as BridgeAddress from "./BridgeAddress.ts"
 
 /** One announced node. */
 export interface BeaconEntry {
@@ -51,8 +55,14 @@ export const make = ({ from, isExtended }: Announcement, nowMs: number): BeaconE
 /** The node was announced again. */
 export const announced = (self: BeaconEntry, announcement: Announcement, nowMs: number): BeaconEntry => {
   const { from, isExtended, registration } = announcement
-  if (Endpoint.equals(self.address, from)) return { ...self, seenAtMs: nowMs, isExtended, candidate: undefined }
+  if (Endpoint.equals(self.address, from)) {
+    // What announces itself by UDP beside a WebSocket is no rival of it.
+    const candidate = BridgeAddress.is(from) ? self.candidate : undefined
+    return { ...self, seenAtMs: nowMs, isExtended, candidate }
+  }
   if (nowMs - self.seenAtMs >= SILENT_MS) return make(announcement, nowMs)
+  if (BridgeAddress.is(from)) return moved(self, announcement, nowMs)
+  if (BridgeAddress.is(self.address)) return { ...self, candidate: { address: from, sinceMs: nowMs } }
   const isHome = from.host === registration.host
   if (isHome && registration.atMs > self.seenAtMs) return moved(self, announcement, nowMs)
   if (!isHome && self.address.host === registration.host) return self
@@ -62,6 +72,21 @@ export const announced = (self: BeaconEntry, announcement: Announcement, nowMs: 
   }
   // Two datagrams sent in one go prove no more than one: the second must leave time for the answer to the first.
   return nowMs - candidate.sinceMs < CONFIRM_MS ? self : moved(self, announcement, nowMs)
+}
+
+/** The node's WebSocket names the address to go on at; nothing when that has not announced the node since. */
+export const moving = (self: BeaconEntry, to: Endpoint.Endpoint, nowMs: number): BeaconEntry | undefined => {
+  const { candidate } = self
+  return candidate === undefined || !Endpoint.equals(candidate.address, to) ? undefined : proceeded(self, to, nowMs)
+}
+
+/** A WebSocket of the node has ended; nothing stays when there is nowhere else to reach it. */
+export const disconnected = (self: BeaconEntry, bridge: Endpoint.Endpoint, nowMs: number): BeaconEntry | undefined => {
+  const former = self.former !== undefined && Endpoint.equals(self.former.address, bridge) ? undefined : self.former
+  if (!Endpoint.equals(self.address, bridge)) return { ...self, former }
+  const { candidate } = self
+  if (candidate === undefined || nowMs - candidate.sinceMs >= SILENT_MS) return undefined
+  return { ...proceeded(self, candidate.address, nowMs), former }
 }
 
 /** Where frames for the node go: its address, and the one before for a few seconds after a change. */
@@ -74,6 +99,14 @@ export const isCurrent = (self: BeaconEntry, from: Endpoint.Endpoint, nowMs: num
 
 const moved = (self: BeaconEntry, announcement: Announcement, nowMs: number): BeaconEntry => ({
   ...make(announcement, nowMs),
+  former: { address: self.address, untilMs: nowMs + BOTH_MS }
+})
+
+const proceeded = (self: BeaconEntry, address: Endpoint.Endpoint, nowMs: number): BeaconEntry => ({
+  address,
+  seenAtMs: nowMs,
+  isExtended: self.isExtended,
+  candidate: undefined,
   former: { address: self.address, untilMs: nowMs + BOTH_MS }
 })
 

@@ -12,6 +12,8 @@ export interface Disturbances {
   readonly cut: (node: SimNode.SimNode) => Effect.Effect<void>
   /** Plugs it in again; without a node, ends all cuts and partitions. */
   readonly heal: (node?: SimNode.SimNode) => Effect.Effect<void>
+  /** A node's access lets no UDP through, or does again; TCP passes. */
+  readonly blockUdp: (node: SimNode.SimNode, isBlocked?: boolean) => Effect.Effect<void>
   /** Nothing passes between the two groups until `heal()`. */
   readonly partition: (
     some: ReadonlyArray<SimNode.SimNode>,
@@ -69,6 +71,10 @@ export const make = (
       disturb(`heal ${node?.name ?? "all"}`, () => {
         if (node === undefined) network.healAll()
         else node.machine.host.isCut = false
+      }),
+    blockUdp: ({ machine, name }, isBlocked = true) =>
+      disturb(`${isBlocked ? "no " : ""}UDP for ${name}`, () => {
+        machine.host.isUdpBlocked = isBlocked
       }),
     partition: (some, others) => disturb("partition", () => network.partition(some.map(hostOf), others.map(hostOf))),
     setLink: ({ machine, name }, changed) =>

@@ -53,6 +53,8 @@ export interface Placement extends SimNode.Settings {
    */
   readonly nat?: SimNat.Location
   readonly link?: SimLink.SimLink
+  /** Its access lets no UDP through. */
+  readonly isUdpBlocked?: boolean
   /** How far its time of day is off. */
   readonly skew?: Duration.Input
   /** By how many parts per million its clock runs fast, or slow. */
@@ -145,6 +147,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     const segment = SimNat.segmentOf(world.network, placement.nat)
     const host = SimWorld.makeMachine(world, name, segment, SimLink.access({ ...link, ...placement.link }))
     host.clock.skewMs = Duration.toMillis(placement.skew ?? 0)
+    host.host.isUdpBlocked = placement.isUdpBlocked ?? false
     host.clock.drift(placement.drift ?? 0, world.time.nowMs)
     const { node, start } = SimNode.make(host, rendezvous, placement)
     const keeper = SimKeeper.make(node, placement.programs ?? {})

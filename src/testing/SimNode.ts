@@ -23,6 +23,7 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import { TlsClient } from "../core/net/TlsClient.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
 import { PostError, WebhookPost } from "../core/net/WebhookPost.ts"
+import { WebSocketClient } from "../core/net/WebSocketClient.ts"
 import { Databases } from "../core/storage/Databases.ts"
 import { DirectoryLock } from "../core/storage/DirectoryLock.ts"
 import { defaultLimits } from "../protocol/stream/PortTable.ts"
@@ -181,6 +182,7 @@ const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine,
     Context.add(Databases, VirtualDatabases.make(machine.databases, isRunning)),
     Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
     Context.add(WebhookPost, NO_WEBHOOK),
+    Context.add(WebSocketClient, world.webSockets.client(host, isRunning)),
     Context.add(TlsClient, VirtualTls.client(world.tcp, host, isRunning))
   )
 })

@@ -1,6 +1,7 @@
 /** The rendezvous of a simulation: the real registry over real SQL, and the real beacon, on a machine of their own. */
 import { Context, Effect, Layer, type Scope } from "effect"
 import * as BeaconServerActor from "../actors/beacon/BeaconServerActor.ts"
+import * as WebSocketDoor from "../actors/layers/WebSocketDoor.ts"
 import * as RegistryServerActor from "../actors/registry/RegistryServerActor.ts"
 import type { RegistryStore } from "../actors/registry/RegistryStore.ts"
 import * as SqlRegistryStore from "../actors/registry/SqlRegistryStore.ts"
@@ -8,6 +9,7 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import { format } from "../core/data/Endpoint.ts"
 import { TlsSniffServer } from "../core/net/TlsSniffServer.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
+import { WebSocketListener } from "../core/net/WebSocketListener.ts"
 import * as SqliteClient from "../core/storage/SqliteClient.ts"
 import * as SqliteDatabase from "../core/storage/SqliteDatabase.ts"
 import * as BeaconDirectory from "../nat/BeaconDirectory.ts"
@@ -64,6 +66,7 @@ const surroundings = (machine: SimWorld.Machine, life: SimWorld.Life) => {
   return Context.make(Crypto, crypto).pipe(
     Context.add(TlsSniffServer, VirtualTls.server(world.tcp, host, isRunning)),
     Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
+    Context.add(WebSocketListener, world.webSockets.listener(host, isRunning)),
     Context.merge(machine.services)
   )
 }
@@ -76,16 +79,18 @@ const serve = Effect.fnUntraced(function* (tls: ReturnType<typeof certificateOf>
     policy: RegistryPolicy.defaults,
     limits: RegistryServerActor.defaultLimits
   })
-  yield* BeaconServerActor.spawn({
+  const beacon = yield* BeaconServerActor.spawn({
     host: undefined,
     port: BEACON_PORT,
     registration: registry.registration,
     config: BeaconDirectory.defaults
   })
+  yield* WebSocketDoor.open({ host: undefined, port: WSS_PORT, tls, proxies: "", registry, beacon })
 })
 
 const REGISTRY_PORT = 9000
 const BEACON_PORT = 9001
+const WSS_PORT = 443
 /** Simulated TLS recognises any text. */
 const certificateOf = (name: string) => ({
   certificatePem: `the certificate of the simulated ${name}`,

@@ -16,6 +16,7 @@ import type * as VirtualDatabases from "./VirtualDatabases.ts"
 import { type Access, type Host, type Segment, VirtualNetwork } from "./VirtualNetwork.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { TcpTable } from "./VirtualTls.ts"
+import { WebSocketTable } from "./VirtualWebSocket.ts"
 
 /** What went wrong in which simulation. A defect: either the code under test is wrong, or the test never ends. */
 export class SimulationFailed extends Error {
@@ -38,6 +39,7 @@ export class SimWorld {
   readonly trace: Trace
   readonly network: VirtualNetwork
   readonly tcp: TcpTable
+  readonly webSockets: WebSocketTable
   readonly driver: SimDriver
   readonly ledger: StreamLedger
   readonly clearText = new ClearText()
@@ -51,6 +53,7 @@ export class SimWorld {
     this.trace = new Trace(() => this.time.nowMs)
     this.network = new VirtualNetwork(this.time, SeededRandom.make(SeededRandom.derive(seed, "network")), this.trace)
     this.tcp = new TcpTable(this.network, SeededCrypto.make(`${seed} tls`))
+    this.webSockets = new WebSocketTable(this.network)
     this.driver = new SimDriver({ time: this.time, problem: (detail) => this.problem(detail) })
     this.ledger = new StreamLedger({
       violated: (detail) => this.violated(detail),
@@ -245,6 +248,7 @@ const inTheDark = ({ killed, scope }: Life): Effect.Effect<void> =>
 const goDark = (machine: Machine, isSudden: boolean): void => {
   machine.life = undefined
   machine.world.tcp.stop(machine.host, isSudden)
+  machine.world.webSockets.stop(machine.host, isSudden)
   machine.world.network.switchOff(machine.host)
 }
 

@@ -69,6 +69,8 @@ export interface Host {
   /** Changes when the address does, or the machine stops: what was open before is gone. */
   epoch: number
   isCut: boolean
+  /** Its access lets no UDP through, as that of many hotels and companies. */
+  isUdpBlocked: boolean
   isOff: boolean
   readonly queues: { readonly up: Link.LinkState; readonly down: Link.LinkState }
   /** By `socketKey`: the families have ports of their own. */
@@ -112,7 +114,7 @@ export class VirtualNetwork {
   /** A host on a segment. */
   addHost(name: string, segment: Segment, access: Access): Host {
     const queues = { up: Link.idle(), down: Link.idle() }
-    const state = { address: "", address6: "", epoch: 0, isCut: false, isOff: false }
+    const state = { address: "", address6: "", epoch: 0, isCut: false, isUdpBlocked: false, isOff: false }
     const host: Host = { _tag: "Host", name, segment, access, ...state, queues, sockets: new Map() }
     this.#hosts.push(host)
     this.#join(host, segment)
@@ -209,7 +211,7 @@ export class VirtualNetwork {
       ? [this.public6, host.address6]
       : [host.segment, host.address]
     const packet: Packet = { sender: host, segment, from: { host: address, port }, to, bytes }
-    if (host.isCut) return this.#lose(packet, "Cut")
+    if (host.isCut || host.isUdpBlocked) return this.#lose(packet, "Cut")
     this.#through(host.access.up, host.queues.up, packet, () => this.#route(packet))
   }
 
@@ -271,7 +273,7 @@ export class VirtualNetwork {
   }
 
   #arrive(packet: Packet, host: Host): void {
-    if (!this.isConnected(packet.sender, host)) return this.#lose(packet, "Cut")
+    if (host.isUdpBlocked || !this.isConnected(packet.sender, host)) return this.#lose(packet, "Cut")
     const { epoch } = host
     this.#through(host.access.down, host.queues.down, packet, () => {
       if (!this.isConnected(packet.sender, host)) return this.#lose(packet, "Cut")

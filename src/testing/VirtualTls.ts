@@ -191,7 +191,9 @@ export const server = (table: TcpTable, host: Host, isRunning: () => boolean): T
     yield* Effect.addFinalizer(() => Effect.sync(() => table.close(listener)))
     return {
       local: { host: host.address, port: listener.options.port },
-      onBatch: (receive: (batch: ReadonlyArray<ServerEvent>) => void) => listener.onBatch(receive)
+      onBatch: (receive: (batch: ReadonlyArray<ServerEvent>) => void) => listener.onBatch(receive),
+      // The bytes of simulated TLS are those inside of it, so that there is nothing that a WebSocket could carry.
+      adopt: (peer) => peer.destroy()
     }
   })
 })
@@ -226,6 +228,7 @@ const handshake = Effect.fnUntraced(function* (
   options: ConnectOptions
 ): Effect.fn.Return<Opened, ConnectError> {
   const { network } = table
+  if (options.through !== undefined) return yield* failure(options, "Unreachable", "the simulation has no such stream")
   const reached = network.reach(from, options.host)
   if (reached === undefined || !isRunning()) return yield* failure(options, "Unreachable", "no route to host")
   const roundTrip = Effect.suspend(() =>

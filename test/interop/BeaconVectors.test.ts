@@ -3,14 +3,18 @@
  * captured ones are replaced by those of this run. Where ours answers otherwise it is in `DEVIATIONS`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue } from "effect"
+import { Effect, Layer, Queue } from "effect"
 import * as BeaconServerActor from "../../src/actors/beacon/BeaconServerActor.ts"
+import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../src/core/data/Bytes.ts"
 import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
 import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
 import * as BeaconDirectory from "../../src/nat/BeaconDirectory.ts"
 import { hex } from "../support/Vectors.ts"
 import vectors from "../vectors/rendezvous.json" with { type: "json" }
+
+/** Of nodes that open no WebSocket. */
+const NO_KEY = new Uint8Array(32)
 
 type Vector = (typeof vectors.beacon)[number]
 
@@ -61,7 +65,12 @@ describe("BeaconServerActor", () => {
         host: "127.0.0.1",
         port: 0,
         // The hijacker shares the host of the victim, which is the hardest case.
-        registration: () => ({ host: "127.0.0.1", endpoint: "127.0.0.1:1", atMs: Number.NEGATIVE_INFINITY }),
+        registration: () => ({
+          host: "127.0.0.1",
+          endpoint: "127.0.0.1:1",
+          atMs: Number.NEGATIVE_INFINITY,
+          publicKey: NO_KEY
+        }),
         // An answer to no question would be taken for one to the test's own.
         config: { ...BeaconDirectory.defaults, wake: { capacity: 0, perSecond: 0 } }
       })
@@ -102,7 +111,7 @@ describe("BeaconServerActor", () => {
         }
       }
       assert.strictEqual(played, 17)
-    }).pipe(Effect.scoped, Effect.provide(NodeUdpEndpoint.layer))
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(NodeUdpEndpoint.layer, NativeCrypto.layer)))
   )
 
   it.live("relays a payload of 2000 bytes whole", () =>
@@ -110,7 +119,7 @@ describe("BeaconServerActor", () => {
       const beacon = yield* BeaconServerActor.spawn({
         host: "127.0.0.1",
         port: 0,
-        registration: () => ({ host: "127.0.0.1", endpoint: "127.0.0.1:1", atMs: 0 }),
+        registration: () => ({ host: "127.0.0.1", endpoint: "127.0.0.1:1", atMs: 0, publicKey: NO_KEY }),
         config: BeaconDirectory.defaults
       })
       const a = yield* openStation
@@ -121,6 +130,6 @@ describe("BeaconServerActor", () => {
       yield* Queue.take(b.inbox)
       a.socket.send(Bytes.concat(hex("050000000100000002"), new Uint8Array(2000).fill(0xab)), beacon.local)
       assert.strictEqual(yield* Queue.take(b.inbox), `0600000001${"ab".repeat(2000)}`)
-    }).pipe(Effect.scoped, Effect.provide(NodeUdpEndpoint.layer))
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(NodeUdpEndpoint.layer, NativeCrypto.layer)))
   )
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary } from "effect"
 import * as Endpoint from "../../src/core/data/Endpoint.ts"
 import * as BeaconDirectory from "../../src/nat/BeaconDirectory.ts"
+import * as BridgeAddress from "../../src/nat/BridgeAddress.ts"
 import { NodeId } from "../../src/protocol/wire/Address.ts"
 import * as BeaconMessage from "../../src/protocol/wire/BeaconMessage.ts"
 import { element, integer, oneOf } from "../support/Arbitraries.ts"
@@ -224,4 +225,43 @@ describe("BeaconDirectory", () => {
     },
     { arbitrary: { runs: 300 } }
   )
+
+  it("believes a WebSocket at once, and while it is there only where that says the node goes", () => {
+    const { directory, send } = makeDesk()
+    const bridge = BridgeAddress.make("192.0.2.1", 70_000)
+    send(discover(1), at(1), 0)
+    send(discover(2), at(2), 0)
+    assert.deepStrictEqual(directory.receive(discover(1), bridge, 10)[0]?.message, {
+      _tag: "DiscoverReply",
+      endpoint: { host: "192.0.2.1", port: 0 }
+    })
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 11), delivered(bridge, at(1)))
+    assert.deepStrictEqual(send(punch(2, 1), at(2), 12), [])
+    assert.deepStrictEqual(send(punch(1, 2), bridge, 12), [])
+
+    // Two announcements by UDP do not move it, wherever they come from.
+    for (const nowMs of [6000, 7000, 8000]) send(discover(1), at(9), nowMs)
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 8001), delivered(bridge))
+    assert.isFalse(directory.bridged(NodeId(1), bridge, at(1), 8002), "it was not announced from there")
+    assert.isFalse(directory.bridged(NodeId(2), bridge, at(9), 8002), "that is another node's")
+    send(discover(1), at(1, 4001), 8003)
+    assert.isTrue(directory.bridged(NodeId(1), bridge, at(1, 4001), 8004))
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 8005), delivered(at(1, 4001), bridge))
+    assert.deepStrictEqual(send(relay(1, 2), at(1, 4001), 8005), delivered(at(2)))
+    directory.bridged(NodeId(1), bridge, undefined, 9000)
+    assert.deepStrictEqual(send(relay(2, 1), at(2), 9001), delivered(at(1, 4001)))
+  })
+
+  it("forgets a node whose WebSocket ends, unless it has been announced elsewhere a moment ago", () => {
+    const { directory, send } = makeDesk()
+    const bridge = BridgeAddress.make("198.51.100.1", 1)
+    directory.receive(discover(1), bridge, 0)
+    directory.bridged(NodeId(1), bridge, undefined, 1)
+    assert.deepStrictEqual(directory.addresses(NodeId(1), 1), [])
+
+    directory.receive(discover(1), bridge, 2)
+    send(discover(1), at(1), 3)
+    directory.bridged(NodeId(1), bridge, undefined, 4)
+    assert.deepStrictEqual(directory.addresses(NodeId(1), 6000), [at(1)])
+  })
 })

@@ -7,11 +7,15 @@
  */
 import { Clock, Effect, Option, Result, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, type Datagram, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
+import type { WebSocketPeer } from "../../core/net/WebSocketPeer.ts"
 import { type BeaconCounters, BeaconDirectory, type Config, type Registration } from "../../nat/BeaconDirectory.ts"
+import * as BridgeAddress from "../../nat/BridgeAddress.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+import { Bridge, type BridgeCounters } from "./Bridge.ts"
 
 /** Where to serve, whom, and within which limits. */
 export interface BeaconServerOptions {
@@ -19,7 +23,7 @@ export interface BeaconServerOptions {
   readonly host: string | undefined
   readonly port: number
   /** What the registry of this process knows of a node; others are not served. */
-  readonly registration: (node: NodeId) => Registration | undefined
+  readonly registration: (node: NodeId) => (Registration & { readonly publicKey: Uint8Array }) | undefined
   readonly config: Config
 }
 
@@ -31,27 +35,40 @@ export interface BeaconServer {
   readonly malformed: () => number
   /** Nodes remembered now. */
   readonly nodesCount: (nowMs: number) => number
+  /** Takes a WebSocket of a node that has no UDP. */
+  readonly bridge: (peer: WebSocketPeer, remote: Endpoint) => void
+  readonly bridgeCounters: BridgeCounters
 }
 
 /** Starts the beacon in the surrounding scope, whose end closes its socket. */
 export const spawn = Effect.fn("BeaconServerActor.spawn")(function* (
   options: BeaconServerOptions
-): Effect.fn.Return<BeaconServer, BindError, UdpEndpoint | Scope.Scope> {
+): Effect.fn.Return<BeaconServer, BindError, Crypto | UdpEndpoint | Scope.Scope> {
   const clock = yield* Clock.clockWith(Effect.succeed)
+  const crypto = yield* Crypto
   const sockets = yield* bind(options)
   const directory = new BeaconDirectory(options.config, options.registration)
   let malformed = 0
 
+  const received = (message: BeaconMessage.BeaconMessage, from: Endpoint, nowMs: number): void => {
+    for (const { to, message: reply } of directory.receive(message, from, nowMs)) {
+      if (BridgeAddress.is(to)) bridge.deliver(to, reply)
+      // A node that announced itself over the other family is answered over that one.
+      else sockets.find(({ isV6 }) => isV6 === to.host.includes(":"))?.socket.send(BeaconMessage.encode(reply), to)
+    }
+  }
+  const bridge = new Bridge({
+    crypto,
+    keyOf: (node) => options.registration(node)?.publicKey,
+    received,
+    bridged: (node, at, to, nowMs) => directory.bridged(node, at, to, nowMs),
+    nowMs: () => MonotonicTime.nowMsUnsafe(clock),
+    unixSeconds: () => Math.floor(clock.currentTimeMillisUnsafe() / 1000)
+  })
   const receive = ({ bytes, from }: Datagram, nowMs: number): void => {
     const message = BeaconMessage.decode(bytes)
-    if (Result.isFailure(message)) {
-      malformed++
-      return
-    }
-    for (const { to, message: reply } of directory.receive(message.success, from, nowMs)) {
-      // A node that announced itself over the other family is answered over that one.
-      sockets.find(({ isV6 }) => isV6 === to.host.includes(":"))?.socket.send(BeaconMessage.encode(reply), to)
-    }
+    if (Result.isFailure(message)) malformed++
+    else received(message.success, from, nowMs)
   }
   for (const { socket } of sockets) {
     socket.onBatch((batch) => {
@@ -59,11 +76,15 @@ export const spawn = Effect.fn("BeaconServerActor.spawn")(function* (
       for (const datagram of batch) receive(datagram, nowMs)
     })
   }
+  const sweep = Effect.map(MonotonicTime.nowMs, (nowMs) => bridge.sweep(nowMs))
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(SWEEP_MS), sweep)))
   return {
     local: sockets[0].socket.local,
     counters: directory.counters,
     malformed: () => malformed,
-    nodesCount: (nowMs) => directory.size(nowMs)
+    nodesCount: (nowMs) => directory.size(nowMs),
+    bridge: (peer, remote) => bridge.accept(peer, remote),
+    bridgeCounters: bridge.counters
   }
 })
 
@@ -88,3 +109,6 @@ const bind = Effect.fnUntraced(function* ({
   const first = { isV6: false, socket: v4 }
   return Option.isNone(v6) ? [first] : [first, { isV6: true, socket: v6.value }]
 })
+
+/** How late a WebSocket may be closed whose time is over. */
+const SWEEP_MS = 5_000

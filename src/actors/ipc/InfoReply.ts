@@ -40,6 +40,11 @@ export const info = (status: NodeStatus, surroundings: Surroundings): JsonObject
   endpoint: status.mapped === undefined ? "" : Endpoint.format(status.mapped),
   listen: Endpoint.format(status.local),
   beacon_addr: surroundings.beacon,
+  // How datagrams to it travel, those that it relays among them.
+  beacon_route: status.beaconRoute?.by ?? "udp",
+  ...(status.beaconRoute === undefined
+    ? {}
+    : { beacon_websocket: status.beaconRoute.url, beacon_websocket_detail: status.beaconRoute.detail }),
   version: surroundings.version,
   features: FEATURES,
   handshake_pending_count: surroundings.pendingHandshakes,

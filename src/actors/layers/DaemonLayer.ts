@@ -12,6 +12,7 @@ import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
 import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
 import * as NodeWebhookPost from "../../core/net/NodeWebhookPost.ts"
+import * as NodeWebSocketClient from "../../core/net/NodeWebSocketClient.ts"
 import * as Databases from "../../core/storage/Databases.ts"
 import * as FileLock from "../../core/storage/FileLock.ts"
 import { OwnKeys } from "../identity/OwnKeys.ts"
@@ -41,6 +42,7 @@ export const surroundings: Layer.Layer<NodeLayer.Surroundings> = Layer.mergeAll(
   NodeUdpEndpoint.layer,
   NodeTlsClient.layer,
   NodeWebhookPost.layer,
+  NodeWebSocketClient.layer,
   NodeAddressResolver.layer.pipe(Layer.provide(NodeDns.layer))
 )
 

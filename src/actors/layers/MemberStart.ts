@@ -6,6 +6,7 @@ import { Clock, Context, Duration, Effect, Layer, PubSub, type Scope } from "eff
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import { WebSocketClient } from "../../core/net/WebSocketClient.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import type { KeyChain } from "../../protocol/identity/KeyChain.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
@@ -39,6 +40,7 @@ import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
 import * as OutsideEvent from "./OutsideEvent.ts"
+import * as WebSocketPlace from "./WebSocketPlace.ts"
 
 /** What the memberships of one node share. */
 export interface Options {
@@ -66,8 +68,10 @@ export const prepare = Effect.fnUntraced(function* (options: Options, card: Card
     Effect.map(Layer.build(PeerKeysStore.layer(`${directory}/pins.json`)), Context.get(PeerKeys)),
     (error) => NodeFailure.trustUnusable(error.path, error.detail)
   )
+  const places = yield* WebSocketPlace.of(options.config, card, options.registryPins)
   const client = yield* RegistryClientActor.make({
     ...HostAddress.split(card.registry),
+    through: places?.registry,
     security: securityOf(options, card),
     key: options.own.key,
     keyChain: () => OwnKeyState.published(options.own)
@@ -202,7 +206,7 @@ const note = (member: Member, state: Member["state"], detail: string): void => {
 }
 
 const startNode = Effect.fnUntraced(function* (
-  { config, doors, own, roster }: Options,
+  { config, doors, own, registryPins, roster }: Options,
   member: Member,
   report: (event: ProtocolEvent) => void
 ) {
@@ -210,7 +214,8 @@ const startNode = Effect.fnUntraced(function* (
   const isHome = card.slot === LocalNode.HOME_SLOT
   const nowMs = yield* MonotonicTime.nowMs
   const crypto = yield* Crypto
-  const beacon = yield* HostAddress.resolve(card.beacon)
+  const places = yield* WebSocketPlace.of(config, card, registryPins)
+  const beacon = yield* beaconOf(card, places)
   const listen = yield* HostAddress.resolve(config.listen.startsWith(":") ? `0.0.0.0${config.listen}` : config.listen)
   const endpoint = config.endpoint === undefined || !isHome ? undefined : yield* HostAddress.resolve(config.endpoint)
   const [first] = roster.up()
@@ -222,6 +227,7 @@ const startNode = Effect.fnUntraced(function* (
     // The configuration names one port; every membership has a socket of its own.
     listen: isHome ? listen : { ...listen, port: 0 },
     beacon,
+    bridge: places === undefined ? undefined : { client: yield* WebSocketClient, target: places.beacon },
     endpoint,
     owner: config.owner,
     hostname: card.hostname ?? known?.hostname ?? config.hostname,
@@ -261,6 +267,15 @@ const startNode = Effect.fnUntraced(function* (
     )
   )
 })
+
+/** Where only a proxy leads out, it alone may know names. */
+const beaconOf = ({ beacon }: Card, places: WebSocketPlace.Places | undefined) =>
+  Effect.catch(HostAddress.resolve(beacon), (error) =>
+    places === undefined ? Effect.fail(error) : Effect.succeed({ ...HostAddress.split(beacon), host: NOBODY })
+  )
+
+/** An address that nobody has (RFC 5737), in the place of one that this host cannot find out. */
+const NOBODY = "192.0.2.1"
 
 /** A heartbeat is the occasion to poll; a new registration may have lost what was reported (rendezvous §9.2–9.3). */
 const follow = Effect.fnUntraced(function* (

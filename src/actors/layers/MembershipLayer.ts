@@ -9,6 +9,7 @@ import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import type { WebSocketClient } from "../../core/net/WebSocketClient.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
 import type { OwnKeyState } from "../identity/OwnKeyState.ts"
@@ -67,7 +68,14 @@ export const start = Effect.fn("MembershipLayer.start")(function* (
 })
 
 /** What joining needs of the surroundings. */
-type Needs = AddressResolver.AddressResolver | Crypto | FileSystem.FileSystem | Path.Path | TlsClient | UdpEndpoint
+type Needs =
+  | AddressResolver.AddressResolver
+  | Crypto
+  | FileSystem.FileSystem
+  | Path.Path
+  | TlsClient
+  | UdpEndpoint
+  | WebSocketClient
 
 interface Further {
   readonly member: Member

@@ -75,8 +75,17 @@ const webhookAllow = text(
 const rendezvous = text("[ALIAS=]HOST:PORT[/BEACON-HOST:PORT][#FINGERPRINT], divided by commas", (value) =>
   Result.isSuccess(RendezvousText.parse(value))
 )
+const wss = text(
+  "a URL that starts with wss:// or ws://, or off",
+  (value) => value === "" || value === WSS_OFF || (/^wss?:\/\/[^/]/.test(value) && URL.canParse(value))
+)
+const proxy = text("the URL of an HTTP proxy, @FILE with one, or none", (value) =>
+  /^(?:|none|@.+|https?:\/\/[^/].*)$/.test(value)
+)
 const owner = text("at most 256 characters", (value) => value.length <= OWNER_MAX)
 
+/** No WebSocket, wherever this node is. */
+export const WSS_OFF = "off"
 /** Longest owner text a registry has to store. */
 const OWNER_MAX = 256
 
@@ -91,6 +100,13 @@ export const NodeConfig = Schema.Struct({
   /** Plain TCP, for a registry of the reference: a decision, never a fallback. */
   registryPlaintext: switchText,
   beacon: remoteAddress,
+  /**
+   * Where the rendezvous takes WebSockets, for when UDP or the registry's port cannot be reached: the registry's host at port
+   * 443 if empty.
+   */
+  wss,
+  /** Which HTTP proxy leads there: see `ProxySetting`. */
+  proxy,
   /** Further rendezvous that this node joins (`RendezvousText`), besides those it was told to join while it ran. */
   rendezvous,
   /** The UDP socket; an empty host is every interface, port 0 a free one. */
@@ -163,7 +179,14 @@ export interface Surroundings {
   readonly home: string
   readonly socket: string
   /** The card of a rendezvous that runs from the same state directory. */
-  readonly rendezvous?: { readonly registry: string; readonly beacon: string; readonly fingerprint: string } | undefined
+  readonly rendezvous?:
+    | {
+        readonly registry: string
+        readonly beacon: string
+        readonly fingerprint: string
+        readonly wss?: string | undefined
+      }
+    | undefined
 }
 
 /** `idleTimeout` → `idle-timeout`: the name of a member on the command line and, with `-` or `_`, in files. */
@@ -174,6 +197,8 @@ export const VARIABLES: Readonly<Partial<Record<Key, string>>> = {
   registry: "PILOT_REGISTRY",
   registryFingerprint: "PILOT_REGISTRY_FINGERPRINT",
   beacon: "PILOT_BEACON",
+  wss: "PILOT_WSS",
+  proxy: "PILOT_PROXY",
   socket: "PILOT_SOCKET"
 }
 
@@ -242,7 +267,12 @@ const placed = (
   identity: `${home}/identity.key`,
   ...(rendezvous === undefined || registry !== undefined
     ? {}
-    : { registry: rendezvous.registry, beacon: rendezvous.beacon, registryFingerprint: rendezvous.fingerprint })
+    : {
+        registry: rendezvous.registry,
+        beacon: rendezvous.beacon,
+        registryFingerprint: rendezvous.fingerprint,
+        ...(rendezvous.wss === undefined ? {} : { wss: rendezvous.wss })
+      })
 })
 
 /** Rules between members: TLS to a registry needs its pin, and excludes plain TCP (security rule 4). */
@@ -268,6 +298,8 @@ const DEFAULTS = {
   registry: "127.0.0.1:9000",
   registryPlaintext: "false",
   beacon: "127.0.0.1:9001",
+  wss: "",
+  proxy: "",
   rendezvous: "",
   listen: ":0",
   encrypt: "true",

@@ -8,6 +8,7 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { WebhookPost } from "../../core/net/WebhookPost.ts"
+import type { WebSocketClient } from "../../core/net/WebSocketClient.ts"
 import type { Databases } from "../../core/storage/Databases.ts"
 import { DirectoryLock } from "../../core/storage/DirectoryLock.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
@@ -66,6 +67,7 @@ export type Surroundings =
   | TlsClient
   | UdpEndpoint
   | WebhookPost
+  | WebSocketClient
 
 /** A node for as long as the layer lives. */
 export const layer = (config: NodeConfig): Layer.Layer<NodeServices, NodeError, Surroundings> =>

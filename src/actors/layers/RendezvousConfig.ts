@@ -43,6 +43,8 @@ const switchText = matching("true or false", /^(?:true|false|1|0|)$/).pipe(
   Schema.withDecodingDefaultKey(Effect.succeed("false"))
 )
 
+/** What is no address inside is no block, and believes nobody. */
+const BLOCKS = /^[0-9a-fA-F.:/, ]*$/
 const path = matching("a path", /^[^\0]+$/)
 
 /** One rendezvous's configuration, complete and checked. Encoded, every member is text. */
@@ -51,6 +53,12 @@ export const RendezvousConfig = Schema.Struct({
   registryAddr: listenAddress.pipe(Schema.withDecodingDefaultKey(Effect.succeed(":9000"))),
   /** The beacon's UDP port. */
   beaconAddr: listenAddress.pipe(Schema.withDecodingDefaultKey(Effect.succeed(":9001"))),
+  /** Where WebSockets are taken (rendezvous §14.5), by TLS with the registry's certificate and in clear; off without. */
+  wssAddr: Schema.optionalKey(listenAddress),
+  /** Blocks of addresses, divided by commas, of reverse proxies whose `X-Forwarded-For` is believed. */
+  wssProxies: matching("blocks of addresses like 10.0.0.0/8, divided by commas", BLOCKS).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(""))
+  ),
   /** The status page; off without. */
   http: Schema.optionalKey(listenAddress),
   /** The SQLite file; without one everything is forgotten at the end, the certificate included. */

@@ -11,6 +11,7 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as NodeHttpListener from "../../core/net/NodeHttpListener.ts"
 import * as NodeTlsSniffServer from "../../core/net/NodeTlsSniffServer.ts"
 import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
+import * as NodeWebSocketListener from "../../core/net/NodeWebSocketListener.ts"
 import type { BindError } from "../../core/net/UdpEndpoint.ts"
 import * as SqliteClient from "../../core/storage/SqliteClient.ts"
 import type { DatabaseError } from "../../core/storage/SqliteDatabase.ts"
@@ -23,6 +24,7 @@ import * as SqlRegistryStore from "../registry/SqlRegistryStore.ts"
 import * as StatusServer from "../registry/StatusServer.ts"
 import * as CertificateFile from "./CertificateFile.ts"
 import type { RendezvousConfig } from "./RendezvousConfig.ts"
+import * as WebSocketDoor from "./WebSocketDoor.ts"
 
 /** The configuration contradicts itself. */
 export class RendezvousConfigError extends Schema.TaggedError<RendezvousConfigError>()("RendezvousConfigError", {
@@ -41,6 +43,8 @@ export type RendezvousError =
 export interface Running {
   readonly registry: Endpoint
   readonly beacon: Endpoint
+  /** Where WebSockets are taken. */
+  readonly wss: Endpoint | undefined
   readonly http: Endpoint | undefined
   /** What nodes pin: SHA-256 of the certificate in lower-case hexadecimal. */
   readonly fingerprint: string
@@ -73,15 +77,20 @@ const startIn = Effect.fnUntraced(function* (config: RendezvousConfig) {
     registration: registry.registration,
     config: BeaconDirectory.defaults
   })
+  const wss =
+    config.wssAddr === undefined
+      ? undefined
+      : yield* WebSocketDoor.open({ ...config.wssAddr, tls, proxies: config.wssProxies, registry, beacon })
   const http = config.http === undefined ? undefined : yield* NodeHttpListener.listen(config.http)
   if (http !== undefined) yield* StatusServer.spawn(http.server, registry)
-  return { registry: registry.local, beacon: beacon.local, http: http?.local, fingerprint, exit: registry.exit }
+  return { registry: registry.local, beacon: beacon.local, wss, http: http?.local, fingerprint, exit: registry.exit }
 })
 
 const services = (config: RendezvousConfig) =>
   Layer.mergeAll(
     NodeTlsSniffServer.layer,
     NodeUdpEndpoint.layer,
+    NodeWebSocketListener.layer,
     NativeCrypto.layer,
     NodeServices.layer,
     storeLayer(config.store)

@@ -37,6 +37,11 @@ export class Mapping {
     return Effect.tap(this.#woken.await, () => Effect.sync(() => this.#woken.closeUnsafe()))
   }
 
+  /** The way to the beacon has changed, so that it is worth asking: `woken` ends. */
+  wake(): void {
+    this.#woken.openUnsafe()
+  }
+
   /** A discover reply arrived. */
   answered(from: Endpoint, mapped: Endpoint, nowMs: number): void {
     // Not a late answer, or a copy of one: that would make questions out of answers for ever.

@@ -105,6 +105,15 @@ export interface ConnectionStatus extends ConnectionStats {
   readonly remotePort: Port
 }
 
+/** The way to the beacon now. */
+export interface BeaconRoute {
+  readonly by: "udp" | "websocket"
+  /** Where the WebSocket leads, or would. */
+  readonly url: string
+  /** Why the last attempt at a WebSocket failed; empty if it did not. */
+  readonly detail: string
+}
+
 /** What this node is. */
 export interface NodeStatus {
   readonly address: Address
@@ -118,6 +127,8 @@ export interface NodeStatus {
   readonly local: Endpoint
   /** The address and port the world sees, as the beacon reported it. */
   readonly mapped: Endpoint | undefined
+  /** How datagrams to and from the beacon travel, the relayed ones of peers among them. */
+  readonly beaconRoute?: BeaconRoute | undefined
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly sentDatagrams: number

@@ -19,6 +19,7 @@ import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { type Guard, PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
+import * as BeaconSocket from "./BeaconSocket.ts"
 import { Doors } from "./Doors.ts"
 import * as KeyDirectory from "./KeyDirectory.ts"
 import { KeyRefusals } from "./KeyRefusals.ts"
@@ -40,6 +41,8 @@ export interface Options {
   readonly encrypt: boolean
   readonly listen: Endpoint
   readonly beacon: Endpoint | undefined
+  /** How the beacon is reached where UDP is not; never if absent. */
+  readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
   /** A fixed public endpoint; the beacon is not asked then. */
   readonly endpoint: Endpoint | undefined
   readonly owner: string
@@ -72,8 +75,21 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
   const udp = yield* UdpEndpoint
   const crypto = yield* Crypto
-  const socket = yield* udp.bind({ ...options.listen, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
-  const core = new NodeCore(options, {
+  const bound = yield* udp.bind({ ...options.listen, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
+  const { beacon, bridge, identity } = options
+  const beaconSocket =
+    beacon === undefined || bridge === undefined
+      ? undefined
+      : yield* BeaconSocket.make({
+          ...bridge,
+          socket: bound,
+          beacon,
+          identity,
+          node: () => core.address.node,
+          changed: () => core.parts.mapping.wake()
+        })
+  const socket = beaconSocket ?? bound
+  const core: NodeCore = new NodeCore(options, {
     // Peers that come later end after whatever the node still has to say through them.
     scope: yield* Scope.fork(yield* Effect.scope),
     clock: yield* Clock.Clock,
@@ -85,7 +101,8 @@ export const make = Effect.fnUntraced(function* (
     observer: yield* StreamObserver,
     guard: yield* PolicyGuard,
     socket,
-    mapping: new Mapping(socket, options.beacon),
+    beaconSocket,
+    mapping: new Mapping(socket, beacon),
     sinks
   })
   yield* core.doors.attach(options.ports)
@@ -108,6 +125,8 @@ interface Parts {
   readonly observer: NodeContext["observer"]
   readonly guard: Guard
   readonly socket: UdpSocket
+  /** The same socket, if it knows another way to the beacon. */
+  readonly beaconSocket: BeaconSocket.BeaconSocket | undefined
   readonly mapping: Mapping
   readonly sinks: Sinks
 }
@@ -159,6 +178,7 @@ export class NodeCore {
   set address(address: Address) {
     this.#address = address
     if (this.options.encrypt) this.parts.agreementKeys.named(address.node)
+    this.parts.beaconSocket?.named()
   }
 
   /** What registering needs to know, for this moment. */
@@ -234,7 +254,9 @@ export class NodeCore {
       identityPersisted: options.identityPersisted,
       startedAtMs: this.#startedAtMs,
       local,
-      mapped: options.endpoint ?? parts.mapping.endpoint,
+      // Port 0 is no place: that of a node without UDP.
+      mapped: options.endpoint ?? (parts.mapping.endpoint?.port === 0 ? undefined : parts.mapping.endpoint),
+      beaconRoute: parts.beaconSocket?.route(),
       sentBytes: counters.sentBytes,
       receivedBytes: counters.receivedBytes,
       sentDatagrams: counters.sentDatagrams,

@@ -105,7 +105,8 @@ const seekDirect = (options: Options, peer: PeerMessage.Running, target: Address
 
 /** A private node that does not trust us yet is reached by relay only. */
 const pathTo = (endpoint: Endpoint | undefined): Path.Path | undefined =>
-  endpoint === undefined ? undefined : Path.direct(endpoint)
+  // A node without UDP has registered port 0.
+  endpoint === undefined || endpoint.port === 0 ? undefined : Path.direct(endpoint)
 
 const ensured = (options: Options, target: Address): Effect.Effect<PeerMessage.Running, DialError> =>
   Effect.catch(options.ensure(target.node), () => failure(target, "NodeStopped", "this node is stopping"))

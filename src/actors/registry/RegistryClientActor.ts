@@ -12,6 +12,7 @@ import type { SigningKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
 import { TlsClient } from "../../core/net/TlsClient.ts"
+import type { WebSocketTarget } from "../../core/net/WebSocketClient.ts"
 import * as CapabilityCard from "../../protocol/directory/CapabilityCard.ts"
 import * as KeyChain from "../../protocol/identity/KeyChain.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
@@ -28,6 +29,8 @@ export interface RegistryClientOptions {
   readonly host: string
   readonly port: number
   readonly security: RegistrySecurity
+  /** Another way to the same registry, for where its port cannot be reached. */
+  readonly through?: WebSocketTarget | undefined
   /** The node's identity: registered with, and signed with. */
   readonly key: SigningKey
   /** What the registry is to know of the keys of this node, at each registration. */

@@ -2,9 +2,10 @@
  * A client's one connection to its registry: made when first needed, made again when lost, and shared by all calls. The
  * registry is recognised before a byte is sent to it.
  */
-import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
+import { Deferred, Effect, Exit, Result, Schedule, Scope } from "effect"
 import type * as Json from "../../core/data/Json.ts"
-import type { ConnectError, TlsClient } from "../../core/net/TlsClient.ts"
+import { type ClientStream, ConnectError, type TlsClient } from "../../core/net/TlsClient.ts"
+import type { WebSocketTarget } from "../../core/net/WebSocketClient.ts"
 import { RegistryError } from "./RegistryClient.ts"
 import * as RegistryPins from "./RegistryPins.ts"
 import { type Failure, RegistryPipeline } from "./RegistryPipeline.ts"
@@ -15,6 +16,8 @@ export interface Target {
   readonly port: number
   readonly security: RegistryPins.RegistrySecurity
   readonly connectTimeoutMs: number
+  /** Another way, tried beside the port when that does not answer at once. */
+  readonly through?: WebSocketTarget | undefined
 }
 
 /** Mutable, with one owner. Calls may overlap. */
@@ -111,22 +114,52 @@ const connect = Effect.fnUntraced(function* (
         ? yield* security.pins.read(name(target))
         : undefined
   const scope = yield* Scope.fork(parent)
-  const stream = yield* client
-    .connect({
-      host: target.host,
-      port: target.port,
-      accept: security._tag === "Plaintext" ? undefined : (offered) => pinned === undefined || offered === pinned,
-      timeoutMs: target.connectTimeoutMs
-    })
-    .pipe(
-      Scope.provide(scope),
-      Effect.mapError((error) => connectFailure(target, pinned, error)),
-      Effect.onError(() => Scope.close(scope, Exit.void))
-    )
+  const accept =
+    security._tag === "Plaintext" ? undefined : (offered: string) => pinned === undefined || offered === pinned
+  const stream = yield* reach(target, client, accept).pipe(
+    Scope.provide(scope),
+    Effect.mapError((error) => connectFailure(target, pinned, error)),
+    Effect.onError(() => Scope.close(scope, Exit.void))
+  )
   if (security._tag === "FirstUse" && pinned === undefined && stream.fingerprint !== undefined) {
     yield* security.pins.write(name(target), stream.fingerprint)
   }
   return yield* RegistryPipeline.open(stream, scope)
+})
+
+/**
+ * By its port, and by the WebSocket too, if there is one, as soon as the port has failed or kept us waiting: whichever
+ * answers. A registry that shows another certificate is the answer.
+ */
+const reach = Effect.fnUntraced(function* (
+  { connectTimeoutMs: timeoutMs, host, port, through }: Target,
+  client: TlsClient["Service"],
+  accept: ((fingerprint: string) => boolean) | undefined
+): Effect.fn.Return<ClientStream, ConnectError, Scope.Scope> {
+  const direct = client.connect({ host, port, accept, timeoutMs })
+  if (through === undefined || accept === undefined) return yield* direct
+  const failed = yield* Deferred.make<ConnectError>()
+  const first = direct.pipe(
+    Effect.map(Result.succeed),
+    Effect.catch((error) =>
+      error.reason === "Refused"
+        ? Effect.succeed(Result.fail(error))
+        : Effect.andThen(Deferred.succeed(failed, error), Effect.fail(error))
+    )
+  )
+  const second = Effect.raceFirst(Effect.sleep(HEAD_START_MS), Deferred.await(failed)).pipe(
+    Effect.andThen(client.connect({ host, port, accept, timeoutMs, through })),
+    Effect.map(Result.succeed),
+    // Both have failed, or the other one will.
+    Effect.catch((other) =>
+      Effect.flatMap(Deferred.await(failed), (error) =>
+        Effect.fail(
+          through.isGuess ? error : new ConnectError({ ...error, detail: `${error.detail}; and by ${other.detail}` })
+        )
+      )
+    )
+  )
+  return yield* Effect.flatMap(Effect.race(second, first), Effect.fromResult)
 })
 
 const connectFailure = (target: Target, pinned: string | undefined, error: ConnectError): ConnectFailure => {
@@ -155,3 +188,5 @@ const name = ({ host, port }: Target): string => (host.includes(":") ? `[${host}
 
 /** As the reference: five attempts, half a second and doubling (rendezvous §9.2). */
 const RECONNECT = Schedule.max([Schedule.jittered(Schedule.exponential("500 millis")), Schedule.recurs(4)])
+/** Of the registry's own port before its WebSocket is tried too. */
+const HEAD_START_MS = 1_000

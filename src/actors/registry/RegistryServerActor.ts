@@ -12,12 +12,11 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import type { TlsIdentity } from "../../core/crypto/SelfSignedCertificate.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
-import { type ServerEvent, TlsSniffServer } from "../../core/net/TlsSniffServer.ts"
+import { type ListeningServer, type ServerEvent, TlsSniffServer } from "../../core/net/TlsSniffServer.ts"
 import type { BindError } from "../../core/net/UdpEndpoint.ts"
 import { Registry } from "../../protocol/registry/Registry.ts"
 import type { RegistryPolicy } from "../../protocol/registry/RegistryPolicy.ts"
 import type { RegistryStatistics } from "../../protocol/registry/RegistryStatistics.ts"
-import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as RegistryMetrics from "./RegistryMetrics.ts"
 import { RegistryStore, type RegistryStoreError } from "./RegistryStore.ts"
 import { type Limits, RegistryTurn } from "./RegistryTurn.ts"
@@ -42,9 +41,9 @@ export interface RegistryServerLimits extends Limits {
 export interface RegistryServer {
   readonly local: Endpoint
   /** From where and when a node registered that is registered now. */
-  readonly registration: (
-    node: NodeId
-  ) => { readonly host: string; readonly endpoint: string; readonly atMs: number } | undefined
+  readonly registration: Registry["registration"]
+  /** Serves a client whose stream comes by a WebSocket. */
+  readonly adopt: ListeningServer["adopt"]
   readonly metrics: RegistryMetrics.RegistryMetrics
   /** Walks everything; ask rarely. */
   readonly statistics: (nowMs: number) => RegistryStatistics
@@ -114,6 +113,7 @@ export const spawn = Effect.fn("RegistryServerActor.spawn")(function* (
   return {
     local: server.local,
     registration: (node) => registry.registration(node),
+    adopt: server.adopt,
     metrics,
     statistics: (nowMs) => registry.statistics(nowMs),
     exit: actor.exit

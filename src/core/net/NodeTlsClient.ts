@@ -3,12 +3,18 @@ import { connect as connectPlain, isIP, type Socket } from "node:net"
 import { connect as connectSecure, type TLSSocket } from "node:tls"
 import { Cause, Effect, Layer, Queue, type Scope } from "effect"
 import * as SelfSignedCertificate from "../crypto/SelfSignedCertificate.ts"
+import * as NodeWebSocketClient from "./NodeWebSocketClient.ts"
 import { type ClientStream, ConnectError, StreamLost, TlsClient } from "./TlsClient.ts"
+import type { WebSocketTarget } from "./WebSocketClient.ts"
+import { WebSocketDuplex } from "./WebSocketDuplex.ts"
 
 /** Provides `TlsClient` on real sockets. */
 export const layer: Layer.Layer<TlsClient> = Layer.succeed(TlsClient, {
-  connect: (options) =>
-    options.accept === undefined ? openPlain(options) : openSecure({ ...options, accept: options.accept })
+  connect: ({ through, ...options }) => {
+    const { accept } = options
+    if (accept === undefined) return openPlain(options)
+    return through === undefined ? openSecure({ ...options, accept }) : openThrough({ ...options, accept }, through)
+  }
 })
 
 interface Target {
@@ -25,14 +31,30 @@ const openPlain = (target: Target): Effect.Effect<ClientStream, ConnectError, Sc
     return socket
   })
 
+/** The certificate that counts is the one inside: whoever ends the WebSocket's own TLS sees nothing of it. */
+const openThrough = Effect.fnUntraced(function* (
+  target: SecureTarget,
+  through: WebSocketTarget
+): Effect.fn.Return<ClientStream, ConnectError, Scope.Scope> {
+  const limits = { timeoutMs: target.timeoutMs, messageBytesMax: MESSAGE_BYTES_MAX }
+  const peer = yield* Effect.mapError(NodeWebSocketClient.connect(through, limits), (error) =>
+    failure(target, error.reason === "Timeout" ? "Timeout" : "Unreachable", `${through.url}: ${error.detail}`)
+  )
+  return yield* openSecure(target, new WebSocketDuplex(peer))
+})
+
+interface SecureTarget extends Target {
+  readonly accept: (fingerprint: string) => boolean
+}
+
 const openSecure = (
-  target: Target & { readonly accept: (fingerprint: string) => boolean }
+  target: SecureTarget,
+  carrier?: WebSocketDuplex
 ): Effect.Effect<ClientStream, ConnectError, Scope.Scope> =>
   acquire(target, (resume) => {
-    let isConnected = false
+    let isConnected = carrier !== undefined
     const socket = connectSecure({
-      host: target.host,
-      port: target.port,
+      ...(carrier === undefined ? { host: target.host, port: target.port } : { socket: carrier }),
       // A server name must not be an address (RFC 6066 §3); the certificate is recognised by its fingerprint alone.
       ...(isIP(target.host) === 0 && { servername: target.host }),
       rejectUnauthorized: false,
@@ -52,10 +74,7 @@ const openSecure = (
     return socket
   })
 
-const judge = (
-  target: Target & { readonly accept: (fingerprint: string) => boolean },
-  socket: TLSSocket
-): Effect.Effect<Opened, ConnectError> => {
+const judge = (target: SecureTarget, socket: TLSSocket): Effect.Effect<Opened, ConnectError> => {
   const certificate = socket.getPeerX509Certificate()
   const fingerprint = certificate === undefined ? "" : SelfSignedCertificate.fingerprintOf(certificate.raw)
   if (target.accept(fingerprint)) return Effect.succeed({ socket, fingerprint })
@@ -117,3 +136,6 @@ const toStream = Effect.fnUntraced(function* ({ socket, fingerprint }: Opened) {
 
 const failure = (target: Target, reason: ConnectError["reason"], detail: string, fingerprint = ""): ConnectError =>
   new ConnectError({ reason, host: target.host, port: target.port, fingerprint, detail })
+
+/** Of one message; the server sends what TLS gives it at once. */
+const MESSAGE_BYTES_MAX = 1_048_576

@@ -13,13 +13,18 @@ import {
   TlsSniffServer
 } from "./TlsSniffServer.ts"
 import { BindError } from "./UdpEndpoint.ts"
+import { WebSocketDuplex } from "./WebSocketDuplex.ts"
 
 /** Provides `TlsSniffServer` on real sockets. */
 export const layer: Layer.Layer<TlsSniffServer> = Layer.succeed(TlsSniffServer, {
   listen: (options) =>
     Effect.map(
       Effect.acquireRelease(open(options), ({ acceptor, server }) => close(acceptor, server)),
-      ({ acceptor, server }): ListeningServer => ({ local: localOf(server), onBatch: acceptor.onBatch })
+      ({ acceptor, server }): ListeningServer => ({
+        local: localOf(server),
+        onBatch: acceptor.onBatch,
+        adopt: (peer, remote) => acceptor.take(new WebSocketDuplex(peer), remote)
+      })
     )
 })
 
@@ -52,8 +57,12 @@ const close = (acceptor: Acceptor, server: Server) =>
     acceptor.destroyAll()
   })
 
+/** TCP, or what carries the same bytes. */
+type Carrier = Socket | WebSocketDuplex
+
 interface Acceptor {
   readonly accept: (socket: Socket) => void
+  readonly take: (socket: Carrier, remote: Endpoint | undefined) => void
   readonly onBatch: ListeningServer["onBatch"]
   readonly destroyAll: () => void
 }
@@ -65,12 +74,12 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
     key: options.tls.privateKeyPem,
     minVersion: "TLSv1.2"
   })
-  const sockets = new Set<Socket>()
+  const sockets = new Set<Carrier>()
   const perSource = new Map<string, number>()
   const batches = makeBatches()
   let nextId = 1
 
-  const admit = (socket: Socket, remote: Endpoint): boolean => {
+  const admit = (socket: Carrier, remote: Endpoint): boolean => {
     const source = SourceGroup.of(remote.host)
     const count = perSource.get(source) ?? 0
     if (sockets.size >= options.connectionsMax || count >= options.connectionsPerSourceMax) return false
@@ -85,9 +94,8 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
     return true
   }
 
-  const accept = (socket: Socket): void => {
+  const take = (socket: Carrier, remote: Endpoint | undefined): void => {
     socket.on("error", () => socket.destroy())
-    const remote = remoteOf(socket)
     if (remote === undefined || !admit(socket, remote)) {
       socket.destroy()
       return
@@ -97,7 +105,7 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
     socket.once("data", (first) => {
       socket.pause()
       socket.unshift(first)
-      const serve = (stream: Socket, isTls: boolean): void => {
+      const serve = (stream: Carrier, isTls: boolean): void => {
         clearTimeout(expire)
         attach(stream, { id: nextId++, remote, isTls }, batches.push)
       }
@@ -111,12 +119,12 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
   const destroyAll = (): void => {
     for (const socket of sockets) socket.destroy()
   }
-  return { accept, onBatch: batches.onBatch, destroyAll }
+  return { accept: (socket) => take(socket, remoteOf(socket)), take, onBatch: batches.onBatch, destroyAll }
 }
 
 /** Reports a connection's events from here on. */
 const attach = (
-  stream: Socket,
+  stream: Carrier,
   identity: Pick<ServedConnection, "id" | "remote" | "isTls">,
   push: (event: ServerEvent) => void
 ): void => {

@@ -4,6 +4,7 @@
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { Duplex } from "./Duplex.ts"
+import type { WebSocketTarget } from "./WebSocketClient.ts"
 
 /**
  * Why no connection was made. `NoTls`: something listens, but does not answer a TLS handshake. `Refused`: the
@@ -36,6 +37,8 @@ export class TlsClient extends Context.Service<
       /** Decides on the server's certificate, before any byte of ours is sent. `undefined` for a plain connection. */
       readonly accept: ((fingerprint: string) => boolean) | undefined
       readonly timeoutMs: number
+      /** The bytes go in binary messages of a WebSocket there, instead of a TCP connection to host and port. */
+      readonly through?: WebSocketTarget | undefined
     }) => Effect.Effect<ClientStream, ConnectError, Scope.Scope>
   }
 >()("effect-pilot/core/net/TlsClient") {}

@@ -6,6 +6,7 @@
 import { Context, type Data, type Effect, type Scope } from "effect"
 import type { Endpoint } from "../data/Endpoint.ts"
 import type { BindError } from "./UdpEndpoint.ts"
+import type { WebSocketPeer } from "./WebSocketPeer.ts"
 
 /** One accepted connection. */
 export interface ServedConnection {
@@ -38,6 +39,8 @@ export interface ListeningServer {
   readonly local: Endpoint
   /** Installs the only receiver; at most one batch per event-loop turn, in order of arrival. */
   readonly onBatch: (receive: (batch: ReadonlyArray<ServerEvent>) => void) => void
+  /** Serves what comes in the binary messages of a WebSocket, within the same limits as a connection from there. */
+  readonly adopt: (peer: WebSocketPeer, remote: Endpoint) => void
 }
 
 /** What to listen with. */

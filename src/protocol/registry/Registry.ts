@@ -74,11 +74,15 @@ export class Registry {
   }
 
   /** From where and when a node registered that is registered now; the beacon of the same process serves nobody else. */
-  registration(id: NodeId): { readonly host: string; readonly endpoint: string; readonly atMs: number } | undefined {
+  registration(
+    id: NodeId
+  ):
+    | { readonly host: string; readonly endpoint: string; readonly atMs: number; readonly publicKey: Uint8Array }
+    | undefined {
     const node = NodeTable.present(this.#state.nodes, id)
     const atMs = Lease.registeredAtMs(this.#state.leases, id)
     if (node === undefined || atMs === undefined) return undefined
-    return { host: Registration.hostOf(node.endpoint), endpoint: node.endpoint, atMs }
+    return { host: Registration.hostOf(node.endpoint), endpoint: node.endpoint, atMs, publicKey: node.publicKey }
   }
 
   /** For the dashboard; walks everything. */

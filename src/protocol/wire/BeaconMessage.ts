@@ -89,6 +89,9 @@ export const encode = (self: BeaconMessage): Uint8Array => {
   }
 }
 
+/** True for what `decode` would call a discover reply, if anything; without looking further. */
+export const isDiscoverReply = (bytes: Uint8Array): boolean => bytes[0] === TYPE.DiscoverReply
+
 /** Registers a node at its beacon and asks for its address. */
 export const encodeDiscover = (node: Address.NodeId): Uint8Array => header(TYPE.Discover, node)
 

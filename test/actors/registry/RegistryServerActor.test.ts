@@ -30,7 +30,8 @@ const makeBench = () => {
         local: { host: "192.0.2.1", port: 9000 },
         onBatch: (installed: typeof receive) => {
           receive = installed
-        }
+        },
+        adopt: () => {}
       })
   })
   const store = Layer.succeed(RegistryStore, {

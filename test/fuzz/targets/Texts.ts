@@ -27,6 +27,7 @@ import * as Fingerprint from "../../../src/protocol/trust/Fingerprint.ts"
 import * as Identity from "../../../src/protocol/trust/Identity.ts"
 import * as Justification from "../../../src/protocol/trust/Justification.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
+import * as CompatMessage from "../../../src/protocol/wire/CompatMessage.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
@@ -102,6 +103,17 @@ const identities = (text: string): unknown => [
   Identity.decodeFile(text, (seed) => seed),
   Identity.decodePublicKey(text)
 ]
+
+const compat = (text: string): unknown => {
+  const decoded = CompatMessage.decode(text)
+  if (Result.isSuccess(decoded))
+    assertSame(
+      CompatMessage.decode(CompatMessage.encode(decoded.success)),
+      decoded,
+      "its own spelling is read as something else"
+    )
+  return decoded
+}
 
 const ROW = { node_id: 5, public_key: KEY, approved_at: "2026-02-01T00:00:00Z", mutual: true, network: 3 }
 const TRUST = {
@@ -186,6 +198,20 @@ const jsons = (text: string): unknown => {
 
 /** Every format of this file. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
+  Fuzzer.decoder({
+    name: "texts/CompatMessage",
+    covers: [CompatMessage.decode],
+    format: "json",
+    samples: () =>
+      Corpus.jsons(
+        { type: "auth_challenge", nonce: "0f".repeat(32), ts: 1_700_000_000 },
+        { type: "auth_reply", node_id: 7, public_key: KEY, sig: Bytes.toBase64(new Uint8Array(64).fill(9)) },
+        { type: "auth_ok", moves: true },
+        { type: "moving", endpoint: "[2001:db8::1]:4000" },
+        { type: "moved", ok: true }
+      ),
+    decode: (bytes) => compat(Bytes.toUtf8Lossy(bytes))
+  }),
   text(
     "relay/ToolPattern",
     [ToolPattern.parse],
