@@ -125,7 +125,8 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
 
 const isPassing = ({ reason }: TaskError): boolean => reason === "Unreachable" || reason === "NotStored"
 
-const text = (error: unknown): string =>
+/** The words of a failure. */
+export const text = (error: unknown): string =>
   error instanceof Error && error.message !== ""
     ? error.message
     : typeof error === "string"

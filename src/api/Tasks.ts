@@ -4,6 +4,7 @@
  * kind is given each task again until it has finished one attempt, and at most one worker's word counts at a time.
  */
 import { Duration, Effect, Layer, Option, Schema, Stream } from "effect"
+import * as WorkflowLayer from "../actors/layers/WorkflowLayer.ts"
 import type { DialError } from "../actors/node/Node.ts"
 import { isDone, type TaskRecord } from "../protocol/task/TaskRecord.ts"
 import { NodeId } from "../protocol/wire/Address.ts"
@@ -12,9 +13,11 @@ import { Pilot, type PilotError } from "./PilotService.ts"
 import { type TaskError, Tasks } from "./TasksService.ts"
 import type { Task } from "./TaskWorker.ts"
 import * as TaskWorker from "./TaskWorker.ts"
+import * as TaskWorkflow from "./TaskWorkflow.ts"
 
 export { TaskError, Tasks } from "./TasksService.ts"
 export type { Job, ServeOptions, Task } from "./TaskWorker.ts"
+export type { Flow, FlowFailed, FlowJob } from "./TaskWorkflow.ts"
 
 /** Defines a kind of task; values cross the network as JSON. */
 export const make = <Input, Output, Progress = never>(
@@ -151,6 +154,18 @@ export const serve = <Input, Progress, Output, E, R>(
       yield* TaskWorker.start(tasks, task, handler, options)
     })
   )
+
+/**
+ * A kind of task with a workflow that does it (Effect's `workflow` module): what its activities have finished is not repeated when
+ * the program is killed or, with an engine over a shared database, its machine is lost. See `TaskWorkflow.make`.
+ */
+export const workflow = TaskWorkflow.make
+
+/** Serves such a kind: claims tasks of this node, and does its share of the work. `flow.worker` alone only works. */
+export const serveWorkflow = TaskWorkflow.serve
+
+/** Effect's workflow engine over SQLite in a directory of this program's own. */
+export const layerWorkflows = WorkflowLayer.layer
 
 const handleOf = <Input, Progress, Output>(
   tasks: Tasks["Service"],

@@ -1,23 +1,11 @@
-import { chownSync, mkdirSync } from "node:fs"
 import * as Http from "node:http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Postgres from "../../support/Postgres.ts"
 import * as Hosts from "./Hosts.ts"
 
 const PAGE = "<p>page</p><script src=/script.js></script>"
 const SCRIPT = "document.querySelector('p').textContent = 'script of ' + location.host"
-
-/** PostgreSQL refuses to run as root. */
-const asPostgres = (directory: string, ...words: ReadonlyArray<string>) =>
-  Hosts.run(
-    "runuser",
-    "-u",
-    "postgres",
-    "--",
-    "sh",
-    "-c",
-    `cd ${directory} && PATH=$(pg_config --bindir):$PATH ${words.join(" ")}`
-  )
 
 describe.skipIf(!Hosts.isPossible)(
   "other people's programs through the gateway (needs Linux, root, PostgreSQL, Chromium)",
@@ -28,16 +16,7 @@ describe.skipIf(!Hosts.isPossible)(
         Effect.scoped(
           Effect.gen(function* () {
             const { agent, host, network } = yield* Hosts.make
-            const directory = `${network.directory}/postgres`
-            mkdirSync(directory)
-            const uid = Number(yield* Hosts.run("id", "-u", "postgres"))
-            chownSync(directory, uid, uid)
-            yield* Hosts.run("chmod", "a+x", network.directory)
-            const port = yield* Effect.scoped(Hosts.serve(Http.createServer()))
-            yield* asPostgres(directory, "initdb -D data --auth trust -N >log")
-            const options = `"-p ${port} -c listen_addresses=127.0.0.1 -k ${directory} -c fsync=off"`
-            yield* asPostgres(directory, `pg_ctl -D data -l log -w -o ${options} start >>log`)
-            yield* Effect.addFinalizer(() => asPostgres(directory, "pg_ctl -D data -m immediate stop >>log"))
+            const port = yield* Postgres.start(network.directory)
             yield* Hosts.gateway(host, "--ports", `${port}`, "self")
             const here = yield* Hosts.gateway(agent, "--map", `127.0.0.1:0=mcp-host:${port}`)
             const [, local = ""] = Hosts.placeOf(here, "overlay_port").split(":")
