@@ -16,6 +16,7 @@ import * as Invite from "./invite.ts"
 import * as Keys from "./keys.ts"
 import * as Mcp from "./mcp.ts"
 import * as Measure from "./measure.ts"
+import * as Netcheck from "./netcheck.ts"
 import * as Node from "./node.ts"
 import * as Policy from "./policy.ts"
 import * as Registration from "./registration.ts"
@@ -62,6 +63,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Talk.commands,
   ...Datagrams.commands,
   ...Measure.commands,
+  ...Netcheck.commands,
   ...Gateway.commands,
   ...Exchange.commands,
   ...Files.commands,

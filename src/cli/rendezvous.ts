@@ -14,6 +14,16 @@ const FLAGS: ReadonlyArray<Flag> = [
   { name: "registry-addr", value: "address", summary: "registry, [host]:port, TLS and plain TCP (default :9000)" },
   { name: "beacon-addr", value: "address", summary: "beacon, [host]:port, UDP (default :9001)" },
   {
+    name: "beacon-probe-port",
+    value: "port",
+    summary: "second UDP port of the beacon, for nodes' netcheck (default a free one); open it in the firewall"
+  },
+  {
+    name: "beacon-other-addr",
+    value: "address",
+    summary: "another address of this machine and a port, for a full netcheck (default none)"
+  },
+  {
     name: "wss-addr",
     value: "address",
     summary: "WebSockets for nodes without UDP, [host]:port, TLS and plain (default off; :443 is what gets through)"

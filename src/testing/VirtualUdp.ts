@@ -12,6 +12,7 @@ export const make = (
   host: VirtualNetwork.Host,
   isRunning: () => boolean
 ): UdpEndpoint["Service"] => ({
+  addresses: () => [host.address, host.address6].filter((address) => address !== undefined),
   bind: Effect.fnUntraced(function* (where): Effect.fn.Return<UdpSocket, BindError, Scope.Scope> {
     const refuse = (reason: BindError["reason"]) =>
       new BindError({ ...where, reason, detail: `simulated host ${host.name}` })

@@ -11,6 +11,7 @@ import * as FileStream from "../../src/protocol/wire/FileStream.ts"
 import type { HandshakeMessage } from "../../src/protocol/wire/HandshakeMessage.ts"
 import type { Answered, IpcReply } from "../../src/protocol/wire/IpcReply.ts"
 import type { IpcRequest } from "../../src/protocol/wire/IpcRequest.ts"
+import type { NatProbe } from "../../src/protocol/wire/NatProbe.ts"
 import type { Packet } from "../../src/protocol/wire/Packet.ts"
 import type { RegistryRequest } from "../../src/protocol/wire/RegistryRequest.ts"
 import type { SackBlock } from "../../src/protocol/wire/SackBlocks.ts"
@@ -189,6 +190,23 @@ export const beaconMessage: Arbitrary.Arbitrary<BeaconMessage> = oneOf<BeaconMes
   tagged("DiscoverExtended", { node: nodeId, identityKey: optional(bytesOf(32)) }),
   tagged("RelayDeliverTo", { sender: nodeId, destination: nodeId, frame: bytes(40) }),
   tagged("Notification", { kind: unsigned(8) })
+)
+
+/** Any question about a translator, and any answer. */
+export const natProbe: Arbitrary.Arbitrary<NatProbe> = oneOf<NatProbe>(
+  tagged("ProbeRequest", {
+    nonce: bytesOf(8),
+    from: element("Same", "OtherPort", "OtherHost"),
+    proof: optional(Arbitrary.all({ endpoint, cookie: bytesOf(12) }))
+  }),
+  tagged("ProbeReply", {
+    nonce: bytesOf(8),
+    from: element("Same", "OtherPort", "OtherHost"),
+    cookie: bytesOf(12),
+    seen: endpoint,
+    otherPort: unsigned(16),
+    otherHost: optional(endpoint)
+  })
 )
 
 /** Any block, reversed and empty ones included. */

@@ -54,6 +54,7 @@ export class MemoryNodes {
     return {
       address: Effect.succeed(Address.make(0, id)),
       status: Effect.sync(() => status(self())),
+      nat: Effect.succeed({ report: undefined, lifetime: undefined }),
       dial: (target, port) => Effect.suspend(() => this.#dial(self(), target, port)),
       listen: (port) => this.#listen(id, port),
       sendDatagram: () => Effect.void,

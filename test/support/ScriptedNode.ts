@@ -125,6 +125,7 @@ export class ScriptedNode {
   readonly node: Node["Service"] = {
     address: Effect.succeed(OWN),
     status: Effect.sync(() => this.#status()),
+    nat: Effect.succeed({ report: undefined, lifetime: undefined }),
     dial: (target, port) => this.#dial(target, port),
     listen: (port) => this.#listen(port),
     sendDatagram: (target, port, payload) =>

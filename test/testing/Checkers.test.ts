@@ -54,6 +54,7 @@ const rig = (carry: (chunks: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Ar
 const stub = (self: Address.Address, connection: Connection): Node["Service"] => ({
   address: Effect.succeed(self),
   status: Effect.never,
+  nat: Effect.never,
   dial: () => Effect.succeed(connection),
   listen: (port) => Effect.succeed({ port, accept: Effect.succeed(connection) }),
   sendDatagram: () => Effect.void,

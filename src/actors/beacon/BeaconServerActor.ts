@@ -16,6 +16,7 @@ import * as BridgeAddress from "../../nat/BridgeAddress.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
 import { Bridge, type BridgeCounters } from "./Bridge.ts"
+import * as ProbeSockets from "./ProbeSockets.ts"
 
 /** Where to serve, whom, and within which limits. */
 export interface BeaconServerOptions {
@@ -25,6 +26,8 @@ export interface BeaconServerOptions {
   /** What the registry of this process knows of a node; others are not served. */
   readonly registration: (node: NodeId) => (Registration & { readonly publicKey: Uint8Array }) | undefined
   readonly config: Config
+  /** Where else nodes may ask what their translator does; a free port of the same host if absent. */
+  readonly probes?: { readonly port: number; readonly other: Endpoint | undefined } | undefined
 }
 
 /** A running beacon. */
@@ -38,6 +41,8 @@ export interface BeaconServer {
   /** Takes a WebSocket of a node that has no UDP. */
   readonly bridge: (peer: WebSocketPeer, remote: Endpoint) => void
   readonly bridgeCounters: BridgeCounters
+  /** The other port at which nodes may ask what their translator does; 0 if there is none. */
+  readonly probePort: number
 }
 
 /** Starts the beacon in the surrounding scope, whose end closes its socket. */
@@ -65,7 +70,14 @@ export const spawn = Effect.fn("BeaconServerActor.spawn")(function* (
     nowMs: () => MonotonicTime.nowMsUnsafe(clock),
     unixSeconds: () => Math.floor(clock.currentTimeMillisUnsafe() / 1000)
   })
-  const receive = ({ bytes, from }: Datagram, nowMs: number): void => {
+  const probes = yield* ProbeSockets.open({
+    host: options.host,
+    ...(options.probes ?? { port: 0, other: undefined }),
+    nowMs: () => MonotonicTime.nowMsUnsafe(clock)
+  })
+  const receive = (datagram: Datagram, socket: UdpSocket, nowMs: number): void => {
+    if (probes.receive(datagram, socket)) return
+    const { bytes, from } = datagram
     const message = BeaconMessage.decode(bytes)
     if (Result.isFailure(message)) malformed++
     else received(message.success, from, nowMs)
@@ -73,7 +85,7 @@ export const spawn = Effect.fn("BeaconServerActor.spawn")(function* (
   for (const { socket } of sockets) {
     socket.onBatch((batch) => {
       const nowMs = MonotonicTime.nowMsUnsafe(clock)
-      for (const datagram of batch) receive(datagram, nowMs)
+      for (const datagram of batch) receive(datagram, socket, nowMs)
     })
   }
   const sweep = Effect.map(MonotonicTime.nowMs, (nowMs) => bridge.sweep(nowMs))
@@ -84,7 +96,8 @@ export const spawn = Effect.fn("BeaconServerActor.spawn")(function* (
     malformed: () => malformed,
     nodesCount: (nowMs) => directory.size(nowMs),
     bridge: (peer, remote) => bridge.accept(peer, remote),
-    bridgeCounters: bridge.counters
+    bridgeCounters: bridge.counters,
+    probePort: probes.port
   }
 })
 

@@ -6,6 +6,7 @@
  * |---|---|---|
  * | `peer` | `target`, `recent`: what was found a moment ago will do | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
  * | `ping` | `node`, `timeout_ms` | `node_id rtt_ms` |
+ * | `netcheck` | | `udp nat mapping filtering hairpin ports local mapped lifetime beacons …` (`NatReply`) |
  * | `lookup` | `node` | the registry's reply |
  * | `register` | `listen`: another endpoint than its own, or empty | `node_id address type`: registered again, with name and visibility |
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
@@ -28,7 +29,7 @@
  * Those of streams and datagrams belong to the streams of one client (`IpcStreams`, `IpcDatagrams`). A client that knows ends is also pushed
  * `{ event: "stream.reset", connection, reason }` before the CloseOK of a stream that was reset, and when one takes no more.
  */
-import { Effect, Result } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -44,6 +45,7 @@ import * as InfoReply from "./InfoReply.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcCards from "./IpcCards.ts"
 import * as IpcRegister from "./IpcRegister.ts"
+import * as NatReply from "./NatReply.ts"
 
 /** The answer, or the text of the refusal, which begins with the operation's name. */
 export const perform = (
@@ -55,6 +57,8 @@ export const perform = (
       return peer(Json.string(value, "target"), value["recent"] === true)
     case "ping":
       return ping(nodeOf(value), Json.unsigned(value, "timeout_ms", 32) || PING_TIMEOUT_MS)
+    case "netcheck":
+      return netcheck
     case "lookup":
       return lookup(nodeOf(value))
     case "register":
@@ -129,6 +133,19 @@ const ping = Effect.fnUntraced(function* (node: Address.NodeId, timeoutMs: numbe
     error._tag === "PingTimeout" ? `ping: no answer within ${timeoutMs} ms` : DialErrorText.format(error, node)
   )
   return { node_id: node, rtt_ms: Math.round(rttMs * 1000) / 1000 }
+})
+
+/** The registry tells whole seconds, so one of them is no difference; nothing is known while it is away. */
+const netcheck = Effect.gen(function* () {
+  const node = yield* Node
+  const registry = yield* RegistryClient
+  const beat = yield* Effect.option(registry.heartbeat)
+  const skewSeconds = Option.isNone(beat)
+    ? null
+    : beat.value.timeSeconds - Math.floor((yield* Clock.currentTimeMillis) / 1000)
+  const { beaconRoute } = yield* node.status
+  const route = beaconRoute === undefined ? {} : { beacon_route: beaconRoute.by, websocket: beaconRoute.url }
+  return { ...NatReply.make(yield* node.nat), ...route, clock_skew_seconds: skewSeconds }
 })
 
 const lookup = (node: Address.NodeId) =>

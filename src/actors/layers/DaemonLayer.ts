@@ -19,10 +19,12 @@ import { OwnKeys } from "../identity/OwnKeys.ts"
 import * as IpcServerActor from "../ipc/IpcServerActor.ts"
 import * as SocketPath from "../ipc/SocketPath.ts"
 import { Memberships } from "../membership/Memberships.ts"
+import { NatMemory } from "../node/NatMemory.ts"
 import * as PolicyCommands from "../policy/PolicyCommands.ts"
 import { Broker } from "../pubsub/Broker.ts"
 import { Tasks } from "../services/tasks/Tasks.ts"
 import { Webhooks } from "../webhook/Webhooks.ts"
+import * as NatMemoryFile from "./NatMemoryFile.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeLayer from "./NodeLayer.ts"
@@ -59,7 +61,8 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   // Before the node registers anywhere: one whose door cannot be opened would be of no use.
   const local = Context.get(needs, LocalSocket)
   const servers = yield* Effect.mapError(Effect.forEach(paths, local.listen), socketUnusable)
-  const node = yield* Effect.provide(NodeLayer.start(config), needs)
+  const memory = yield* Effect.provide(NatMemoryFile.make(`${config.home}/nat.json`), needs)
+  const node = yield* NodeLayer.start(config).pipe(Effect.provideService(NatMemory, memory), Effect.provide(needs))
   const services = Context.merge(node, needs)
   yield* Effect.forEach(
     servers,

@@ -21,6 +21,7 @@ import * as MemberKeys from "../membership/MemberKeys.ts"
 import * as OutsideConnection from "../membership/OutsideConnection.ts"
 import type { Card, Member, Roster } from "../membership/Roster.ts"
 import type { Doors } from "../node/Doors.ts"
+import { NatMemory } from "../node/NatMemory.ts"
 import { Node } from "../node/Node.ts"
 import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
@@ -228,6 +229,7 @@ const startNode = Effect.fnUntraced(function* (
     listen: isHome ? listen : { ...listen, port: 0 },
     beacon,
     bridge: places === undefined ? undefined : { client: yield* WebSocketClient, target: places.beacon },
+    nat: yield* NatMemory,
     endpoint,
     owner: config.owner,
     hostname: card.hostname ?? known?.hostname ?? config.hostname,

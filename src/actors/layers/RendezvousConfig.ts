@@ -53,6 +53,16 @@ export const RendezvousConfig = Schema.Struct({
   registryAddr: listenAddress.pipe(Schema.withDecodingDefaultKey(Effect.succeed(":9000"))),
   /** The beacon's UDP port. */
   beaconAddr: listenAddress.pipe(Schema.withDecodingDefaultKey(Effect.succeed(":9001"))),
+  /**
+   * Another UDP port of the beacon, and another address of this machine with its port: from there nodes find out what their
+   * translator does. A free port, and no other address, if absent.
+   */
+  beaconProbePort: Schema.optionalKey(
+    matching("a port", /^(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$/).pipe(
+      Schema.decodeTo(Schema.Int, SchemaTransformation.transform({ decode: Number, encode: String }))
+    )
+  ),
+  beaconOtherAddr: Schema.optionalKey(listenAddress),
   /** Where WebSockets are taken (rendezvous §14.5), by TLS with the registry's certificate and in clear; off without. */
   wssAddr: Schema.optionalKey(listenAddress),
   /** Blocks of addresses, divided by commas, of reverse proxies whose `X-Forwarded-For` is believed. */

@@ -75,7 +75,8 @@ const startIn = Effect.fnUntraced(function* (config: RendezvousConfig) {
   const beacon = yield* BeaconServerActor.spawn({
     ...config.beaconAddr,
     registration: registry.registration,
-    config: BeaconDirectory.defaults
+    config: BeaconDirectory.defaults,
+    probes: { port: config.beaconProbePort ?? 0, other: otherOf(config.beaconOtherAddr) }
   })
   const wss =
     config.wssAddr === undefined
@@ -85,6 +86,10 @@ const startIn = Effect.fnUntraced(function* (config: RendezvousConfig) {
   if (http !== undefined) yield* StatusServer.spawn(http.server, registry)
   return { registry: registry.local, beacon: beacon.local, wss, http: http?.local, fingerprint, exit: registry.exit }
 })
+
+/** One of every address would be the same host. */
+const otherOf = (address: RendezvousConfig["beaconOtherAddr"]): Endpoint | undefined =>
+  address?.host === undefined ? undefined : { host: address.host, port: address.port }
 
 const services = (config: RendezvousConfig) =>
   Layer.mergeAll(

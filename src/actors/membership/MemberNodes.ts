@@ -49,6 +49,9 @@ export const make = (roster: Roster, doors: Doors, absent: () => NodeStatus): No
         )
       )
     ),
+    nat: Effect.suspend(
+      () => roster.up()[0]?.up.node.nat ?? Effect.succeed({ report: undefined, lifetime: undefined })
+    ),
     dial: (target, port, options) =>
       Effect.flatMap(reach(target), ({ inner, node }) =>
         inner === target

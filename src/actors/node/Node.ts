@@ -5,6 +5,7 @@
 import { type Cause, Context, type Effect, type Queue, type Scope } from "effect"
 import type { Signal } from "../../core/actor/Signal.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { NatKnowledge } from "../../nat/NatReport.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
@@ -147,6 +148,8 @@ export class Node extends Context.Service<
     /** Current; changes when the registry gives another id. */
     readonly address: Effect.Effect<Address>
     readonly status: Effect.Effect<NodeStatus>
+    /** Looks anew at the translator between this node and the world: a second or two. */
+    readonly nat: Effect.Effect<NatKnowledge>
     /** Closing the scope closes the connection (after delivering what was written). */
     readonly dial: (
       target: Address,

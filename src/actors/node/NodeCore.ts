@@ -25,6 +25,7 @@ import * as KeyDirectory from "./KeyDirectory.ts"
 import { KeyRefusals } from "./KeyRefusals.ts"
 import { Listeners, type Outside } from "./Listeners.ts"
 import { Mapping } from "./Mapping.ts"
+import * as NatObserver from "./NatObserver.ts"
 import type { NodeStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
@@ -43,6 +44,8 @@ export interface Options {
   readonly beacon: Endpoint | undefined
   /** How the beacon is reached where UDP is not; never if absent. */
   readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
+  /** How it looks at its translator: further beacons to ask, what was measured before; measured in the background if said so. */
+  readonly nat?: NatOptions | undefined
   /** A fixed public endpoint; the beacon is not asked then. */
   readonly endpoint: Endpoint | undefined
   readonly owner: string
@@ -60,6 +63,12 @@ export interface Options {
   readonly opened?: (node: NodeId, publicKey: Uint8Array) => void
   /** Called on the packet path; must not wait. */
   readonly report: (event: ProtocolEvent) => void
+}
+
+/** What the surroundings know of translators. */
+export interface NatOptions extends Pick<NatObserver.Options, "known" | "learnt"> {
+  readonly beacons?: ReadonlyArray<Endpoint> | undefined
+  readonly isMeasured?: boolean | undefined
 }
 
 /** Whom the core tells of what only the supervisor may do. */
@@ -103,6 +112,14 @@ export const make = Effect.fnUntraced(function* (
     socket,
     beaconSocket,
     mapping: new Mapping(socket, beacon),
+    // By UDP alone: another way to the beacon has no translator to look at.
+    nat: yield* NatObserver.make({
+      ...options.nat,
+      socket: bound,
+      udp,
+      crypto,
+      beacons: () => (beacon === undefined ? [] : [beacon, ...(options.nat?.beacons ?? [])])
+    }),
     sinks
   })
   yield* core.doors.attach(options.ports)
@@ -128,6 +145,7 @@ interface Parts {
   /** The same socket, if it knows another way to the beacon. */
   readonly beaconSocket: BeaconSocket.BeaconSocket | undefined
   readonly mapping: Mapping
+  readonly nat: NatObserver.NatObserver
   readonly sinks: Sinks
 }
 
@@ -165,6 +183,7 @@ export class NodeCore {
       deliver: (node, frames) => this.#deliver(node, frames),
       stranger: parts.sinks.stranger,
       mapped: (from, endpoint) => parts.mapping.answered(from, endpoint, this.nowMs()),
+      probed: (bytes, from) => parts.nat.received(bytes, from),
       punch: (endpoint) => this.#punch(endpoint),
       nowMs: () => this.nowMs()
     })

@@ -70,6 +70,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     },
     heartbeat: core.publish({ _tag: "HeartbeatAnswered" })
   })
+  if (options.nat?.isMeasured === true) yield* Effect.forkScoped(core.parts.nat.measure)
   options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
@@ -182,6 +183,7 @@ const service = (
     sendDatagram: outgoing.sendDatagram,
     address: Effect.sync(() => core.address),
     status: Effect.sync(() => core.status()),
+    nat: Effect.map(core.parts.nat.discover, () => core.parts.nat.knowledge),
     listen: (port) => core.listeners.listen(port),
     datagrams: (capacity) => core.doors.datagrams.all(capacity),
     holdDatagrams: (wanted, capacity) =>

@@ -27,6 +27,8 @@ export interface Sinks {
   readonly stranger: (peer: NodeId, frames: ReadonlyArray<Inbound>) => void
   /** The beacon says where this node's datagrams come from. */
   readonly mapped: (beacon: Endpoint.Endpoint, endpoint: Endpoint.Endpoint) => void
+  /** A datagram in the form of a beacon's, of whomever; true if it answers a question about the translator in between. */
+  readonly probed: (bytes: Uint8Array, from: Endpoint.Endpoint) => boolean
   /** The beacon asks to open the way for somebody who dials this node. */
   readonly punch: (endpoint: Endpoint.Endpoint) => void
   readonly nowMs: () => number
@@ -79,6 +81,7 @@ export class SocketRouter {
 
   #receiveBeacon(bytes: Uint8Array, from: Endpoint.Endpoint, byPeer: Map<NodeId, Array<Inbound>>): void {
     const { beacon } = this.#sinks
+    if (this.#sinks.probed(bytes, from)) return
     if (beacon === undefined || !Endpoint.equals(beacon, from)) {
       this.counters.foreignBeacon += 1
       return

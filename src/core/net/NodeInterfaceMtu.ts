@@ -20,6 +20,10 @@ export const towards = Effect.fnUntraced(function* (fileSystem: FileSystem.FileS
   return isLoopback ? LOOPBACK_BYTES : ETHERNET_BYTES
 })
 
+/** The addresses of all interfaces. */
+export const addresses = (): ReadonlyArray<string> =>
+  Object.values(networkInterfaces()).flatMap((rows) => (rows ?? []).map(({ address }) => address))
+
 /** Where datagrams to this place would come from; `undefined` when there is no way there. */
 const sourceAddress = ({ host, port }: Endpoint): Effect.Effect<string | undefined> =>
   Effect.callback((resume) => {

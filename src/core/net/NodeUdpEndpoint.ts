@@ -23,7 +23,7 @@ export const layer: Layer.Layer<UdpEndpoint> = Layer.effect(
   UdpEndpoint,
   Effect.map(FileSystem.FileSystem, (fileSystem) => {
     NodeBuffers.countAsHeap()
-    return { bind: (options) => bind(fileSystem, options) }
+    return { bind: (options) => bind(fileSystem, options), addresses: NodeInterfaceMtu.addresses }
   })
 ).pipe(Layer.provide(NodeFileSystem.layer))
 

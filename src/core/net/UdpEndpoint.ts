@@ -51,5 +51,7 @@ export class UdpEndpoint extends Context.Service<
       readonly port: number
       readonly receiveBufferBytes?: number
     }) => Effect.Effect<UdpSocket, BindError, Scope.Scope>
+    /** Addresses of this machine's interfaces, as literals; none where nobody knows. */
+    readonly addresses?: () => ReadonlyArray<string>
   }
 >()("effect-pilot/core/net/UdpEndpoint") {}

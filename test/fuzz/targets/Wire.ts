@@ -8,6 +8,7 @@ import * as Address from "../../../src/protocol/wire/Address.ts"
 import * as Announcement from "../../../src/protocol/wire/Announcement.ts"
 import * as BeaconMessage from "../../../src/protocol/wire/BeaconMessage.ts"
 import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
+import * as NatProbe from "../../../src/protocol/wire/NatProbe.ts"
 import * as Packet from "../../../src/protocol/wire/Packet.ts"
 import * as ResetReason from "../../../src/protocol/wire/ResetReason.ts"
 import * as SackBlocks from "../../../src/protocol/wire/SackBlocks.ts"
@@ -124,6 +125,12 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: Announcement.decode,
     encode: Announcement.encode,
     values: Arb.announcement
+  }),
+  codec({
+    name: "wire/NatProbe",
+    decode: NatProbe.decode,
+    encode: NatProbe.encode,
+    values: Arb.natProbe
   }),
   codec({
     name: "wire/SizeProbe",
