@@ -1,5 +1,5 @@
 /** `Pilot` over the socket of a running daemon (architecture, decision 8). */
-import { Cause, Effect, Schema, type Scope, Stream } from "effect"
+import { Cause, Effect, Option, Result, Schema, type Scope, Stream } from "effect"
 import * as DialErrorText from "../actors/ipc/DialErrorText.ts"
 import * as IpcClient from "../actors/ipc/IpcClient.ts"
 import * as IpcError from "../actors/ipc/IpcError.ts"
@@ -36,6 +36,11 @@ export const make = Effect.fnUntraced(function* (
   const open = Effect.provideService(connect(paths), LocalSocket, local)
   const asking = <A>(ask: (client: IpcClient.IpcClient) => Effect.Effect<A, IpcError.IpcError>) =>
     Effect.scoped(Effect.flatMap(open, (client) => Effect.mapError(ask(client), pilotError)))
+  const bind: Pilot["Service"]["bind"] = (port, settings) =>
+    Effect.map(
+      Effect.flatMap(open, (client) => accepting(client, port)),
+      Stream.mapEffect((connection) => Connection.configured(connection, settings))
+    )
   const locate = (target: string, how = {}) => Effect.scoped(Effect.flatMap(open, locateBy(target, how)))
 
   return {
@@ -84,10 +89,13 @@ export const make = Effect.fnUntraced(function* (
         asking((client) => client.extension("card.search", question)),
         (reply) => Json.objects(reply, "cards").map(publicCard)
       ),
-    listen: (port, settings) =>
-      Stream.scoped(Stream.unwrap(Effect.flatMap(open, (client) => accepting(client, port)))).pipe(
-        Stream.mapEffect((connection) => Connection.configured(connection, settings))
-      ),
+    bind,
+    listen: (port, settings) => Stream.scoped(Stream.unwrap(bind(port, settings))),
+    identify: Effect.fnUntraced(function* (remote) {
+      const trusted = yield* asking((client) => client.extension("trust.keys", {}))
+      const found = yield* Effect.option(Effect.timeout(locate(remote, RECENT), NAME_TIMEOUT))
+      return identityOf(remote, Json.objects(trusted, "trusted"), Option.getOrUndefined(found))
+    }),
     ping: Effect.fn("Pilot.ping")(function* (target, settings) {
       const { node_id } = yield* locate(target, RECENT)
       const timeoutMs = settings?.timeoutMs ?? PING_TIMEOUT_MS
@@ -104,6 +112,25 @@ export const make = Effect.fnUntraced(function* (
     })
   }
 })
+
+/** A name counts only if the registry gives it to the key that is trusted. */
+const identityOf = (
+  remote: string,
+  trusted: ReadonlyArray<JsonObject>,
+  found: typeof PeerReply.Type | undefined
+): Effect.Success<ReturnType<Pilot["Service"]["identify"]>> => {
+  const { node } = Result.getOrElse(Address.parse(remote), () => Address.make(0, 0))
+  const row = trusted.find((one) => Json.unsigned(one, "node_id", 32) === node) ?? {}
+  const publicKey = Json.string(row, "public_key")
+  return {
+    node,
+    address: Address.format(Address.make(0, node)),
+    hostname: publicKey !== "" && found?.public_key === publicKey ? found.hostname : "",
+    fingerprint: Json.string(row, "fingerprint"),
+    publicKey,
+    keys: publicKey === "" ? [] : [publicKey, ...Json.strings(row, "former_keys")]
+  }
+}
 
 /** In three questions, as a daemon of an earlier version wants them. */
 const dialByNode = Effect.fnUntraced(function* (client: IpcClient.IpcClient, target: string, port: number) {
@@ -285,3 +312,5 @@ const RECENT = { recent: true }
 /** A little more than a daemon takes to give up by itself. */
 const DIAL_TIMEOUT_MS = 35_000
 const PING_TIMEOUT_MS = 5_000
+/** A registry that keeps silent must not keep a call waiting. */
+const NAME_TIMEOUT = "2 seconds"

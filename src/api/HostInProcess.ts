@@ -8,17 +8,16 @@ import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
 import { Node } from "../actors/node/Node.ts"
 import { type Guard, PolicyGuard } from "../actors/policy/PolicyGuard.ts"
-import * as Names from "../actors/registry/Names.ts"
 import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
-import { PeerKeys } from "../actors/trust/PeerKeys.ts"
-import { Trust } from "../actors/trust/Trust.ts"
+import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
+import type { Trust } from "../actors/trust/Trust.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
-import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as InProcess from "./InProcess.ts"
-import { type Caller, ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
+import * as InProcessCallers from "./InProcessCallers.ts"
+import { ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
 
 /** How servers that are no part of the program are started, and where calls are recorded. */
 export interface Options {
@@ -103,12 +102,12 @@ const run = Effect.fnUntraced(function* (
   const guard = yield* PolicyGuard
   const clock = yield* Clock.Clock
   const { address, hostname } = yield* node.status
-  const callerOf = (remote: Address.Address) => Effect.provideContext(caller(remote), services)
+  const callerOf = (remote: Address.Address) => Effect.provideContext(InProcessCallers.caller(remote), services)
   const keeper = yield* Keeper.make({
     self: hostname || Address.format(address),
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
-      Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
+      Effect.map(Effect.provideContext(InProcessCallers.trustedKeys(remote.node), services), (keys) =>
         mayUse(guard, service, remote, keys)
       ),
     guard,
@@ -119,7 +118,7 @@ const run = Effect.fnUntraced(function* (
         public_key
       })),
     list: (remote) =>
-      Effect.map(Effect.provideContext(trustedKeys(remote.node), services), (keys) =>
+      Effect.map(Effect.provideContext(InProcessCallers.trustedKeys(remote.node), services), (keys) =>
         [...held.values()].map(({ service }) => service).filter((service) => mayUse(guard, service, remote, keys))
       ),
     spawn: (service, gate, remote) => {
@@ -132,7 +131,10 @@ const run = Effect.fnUntraced(function* (
     sha256,
     approvals,
     peerKey: (remote) =>
-      Effect.map(Effect.provideContext(trustedKey(remote.node), services), (key) => key && Bytes.toBase64(key)),
+      Effect.map(
+        Effect.provideContext(InProcessCallers.trustedKey(remote.node), services),
+        (key) => key && Bytes.toBase64(key)
+      ),
     ...(audit === undefined
       ? {}
       : { audit: { ...audit, sha256, time: () => new Date(clock.currentTimeMillisUnsafe()).toISOString() } })
@@ -181,39 +183,3 @@ const peer = Effect.fnUntraced(function* (
     name: found.hostname || Address.format(found.address)
   }
 })
-
-const trustedKey = Effect.fnUntraced(function* (
-  remote: number
-): Effect.fn.Return<Uint8Array | undefined, never, Trust> {
-  const { trusted } = yield* Trust
-  return (yield* trusted).find(({ node }) => node === remote)?.publicKey
-})
-
-/** The same with the keys it follows from; empty for a stranger. */
-const trustedKeys = Effect.fnUntraced(function* (
-  remote: number
-): Effect.fn.Return<ReadonlyArray<string>, never, PeerKeys | Trust> {
-  const { chains } = yield* PeerKeys
-  const key = yield* trustedKey(remote)
-  return key === undefined ? [] : [key, ...chains.formerKeys(Address.NodeId(remote))].map(Bytes.toBase64)
-})
-
-/** The key is the one of the trust list, under which its tunnel was opened; the name is what the registry says now. */
-const caller = Effect.fnUntraced(function* (
-  remote: Address.Address
-): Effect.fn.Return<Caller["Service"], never, Crypto | PeerKeys | RegistryClient | Trust> {
-  const { sha256 } = yield* Crypto
-  const key = yield* trustedKey(remote.node)
-  const known = yield* Effect.option(Effect.timeout(Names.recent(remote.node), NAME_TIMEOUT))
-  const isOfKey = key !== undefined && Option.isSome(known) && Bytes.equals(known.value.publicKey, key)
-  return {
-    node: remote.node,
-    address: Address.format(Address.make(0, remote.node)),
-    hostname: isOfKey ? known.value.hostname : "",
-    fingerprint: key === undefined ? "" : Fingerprint.format(sha256(key)),
-    publicKey: key === undefined ? "" : Bytes.toBase64(key)
-  }
-})
-
-/** A registry that keeps silent must not keep a call waiting. */
-const NAME_TIMEOUT = "2 seconds"

@@ -1,5 +1,5 @@
 /** `Pilot` over a node that runs in this process. */
-import { type Cause, Effect, Result, Scope, Stream } from "effect"
+import { type Cause, Context, Effect, Result, Scope, Stream } from "effect"
 import { DialError, Node, type Connection as NodeConnection } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "../actors/registry/RegistryClient.ts"
@@ -10,6 +10,7 @@ import * as Bytes from "../core/data/Bytes.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
+import * as InProcessCallers from "./InProcessCallers.ts"
 import { type Peer, type Pilot, PilotError } from "./PilotService.ts"
 
 /** The service, on the services of a node. */
@@ -18,6 +19,11 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
     const services = yield* Effect.context<Crypto | Node | PeerKeys | RegistryClient>()
     const node = yield* Node
     const trust = yield* Trust
+    const around = Context.add(services, Trust, trust)
+    const bind: Pilot["Service"]["bind"] = (port, options) =>
+      Effect.map(node.listen(Address.Port(port)), ({ accept }) =>
+        Stream.mapEffect(accepted(accept), (connection) => Connection.configured(connection, options))
+      )
     const located = (target: string) => Effect.provide(locate(target, Names.recent), services)
     const forget = (target: string) => Effect.provide(Names.forget(literalAddress(target)?.node ?? target), services)
     return {
@@ -28,10 +34,15 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
         const dialled = yield* Effect.tapError(node.dial(address, Address.Port(port), options), () => forget(target))
         return yield* Connection.configured(fromNode(dialled), options)
       }),
-      listen: (port, options) =>
-        Stream.unwrap(Effect.map(node.listen(Address.Port(port)), ({ accept }) => accepted(accept))).pipe(
-          Stream.mapEffect((connection) => Connection.configured(connection, options))
-        ),
+      bind,
+      listen: (port, options) => Stream.unwrap(bind(port, options)),
+      identify: Effect.fnUntraced(function* (remote) {
+        const address = literalAddress(remote)
+        if (address === undefined)
+          return yield* new PilotError({ reason: "Refused", detail: `${remote} is no address` })
+        const caller = yield* Effect.provide(InProcessCallers.caller(address), around)
+        return { ...caller, keys: yield* Effect.provide(InProcessCallers.trustedKeys(address.node), around) }
+      }),
       keyScheme: Effect.fn("Pilot.keyScheme")(function* (target) {
         const address = yield* located(target)
         const { peers } = yield* node.status

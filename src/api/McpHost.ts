@@ -2,6 +2,9 @@
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { AllowedPeer, Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import type { CannotStart, Child } from "../actors/mcp/server/Child.ts"
+import type { Caller } from "./Caller.ts"
+
+export { Caller } from "./Caller.ts"
 
 /** A server cannot be exposed. */
 export class ExposeError extends Schema.TaggedError<ExposeError>()("ExposeError", {
@@ -17,21 +20,6 @@ export class ExposeError extends Schema.TaggedError<ExposeError>()("ExposeError"
     return this.detail
   }
 }
-
-/** The peer whose call a handler works on. Its key was checked; nothing here is a claim of its own but the name. */
-export class Caller extends Context.Service<
-  Caller,
-  {
-    readonly node: number
-    readonly address: string
-    /** Empty when it has no name, or the registry cannot be asked. */
-    readonly hostname: string
-    /** Of the key that it is trusted under; empty when it cannot be told. */
-    readonly fingerprint: string
-    /** That key, Ed25519, base64; empty when it cannot be told. */
-    readonly publicKey: string
-  }
->()("effect-pilot/api/McpCaller") {}
 
 /** A service that peers can use. `ended` fails when they can do so no more although the scope goes on. */
 export interface Exposed {

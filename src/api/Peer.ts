@@ -6,7 +6,7 @@ import { Effect, Schema } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
-import * as Directory from "./Directory.ts"
+import * as Directory from "./DirectoryService.ts"
 import { type Peer, Pilot, type PilotError } from "./PilotService.ts"
 
 /** The hostname, checked against the key pinned for it. */

@@ -34,8 +34,20 @@ import { overDaemon, Tasks } from "./TasksService.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
+export type { Access } from "./Access.ts"
+export { Caller, caller } from "./Caller.ts"
 export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
+export { httpClient, httpServer } from "./Http.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
+export {
+  IdentifiesCaller,
+  identifiesCaller,
+  type RpcClientOptions,
+  type RpcServerOptions,
+  rpcClient,
+  rpcServer
+} from "./Rpc.ts"
+export { type ServerError, type ServerOptions, socket, socketServer } from "./VirtualSocket.ts"
 
 /** What a node offers to programs. */
 export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | Tasks

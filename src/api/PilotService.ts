@@ -4,6 +4,7 @@ import type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDir
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import type { Scheme } from "../protocol/tunnel/KeyDerivation.ts"
+import type { Caller } from "./Caller.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 
 export type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
@@ -65,6 +66,21 @@ export class Pilot extends Context.Service<
       port: number,
       options?: DialOptions
     ) => Effect.Effect<Connection, DialError | PilotError, Scope.Scope>
+    /**
+     * Takes the port for as long as the scope lives, and gives the connections that come to it; like `listen`, for whoever must
+     * know when the port is there. Each lives in a scope of its own that ends when the stream of connections does.
+     */
+    readonly bind: (
+      port: number,
+      options?: ConnectionOptions
+    ) => Effect.Effect<Stream.Stream<Connection, PilotError>, PortInUse | PilotError, Scope.Scope>
+    /**
+     * Who is at the other end of a connection, by its `remote`, and all keys that may stand for it: the one it is trusted under
+     * and those that follow to it. No keys: it is not trusted (any more).
+     */
+    readonly identify: (
+      remote: string
+    ) => Effect.Effect<Caller["Service"] & { readonly keys: ReadonlyArray<string> }, PilotError>
     /** Every connection lives in a scope of its own that ends when the stream of connections does, or it is closed. */
     readonly listen: (port: number, options?: ConnectionOptions) => Stream.Stream<Connection, PortInUse | PilotError>
     /**

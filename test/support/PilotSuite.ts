@@ -6,12 +6,15 @@ import { createHash, randomBytes } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Queue, Schedule, Schema, Scope, Stream } from "effect"
-import { NetAddress } from "effect/net"
-import { Rpc, RpcClient, RpcGroup, RpcSerialization, RpcServer } from "effect/rpc"
-import { Socket, SocketServer } from "effect/socket"
+import { Context, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
+import { HttpClient } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { RpcClient, RpcServer } from "effect/rpc"
+import { SocketServer } from "effect/socket"
 import { Files, Messages, Pilot } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+import * as Greeting from "./Greeting.ts"
+import { Inventory, Log as InventoryLog, handlers as inventory } from "./Inventory.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
 import * as PilotProcesses from "./PilotProcesses.ts"
 
@@ -255,31 +258,80 @@ export const run = (variant: Variant<Pilot.Services>): void =>
       }).pipe(Effect.scoped)
     )
 
-    it.effect("a connection's socket carries Effect's RPC", () =>
+    it.effect("an RpcGroup is served on a port and called by name: answers, errors, streams, spans, the caller", () =>
       Effect.gen(function* () {
-        const { alice, bob } = yield* Stage
-        const { accepted, dialled } = yield* connected(alice, bob, "bob", 4005)
-        const server = RpcServer.layer(Greetings).pipe(
-          Layer.provide(Greetings.toLayer({ greet: ({ name }) => Effect.succeed(`hello ${name}`) })),
-          Layer.provide(RpcServer.layerProtocolSocketServer),
-          Layer.provide(RpcSerialization.layerNdjson),
-          Layer.provide(serving(accepted.socket))
+        const { programs } = yield* Stage
+        const log = yield* Queue.unbounded<string>()
+        const server = RpcServer.layer(Inventory).pipe(
+          Layer.provide(inventory),
+          Layer.provide(Pilot.rpcServer({ port: 4005, allow: ["alice"] })),
+          Layer.provide(Layer.succeed(InventoryLog, log)),
+          Layer.provide(Layer.succeedContext(programs.bob))
         )
         yield* Layer.build(server)
-        const protocol = RpcClient.layerProtocolSocket().pipe(
-          Layer.provide(RpcSerialization.layerNdjson),
-          Layer.provide(Layer.succeed(Socket.Socket, dialled.socket))
-        )
-        const client = yield* Effect.provide(RpcClient.make(Greetings), yield* Layer.build(protocol))
-
-        const names = Array.from({ length: 20 }, (_, index) => `${index}`)
-        const answers = yield* Effect.forEach(names, (name) => client.greet({ name }), { concurrency: "unbounded" })
-
-        assert.deepStrictEqual(
-          answers,
-          names.map((name) => `hello ${name}`)
-        )
+        yield* Effect.gen(function* () {
+          const client = yield* RpcClient.make(Inventory).pipe(Effect.provide(Pilot.rpcClient("bob", { port: 4005 })))
+          const skus = Array.from({ length: 20 }, (_, index) => "x".repeat(index))
+          const answers = yield* Effect.forEach(skus, (sku) => client.stock({ sku }), { concurrency: "unbounded" })
+          assert.deepStrictEqual(
+            answers,
+            skus.map(({ length }) => length)
+          )
+          assert.deepInclude(yield* Effect.flip(client.stock({ sku: "none" })), { _tag: "OutOfStock", sku: "none" })
+          assert.deepStrictEqual([...(yield* Stream.runCollect(Stream.take(client.watch({ sku: "" }), 2)))], [0, 1])
+          assert.strictEqual(yield* Queue.take(log), "watch ended")
+          const { own, there } = yield* Effect.gen(function* () {
+            return { own: (yield* Effect.currentSpan).traceId, there: yield* client.whoami() }
+          }).pipe(Effect.withSpan("asking"))
+          assert.deepStrictEqual(there, { hostname: "alice", traceId: own })
+          const hanging = yield* Effect.forkChild(client.hang())
+          assert.strictEqual(yield* Queue.take(log), "hang began")
+          yield* Fiber.interrupt(hanging)
+          assert.strictEqual(yield* Queue.take(log), "hang interrupted")
+        }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
       }).pipe(Effect.scoped)
+    )
+
+    it.effect("an HttpApi is called by the name of its peer, and knows who calls, whatever the caller claims", () =>
+      Effect.gen(function* () {
+        const { programs } = yield* Stage
+        yield* Layer.build(Greeting.served(4009, "alice").pipe(Layer.provide(Layer.succeedContext(programs.bob))))
+        yield* Effect.gen(function* () {
+          const client = yield* HttpApiClient.make(Greeting.Api, { baseUrl: "http://bob.pilot:4009" })
+          assert.deepStrictEqual(yield* client.greeting.hello(), { to: "alice", header: "alice" })
+          const http = yield* HttpClient.HttpClient
+          const headers = { "Pilot-Caller-Hostname": "root" }
+          const forged = yield* http.get("http://bob.pilot:4009/hello", { headers })
+          assert.deepStrictEqual(yield* forged.json, { to: "alice", header: "alice" })
+          assert.strictEqual((yield* Effect.flip(http.get("http://127.0.0.1:4009/")))._tag, "HttpClientError")
+        }).pipe(Effect.provide(Pilot.httpClient), Effect.scoped, Effect.provideContext(programs.alice))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a served port lets nobody in until someone is named, and one of that name only", () =>
+      Effect.gen(function* () {
+        const { alice, programs } = yield* Stage
+        for (const access of [{}, { allow: ["dave"] }]) {
+          const running = Effect.gen(function* () {
+            const { run } = yield* SocketServer.SocketServer
+            return yield* run(() => Effect.die("nobody comes in"))
+          })
+          yield* Effect.gen(function* () {
+            const context = yield* Layer.build(
+              Pilot.socketServer({ port: 4010, ...access }).pipe(Layer.provide(Layer.succeedContext(programs.bob)))
+            )
+            yield* Effect.forkScoped(Effect.provideContext(running, context))
+            const connection = yield* alice.dial("bob", 4010)
+            assert.deepStrictEqual([...(yield* Stream.runCollect(connection.readable))], [])
+          }).pipe(Effect.scoped)
+        }
+        const unknown = yield* Effect.flip(
+          Effect.scoped(
+            Layer.build(Pilot.socketServer({ port: 4010, allow: ["nobody"] })).pipe(Effect.provideContext(programs.bob))
+          )
+        )
+        assert.deepInclude(unknown, { _tag: "DialError", reason: "NotFound" })
+      })
     )
 
     it.effect("measures the round trip and says which way it goes", () =>
@@ -420,12 +472,3 @@ const swapped = Effect.fnUntraced(function* (network: PilotNetwork.PilotNetwork,
   const { beacon, registry } = network.card
   yield* Pilotctl.startRendezvous(network.rendezvous, "--registry-addr", registry, "--beacon-addr", beacon)
 })
-
-/** A server that has one client, connected already. */
-const serving = (socket: Socket.Socket) =>
-  Layer.succeed(SocketServer.SocketServer, {
-    address: NetAddress.unixPathAddress("pilot"),
-    run: (handler) => Effect.andThen(Effect.ignore(handler(socket)), Effect.never)
-  })
-
-const Greetings = RpcGroup.make(Rpc.make("greet", { payload: { name: Schema.String }, success: Schema.String }))

@@ -1,6 +1,6 @@
 /** A `Duplex` of ours as a stream of Node's, for libraries that want a socket. */
 import * as Stream from "node:stream"
-import { Cause, type Effect, Exit } from "effect"
+import { Cause, type Context, Effect, Exit, Fiber, Scope } from "effect"
 import type { Duplex } from "./Duplex.ts"
 
 /** Starts an effect, tells its outcome, and gives the way to interrupt it. */
@@ -71,6 +71,35 @@ export class NodeDuplex extends Stream.Duplex {
     })
     if (!isDone) this.#stops.add(stop)
   }
+}
+
+/** Runs effects in that context. */
+export const runner = (context: Context.Context<never>): Run => {
+  const fork = Effect.runForkWith(context)
+  return (effect, done) => {
+    const fiber = fork(effect)
+    fiber.addObserver(done)
+    return () => fork(Fiber.interrupt(fiber))
+  }
+}
+
+/** The stream before it is there: what is written waits for the dial, whose scope ends with the stream. */
+export const open = (
+  { dial }: { readonly dial: Effect.Effect<Duplex<unknown>, unknown, Scope.Scope> },
+  run: Run
+): NodeDuplex => {
+  const scope = Scope.makeUnsafe()
+  const dialled = Effect.runSync(Effect.cached(Effect.provideService(dial, Scope.Scope, scope)))
+  const stream = new NodeDuplex(
+    {
+      read: Effect.flatMap(dialled, ({ read }) => read),
+      write: (bytes) => Effect.flatMap(dialled, ({ write }) => (bytes.length === 0 ? Effect.void : write(bytes))),
+      end: Effect.ignore(Effect.flatMap(dialled, ({ end }) => end))
+    },
+    run
+  )
+  stream.on("close", () => run(Scope.close(scope, Exit.void), () => {}))
+  return stream
 }
 
 const errorOf = (cause: Cause.Cause<unknown>): Error => {

@@ -1,11 +1,11 @@
 /** `HttpRelay` over Node's HTTP, which reads and writes the messages, and `httpxy`, which passes them on. */
 import * as Http from "node:http"
 import type * as Stream from "node:stream"
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Effect, Layer } from "effect"
 import { createProxyServer } from "httpxy"
 import type { Duplex } from "./Duplex.ts"
 import { type Dialled, type HttpRefusal, HttpRelay, type HttpRoute, type HttpRouting } from "./HttpRelay.ts"
-import { NodeDuplex, type Run } from "./NodeDuplex.ts"
+import { NodeDuplex, open, type Run, runner } from "./NodeDuplex.ts"
 
 /** One HTTP engine for all streams of this process. */
 export const layer: Layer.Layer<HttpRelay> = Layer.effect(
@@ -35,12 +35,7 @@ const serve = ({ routings, run, server }: Engine, client: Duplex<unknown>, routi
 
 const makeEngine = (context: Parameters<typeof Effect.runForkWith<never>>[0]): Engine => {
   const routings = new WeakMap<object, HttpRouting>()
-  const fork = Effect.runForkWith(context)
-  const run: Run = (effect, done) => {
-    const fiber = fork(effect)
-    fiber.addObserver(done)
-    return () => fork(Fiber.interrupt(fiber))
-  }
+  const run = runner(context)
   const proxy = createProxyServer()
   proxy.on("error", (error, _request, response) => fail(response, { status: 502, message: error.message }))
   // Headers of an event stream that has said nothing yet are news already.
@@ -104,22 +99,6 @@ class DialAgent extends Http.Agent {
   override createConnection(): Stream.Duplex {
     return open(this.#to, this.#run)
   }
-}
-
-/** The stream before it is there: what is written waits for the dial. */
-const open = ({ dial }: Dialled, run: Run): NodeDuplex => {
-  const scope = Scope.makeUnsafe()
-  const dialled = Effect.runSync(Effect.cached(Effect.provideService(dial, Scope.Scope, scope)))
-  const stream = new NodeDuplex(
-    {
-      read: Effect.flatMap(dialled, ({ read }) => read),
-      write: (bytes) => Effect.flatMap(dialled, ({ write }) => (bytes.length === 0 ? Effect.void : write(bytes))),
-      end: Effect.ignore(Effect.flatMap(dialled, ({ end }) => end))
-    },
-    run
-  )
-  stream.on("close", () => run(Scope.close(scope, Exit.void), () => {}))
-  return stream
 }
 
 const tunnel = (there: NodeDuplex, here: Stream.Duplex, head: Uint8Array): void => {
