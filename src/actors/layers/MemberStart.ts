@@ -27,6 +27,7 @@ import type { NodeEvent } from "../node/NodeEvent.ts"
 import * as NodeSupervisor from "../node/NodeSupervisor.ts"
 import * as PolicyGuard from "../policy/PolicyGuard.ts"
 import * as LearningRegistry from "../registry/LearningRegistry.ts"
+import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
 import type { RegistryPins } from "../registry/RegistryPins.ts"
@@ -37,6 +38,7 @@ import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
 import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
 import * as HostAddress from "./HostAddress.ts"
 import * as IdentityLayer from "./IdentityLayer.ts"
+import * as LastKnown from "./LastKnown.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
@@ -124,7 +126,16 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
   const dependencies = Context.make(PeerKeys, member.keys).pipe(Context.add(RegistryClient, member.registry))
   // An id that is none outside is a stranger's.
   const guard = PolicyGuard.renamed(yield* PolicyGuard.PolicyGuard, (node) => roster.outside(member, node) ?? NodeId(0))
-  const running = yield* startNode(options, member, report).pipe(
+  const lastKnown = yield* LastKnown.make(
+    `${placesOf(config, member.card).directory}/last-known.json`,
+    member.card.registry,
+    own.key.publicKey
+  )
+  yield* Effect.provideContext(
+    Names.remember((node) => lastKnown.place(node, member.keys.pinned(node))),
+    dependencies
+  )
+  const running = yield* startNode(options, member, report, lastKnown).pipe(
     Effect.provideService(PolicyGuard.PolicyGuard, guard),
     Effect.provideContext(dependencies)
   )
@@ -143,7 +154,9 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
     ),
     Effect.provideContext(Context.add(dependencies, Node, running.node))
   )
-  yield* follow(running.events, trust)
+  yield* follow(running.events, trust, noteOwn(running.node, lastKnown))
+  if (!running.isLate) yield* noteOwn(running.node, lastKnown)
+  yield* notePeers(running.node, lastKnown)
   yield* shareListed(roster, member, trust.trust)
   member.ownNode = address.node
   const { spread } = trust.watch
@@ -209,7 +222,8 @@ const note = (member: Member, state: Member["state"], detail: string): void => {
 const startNode = Effect.fnUntraced(function* (
   { config, doors, own, registryPins, roster }: Options,
   member: Member,
-  report: (event: ProtocolEvent) => void
+  report: (event: ProtocolEvent) => void,
+  lastKnown: LastKnown.LastKnown
 ) {
   const { card } = member
   const isHome = card.slot === LocalNode.HOME_SLOT
@@ -231,6 +245,8 @@ const startNode = Effect.fnUntraced(function* (
     bridge: places === undefined ? undefined : { client: yield* WebSocketClient, target: places.beacon },
     nat: yield* NatMemory,
     endpoint,
+    lastAddress: lastKnown.address,
+    lastPort: lastKnown.port,
     owner: config.owner,
     hostname: card.hostname ?? known?.hostname ?? config.hostname,
     isPublic: known?.isPublic ?? config.public,
@@ -279,15 +295,35 @@ const beaconOf = ({ beacon }: Card, places: WebSocketPlace.Places | undefined) =
 /** An address that nobody has (RFC 5737), in the place of one that this host cannot find out. */
 const NOBODY = "192.0.2.1"
 
+/** For a start without the registry. */
+const noteOwn = (node: Node["Service"], lastKnown: LastKnown.LastKnown): Effect.Effect<void> =>
+  Effect.flatMap(node.status, ({ address, local }) => lastKnown.registered(address, local.port))
+
+/** Where peers are met, now and then and at the end. */
+const notePeers = (node: Node["Service"], lastKnown: LastKnown.LastKnown): Effect.Effect<void, never, Scope.Scope> => {
+  const note = Effect.flatMap(node.status, ({ peers }) => lastKnown.met(peers))
+  return Effect.andThen(
+    Effect.addFinalizer(() => note),
+    Effect.asVoid(Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(NOTE_MS), note))))
+  )
+}
+
+/** Between two looks at where peers are. */
+const NOTE_MS = 30_000
+
 /** A heartbeat is the occasion to poll; a new registration may have lost what was reported (rendezvous §9.2–9.3). */
 const follow = Effect.fnUntraced(function* (
   events: PubSub.PubSub<NodeEvent>,
-  trust: TrustSupervisor.Running
+  trust: TrustSupervisor.Running,
+  registered: Effect.Effect<void>
 ): Effect.fn.Return<void, never, Scope.Scope> {
   const subscription = yield* PubSub.subscribe(events)
   yield* PubSub.take(subscription).pipe(
     Effect.flatMap((event) =>
-      Effect.andThen(event._tag === "HeartbeatAnswered" ? trust.trust.poll : trust.reregistered, trust.watch.look)
+      Effect.andThen(
+        event._tag === "HeartbeatAnswered" ? trust.trust.poll : Effect.andThen(registered, trust.reregistered),
+        trust.watch.look
+      )
     ),
     Effect.forever,
     Effect.forkScoped

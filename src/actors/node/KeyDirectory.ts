@@ -76,7 +76,12 @@ export const make: Effect.Effect<KeyDirectory, never, RegistryClient | PeerKeys>
       }),
     confirmed: Effect.fn("KeyDirectory.confirmed")(function* (node: NodeId) {
       const before = keys.pinned(node)
-      const told = yield* before === undefined ? lately(node) : lately(node).pipe(Effect.orElseSucceed(() => before))
+      const told = yield* before === undefined
+        ? lately(node)
+        : Names.unlessAway(lately(node), () => before).pipe(
+            Effect.provideService(RegistryClient, registry),
+            Effect.orElseSucceed(() => before)
+          )
       // What was remembered may be older than the pin, which has followed a chain since.
       const pinned = keys.pinned(node)
       const offered = pinned !== undefined && keys.chains.follows(node, told) ? pinned : told

@@ -46,6 +46,10 @@ export interface Options {
   readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
   /** How it looks at its translator: further beacons to ask, what was measured before; measured in the background if said so. */
   readonly nat?: NatOptions | undefined
+  /** The address that the registry gave last: the node begins with it when the registry is away. */
+  readonly lastAddress?: Address | undefined
+  /** The UDP port that it had then, taken again if any will do: peers look for it there. */
+  readonly lastPort?: number | undefined
   /** A fixed public endpoint; the beacon is not asked then. */
   readonly endpoint: Endpoint | undefined
   readonly owner: string
@@ -84,7 +88,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
   const udp = yield* UdpEndpoint
   const crypto = yield* Crypto
-  const bound = yield* udp.bind({ ...options.listen, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
+  const bound = yield* bind(udp, options)
   const { beacon, bridge, identity } = options
   const beaconSocket =
     beacon === undefined || bridge === undefined
@@ -130,6 +134,13 @@ export const make = Effect.fnUntraced(function* (
   })
   return core
 })
+
+const bind = (udp: UdpEndpoint["Service"], { lastPort, listen }: Options) => {
+  const at = (port: number) => udp.bind({ ...listen, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
+  return listen.port === 0 && lastPort !== undefined
+    ? Effect.catch(at(lastPort), () => at(listen.port))
+    : at(listen.port)
+}
 
 interface Parts {
   readonly scope: Scope.Scope

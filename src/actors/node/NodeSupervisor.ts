@@ -27,6 +27,8 @@ export interface Running {
   readonly events: PubSub.PubSub<NodeEvent>
   /** Every tunnel agrees on new keys under the identity of now; streams go on. */
   readonly renewTunnels: Effect.Effect<void>
+  /** The registry was away: the node has begun with its last address, and registers when it can. */
+  readonly isLate: boolean
 }
 
 type Message = Data.TaggedEnum<{
@@ -40,7 +42,10 @@ type Message = Data.TaggedEnum<{
 }>
 const Message = Data.taggedEnum<Message>()
 
-/** Starts a node in the surrounding scope: binds, registers, announces. Fails when the port or the registry refuses. */
+/**
+ * Starts a node in the surrounding scope: binds, registers, announces. Fails when the port or the registry refuses, and when
+ * the registry is away from a node that has never been registered.
+ */
 export const start = Effect.fn("NodeSupervisor.start")(function* (
   options: NodeCore.Options
 ): Effect.fn.Return<
@@ -53,14 +58,17 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     stranger: (node, frames) => void tell(Message.Stranger({ node, frames })),
     ended: (node) => void tell(Message.Ended({ node }))
   })
-  core.address = yield* RegistrationActor.register(core.registration)
-  yield* RegistrationActor.restore(core.registration)
+  const registered = yield* registeredOrLate(core)
+  const isLate = registered === undefined
+  core.address = registered ?? options.lastAddress ?? core.address
+  if (!isLate) yield* RegistrationActor.restore(core.registration)
   const ref = yield* spawnActor(core)
   tell = (message) => ref.tellUnsafe(message)
   const services = yield* Effect.context<RegistryClient>()
   yield* Names.anticipate((node) => void tell(Message.Expected({ node })))
   yield* RegistrationActor.spawn({
     ...core.registration,
+    isLate,
     registered: (address) => {
       options.report({ _tag: "NodeReregistered", address })
       return Effect.andThen(
@@ -71,17 +79,28 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     heartbeat: core.publish({ _tag: "HeartbeatAnswered" })
   })
   if (options.nat?.isMeasured === true) yield* Effect.forkScoped(core.parts.nat.measure)
-  options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
+  if (!isLate) options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
-  yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
+  if (!isLate) yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
   const renewTunnels = Effect.suspend(() => {
     const peers = core.peers.all().filter(({ node }) => node !== core.address.node)
     return Effect.forEach(peers, (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.RenewKeys())), {
       discard: true
     })
   })
-  return { node: service(core, ref, services), events: core.parts.events, renewTunnels }
+  return { node: service(core, ref, services), events: core.parts.events, renewTunnels, isLate }
 })
+
+/** Nothing when the registry does not answer and the node knows what it was called. */
+const registeredOrLate = (core: NodeCore.NodeCore) =>
+  Effect.catch(RegistrationActor.register(core.registration), (error) =>
+    core.options.lastAddress !== undefined && (error.reason === "Unavailable" || error.reason === "Timeout")
+      ? Effect.as(
+          Effect.logWarning("the registry is away; this node begins with its last address", error.detail),
+          undefined
+        )
+      : Effect.fail(error)
+  )
 
 const spawnActor = (core: NodeCore.NodeCore) =>
   Actor.spawn<Message, never, never>({

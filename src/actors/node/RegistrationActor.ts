@@ -22,6 +22,8 @@ export interface Options {
   readonly endpoint: Endpoint | undefined
   readonly owner: string
   readonly intervalMs: number
+  /** It is not registered yet, and wants to be as soon as the registry is there. */
+  readonly isLate?: boolean
   readonly node: () => NodeId
   readonly isPublic: () => boolean
   readonly hostname: () => string
@@ -61,19 +63,25 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
   Effect.gen(function* () {
     const registry = yield* RegistryClient
     const nowMs = yield* Effect.map(Clock.Clock, (clock) => () => MonotonicTime.nowMsUnsafe(clock))
+    let isLate = options.isLate ?? false
     let failures = 0
-    let dueAtMs = nowMs() + options.intervalMs
+    const pauseMs = () => (isLate ? Math.min(LATE_MS, options.intervalMs) : options.intervalMs)
+    let dueAtMs = nowMs() + pauseMs()
     while (true) {
       const isWoken = yield* Effect.raceFirst(
         Effect.as(Effect.sleep(Math.max(0, dueAtMs - nowMs())), false),
         Effect.as(options.mapping.woken, true)
       )
-      if (!isWoken) dueAtMs = nowMs() + options.intervalMs
+      if (!isWoken) dueAtMs = nowMs() + pauseMs()
       const before = options.mapping.endpoint
       const mapped = yield* options.mapping.announce(options.node())
       const hasMoved = options.endpoint === undefined && !isSame(before, mapped)
       // A beacon that was restarted knows nobody, and a registry that was with it is asked soon enough.
-      if (isWoken && !hasMoved) continue
+      if (isWoken && !hasMoved && !isLate) continue
+      if (isLate) {
+        isLate = !(yield* again(options))
+        continue
+      }
       const isAlive = yield* Effect.match(registry.heartbeat, { onFailure: () => false, onSuccess: () => true })
       failures = isAlive ? 0 : failures + 1
       if (isAlive) yield* options.heartbeat
@@ -88,11 +96,13 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
     Effect.asVoid
   )
 
+/** Whether it is registered now. */
 const again = (options: Options) =>
   register(options).pipe(
     Effect.tap(() => restore(options)),
     Effect.flatMap(options.registered),
-    Effect.catch((error) => Effect.logWarning("registration failed", error.detail))
+    Effect.as(true),
+    Effect.catch((error) => Effect.as(Effect.logWarning("registration failed", error.detail), false))
   )
 
 const logged = (what: string, call: Effect.Effect<unknown, RegistryError>): Effect.Effect<void> =>
@@ -104,5 +114,7 @@ const logged = (what: string, call: Effect.Effect<unknown, RegistryError>): Effe
 const isSame = (a: Endpoint | undefined, b: Endpoint | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && EndpointText.equals(a, b))
 
+/** Between attempts of a node that began without its registry. */
+const LATE_MS = 5_000
 /** rendezvous §9.2. */
 const FAILURES_MAX = 3

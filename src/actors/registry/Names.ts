@@ -9,10 +9,13 @@
  */
 import { Effect } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { ExpiringMap } from "../../core/data/ExpiringMap.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import * as Address from "../../protocol/wire/Address.ts"
 import { type KeyChanged, type NameMoved, PeerKeys } from "../trust/PeerKeys.ts"
+import { Away } from "./Away.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "./RegistryClient.ts"
 
 type Failure = RegistryError | NameMoved | KeyChanged
@@ -57,6 +60,22 @@ export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure
   routed(target, recently)
 
 const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
+  Effect.flatMap(Effect.all([pinned(target), memory]), ([known, { away }]) =>
+    known === undefined ? asked(target) : away.orElse(asked(target), () => known)
+  )
+
+/** What the pins alone say: enough to reach a peer while the registry is away, since it has to show its key. */
+const pinned = (target: string | NodeId): Effect.Effect<LookedUp | undefined, never, PeerKeys> =>
+  Effect.map(PeerKeys, (keys) => {
+    const node = typeof target === "string" ? keys.guess(target) : target
+    const publicKey = node === undefined ? undefined : keys.pinned(node)
+    if (node === undefined || publicKey === undefined) return undefined
+    const hostname = typeof target === "string" ? target : ""
+    const raw = { node_id: node, hostname, public_key: Bytes.toBase64(publicKey), registry_away: true }
+    return { node, address: Address.make(0, node), publicKey, hostname, isPublic: false, endpoint: undefined, raw }
+  })
+
+const asked = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.gen(function* () {
     const { found } = yield* memory
     const known = found.get(target, yield* MonotonicTime.nowMs)
@@ -104,9 +123,10 @@ export const askEndpoint = Effect.fnUntraced(function* (
   node: NodeId
 ): Effect.fn.Return<Endpoint | undefined, never, RegistryClient> {
   const registry = yield* RegistryClient
-  const { hints, places } = yield* memory
+  const { away, hints, known, places } = yield* memory
   const nowMs = yield* MonotonicTime.nowMs
-  const endpoint = yield* Effect.orElseSucceed(registry.resolve(node), () => hints.get(node, nowMs))
+  const otherwise = () => hints.get(node, nowMs) ?? known.place(node)
+  const endpoint = yield* Effect.orElseSucceed(away.orElse(registry.resolve(node), otherwise), otherwise)
   places.set(node, { endpoint }, yield* MonotonicTime.nowMs)
   return endpoint
 })
@@ -117,6 +137,18 @@ export const hint = (node: NodeId, endpoint: Endpoint): Effect.Effect<void, neve
     const { hints } = yield* memory
     hints.set(node, endpoint, yield* MonotonicTime.nowMs)
   })
+
+/** From now on `place` says where a peer was, for when neither the registry nor anybody else does. */
+export const remember = (place: (node: NodeId) => Endpoint | undefined): Effect.Effect<void, never, RegistryClient> =>
+  Effect.map(memory, ({ known }) => {
+    known.place = place
+  })
+
+/** What the registry answers, or the alternative when it is away: not waited for long where that is. */
+export const unlessAway = <A, E, R>(
+  answer: Effect.Effect<A, E, R>,
+  otherwise: () => A
+): Effect.Effect<A, E, R | RegistryClient> => Effect.flatMap(memory, ({ away }) => away.orElse(answer, otherwise))
 
 /** The peer could not be reached where it was a moment ago: the next one asks again. */
 export const forget = (target: string | NodeId): Effect.Effect<void, never, RegistryClient> =>
@@ -200,6 +232,8 @@ interface Memory {
   readonly places: ExpiringMap<NodeId, { readonly endpoint: Endpoint | undefined }>
   readonly hints: ExpiringMap<NodeId, Endpoint>
   readonly expected: { peer: (node: NodeId) => void }
+  readonly known: { place: (node: NodeId) => Endpoint | undefined }
+  readonly away: Away
 }
 
 const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(RegistryClient, (registry) => {
@@ -209,7 +243,9 @@ const memory: Effect.Effect<Memory, never, RegistryClient> = Effect.map(Registry
     found: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: RECENT_MS }),
     places: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: PLACE_MS }),
     hints: new ExpiringMap({ entriesMax: RECENT_MAX, lifeMs: HINT_MS }),
-    expected: { peer: () => {} }
+    expected: { peer: () => {} },
+    known: { place: () => undefined },
+    away: new Away()
   }
   MEMORIES.set(registry, made)
   return made
