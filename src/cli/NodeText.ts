@@ -68,6 +68,31 @@ export const peers = (rows: ReadonlyArray<Json.JsonObject>, query: string): stri
   )
 }
 
+/** `pilotctl lan`. A stranger is called what it calls itself, and nothing is done with it. */
+export const neighbours = (rows: ReadonlyArray<Json.JsonObject>): string =>
+  rows.length === 0
+    ? "no nodes on the local network\n  nodes say so once a minute, unless they were started with --no-lan"
+    : Render.table(
+        [
+          ["NODE ID", 10],
+          ["ENDPOINT", 24],
+          ["STANDING", 26],
+          ["NAME", 20],
+          ["FINGERPRINT", 40]
+        ],
+        rows.map((row) => [
+          String(Json.integer(row, "node_id")),
+          Json.string(row, "endpoint"),
+          Json.boolean(row, "known")
+            ? "known"
+            : Json.boolean(row, "same_rendezvous")
+              ? "stranger, unverified"
+              : "of another rendezvous",
+          Json.string(row, "name"),
+          Json.string(row, "fingerprint")
+        ])
+      )
+
 /** `pilotctl connections`. */
 export const connections = (rows: ReadonlyArray<Json.JsonObject>): string => {
   if (rows.length === 0)

@@ -41,6 +41,7 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "hostname", value: "text", placeholder: "name", summary: "name of this node" },
   { name: "public", value: "boolean", summary: "every node may see the endpoint and reach the echo" },
   { name: "no-echo", value: "boolean", summary: "no echo on port 7" },
+  { name: "no-lan", value: "boolean", summary: "neither finds nodes on the local network nor is found there" },
   { name: "no-dataexchange", value: "boolean", summary: "no messages, files and shares on port 1001" },
   { name: "received-quota", value: "number", placeholder: "MiB", summary: "disk for received files (default 2048)" },
   { name: "no-eventstream", value: "boolean", summary: "no event broker on port 1002" },

@@ -56,6 +56,22 @@ const peers: Command = {
     )
 }
 
+const lan: Command = {
+  name: "lan",
+  usage: "",
+  summary: "Nodes on the local network: those whose pinned key signs what they say, and strangers",
+  returns: "neighbours [node_id, name, endpoint, fingerprint, known, same_rendezvous, heard_at], total",
+  flags: [],
+  run: () =>
+    Effect.map(
+      DaemonClient.once("lan", (client) => client.info),
+      (status) => {
+        const rows = Json.objects(status, "neighbours")
+        return output({ neighbours: rows, total: rows.length }, NodeText.neighbours(rows))
+      }
+    )
+}
+
 const connections: Command = {
   name: "connections",
   usage: "",
@@ -170,6 +186,7 @@ export const commands: ReadonlyArray<Command> = [
   info,
   health,
   peers,
+  lan,
   connections,
   disconnect,
   find,

@@ -20,6 +20,7 @@ import type { NodeOptions } from "../api/Pilot.ts"
 import { Pilot } from "../api/PilotService.ts"
 import { Tasks } from "../api/TasksService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
+import { LanDiscovery } from "../core/net/LanDiscovery.ts"
 import { TlsClient } from "../core/net/TlsClient.ts"
 import { UdpEndpoint } from "../core/net/UdpEndpoint.ts"
 import { PostError, WebhookPost } from "../core/net/WebhookPost.ts"
@@ -182,6 +183,7 @@ const makeSurroundings = Effect.fnUntraced(function* (machine: SimWorld.Machine,
     Context.add(Databases, VirtualDatabases.make(machine.databases, isRunning)),
     Context.add(UdpEndpoint, VirtualUdp.make(world.network, host, isRunning)),
     Context.add(WebhookPost, NO_WEBHOOK),
+    Context.add(LanDiscovery, world.lan.of(host, isRunning)),
     Context.add(WebSocketClient, world.webSockets.client(host, isRunning)),
     Context.add(TlsClient, VirtualTls.client(world.tcp, host, isRunning))
   )

@@ -13,6 +13,7 @@ import { SimDriver } from "./SimDriver.ts"
 import { StreamLedger } from "./StreamLedger.ts"
 import { Trace } from "./Trace.ts"
 import type * as VirtualDatabases from "./VirtualDatabases.ts"
+import { VirtualLan } from "./VirtualLan.ts"
 import { type Access, type Host, type Segment, VirtualNetwork } from "./VirtualNetwork.ts"
 import { VirtualTime } from "./VirtualTime.ts"
 import { TcpTable } from "./VirtualTls.ts"
@@ -40,6 +41,7 @@ export class SimWorld {
   readonly network: VirtualNetwork
   readonly tcp: TcpTable
   readonly webSockets: WebSocketTable
+  readonly lan: VirtualLan
   readonly driver: SimDriver
   readonly ledger: StreamLedger
   readonly clearText = new ClearText()
@@ -53,6 +55,7 @@ export class SimWorld {
     this.trace = new Trace(() => this.time.nowMs)
     this.network = new VirtualNetwork(this.time, SeededRandom.make(SeededRandom.derive(seed, "network")), this.trace)
     this.tcp = new TcpTable(this.network, SeededCrypto.make(`${seed} tls`))
+    this.lan = new VirtualLan(this.network)
     this.webSockets = new WebSocketTable(this.network)
     this.driver = new SimDriver({ time: this.time, problem: (detail) => this.problem(detail) })
     this.ledger = new StreamLedger({

@@ -52,6 +52,38 @@ describe("without a rendezvous, in the simulator", { timeout: PATIENCE_MS }, () 
       )
   )
 
+  it.effect(
+    "nodes on one local network find each other there, wherever they were before, and a stranger is only shown",
+    () =>
+      SimNet.run({ seed: 323 }, (net) =>
+        Effect.gen(function* () {
+          const [there, home] = [net.nat("symmetric"), net.nat("symmetric")]
+          const anna = yield* net.node("anna", { nat: home, main })
+          const bert = yield* net.node("bert", { nat: there, main })
+          const carl = yield* net.node("carl", { nat: home, main })
+          yield* net.trust(anna, bert)
+          yield* talks(anna, bert)
+          yield* talks(bert, anna)
+          // Bert comes to visit, and the rendezvous dies: nobody but the network knows where he is.
+          yield* net.crashRendezvous
+          yield* net.crash(bert)
+          yield* net.move(bert, home)
+          yield* net.restart(bert)
+          yield* net.sleep("61 seconds")
+          yield* talks(anna, bert)
+          const { neighbours = [] } = yield* anna.run(Effect.flatMap(Node, ({ status }) => status))
+
+          assert.deepStrictEqual(
+            neighbours.map(({ isKnown, node }) => [node, isKnown]).toSorted(),
+            [
+              [(yield* addressOf(bert)).node, true],
+              [(yield* addressOf(carl)).node, false]
+            ].toSorted()
+          )
+        })
+      )
+  )
+
   it.effect("a node that has never been registered says that it needs one", () =>
     SimNet.run({ seed: 322 }, (net) =>
       Effect.gen(function* () {

@@ -50,6 +50,15 @@ export const info = (status: NodeStatus, surroundings: Surroundings): JsonObject
   handshake_pending_count: surroundings.pendingHandshakes,
   relay_peer_count: relayed(status),
   memberships: surroundings.memberships,
+  neighbours: (status.neighbours ?? []).map((row) => ({
+    node_id: row.node,
+    name: row.name,
+    endpoint: row.endpoints[0] === undefined ? "" : Endpoint.format(row.endpoints[0]),
+    fingerprint: surroundings.fingerprint(row.publicKey),
+    known: row.isKnown,
+    same_rendezvous: row.isSameRendezvous,
+    heard_at: row.unixSeconds
+  })),
   refused_keys: status.refusedKeys.map(({ count, node, reason }) => ({ node_id: node, reason, count })),
   peer_list: status.peers.map((peer) => peerRow(peer, surroundings)),
   conn_list: status.connections.map(connectionRow)

@@ -8,6 +8,7 @@ import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
+import * as NodeLanDiscovery from "../../core/net/NodeLanDiscovery.ts"
 import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
 import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
@@ -42,6 +43,7 @@ export const surroundings: Layer.Layer<NodeLayer.Surroundings> = Layer.mergeAll(
   Databases.layer,
   FileLock.layer,
   NodeUdpEndpoint.layer,
+  NodeLanDiscovery.layer,
   NodeTlsClient.layer,
   NodeWebhookPost.layer,
   NodeWebSocketClient.layer,

@@ -38,6 +38,7 @@ import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
 import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
 import * as HostAddress from "./HostAddress.ts"
 import * as IdentityLayer from "./IdentityLayer.ts"
+import * as LanStart from "./LanStart.ts"
 import * as LastKnown from "./LastKnown.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
@@ -154,13 +155,15 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
     ),
     Effect.provideContext(Context.add(dependencies, Node, running.node))
   )
+  const isFindable = member.card.slot === LocalNode.HOME_SLOT && !config.noLan
+  const node = isFindable ? yield* LanStart.spawn(own, member, running, options.registryPins) : running.node
   yield* follow(running.events, trust, noteOwn(running.node, lastKnown))
   if (!running.isLate) yield* noteOwn(running.node, lastKnown)
   yield* notePeers(running.node, lastKnown)
   yield* shareListed(roster, member, trust.trust)
   member.ownNode = address.node
   const { spread } = trust.watch
-  member.up = { node: running.node, trust: trust.trust, renewTunnels: running.renewTunnels, spread }
+  member.up = { node, trust: trust.trust, renewTunnels: running.renewTunnels, spread }
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       member.up = undefined

@@ -7,6 +7,7 @@ import { type Context, Deferred, Effect, Exit, FileSystem, type Path, Result, Sc
 import type { AddressResolver } from "effect/net"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import type { LanDiscovery } from "../../core/net/LanDiscovery.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { WebSocketClient } from "../../core/net/WebSocketClient.ts"
@@ -72,6 +73,7 @@ type Needs =
   | AddressResolver.AddressResolver
   | Crypto
   | FileSystem.FileSystem
+  | LanDiscovery
   | Path.Path
   | TlsClient
   | UdpEndpoint

@@ -131,6 +131,8 @@ export const NodeConfig = Schema.Struct({
   /** Serve the reference's socket path too. */
   compatSocket: switchText,
   noEcho: switchText,
+  /** Neither finds nodes on the local network nor lets them find this one. */
+  noLan: switchText,
   /** No messages, files and shares on port 1001. */
   noDataexchange: switchText,
   /** How much of the disk received files may take, in MiB (node §4.2). */
@@ -314,6 +316,7 @@ const DEFAULTS = {
   maxConnsTotal: "4096",
   compatSocket: "false",
   noEcho: "false",
+  noLan: "false",
   noDataexchange: "false",
   receivedQuota: "2048",
   noEventstream: "false",

@@ -5,6 +5,7 @@
 import { Context, Effect, type FileSystem, Layer, type Path, type Scope } from "effect"
 import type { AddressResolver } from "effect/net"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import type { LanDiscovery } from "../../core/net/LanDiscovery.ts"
 import type { TlsClient } from "../../core/net/TlsClient.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import type { WebhookPost } from "../../core/net/WebhookPost.ts"
@@ -62,6 +63,7 @@ export type Surroundings =
   | Databases
   | DirectoryLock
   | FileSystem.FileSystem
+  | LanDiscovery
   | AddressResolver.AddressResolver
   | Path.Path
   | TlsClient

@@ -115,6 +115,21 @@ export interface BeaconRoute {
   readonly detail: string
 }
 
+/** A node that says on the local network that it is there. */
+export interface Neighbour {
+  readonly node: NodeId
+  readonly publicKey: Uint8Array
+  /** As it calls itself; nobody has checked it. */
+  readonly name: string
+  readonly endpoints: ReadonlyArray<Endpoint>
+  /** Its key is the one pinned for its id. */
+  readonly isKnown: boolean
+  /** Its id is of the same registry as this node's. */
+  readonly isSameRendezvous: boolean
+  /** When it said so, by its clock. */
+  readonly unixSeconds: number
+}
+
 /** What this node is. */
 export interface NodeStatus {
   readonly address: Address
@@ -130,6 +145,8 @@ export interface NodeStatus {
   readonly mapped: Endpoint | undefined
   /** How datagrams to and from the beacon travel, the relayed ones of peers among them. */
   readonly beaconRoute?: BeaconRoute | undefined
+  /** Who else is on the local network; only of home. */
+  readonly neighbours?: ReadonlyArray<Neighbour>
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly sentDatagrams: number

@@ -8,7 +8,9 @@
 import { type Context, Data, Deferred, Effect, type PubSub, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
@@ -27,6 +29,8 @@ export interface Running {
   readonly events: PubSub.PubSub<NodeEvent>
   /** Every tunnel agrees on new keys under the identity of now; streams go on. */
   readonly renewTunnels: Effect.Effect<void>
+  /** A peer that there is may be at these places. */
+  readonly learn: (node: NodeId, endpoints: ReadonlyArray<Endpoint>) => Effect.Effect<void>
   /** The registry was away: the node has begun with its last address, and registers when it can. */
   readonly isLate: boolean
 }
@@ -88,8 +92,19 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
       discard: true
     })
   })
-  return { node: service(core, ref, services), events: core.parts.events, renewTunnels, isLate }
+  return { node: service(core, ref, services), events: core.parts.events, renewTunnels, isLate, learn: learning(core) }
 })
+
+const learning = (core: NodeCore.NodeCore) => (node: NodeId, endpoints: ReadonlyArray<Endpoint>) =>
+  Effect.suspend(() => {
+    const peer = core.peers.find(node)
+    if (peer === undefined) return Effect.void
+    return Effect.forEach(
+      endpoints,
+      (endpoint) => Effect.ignore(peer.ref.tell(PeerMessage.Message.LearnPath({ path: Path.direct(endpoint) }))),
+      { discard: true }
+    )
+  })
 
 /** Nothing when the registry does not answer and the node knows what it was called. */
 const registeredOrLate = (core: NodeCore.NodeCore) =>

@@ -59,10 +59,13 @@ export const lookup = Effect.fn("Names.lookup")(function* (
 export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   routed(target, recently)
 
-const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
-  Effect.flatMap(Effect.all([pinned(target), memory]), ([known, { away }]) =>
-    known === undefined ? asked(target) : away.orElse(asked(target), () => known)
-  )
+/** While the registry is away, what is pinned is found nevertheless. */
+const orPinned =
+  (reach: Reach): Reach =>
+  (target) =>
+    Effect.flatMap(Effect.all([pinned(target), memory]), ([known, { away }]) =>
+      known === undefined ? reach(target) : away.orElse(reach(target), () => known)
+    )
 
 /** What the pins alone say: enough to reach a peer while the registry is away, since it has to show its key. */
 const pinned = (target: string | NodeId): Effect.Effect<LookedUp | undefined, never, PeerKeys> =>
@@ -75,7 +78,7 @@ const pinned = (target: string | NodeId): Effect.Effect<LookedUp | undefined, ne
     return { node, address: Address.make(0, node), publicKey, hostname, isPublic: false, endpoint: undefined, raw }
   })
 
-const asked = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
+const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.gen(function* () {
     const { found } = yield* memory
     const known = found.get(target, yield* MonotonicTime.nowMs)
@@ -187,9 +190,9 @@ const anew: Reach = (target) =>
 const routed = (target: string | NodeId, reach: Reach): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.flatMap(RegistryClient, ({ several }) =>
     several === undefined
-      ? reach(target)
+      ? orPinned(reach)(target)
       : Effect.flatMap(several.route(target), (route) =>
-          reach(route.target).pipe(
+          orPinned(reach)(route.target).pipe(
             Effect.mapBoth({ onFailure: (error) => route.failed<RegistryError>(error), onSuccess: route.found }),
             Effect.provideService(RegistryClient, route.registry),
             Effect.provideService(PeerKeys, route.keys)

@@ -28,6 +28,7 @@ import * as Identity from "../../../src/protocol/trust/Identity.ts"
 import * as Justification from "../../../src/protocol/trust/Justification.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 import * as CompatMessage from "../../../src/protocol/wire/CompatMessage.ts"
+import * as LanAnnouncement from "../../../src/protocol/wire/LanAnnouncement.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
@@ -109,6 +110,17 @@ const compat = (text: string): unknown => {
   if (Result.isSuccess(decoded))
     assertSame(
       CompatMessage.decode(CompatMessage.encode(decoded.success)),
+      decoded,
+      "its own spelling is read as something else"
+    )
+  return decoded
+}
+
+const lan = (text: string): unknown => {
+  const decoded = LanAnnouncement.decode(text.split("\n"))
+  if (Result.isSuccess(decoded))
+    assertSame(
+      LanAnnouncement.decode(LanAnnouncement.encode(decoded.success)),
       decoded,
       "its own spelling is read as something else"
     )
@@ -198,6 +210,14 @@ const jsons = (text: string): unknown => {
 
 /** Every format of this file. */
 export const targets: ReadonlyArray<Fuzzer.Target> = [
+  text(
+    "texts/LanAnnouncement",
+    [LanAnnouncement.decode],
+    [
+      `v=1\nid=7\nrv=0123456789abcdef\nkey=${KEY}\nat=1700000000\nto=192.0.2.1:4000,[2001:db8::1]:4000\nname=alpha\nsig=${Bytes.toBase64(new Uint8Array(64).fill(9))}`
+    ],
+    lan
+  ),
   Fuzzer.decoder({
     name: "texts/CompatMessage",
     covers: [CompatMessage.decode],
