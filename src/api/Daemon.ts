@@ -16,6 +16,7 @@ import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
 import * as Environment from "./Environment.ts"
 import { type Pilot, PilotError, type PublicCard } from "./PilotService.ts"
+import * as Why from "./Why.ts"
 
 /** Which daemon; by default the one `pilotctl` would ask. */
 export interface Options {
@@ -95,6 +96,10 @@ export const make = Effect.fnUntraced(function* (
       const trusted = yield* asking((client) => client.extension("trust.keys", {}))
       const found = yield* Effect.option(Effect.timeout(locate(remote, RECENT), NAME_TIMEOUT))
       return identityOf(remote, Json.objects(trusted, "trusted"), Option.getOrUndefined(found))
+    }),
+    why: Effect.fn("Pilot.why")(function* (target) {
+      const { node_id } = yield* locate(target, RECENT)
+      return Why.ofReply(yield* asking((client) => client.extension("why", { node: node_id })))
     }),
     ping: Effect.fn("Pilot.ping")(function* (target, settings) {
       const { node_id } = yield* locate(target, RECENT)

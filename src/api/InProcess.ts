@@ -1,5 +1,6 @@
 /** `Pilot` over a node that runs in this process. */
 import { type Cause, Context, Effect, Result, Scope, Stream } from "effect"
+import * as WhyReply from "../actors/ipc/WhyReply.ts"
 import { DialError, Node, type Connection as NodeConnection } from "../actors/node/Node.ts"
 import * as Names from "../actors/registry/Names.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "../actors/registry/RegistryClient.ts"
@@ -12,6 +13,7 @@ import * as Address from "../protocol/wire/Address.ts"
 import * as Connection from "./Connection.ts"
 import * as InProcessCallers from "./InProcessCallers.ts"
 import { type Peer, type Pilot, PilotError } from "./PilotService.ts"
+import * as Why from "./Why.ts"
 
 /** The service, on the services of a node. */
 export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKeys | RegistryClient | Trust> =
@@ -52,6 +54,13 @@ export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKe
         peers.map(({ node: peer, publicKey }) => ({ node: peer, publicKey }))
       ),
       publicCards: (question) => Effect.provide(publicCards(question), services),
+      why: Effect.fn("Pilot.why")(function* (target) {
+        const { node: id } = yield* located(target)
+        const { connections, nat } = yield* node.status
+        const own = connections.filter(({ remote }) => remote.node === id)
+        const knowledge = nat ?? { report: undefined, lifetime: undefined }
+        return Why.ofReply(WhyReply.make({ peer: yield* node.peer(id), connections: own, nat: knowledge }))
+      }),
       ping: Effect.fn("Pilot.ping")(function* (target, options) {
         const address = yield* located(target)
         const rttMs = yield* node

@@ -31,6 +31,7 @@ import { McpHost } from "./McpHost.ts"
 import * as Messages from "./Messages.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
 import { overDaemon, Tasks } from "./TasksService.ts"
+import type { Why } from "./Why.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
@@ -48,6 +49,7 @@ export {
   rpcServer
 } from "./Rpc.ts"
 export { type ServerError, type ServerOptions, socket, socketServer } from "./VirtualSocket.ts"
+export type { Why, WhyCandidate } from "./Why.ts"
 
 /** What a node offers to programs. */
 export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | Tasks
@@ -145,6 +147,10 @@ export const ping = (
   options?: { readonly timeoutMs?: number }
 ): Effect.Effect<Ping, DialError | PingTimeout | PilotError, Pilot> =>
   Effect.flatMap(Pilot, (pilot) => pilot.ping(target, options))
+
+/** See `Pilot`. */
+export const why = (target: string): Effect.Effect<Why, DialError | PilotError, Pilot> =>
+  Effect.flatMap(Pilot, (pilot) => pilot.why(target))
 
 const configuration = Effect.fnUntraced(function* (options: NodeOptions) {
   const variables = yield* Environment.read

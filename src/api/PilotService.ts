@@ -6,6 +6,7 @@ import type { JsonObject } from "../core/data/Json.ts"
 import type { Scheme } from "../protocol/tunnel/KeyDerivation.ts"
 import type { Caller } from "./Caller.ts"
 import type { Connection, Options as ConnectionOptions } from "./Connection.ts"
+import type { Why } from "./Why.ts"
 
 export type { PublicCard, TrustedPeer } from "../actors/mcp/client/CapabilityDirectory.ts"
 
@@ -99,5 +100,7 @@ export class Pilot extends Context.Service<
       target: string,
       options?: { readonly timeoutMs?: number }
     ) => Effect.Effect<Ping, DialError | PingTimeout | PilotError>
+    /** How a peer is reached now, and why so; of one that nothing goes on with, the kind is `none`. */
+    readonly why: (target: string) => Effect.Effect<Why, DialError | PilotError>
   }
 >()("effect-pilot/api/Pilot") {}

@@ -27,6 +27,7 @@ import * as Talk from "./talk.ts"
 import * as Task from "./task.ts"
 import * as Trust from "./trust.ts"
 import * as Webhook from "./webhook.ts"
+import * as Why from "./why.ts"
 
 const context: Command = {
   name: "context",
@@ -64,6 +65,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Datagrams.commands,
   ...Measure.commands,
   ...Netcheck.commands,
+  ...Why.commands,
   ...Gateway.commands,
   ...Exchange.commands,
   ...Files.commands,

@@ -63,7 +63,9 @@ export const peers = (rows: ReadonlyArray<Json.JsonObject>, query: string): stri
       Json.string(row, "endpoint"),
       Json.boolean(row, "encrypted") ? "yes (AES-256-GCM)" : "no",
       Json.boolean(row, "authenticated") ? "yes (Ed25519)" : "no",
-      ...(isTold ? [Json.string(row, "path"), rtt(row), Json.string(row, "fingerprint")] : [])
+      ...(isTold
+        ? [Json.string(row, "kind") || Json.string(row, "path"), rtt(row), Json.string(row, "fingerprint")]
+        : [])
     ])
   )
 }

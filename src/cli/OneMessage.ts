@@ -12,6 +12,7 @@ import * as ExchangeDial from "./ExchangeDial.ts"
 import * as Terminal from "./Terminal.ts"
 import * as TrustFirst from "./TrustFirst.ts"
 import * as Values from "./Values.ts"
+import * as Why from "./why.ts"
 
 /** Where a command wants to. */
 export interface Wanted {
@@ -51,6 +52,7 @@ export const reach = Effect.fnUntraced(function* (
     if (!orElseInbox || !dialled.failure.isRefused) return yield* dialled.failure.error
     return { ...reached, via: { _tag: "Inbox", peer: { ...peer, port: ExchangeDial.PORT } } }
   }
+  yield* Why.note(client, input, address.node)
   const channel = isSecure
     ? yield* Channel.secure(client, dialled.success, "client", "connect")
     : Channel.plain("connect", dialled.success)

@@ -13,6 +13,7 @@ import * as Render from "./Render.ts"
 import * as Terminal from "./Terminal.ts"
 import * as TrustFirst from "./TrustFirst.ts"
 import * as Values from "./Values.ts"
+import * as Why from "./why.ts"
 
 const TIMEOUT: Flag = { name: "timeout", value: "duration", summary: "how long in all (default 30s)" }
 
@@ -40,7 +41,7 @@ const ping: Command = {
       }
     })
     const isTimeout = Option.isNone(yield* Effect.timeoutOption(all, timeout))
-    if (isTimeout && !input.json) yield* Terminal.line("timeout")
+    yield* Why.note(client, input, address.node)
     return output({ results: results.length === 0 ? null : results, target, timeout: isTimeout }, "")
   })
 }

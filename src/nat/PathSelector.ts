@@ -9,6 +9,7 @@
  * Mutable, because it is consulted per frame; owned by one `TunnelActor`.
  */
 import * as Path from "./Path.ts"
+import type * as PathReport from "./PathReport.ts"
 
 /** `silenceMs`: how long a path may leave frames unanswered before another is preferred. */
 export interface PathConfig {
@@ -151,6 +152,26 @@ export class PathSelector {
     if (due === undefined) return undefined
     due.probedAtMs = nowMs
     return due.isLearned || book(due, payloadBytes) ? due.path : undefined
+  }
+
+  /** All of them, for whoever wants to know why; the order is that of learning. */
+  report(nowMs: number): ReadonlyArray<PathReport.Candidate> {
+    return this.#candidates.map((candidate) => ({
+      path: candidate.path,
+      isChosen: candidate === this.#current,
+      isLearned: candidate.isLearned,
+      verdict: this.#verdict(candidate, nowMs),
+      openedMsAgo: isProven(candidate) ? nowMs - candidate.openedAtMs : undefined,
+      sentBytes: candidate.sentBytes,
+      receivedBytes: candidate.receivedBytes,
+      unanswered: candidate.unanswered
+    }))
+  }
+
+  #verdict(candidate: Candidate, nowMs: number): PathReport.Verdict {
+    if (isProven(candidate)) return this.#isSilent(candidate, nowMs) ? "silent" : "proven"
+    if (candidate.receivedBytes > 0) return "heard"
+    return candidate.isLearned ? "unanswered" : "untried"
   }
 
   #best(nowMs: number): Candidate | undefined {

@@ -55,6 +55,7 @@ export class MemoryNodes {
       address: Effect.succeed(Address.make(0, id)),
       status: Effect.sync(() => status(self())),
       nat: Effect.succeed({ report: undefined, lifetime: undefined }),
+      peer: () => Effect.succeed(undefined),
       dial: (target, port) => Effect.suspend(() => this.#dial(self(), target, port)),
       listen: (port) => this.#listen(id, port),
       sendDatagram: () => Effect.void,

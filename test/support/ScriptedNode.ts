@@ -126,6 +126,7 @@ export class ScriptedNode {
     address: Effect.succeed(OWN),
     status: Effect.sync(() => this.#status()),
     nat: Effect.succeed({ report: undefined, lifetime: undefined }),
+    peer: () => Effect.succeed(undefined),
     dial: (target, port) => this.#dial(target, port),
     listen: (port) => this.#listen(port),
     sendDatagram: (target, port, payload) =>

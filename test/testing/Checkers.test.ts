@@ -55,6 +55,7 @@ const stub = (self: Address.Address, connection: Connection): Node["Service"] =>
   address: Effect.succeed(self),
   status: Effect.never,
   nat: Effect.never,
+  peer: () => Effect.never,
   dial: () => Effect.succeed(connection),
   listen: (port) => Effect.succeed({ port, accept: Effect.succeed(connection) }),
   sendDatagram: () => Effect.void,

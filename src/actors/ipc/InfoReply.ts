@@ -88,6 +88,7 @@ export const peerRow = (peer: PeerStatus, { fingerprint, isTrusted }: Surroundin
   authenticated: peer.authenticated,
   relay: peer.path === "relay",
   path: peer.path,
+  ...(peer.kind === undefined ? {} : { kind: peer.kind }),
   trusted: isTrusted(peer.node),
   ...(peer.rttMs === undefined ? {} : { rtt_ms: Math.round(peer.rttMs * 1000) / 1000 }),
   ...(peer.scheme === undefined ? {} : { key_scheme: peer.scheme }),

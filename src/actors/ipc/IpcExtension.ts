@@ -7,6 +7,7 @@
  * | `peer` | `target`, `recent`: what was found a moment ago will do | `node_id address hostname public fingerprint pinned trusted path rtt_ms …` |
  * | `ping` | `node`, `timeout_ms` | `node_id rtt_ms` |
  * | `netcheck` | | `udp nat mapping filtering hairpin ports local mapped lifetime beacons …` (`NatReply`) |
+ * | `why` | `node` | `kind path rtt_ms loss reason candidates nat advice …` (`WhyReply`) |
  * | `lookup` | `node` | the registry's reply |
  * | `register` | `listen`: another endpoint than its own, or empty | `node_id address type`: registered again, with name and visibility |
  * | `approve` | `node`, `fingerprint` | as the handshake's approve |
@@ -46,6 +47,7 @@ import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcCards from "./IpcCards.ts"
 import * as IpcRegister from "./IpcRegister.ts"
 import * as NatReply from "./NatReply.ts"
+import * as WhyReply from "./WhyReply.ts"
 
 /** The answer, or the text of the refusal, which begins with the operation's name. */
 export const perform = (
@@ -59,6 +61,8 @@ export const perform = (
       return ping(nodeOf(value), Json.unsigned(value, "timeout_ms", 32) || PING_TIMEOUT_MS)
     case "netcheck":
       return netcheck
+    case "why":
+      return why(nodeOf(value))
     case "lookup":
       return lookup(nodeOf(value))
     case "register":
@@ -133,6 +137,14 @@ const ping = Effect.fnUntraced(function* (node: Address.NodeId, timeoutMs: numbe
     error._tag === "PingTimeout" ? `ping: no answer within ${timeoutMs} ms` : DialErrorText.format(error, node)
   )
   return { node_id: node, rtt_ms: Math.round(rttMs * 1000) / 1000 }
+})
+
+const why = Effect.fnUntraced(function* (node: Address.NodeId) {
+  const service = yield* Node
+  const { connections, nat } = yield* service.status
+  const peer = yield* service.peer(node)
+  const own = connections.filter(({ remote }) => remote.node === node)
+  return WhyReply.make({ peer, connections: own, nat: nat ?? { report: undefined, lifetime: undefined } })
 })
 
 /** The registry tells whole seconds, so one of them is no difference; nothing is known while it is away. */

@@ -52,6 +52,14 @@ export const make = (roster: Roster, doors: Doors, absent: () => NodeStatus): No
     nat: Effect.suspend(
       () => roster.up()[0]?.up.node.nat ?? Effect.succeed({ report: undefined, lifetime: undefined })
     ),
+    peer: (local) =>
+      Effect.suspend(() => {
+        const member = roster.of(local)
+        if (member?.up === undefined) return Effect.succeed(undefined)
+        return Effect.map(member.up.node.peer(roster.inside(member, local)), (peer) =>
+          peer === undefined ? undefined : { ...peer, node: local }
+        )
+      }),
     dial: (target, port, options) =>
       Effect.flatMap(reach(target), ({ inner, node }) =>
         inner === target

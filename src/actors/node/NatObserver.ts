@@ -54,6 +54,12 @@ export class NatObserver {
     return { report: this.#report, lifetime: network === undefined ? undefined : this.#lifetimes.get(network) }
   }
 
+  /** Whether the world sees the tunnel's socket elsewhere than it is. */
+  isTranslated(mapped: Endpoint.Endpoint): boolean {
+    const { local, localHosts } = this.#asked([])
+    return mapped.port !== local.port || !localHosts.includes(mapped.host)
+  }
+
   /** A beacon's datagram came by the tunnel's socket; true if it was an answer to a question of this. */
   received(bytes: Uint8Array, from: Endpoint.Endpoint): boolean {
     const discovery = this.#discovery

@@ -6,6 +6,7 @@ import { type Cause, Context, type Effect, type Queue, type Scope } from "effect
 import type { Signal } from "../../core/actor/Signal.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { NatKnowledge } from "../../nat/NatReport.ts"
+import type * as PathReport from "../../nat/PathReport.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
@@ -87,6 +88,10 @@ export interface PeerStatus {
   readonly node: NodeId
   readonly endpoint: Endpoint | undefined
   readonly path: "direct" | "relay" | "none"
+  /** The same in more words, as its node knows it. */
+  readonly kind?: PathReport.Kind
+  /** All ways to it that are known. */
+  readonly candidates?: ReadonlyArray<PathReport.Candidate>
   readonly encrypted: boolean
   readonly authenticated: boolean
   readonly rttMs: number | undefined
@@ -147,6 +152,8 @@ export interface NodeStatus {
   readonly beaconRoute?: BeaconRoute | undefined
   /** Who else is on the local network; only of home. */
   readonly neighbours?: ReadonlyArray<Neighbour>
+  /** The translator in between, as far as it was looked at. */
+  readonly nat?: NatKnowledge
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly sentDatagrams: number
@@ -165,6 +172,8 @@ export class Node extends Context.Service<
     /** Current; changes when the registry gives another id. */
     readonly address: Effect.Effect<Address>
     readonly status: Effect.Effect<NodeStatus>
+    /** One peer, also one of which nothing has opened yet; `undefined` if nothing goes on with it. */
+    readonly peer: (node: NodeId) => Effect.Effect<PeerStatus | undefined>
     /** Looks anew at the translator between this node and the world: a second or two. */
     readonly nat: Effect.Effect<NatKnowledge>
     /** Closing the scope closes the connection (after delivering what was written). */

@@ -9,6 +9,7 @@ import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
+import * as PathReport from "../../nat/PathReport.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
@@ -26,7 +27,7 @@ import { KeyRefusals } from "./KeyRefusals.ts"
 import { Listeners, type Outside } from "./Listeners.ts"
 import { Mapping } from "./Mapping.ts"
 import * as NatObserver from "./NatObserver.ts"
-import type { NodeStatus } from "./Node.ts"
+import type { NodeStatus, PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
@@ -293,9 +294,23 @@ export class NodeCore {
       receivedDatagrams: counters.receivedDatagrams,
       boundPorts: options.ports.bound,
       refusedKeys: this.#refusals.rows,
-      peers: remote.filter((peer) => peer.hasOpened()).map((peer) => peer.status()),
+      nat: parts.nat.knowledge,
+      peers: remote.filter((peer) => peer.hasOpened()).map((peer) => this.#reached(peer.status())),
       connections: peers.all().flatMap((peer) => peer.connections())
     }
+  }
+
+  /** One peer, in whatever state. */
+  peer(node: NodeId): PeerStatus | undefined {
+    const peer = this.peers.find(node)
+    return peer === undefined ? undefined : this.#reached(peer.status())
+  }
+
+  #reached(status: PeerStatus): PeerStatus {
+    const { beaconSocket, mapping, nat } = this.parts
+    const isTranslated = mapping.endpoint !== undefined && nat.isTranslated(mapping.endpoint)
+    const surroundings = { isTranslated, isBridged: beaconSocket?.route().by === "websocket" }
+    return { ...status, kind: PathReport.kindOf(status, surroundings) }
   }
 
   /** Frames of a known peer go straight to it. */

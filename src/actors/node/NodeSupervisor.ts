@@ -217,6 +217,7 @@ const service = (
     sendDatagram: outgoing.sendDatagram,
     address: Effect.sync(() => core.address),
     status: Effect.sync(() => core.status()),
+    peer: (node) => Effect.sync(() => core.peer(node)),
     nat: Effect.map(core.parts.nat.discover, () => core.parts.nat.knowledge),
     listen: (port) => core.listeners.listen(port),
     datagrams: (capacity) => core.doors.datagrams.all(capacity),

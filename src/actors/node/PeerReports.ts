@@ -1,6 +1,7 @@
 /** What a peer's actor tells of its tunnel and its path: to observers each change once, in its status as it is now. */
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type * as Path from "../../nat/Path.ts"
+import type { PathSelector } from "../../nat/PathSelector.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
@@ -36,15 +37,20 @@ export class PeerReports {
   }
 }
 
-/** Where a peer is, as its status says: by what way, once anything of it has opened. */
+/** Where a peer is, as its status says: by what way, once anything of it has opened, and which others there are. */
 export const place = (
-  path: Path.Path | undefined,
+  selector: PathSelector,
   hasOpened: boolean,
-  beacon: Endpoint | undefined
-): Pick<PeerStatus, "endpoint" | "path"> => ({
-  endpoint: path?.relayed === true ? beacon : path?.endpoint,
-  path: path === undefined || !hasOpened ? "none" : kindOf(path)
-})
+  beacon: Endpoint | undefined,
+  nowMs: number
+): Pick<PeerStatus, "endpoint" | "path" | "candidates"> => {
+  const path = selector.current
+  return {
+    endpoint: path?.relayed === true ? beacon : path?.endpoint,
+    path: path === undefined || !hasOpened ? "none" : kindOf(path),
+    candidates: selector.report(nowMs)
+  }
+}
 
 /** What a peer is known to speak. */
 export const abilities = ({

@@ -145,7 +145,7 @@ export class TunnelPeer {
   status(): PeerStatus {
     return {
       node: this.#node,
-      ...PeerReports.place(this.#paths.selector.current, this.hasOpened, this.#context.beacon),
+      ...PeerReports.place(this.#paths.selector, this.hasOpened, this.#context.beacon, this.#nowMs()),
       ...PeerReports.abilities(this.#tunnel),
       encrypted: this.#tunnel.isReady,
       authenticated: this.hasOpened,

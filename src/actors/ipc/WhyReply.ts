@@ -1,0 +1,54 @@
+/** The answer to `why`: how a peer is reached, and why so (docs/netcheck.md). Pure. */
+import type { JsonObject } from "../../core/data/Json.ts"
+import type { NatKnowledge } from "../../nat/NatReport.ts"
+import * as NatReport from "../../nat/NatReport.ts"
+import * as Path from "../../nat/Path.ts"
+import * as PathReport from "../../nat/PathReport.ts"
+import type { ConnectionStatus, PeerStatus } from "../node/Node.ts"
+
+/** Everything it is made of. */
+export interface Evidence {
+  /** `undefined` if nothing is known of the peer but its name. */
+  readonly peer: PeerStatus | undefined
+  readonly connections: ReadonlyArray<ConnectionStatus>
+  readonly nat: NatKnowledge
+}
+
+/** Unknowns are null. */
+export const make = ({ connections, nat, peer }: Evidence): JsonObject => {
+  const candidates = peer?.candidates ?? []
+  const kind = peer?.kind ?? "none"
+  const chosen = candidates.find(({ isChosen }) => isChosen)
+  return {
+    kind,
+    path: kind === "none" || chosen === undefined ? "" : Path.format(chosen.path),
+    rtt_ms: peer?.rttMs === undefined ? null : rounded(peer.rttMs),
+    loss: loss(connections),
+    encrypted: peer?.encrypted === true,
+    authenticated: peer?.authenticated === true,
+    reason: PathReport.reason(kind, candidates),
+    candidates: candidates.map(row),
+    nat: nat.report === undefined ? "unknown" : NatReport.kindOf(nat.report),
+    advice: PathReport.advice(kind, candidates, nat)
+  }
+}
+
+const row = (candidate: PathReport.Candidate): JsonObject => ({
+  path: Path.format(candidate.path),
+  source: candidate.path.relayed ? "beacon" : candidate.isLearned ? "registry" : "peer",
+  verdict: candidate.verdict,
+  in_use: candidate.isChosen,
+  heard_ms_ago: candidate.openedMsAgo === undefined ? null : Math.round(candidate.openedMsAgo),
+  sent_bytes: candidate.sentBytes,
+  received_bytes: candidate.receivedBytes,
+  unanswered: candidate.unanswered
+})
+
+/** Part of the segments of open streams that were sent again; null before any was sent. */
+const loss = (connections: ReadonlyArray<ConnectionStatus>): number | null => {
+  const sent = connections.reduce((total, { segmentsSent }) => total + segmentsSent, 0)
+  const again = connections.reduce((total, { retransmits }) => total + retransmits, 0)
+  return sent === 0 ? null : rounded(Math.min(1, again / sent))
+}
+
+const rounded = (value: number): number => Math.round(value * 1000) / 1000

@@ -1,0 +1,62 @@
+/** How a peer is reached and why so, as programs see it: the same answer from a node in this process and from a daemon. */
+import * as Json from "../core/data/Json.ts"
+import type * as PathReport from "../nat/PathReport.ts"
+
+/** The way in use, the others, and what would be better (docs/netcheck.md). */
+export interface Why {
+  readonly kind: PathReport.Kind
+  /** `host:port`, `relay`, or empty without a connection. */
+  readonly path: string
+  readonly rttMs: number | undefined
+  /** Part of the segments of open streams that were sent again; `undefined` before any was sent. */
+  readonly loss: number | undefined
+  readonly encrypted: boolean
+  readonly reason: string
+  readonly candidates: ReadonlyArray<WhyCandidate>
+  /** What this host's translator is, in a word; `unknown` before anybody looked. */
+  readonly nat: string
+  readonly advice: ReadonlyArray<string>
+}
+
+/** One way to the peer. */
+export interface WhyCandidate {
+  readonly path: string
+  readonly source: string
+  readonly verdict: PathReport.Verdict
+  readonly inUse: boolean
+  /** Since an authenticated frame came by it. */
+  readonly heardMsAgo: number | undefined
+  readonly sentBytes: number
+  readonly receivedBytes: number
+}
+
+/** From the reply to `why`; what a newer daemon says in words of its own is passed on. */
+export const ofReply = (reply: Json.JsonObject): Why => ({
+  kind: KINDS.find((kind) => kind === Json.string(reply, "kind")) ?? "none",
+  path: Json.string(reply, "path"),
+  rttMs: number(reply, "rtt_ms"),
+  loss: number(reply, "loss"),
+  encrypted: Json.boolean(reply, "encrypted"),
+  reason: Json.string(reply, "reason"),
+  candidates: Json.objects(reply, "candidates").map(candidate),
+  nat: Json.string(reply, "nat"),
+  advice: Json.strings(reply, "advice")
+})
+
+const candidate = (row: Json.JsonObject): WhyCandidate => ({
+  path: Json.string(row, "path"),
+  source: Json.string(row, "source"),
+  verdict: VERDICTS.find((verdict) => verdict === Json.string(row, "verdict")) ?? "untried",
+  inUse: Json.boolean(row, "in_use"),
+  heardMsAgo: number(row, "heard_ms_ago"),
+  sentBytes: Json.integer(row, "sent_bytes"),
+  receivedBytes: Json.integer(row, "received_bytes")
+})
+
+const number = (data: Json.JsonObject, key: string): number | undefined => {
+  const value = Json.member(data, key)
+  return typeof value === "number" ? value : undefined
+}
+
+const KINDS: ReadonlyArray<PathReport.Kind> = ["direct", "hole-punch", "relay", "websocket", "none"]
+const VERDICTS: ReadonlyArray<PathReport.Verdict> = ["proven", "silent", "heard", "unanswered", "untried"]
