@@ -1,6 +1,7 @@
 /** Tasks: given to peers, taken from them, and done (cli §10), in the spelling of the reference and in that of the articles. */
 import { Clock, Duration, Effect, FileSystem, Path, Result } from "effect"
 import * as DurationText from "../core/data/DurationText.ts"
+import * as Json from "../core/data/Json.ts"
 import * as ResultName from "../protocol/task/ResultName.ts"
 import type { TaskRecord } from "../protocol/task/TaskRecord.ts"
 import * as Address from "../protocol/wire/Address.ts"
@@ -68,6 +69,7 @@ const accept: Command = {
   flags: [
     ID,
     TASK_ID,
+    { name: "kind", value: "text", placeholder: "name", summary: "without --id: only tasks of this kind" },
     { name: "wait", value: "duration", summary: "without --id: how long to wait for one (default 45s)" }
   ],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
@@ -111,6 +113,27 @@ const execute: Command = {
     const client = yield* DaemonClient.connect
     const { description, from, id, status } = yield* TaskClient.one(client, "task.execute", {})
     return output({ from, status, task_description: description, task_id: id })
+  })
+}
+
+const progress: Command = {
+  name: "task progress",
+  usage: "",
+  summary: "Tells the submitter of an accepted task how far it is; the latest counts",
+  returns: "progress, status, task_id",
+  flags: [
+    ID,
+    TASK_ID,
+    { name: "data", value: "text", placeholder: "json", isRequired: true, summary: "any JSON, or a text" }
+  ],
+  run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    const id = yield* required(input)
+    const text = Values.text(input, "data")
+    if (text === undefined) return yield* CliError.invalidArgument("--data is required")
+    const value = Json.parse(text) ?? text
+    const client = yield* DaemonClient.connect
+    const { status } = yield* TaskClient.one(client, "task.progress", { id, progress: JSON.stringify(value) })
+    return output({ progress: value, status, task_id: id })
   })
 }
 
@@ -209,6 +232,7 @@ export const commands: ReadonlyArray<Command> = [
   accept,
   decline,
   execute,
+  progress,
   sendResults,
   list,
   queue,
@@ -262,8 +286,9 @@ const next = Effect.fnUntraced(function* (
   wait: Duration.Duration
 ): Effect.fn.Return<TaskRecord, CliError.CliError, Environment> {
   const endsAtMs = (yield* Clock.currentTimeMillis) + Duration.toMillis(wait)
+  const kind = Values.text(input, "kind") ?? ""
   for (let waitMs = 0; ; ) {
-    const taken = yield* Effect.result(TaskClient.one(client, "task.accept", { wait_ms: waitMs }))
+    const taken = yield* Effect.result(TaskClient.one(client, "task.accept", { wait_ms: waitMs, kind }))
     if (Result.isSuccess(taken)) return taken.success
     const leftMs = endsAtMs - (yield* Clock.currentTimeMillis)
     if (taken.failure.code !== "not_found" || leftMs <= 0) return yield* taken.failure

@@ -10,7 +10,8 @@
  * | `task.list` | `side`; `after`: how many were seen | `tasks`, and `more` |
  * | `task.queue` | | `tasks`: accepted and not begun |
  * | `task.changed` | `task`, `timeout_ms` | `task`: when it is at a later revision, or after that time |
- * | `task.accept` | `id`, or nothing and `wait_ms` | `task` |
+ * | `task.accept` | `id`, or `kind` (empty: for anybody) and `wait_ms` | `task` |
+ * | `task.progress` | `id progress`: of an accepted task without a lease | `task` |
  * | `task.decline` | `id why` | `task` |
  * | `task.execute` | | `task` |
  * | `task.finish` | `id`, `text`, or `path` and `name` of a file; `attempt` | `task` |
@@ -75,7 +76,9 @@ const OPERATIONS: Readonly<Record<string, (tasks: Service, value: Json.JsonObjec
       )
     )
   },
-  "task.accept": (tasks, value) => one(tasks.accept(optional(value, "id"), waitOf(value, "wait_ms"))),
+  "task.accept": (tasks, value) =>
+    one(tasks.accept(optional(value, "id"), waitOf(value, "wait_ms"), Json.string(value, "kind"))),
+  "task.progress": (tasks, value) => one(tasks.tell(Json.string(value, "id"), Json.string(value, "progress"))),
   "task.decline": (tasks, value) => one(tasks.decline(Json.string(value, "id"), Json.string(value, "why"))),
   "task.execute": (tasks) => one(tasks.execute),
   "task.fail": (tasks, value) =>

@@ -96,6 +96,7 @@ const none: Tasks["Service"] = {
   fail: () => off,
   claim: () => off,
   renew: () => off,
+  tell: () => off,
   release: () => off,
   setReady: () => Effect.void,
   status: Effect.succeed({ isReady: false, received: 0, submitted: 0, untoldPeers: 0, malformed: 0, refused: 0 })

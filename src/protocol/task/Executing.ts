@@ -39,10 +39,10 @@ export const receive = (
   )
 }
 
-/** Somebody will do it: the one named, or the oldest that is for anybody and not too old. */
-export const accept = (table: TaskTable, id: string | undefined, nowMs: number): Answer => {
+/** Somebody will do it: the one named, or the oldest of that kind that is not too old. */
+export const accept = (table: TaskTable, id: string | undefined, nowMs: number, kind = ""): Answer => {
   if (id === undefined) {
-    const isWaiting = (task: TaskRecord.TaskRecord) => task.status === "NEW" && task.kind === ""
+    const isWaiting = (task: TaskRecord.TaskRecord) => task.status === "NEW" && task.kind === kind
     const first = table.all("received").find((task) => isWaiting(task) && !TaskTime.isTooOld(task, nowMs))
     return first === undefined ? TaskRefusal.fail("NotFound", "no new task waits") : accept(table, first.id, nowMs)
   }
@@ -99,6 +99,12 @@ export const renew = (
     const said = isNew ? { progress, revision: task.revision + 1 } : {}
     return table.put({ ...task, ...said, leaseUntilMs: nowMs + leaseMs })
   })
+
+/** Somebody who needs no lease says how far it is: JSON text. */
+export const tell = (table: TaskTable, id: string, progress: string): Answer =>
+  Result.map(working(table, id, undefined), (task) =>
+    task.isOurs && progress !== task.progress ? table.put({ ...task, progress, revision: task.revision + 1 }) : task
+  )
 
 /** The result is there, and on disk. Without an attempt it comes from somebody who needs no lease. */
 export const finish = (
@@ -190,3 +196,5 @@ const lifeMs = (ours: TaskFrame.Wish | undefined): number =>
 
 /** node §6.3. */
 const CREATED = "A new task was created"
+/** Characters of what is said of progress by hand. */
+export const PROGRESS_MAX = 65_536

@@ -57,7 +57,9 @@ layer(installed, { excludeTestServices: true, timeout: "120 seconds" })("the pac
       assert.deepStrictEqual(
         files.filter(
           (path) =>
-            !/^(dist\/(lib|pilotctl)\/|schema\/policy\.schema\.json$|README\.md$|LICENSE$|package\.json$)/.test(path)
+            !/^(dist\/(lib|pilotctl)\/|schema\/policy\.schema\.json$|clients\/python\/pilot\.py$|README\.md$|LICENSE$|package\.json$)/.test(
+              path
+            )
         ),
         []
       )
@@ -66,7 +68,7 @@ layer(installed, { excludeTestServices: true, timeout: "120 seconds" })("the pac
         ["LICENSE", "dist/pilotctl/pilotctl.js", "dist/pilotctl/THIRD-PARTY-NOTICES", "dist/lib/api/index.d.ts"]
       )
       assert.deepStrictEqual(
-        files.filter((path) => !/\.(js|d\.ts|md|json)$|LICENSE$|THIRD-PARTY-NOTICES$/.test(path)),
+        files.filter((path) => !/\.(js|d\.ts|md|json|py)$|LICENSE$|THIRD-PARTY-NOTICES$/.test(path)),
         []
       )
     })

@@ -47,6 +47,19 @@ describe("tasks that were given to a node (node §6.4)", () => {
     assert.strictEqual(success(Executing.finish(table, "a", result, 2)).status, "SUCCEEDED")
   })
 
+  it("who accepts by hand, also of a kind, says how far it is; nobody else does", () => {
+    const table = new TaskTable(LIMITS)
+    success(Executing.receive(table, submission("k", { kind: "sum" }), peer(2), own, 0))
+    assert.strictEqual(failure(Executing.accept(table, undefined, 1)).reason, "NotFound")
+    assert.strictEqual(failure(Executing.tell(table, "k", "1")).reason, "InvalidState")
+    assert.strictEqual(success(Executing.accept(table, undefined, 1, "sum")).id, "k")
+    const told = success(Executing.tell(table, "k", "0.5"))
+    assert.strictEqual(told.progress, "0.5")
+    assert.strictEqual(success(Executing.tell(table, "k", "0.5")).revision, told.revision)
+    success(Executing.receive(table, submission("l", { kind: "sum" }), peer(2), own, 2))
+    assert.isDefined(Executing.claim(table, ["sum"], "w", 1_000, 3))
+  })
+
   const operations: Readonly<
     Record<string, (table: TaskTable) => Result.Result<TaskRecord, { readonly reason: string }>>
   > = {

@@ -131,15 +131,18 @@ const executing = (
   delivery: TaskDelivery.TaskDelivery,
   home: string,
   running: Running
-): Pick<Tasks["Service"], "accept" | "decline" | "execute" | "finish" | "fail" | "claim" | "renew" | "release"> => ({
-  accept: (id, waitMs) => {
-    const once = desk.decide((table, nowMs) => Executing.accept(table, id, nowMs))
+): Pick<
+  Tasks["Service"],
+  "accept" | "decline" | "execute" | "finish" | "fail" | "claim" | "renew" | "tell" | "release"
+> => ({
+  accept: (id, waitMs, wanted = "") => {
+    const once = desk.decide((table, nowMs) => Executing.accept(table, id, nowMs, wanted))
     if (id !== undefined || waitMs <= 0) return once
     const isThere = () =>
       desk
         .table()
         .all("received")
-        .some(({ kind, status }) => status === "NEW" && kind === "")
+        .some(({ kind, status }) => status === "NEW" && kind === wanted)
     return until(once, waitMs, (error) =>
       error.reason === "NotFound" ? desk.claimable.waitUnless(isThere) : undefined
     )
@@ -160,6 +163,12 @@ const executing = (
   claim: (kinds, { leaseMs, waitMs, worker }) => claim(desk, kinds, { leaseMs, waitMs, worker }),
   renew: (id, attempt, leaseMs, progress) =>
     desk.decide((table, nowMs) => Executing.renew(table, id, attempt, leaseMs, nowMs, progress)),
+  tell: (id, progress) =>
+    progress.length > Executing.PROGRESS_MAX
+      ? Effect.fail(
+          new TaskError({ reason: "Invalid", detail: `progress has at most ${Executing.PROGRESS_MAX} characters` })
+        )
+      : desk.decide((table) => Executing.tell(table, id, progress)),
   release: (worker) => desk.decide((table, nowMs) => Result.succeed(Executing.release(table, worker, nowMs)))
 })
 

@@ -70,8 +70,8 @@ export class Tasks extends Context.Service<
     readonly offer: (task: NewTask) => Task
     readonly cancel: (id: string, why: string) => Task
 
-    /** The task named, or the oldest that is for anybody; without a name it waits so long for one. */
-    readonly accept: (id: string | undefined, waitMs: number) => Task
+    /** The task named, or the oldest of a kind, unless told otherwise of none; without a name it waits so long for one. */
+    readonly accept: (id: string | undefined, waitMs: number, kind?: string) => Task
     readonly decline: (id: string, why: string) => Task
     readonly execute: Task
     /** Stores the outcome; the submitter is told now, if it can be reached, and else later. */
@@ -87,6 +87,8 @@ export class Tasks extends Context.Service<
       options: { readonly worker: string; readonly leaseMs: number; readonly waitMs: number }
     ) => Effect.Effect<TaskRecord | undefined, TaskError>
     readonly renew: (id: string, attempt: number, leaseMs: number, progress?: string) => Task
+    /** How far an accepted task is, from somebody who holds no lease: JSON text. */
+    readonly tell: (id: string, progress: string) => Task
     /** The worker has left; others may have at once what it had. */
     readonly release: (worker: string) => Effect.Effect<void, TaskError>
     /** Whether new tasks are taken. */
