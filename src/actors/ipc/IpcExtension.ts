@@ -33,6 +33,7 @@
 import { Clock, Effect, Option, Result } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
+import * as Endpoint from "../../core/data/Endpoint.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
 import * as Address from "../../protocol/wire/Address.ts"
@@ -155,9 +156,13 @@ const netcheck = Effect.gen(function* () {
   const skewSeconds = Option.isNone(beat)
     ? null
     : beat.value.timeSeconds - Math.floor((yield* Clock.currentTimeMillis) / 1000)
-  const { beaconRoute } = yield* node.status
+  const { beaconRoute, portMapping } = yield* node.status
   const route = beaconRoute === undefined ? {} : { beacon_route: beaconRoute.by, websocket: beaconRoute.url }
-  return { ...NatReply.make(yield* node.nat), ...route, clock_skew_seconds: skewSeconds }
+  const mapped =
+    portMapping === undefined
+      ? null
+      : { protocol: portMapping.protocol, external: Endpoint.format(portMapping.external) }
+  return { ...NatReply.make(yield* node.nat), ...route, port_mapping: mapped, clock_skew_seconds: skewSeconds }
 })
 
 const lookup = (node: Address.NodeId) =>

@@ -7,7 +7,9 @@ import { Context, Effect, Layer, Option, type Scope } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
+import { Gateway } from "../../core/net/Gateway.ts"
 import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
+import * as NodeGateway from "../../core/net/NodeGateway.ts"
 import * as NodeLanDiscovery from "../../core/net/NodeLanDiscovery.ts"
 import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
@@ -64,7 +66,11 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   const local = Context.get(needs, LocalSocket)
   const servers = yield* Effect.mapError(Effect.forEach(paths, local.listen), socketUnusable)
   const memory = yield* Effect.provide(NatMemoryFile.make(`${config.home}/nat.json`), needs)
-  const node = yield* NodeLayer.start(config).pipe(Effect.provideService(NatMemory, memory), Effect.provide(needs))
+  const node = yield* NodeLayer.start(config).pipe(
+    Effect.provideService(NatMemory, memory),
+    Effect.provideService(Gateway, Effect.provide(NodeGateway.find, needs)),
+    Effect.provide(needs)
+  )
   const services = Context.merge(node, needs)
   yield* Effect.forEach(
     servers,

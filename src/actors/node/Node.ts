@@ -7,6 +7,7 @@ import type { Signal } from "../../core/actor/Signal.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type { NatKnowledge } from "../../nat/NatReport.ts"
 import type * as PathReport from "../../nat/PathReport.ts"
+import type { PortMapping } from "../../nat/PortMapClient.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
@@ -154,6 +155,8 @@ export interface NodeStatus {
   readonly neighbours?: ReadonlyArray<Neighbour>
   /** The translator in between, as far as it was looked at. */
   readonly nat?: NatKnowledge
+  /** A port that the router has given to this node. */
+  readonly portMapping?: PortMapping | undefined
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly sentDatagrams: number

@@ -10,6 +10,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import * as PathReport from "../../nat/PathReport.ts"
+import type { PortMapping } from "../../nat/PortMapClient.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
@@ -175,6 +176,7 @@ export class NodeCore {
   readonly #outside: Outside
   readonly #refusals = new KeyRefusals()
   readonly #startedAtMs: number
+  #portMapping: PortMapping | undefined
   readonly #stream: StreamConfig
 
   constructor(options: Options, parts: Parts) {
@@ -219,12 +221,25 @@ export class NodeCore {
       mapping: parts.mapping,
       local: parts.socket.local,
       endpoint: options.endpoint,
+      portMapped: () => this.#portMapped,
       owner: options.owner,
       intervalMs: options.keepaliveMs,
       node: () => this.address.node,
       isPublic: () => this.isPublic,
       hostname: () => this.hostname
     }
+  }
+
+  /** The router gave a port, or took it back. */
+  portMappingChanged(mapping: PortMapping | undefined): void {
+    this.#portMapping = mapping
+    this.parts.mapping.wake()
+  }
+
+  /** Only where the world sees this node at that address: behind two translators the outer one's would be needed. */
+  get #portMapped(): Endpoint | undefined {
+    const external = this.#portMapping?.external
+    return external !== undefined && external.host === this.parts.mapping.endpoint?.host ? external : undefined
   }
 
   nowMs(): number {
@@ -295,6 +310,7 @@ export class NodeCore {
       boundPorts: options.ports.bound,
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
+      portMapping: this.#portMapping,
       peers: remote.filter((peer) => peer.hasOpened()).map((peer) => this.#reached(peer.status())),
       connections: peers.all().flatMap((peer) => peer.connections())
     }

@@ -9,7 +9,7 @@ import { type Context, Data, Deferred, Effect, type PubSub, type Scope } from "e
 import * as Actor from "../../core/actor/Actor.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
-import type { BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import { type BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
@@ -20,6 +20,7 @@ import * as NodeCore from "./NodeCore.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
 import * as Outgoing from "./Outgoing.ts"
 import * as PeerMessage from "./PeerMessage.ts"
+import * as PortMapper from "./PortMapper.ts"
 import * as RegistrationActor from "./RegistrationActor.ts"
 
 /** A running node. */
@@ -83,6 +84,12 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     heartbeat: core.publish({ _tag: "HeartbeatAnswered" })
   })
   if (options.nat?.isMeasured === true) yield* Effect.forkScoped(core.parts.nat.measure)
+  yield* PortMapper.spawn({
+    udp: yield* UdpEndpoint,
+    crypto: core.parts.crypto,
+    internalPort: core.parts.socket.local.port,
+    changed: (mapping) => core.portMappingChanged(mapping)
+  })
   if (!isLate) options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   if (!isLate) yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })

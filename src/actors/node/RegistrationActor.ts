@@ -20,6 +20,8 @@ export interface Options {
   readonly local: Endpoint
   /** A fixed public endpoint; the beacon is not asked then. */
   readonly endpoint: Endpoint | undefined
+  /** A port that the router gave, if the world sees this node at its address. */
+  readonly portMapped: () => Endpoint | undefined
   readonly owner: string
   readonly intervalMs: number
   /** It is not registered yet, and wants to be as soon as the registry is there. */
@@ -33,11 +35,14 @@ export interface Options {
 
 /** Registers once, asking the beacon for the address first. */
 export const register = Effect.fn("RegistrationActor.register")(function* (
-  options: Pick<Options, "mapping" | "local" | "endpoint" | "owner">
+  options: Pick<Options, "mapping" | "local" | "endpoint" | "owner" | "portMapped">
 ): Effect.fn.Return<Address, RegistryError, RegistryClient> {
   const registry = yield* RegistryClient
   const endpoint =
-    options.endpoint ?? (yield* options.mapping.announce(NodeId(0))) ?? EndpointText.reachable(options.local)
+    options.endpoint ??
+    options.portMapped() ??
+    (yield* options.mapping.announce(NodeId(0))) ??
+    EndpointText.reachable(options.local)
   const { address } = yield* registry.register({
     listenAddress: EndpointText.format(endpoint),
     owner: options.owner,
@@ -65,6 +70,7 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
     const nowMs = yield* Effect.map(Clock.Clock, (clock) => () => MonotonicTime.nowMsUnsafe(clock))
     let isLate = options.isLate ?? false
     let failures = 0
+    let told = options.portMapped()
     const pauseMs = () => (isLate ? Math.min(LATE_MS, options.intervalMs) : options.intervalMs)
     let dueAtMs = nowMs() + pauseMs()
     while (true) {
@@ -75,7 +81,9 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
       if (!isWoken) dueAtMs = nowMs() + pauseMs()
       const before = options.mapping.endpoint
       const mapped = yield* options.mapping.announce(options.node())
-      const hasMoved = options.endpoint === undefined && !isSame(before, mapped)
+      const port = options.portMapped()
+      const hasMoved = options.endpoint === undefined && (!isSame(before, mapped) || !isSame(told, port))
+      told = port
       // A beacon that was restarted knows nobody, and a registry that was with it is asked soon enough.
       if (isWoken && !hasMoved && !isLate) continue
       if (isLate) {

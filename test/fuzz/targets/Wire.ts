@@ -10,6 +10,7 @@ import * as BeaconMessage from "../../../src/protocol/wire/BeaconMessage.ts"
 import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
 import * as NatProbe from "../../../src/protocol/wire/NatProbe.ts"
 import * as Packet from "../../../src/protocol/wire/Packet.ts"
+import * as PortMapMessage from "../../../src/protocol/wire/PortMapMessage.ts"
 import * as ResetReason from "../../../src/protocol/wire/ResetReason.ts"
 import * as SackBlocks from "../../../src/protocol/wire/SackBlocks.ts"
 import * as SizeProbe from "../../../src/protocol/wire/SizeProbe.ts"
@@ -18,6 +19,15 @@ import * as Arb from "../../support/Arbitraries.ts"
 import * as Corpus from "../Corpus.ts"
 import * as Fuzzer from "../Fuzzer.ts"
 import { assertStable } from "../Oracle.ts"
+
+/** One reply of each kind, as routers send them. */
+const PORT_MAP_REPLIES = [
+  "0281000000001c20000000090000000000000000000000007477656c766520627974657311000000" +
+    "0fa0afc800000000000000000000ffffc6336407",
+  "0080000000000009c6336407",
+  "00810000000000090fa0afc800001c20",
+  "0081000100000009"
+].flatMap((hex) => Bytes.fromHex(hex) ?? [])
 
 /** A format with its writer: what is read can be written, and is the same when read again. */
 const codec = <A>(options: {
@@ -125,6 +135,12 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: Announcement.decode,
     encode: Announcement.encode,
     values: Arb.announcement
+  }),
+  Fuzzer.decoder({
+    name: "wire/PortMapMessage",
+    covers: [PortMapMessage.decode],
+    samples: () => PORT_MAP_REPLIES,
+    decode: PortMapMessage.decode
   }),
   codec({
     name: "wire/NatProbe",

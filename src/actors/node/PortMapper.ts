@@ -1,0 +1,65 @@
+/**
+ * Asks the router for a port of its outside address for the tunnel's socket, keeps it, and gives it back at the end
+ * (`PortMapClient`).
+ *
+ * Owns a UDP socket and one client per gateway. Tells `changed` what it has. Nothing waits for it: a router that does not
+ * answer, or gives nothing, is as none. Ends with the scope.
+ */
+import { Clock, Effect, Latch, type Scope } from "effect"
+import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import type { Crypto } from "../../core/crypto/Crypto.ts"
+import { Gateway } from "../../core/net/Gateway.ts"
+import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
+import { PortMapClient, type PortMapping } from "../../nat/PortMapClient.ts"
+import * as PortMapMessage from "../../protocol/wire/PortMapMessage.ts"
+
+/** For which port, and who wants to know. */
+export interface Options {
+  readonly udp: UdpEndpoint["Service"]
+  readonly crypto: Crypto["Service"]
+  readonly internalPort: number
+  readonly changed: (mapping: PortMapping | undefined) => void
+}
+
+/** Starts it in the surrounding scope, in the background. */
+export const spawn = (options: Options): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.asVoid(Effect.forkScoped(Effect.scoped(keep(options))))
+
+const keep = Effect.fnUntraced(function* (options: Options) {
+  const found = yield* yield* Gateway
+  if (found === undefined) return
+  const clock = yield* Clock.Clock
+  const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
+  const { crypto, internalPort, udp } = options
+  const bound = yield* Effect.option(udp.bind({ host: found.client, port: 0 }))
+  if (bound._tag === "None") return
+  const socket = bound.value
+  const router = { host: found.gateway, port: PortMapMessage.PORT }
+  const nonce = crypto.randomBytes(PortMapMessage.NONCE_BYTES)
+  const client = new PortMapClient({ client: found.client, internalPort, nonce }, nowMs())
+  const heard = Latch.makeUnsafe(false)
+  const flush = () => {
+    for (const bytes of client.take()) socket.send(bytes, router)
+  }
+  socket.onBatch((batch) => {
+    for (const { bytes, from } of batch)
+      if (from.host === router.host && from.port === router.port) client.received(bytes, nowMs())
+    heard.openUnsafe()
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      client.end()
+      flush()
+    })
+  )
+  let told: PortMapping | undefined
+  while (true) {
+    heard.closeUnsafe()
+    flush()
+    if (client.mapping !== told) options.changed(client.mapping)
+    told = client.mapping
+    const dueAtMs = client.deadlineMs ?? nowMs()
+    yield* Effect.raceFirst(Effect.sleep(Math.max(0, dueAtMs - nowMs())), heard.await)
+    client.timeout(nowMs())
+  }
+})

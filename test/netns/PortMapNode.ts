@@ -1,0 +1,33 @@
+/**
+ * Asks the router of the network namespace it was started in for a port, prints what it got, and gives it back when it
+ * is told to end.
+ *
+ * `node test/netns/PortMapNode.ts PORT`
+ */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Console, Effect, Layer } from "effect"
+import * as PortMapper from "../../src/actors/node/PortMapper.ts"
+import { Crypto } from "../../src/core/crypto/Crypto.ts"
+import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
+import { Gateway } from "../../src/core/net/Gateway.ts"
+import * as NodeGateway from "../../src/core/net/NodeGateway.ts"
+import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
+import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
+
+const program = Effect.gen(function* () {
+  const context = yield* Effect.context()
+  yield* PortMapper.spawn({
+    udp: yield* UdpEndpoint,
+    crypto: yield* Crypto,
+    internalPort: Number(process.argv[2]),
+    changed: (mapping) => void Effect.runForkWith(context)(Console.log(JSON.stringify(mapping ?? null)))
+  })
+  yield* Effect.never
+}).pipe(
+  Effect.scoped,
+  Effect.provideService(Gateway, Effect.provide(NodeGateway.find, NodeFileSystem.layer)),
+  Effect.provide(Layer.mergeAll(NodeUdpEndpoint.layer, NativeCrypto.layer))
+)
+
+NodeRuntime.runMain(program)
