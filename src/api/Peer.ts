@@ -2,7 +2,7 @@
  * Which peer a program means: by its name, its address, its key, or by what it can do. Everything that wants a peer takes a
  * hostname, an address or a node id as a plain string, or one of these.
  */
-import { Effect, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
 import type { JsonObject } from "../core/data/Json.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
@@ -35,8 +35,14 @@ export interface Capable {
   readonly schema: JsonObject
 }
 
+/** Whoever of several offers the same, in several places: `Nearest`. */
+export interface AnyOf {
+  readonly _tag: "AnyOf"
+  readonly selectors: ReadonlyArray<string | Selector>
+}
+
 /** A way to say which peer. */
-export type Selector = ByName | ByAddress | ByKey | Capable
+export type Selector = ByName | ByAddress | ByKey | Capable | AnyOf
 
 /** No peer is what was asked for. */
 export class NoSuchPeer extends Schema.TaggedError<NoSuchPeer>()("NoSuchPeer", {
@@ -61,6 +67,9 @@ export const byKey = (fingerprint: string): ByKey => ({ _tag: "ByKey", fingerpri
 /** A trusted peer that can do it; which one is decided when it is needed. */
 export const capable = (words: string, schema: JsonObject = {}): Capable => ({ _tag: "Capable", words, schema })
 
+/** Any of these: `anyOf("eu", "us", Peer.capable("search papers"))`. */
+export const anyOf = (...selectors: ReadonlyArray<string | Selector>): AnyOf => ({ _tag: "AnyOf", selectors })
+
 /** The selector in words, for errors and logs. */
 export const format = (selector: string | Selector): string => {
   if (typeof selector === "string") return selector
@@ -73,10 +82,12 @@ export const format = (selector: string | Selector): string => {
       return `key ${selector.fingerprint}`
     case "Capable":
       return `whoever can ${JSON.stringify(selector.words)}`
+    case "AnyOf":
+      return `any of ${selector.selectors.map(format).join(", ")}`
   }
 }
 
-/** All peers that are meant, the best first: one, unless the selector is `capable`. Never empty. */
+/** All peers that are meant, the best first: one, unless the selector is `capable` or `anyOf`. Never empty. */
 export const candidates = Effect.fn("Peer.candidates")(function* (
   selector: string | Selector
 ): Effect.fn.Return<ReadonlyArray<Peer>, DialError | NoSuchPeer | PilotError, Pilot> {
@@ -91,12 +102,27 @@ export const candidates = Effect.fn("Peer.candidates")(function* (
       return [yield* withKey(selector)]
     case "Capable":
       return yield* whoCan(selector)
+    case "AnyOf":
+      return yield* anyone(selector)
   }
 })
 
 /** The peer that is meant: the best of `candidates`. */
 export const resolve = (selector: string | Selector): Effect.Effect<Peer, DialError | NoSuchPeer | PilotError, Pilot> =>
   Effect.map(candidates(selector), ([best]) => best!)
+
+/** Those that lead nowhere do not matter while one does. */
+const anyone = Effect.fnUntraced(function* (
+  selector: AnyOf
+): Effect.fn.Return<ReadonlyArray<Peer>, DialError | NoSuchPeer | PilotError, Pilot> {
+  const found = yield* Effect.forEach(selector.selectors, (one) => Effect.result(candidates(one)), {
+    concurrency: LOOK_UPS_MAX
+  })
+  const peers = found.flatMap((one) => Result.getOrElse(one, () => []))
+  const failure = found.find(Result.isFailure)
+  if (peers.length > 0) return [...new Map(peers.map((peer) => [peer.node, peer])).values()]
+  return failure === undefined ? yield* none(selector, "nobody is named") : yield* Effect.fail(failure.failure)
+})
 
 /** The trust list has no name; whoever has it is asked for the rest, and must still have the key. */
 const withKey = Effect.fnUntraced(function* (selector: ByKey) {

@@ -9,7 +9,8 @@ import type { DialError, PortInUse } from "../actors/node/Node.ts"
 import { type Access, type Gate, gate } from "./Access.ts"
 import { Current } from "./Caller.ts"
 import type { Connection } from "./Connection.ts"
-import * as Peer from "./Peer.ts"
+import * as Nearest from "./Nearest.ts"
+import type * as Peer from "./Peer.ts"
 import { type DialOptions, Pilot, type PilotError } from "./PilotService.ts"
 import { Redialling } from "./Redialling.ts"
 
@@ -23,7 +24,7 @@ export type ServerError = DialError | Peer.NoSuchPeer | PilotError | PortInUse
 
 /**
  * A socket to a port of a peer. Acquiring its reader dials, and the end of the reader's scope closes the connection; then it can
- * be acquired again. Writes wait for the connection. `Peer.capable` is decided anew with each dial. A dial that fails is a
+ * be acquired again. Writes wait for the connection. Of several peers (`Peer.capable`, `Peer.anyOf`) each dial takes the fastest. A dial that fails is a
  * `SocketOpenError`, whose cause is the `DialError`.
  */
 export const socket = (
@@ -32,11 +33,7 @@ export const socket = (
   options?: DialOptions
 ): Effect.Effect<Socket.Socket, never, Pilot> =>
   Effect.map(Effect.context<Pilot>(), (context) => {
-    const dial = Effect.gen(function* () {
-      const pilot = yield* Pilot
-      const target = typeof peer === "string" ? peer : (yield* Peer.resolve(peer)).address
-      return yield* pilot.dial(target, port, options)
-    })
+    const dial = Nearest.dial(peer, port, options)
     return new Redialling(Effect.mapError(Effect.provideContext(dial, context), cannotOpen)).socket
   })
 
