@@ -3,7 +3,7 @@
  * does not run. A server that is part of the program gets its clients' lines over the keeper's socket.
  */
 import { Deferred, Effect, Option, Schedule, type Scope } from "effect"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import * as Json from "../core/data/Json.ts"

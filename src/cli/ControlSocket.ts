@@ -1,6 +1,6 @@
 /** One question to a process of ours that runs beside the daemon, on a socket that only the owner can open. */
 import { Effect, Result, type Schema } from "effect"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import { LocalSocket, type LocalSocketError } from "../core/net/LocalSocket.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"

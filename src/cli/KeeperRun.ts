@@ -7,7 +7,7 @@ import { Clock, Deferred, Effect, Layer, Logger, Option, Schedule, Semaphore } f
 import { HttpClient } from "effect/http"
 import { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Socket } from "effect/socket"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import * as KeeperControl from "../actors/mcp/KeeperControl.ts"
 import * as AuditLog from "../actors/mcp/keeper/AuditLog.ts"
 import { HeldServices } from "../actors/mcp/keeper/HeldServices.ts"

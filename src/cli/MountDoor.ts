@@ -1,7 +1,7 @@
 /** The running mounts of a state directory: each answers at a socket of its own, and `mcp status` asks all of them. */
 import { Clock, Effect, FileSystem, Option } from "effect"
 import type { Socket } from "effect/socket"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import * as MountControl from "../actors/mcp/MountControl.ts"
 import type { Seen } from "../actors/mcp/mount/Instances.ts"
 import { MountBoard } from "../actors/mcp/mount/MountBoard.ts"

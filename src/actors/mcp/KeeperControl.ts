@@ -161,6 +161,3 @@ export const SOCKET_NAME = "keeper.sock"
 export const LOG_NAME = "keeper.log"
 /** The words that make this program a keeper. */
 export const RUN_WORDS = ["_keeper-run"] as const
-
-/** Longer lines are refused. */
-export const LINE_BYTES_MAX = 1_048_576

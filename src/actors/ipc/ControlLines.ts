@@ -1,10 +1,9 @@
-/** JSON lines over a local socket, decoded by schemas: the conversation between the keeper and commands or programs. */
+/** JSON lines over a local socket, decoded by schemas: the conversation of keeper, mounts and gateway with commands or programs. */
 import { Cause, Effect, Schema, type Scope } from "effect"
 import { Socket } from "effect/socket"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { Duplex } from "../../core/net/Duplex.ts"
 import { LineSplitter } from "../../protocol/relay/LineSplitter.ts"
-import * as KeeperControl from "./KeeperControl.ts"
 
 /** The other end went away, or said something else than it should. */
 export class BadConversation extends Schema.TaggedError<BadConversation>()("BadConversation", {
@@ -27,7 +26,7 @@ export const make = Effect.fnUntraced(function* <In, InText, Out, OutText>(
 ): Effect.fn.Return<Conversation<In, Out>, BadConversation, Scope.Scope> {
   const pull = yield* Effect.mapError(Socket.readerBytes(socket), bad)
   const writer = yield* socket.writer
-  const lines = new LineSplitter(KeeperControl.LINE_BYTES_MAX)
+  const lines = new LineSplitter(LINE_BYTES_MAX)
   const decode = Schema.decodeEffect(Schema.fromJsonString(incoming))
   const encode = Schema.encodeEffect(Schema.fromJsonString(outgoing))
   const waiting: Array<string> = []
@@ -71,3 +70,6 @@ const ended = (error: Socket.SocketError): Effect.Effect<never, BadConversation 
   error.reason._tag === "SocketCloseError" && error.reason.code === 1000 ? Cause.done() : Effect.fail(bad(error))
 
 const bad = (error: { readonly message: string }): BadConversation => new BadConversation({ detail: error.message })
+
+/** Longer lines are refused. */
+const LINE_BYTES_MAX = 1_048_576
