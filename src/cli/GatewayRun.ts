@@ -3,7 +3,7 @@ import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcess
 import { Effect, Layer, Logger } from "effect"
 import type { Socket } from "effect/socket"
 import * as GatewayControl from "../actors/gateway/GatewayControl.ts"
-import * as ControlLines from "../actors/mcp/ControlLines.ts"
+import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
 import * as NodeHttpRelay from "../core/net/NodeHttpRelay.ts"
@@ -13,12 +13,14 @@ import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Input, output } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"
+import * as DaemonClient from "./DaemonClient.ts"
 import * as GatewayClient from "./GatewayClient.ts"
 import * as GatewayOffice from "./GatewayOffice.ts"
 import * as GatewayPlan from "./GatewayPlan.ts"
 import { Processes } from "./Processes.ts"
 import * as Render from "./Render.ts"
 import * as Terminal from "./Terminal.ts"
+import * as TrustFirst from "./TrustFirst.ts"
 
 /** Runs a gateway until a signal comes. Its control socket is its lock. */
 export const run = Effect.fnUntraced(
@@ -42,6 +44,8 @@ export const run = Effect.fnUntraced(
     const data = { mappings: mappings.length === 0 ? null : mappings, pid: ownPid, subnet: office.subnet }
     const human = [...office.lines(), "gateway running"].join("\n")
     yield* Terminal.print(Render.success(output(data, human), input.json))
+    // Beside serving: the doors work as soon as the peer has decided.
+    yield* Effect.forkScoped(Effect.forEach(peersOf(plan), (peer) => askForTrust(input, peer), { discard: true }))
     return yield* Effect.never
   },
   Effect.provide(
@@ -55,6 +59,20 @@ export const run = Effect.fnUntraced(
   ),
   Effect.provideService(Logger.LogToStderr, true)
 )
+
+const peersOf = ({ maps, peers }: GatewayPlan.GatewayPlan): ReadonlySet<string> =>
+  new Set([...peers, ...maps.map(({ peer }) => peer)])
+
+/** A peer that does not trust this node is asked to; without an answer its doors say why they lead nowhere. */
+const askForTrust = (input: Input, text: string) =>
+  Effect.flatMap(DaemonClient.connect, (client) =>
+    TrustFirst.ensure(client, input, {
+      ...{ text, failure: `cannot use ${text}`, justification: "gateway", timeout: undefined }
+    })
+  ).pipe(
+    Effect.scoped,
+    Effect.catch(({ message }) => Effect.logWarning(`gateway: ${text}: trust was not asked for: ${message}`))
+  )
 
 /** One command on the control socket. */
 const converse = (socket: Socket.Socket, office: GatewayOffice.GatewayOffice, pid: number): Effect.Effect<void> =>
