@@ -12,11 +12,12 @@ import * as SqliteDatabase from "../core/storage/SqliteDatabase.ts"
 export type Kept = Map<string, SqliteDatabase.Database>
 
 /** The service of one life of the machine. They are closed with the process that simulates, being memory only. */
-export const make = (kept: Kept, isRunning: () => boolean): Databases["Service"] => ({
-  open: Effect.fnUntraced(function* (path) {
+export const make = (kept: Kept, isRunning: () => boolean): Databases["Service"] => {
+  const open = Effect.fnUntraced(function* (path: string) {
     const database = kept.get(path) ?? (yield* SqliteDatabase.openUnscoped(SqliteDatabase.IN_MEMORY))
     kept.set(path, database)
     if (database.isTransaction) database.exec("ROLLBACK")
     return yield* SqliteClient.over(database, isRunning)
   })
-})
+  return { open, openGrouped: (path) => Effect.map(open(path), (sql) => ({ sql, synced: Effect.void })) }
+}

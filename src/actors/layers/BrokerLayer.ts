@@ -21,11 +21,11 @@ export const start = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Context.Context<Broker>, NodeError, Crypto | Databases | Node | PeerKeys | Scope.Scope> {
   if (config.noEventstream) return Context.make(Broker, none)
   const path = `${config.home}/events.db`
-  const { open } = yield* Databases
+  const { openGrouped } = yield* Databases
   const { randomBytes } = yield* Crypto
-  const sql = yield* Effect.mapError(open(path), ({ detail }) => unusable(path, detail))
+  const { sql, synced } = yield* Effect.mapError(openGrouped(path), ({ detail }) => unusable(path, detail))
   const log = Bytes.toHex(randomBytes(LOG_NAME_BYTES))
-  const opened = EventJournal.open(BrokerActor.LIMITS.retention, log, yield* Clock.currentTimeMillis)
+  const opened = EventJournal.open(BrokerActor.LIMITS.retention, log, yield* Clock.currentTimeMillis, synced)
   const journal = yield* Effect.mapError(Effect.provideService(opened, SqlClient.SqlClient, sql), ({ detail }) =>
     unusable(path, detail)
   )

@@ -69,11 +69,15 @@ export interface Place extends ConsumerId {
   readonly acknowledged: number
 }
 
-/** Opens the log in the database of the surrounding `SqlClient`; `newName` names it if it is new. */
+/**
+ * Opens the log in the database of the surrounding `SqlClient`; `newName` names it if it is new. `synced` puts on disk what was
+ * committed, where a commit alone does not.
+ */
 export const open = Effect.fnUntraced(function* (
   retention: Retention,
   newName: string,
-  nowMs: number
+  nowMs: number,
+  synced: Effect.Effect<void, { readonly message: string; readonly detail?: string }> = Effect.void
 ): Effect.fn.Return<EventJournal, JournalError, SqlClient.SqlClient | Scope.Scope> {
   const sql = yield* SqlClient.SqlClient
   const failed = (operation: JournalError["operation"]) =>
@@ -84,16 +88,17 @@ export const open = Effect.fnUntraced(function* (
     )
   yield* failed("open")(Migrations.run(MIGRATIONS))
   const state = yield* failed("open")(load(sql, newName))
-  yield* failed("open")(prune(sql, retention, state, nowMs))
+  yield* failed("open")(Effect.andThen(prune(sql, retention, state, nowMs), synced))
+  const sync = failed("append")(synced)
   return {
     log: state.log,
     first: () => state.first,
     last: () => state.last,
     sizeBytes: () => state.bytes,
-    append: (events) => failed("append")(append(sql, retention, state, events)),
+    append: (events) => append(sql, retention, state, events, sync).pipe(failed("append")),
     read: (after, isWanted, bytesMax) => failed("read")(read(sql, state, after, isWanted, bytesMax)),
     place: (consumer) => failed("read")(placeOf(sql, consumer)),
-    remember: (places, now) => failed("remember")(remember(sql, retention, places, now))
+    remember: (places, now) => failed("remember")(Effect.andThen(remember(sql, retention, places, now), synced))
   }
 })
 
@@ -128,7 +133,8 @@ const append = Effect.fnUntraced(function* (
   sql: SqlClient.SqlClient,
   retention: Retention,
   state: State,
-  events: ReadonlyArray<NewEvent>
+  events: ReadonlyArray<NewEvent>,
+  sync: Effect.Effect<void, JournalError>
 ) {
   const first = state.last + 1
   const rows = events.map(({ payload, publishedAtMs, publisher, topic }, index) => ({
@@ -142,6 +148,9 @@ const append = Effect.fnUntraced(function* (
   const [head, ...others] = rows
   if (head === undefined) return first
   yield* sql`INSERT INTO events ${sql.insert([head, ...others])}`
+  // While the disk works, the next publications come in and will share its next turn. All or none: what may not be on disk
+  // is taken back, and nobody has read it, since reading ends at `last`.
+  yield* Effect.onError(sync, () => Effect.ignore(sql`DELETE FROM events WHERE sequence >= ${first}`))
   state.last += rows.length
   state.bytes += rows.reduce((bytes, row) => bytes + row.size_bytes, 0)
   // They are stored, whatever becomes of the old ones.
@@ -190,8 +199,8 @@ const read = Effect.fnUntraced(function* (
   bytesMax: number
 ) {
   const heads = yield* decodeHeads(
-    yield* sql`SELECT sequence, topic, size_bytes FROM events WHERE sequence > ${after}
-      ORDER BY sequence LIMIT ${PAGE_ROWS}`
+    yield* sql`SELECT sequence, topic, size_bytes FROM events
+      WHERE sequence > ${after} AND sequence <= ${state.last} ORDER BY sequence LIMIT ${PAGE_ROWS}`
   )
   const wanted: Array<number> = []
   let bytes = 0

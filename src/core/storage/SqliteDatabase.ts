@@ -1,8 +1,9 @@
 /**
- * One SQLite file, opened so that "committed" means on disk (WAL, `synchronous = FULL`), readable by its owner only, with
+ * One SQLite file, opened so that "committed" means on disk (WAL, `synchronous = FULL`; see `grouped`), readable by its owner only, with
  * foreign keys enforced. A file that is no sound database is refused and left as it is.
  */
-import { chmodSync, closeSync, openSync, statSync } from "node:fs"
+import { chmodSync, close, closeSync, fdatasync, fsyncSync, openSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { Effect, Schema, type Scope } from "effect"
 
@@ -26,6 +27,40 @@ export const open = (path: string): Effect.Effect<DatabaseSync, DatabaseError, S
 /** The same for an owner that closes it by itself, or never. */
 export const openUnscoped = (path: string): Effect.Effect<DatabaseSync, DatabaseError> =>
   Effect.try({ try: () => openSound(path), catch: (error) => databaseError(path, error) })
+
+/**
+ * From now on a commit is in the log file and not yet on disk; the effect syncs that file beside the event loop, which SQLite
+ * itself would hold up for each commit. A crash of the machine before it loses the last commits and nothing else: their
+ * frames carry checksums, and what is copied back from the log is synced first.
+ */
+export const grouped = (
+  database: DatabaseSync,
+  path: string
+): Effect.Effect<Effect.Effect<void, DatabaseError>, DatabaseError, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.try({ try: () => startGroups(database, path), catch: (error) => databaseError(path, error) }),
+      (log) => Effect.sync(() => close(log))
+    ),
+    (log) =>
+      Effect.callback<void, DatabaseError>((resume) =>
+        fdatasync(log, (error) => resume(error === null ? Effect.void : Effect.fail(databaseError(path, error))))
+      )
+  )
+
+/** The log file is the same as long as the database is open. Its name is on disk before anything relies on it. */
+const startGroups = (database: DatabaseSync, path: string): number => {
+  // The first transaction makes the log file.
+  database.exec("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE; PRAGMA user_version; COMMIT")
+  const log = openSync(`${path}-wal`, "a+", OWNER_ONLY)
+  const directory = openSync(dirname(path), "r")
+  try {
+    fsyncSync(directory)
+  } finally {
+    closeSync(directory)
+  }
+  return log
+}
 
 const openSound = (path: string): DatabaseSync => {
   if (path !== IN_MEMORY) makePrivate(path)
