@@ -40,6 +40,8 @@ export const of = Effect.fnUntraced(function* (
     case "files":
     case "events":
       return after === "" ? { service: `${head}/${second}` } : { service: `${head}/${second}`, target: after }
+    case "tasks":
+      return text === head ? { service: head } : { service: head, target: text.slice(head.length + 1) }
     case "mcp":
       return {
         service: head,
@@ -76,5 +78,5 @@ export const exposure = Effect.fnUntraced(function* (
 const wrong = (text: string) =>
   CliError.invalidArgument(
     `invalid --service ${JSON.stringify(text)}`,
-    "port/8080, datagram/53, echo, messages, files/push, files/pull/SHARE, events/publish/TOPIC, events/subscribe/TOPIC, mcp/SERVER/TOOL"
+    "port/8080, datagram/53, echo, messages, files/push, files/pull/SHARE, events/publish/TOPIC, events/subscribe/TOPIC, tasks/KIND, mcp/SERVER/TOOL"
   )

@@ -113,7 +113,8 @@ const TEST_FLAGS: ReadonlyArray<Flag> = [
     name: "service",
     value: "text",
     placeholder: "what",
-    summary: "what for: port/8080, messages, files/pull/SHARE/PATH, events/publish/TOPIC, mcp/SERVER/TOOL, …",
+    summary:
+      "what for: port/8080, messages, files/pull/SHARE/PATH, events/publish/TOPIC, tasks/KIND, mcp/SERVER/TOOL, …",
     isRequired: true
   },
   { name: "arg", value: "text", placeholder: "name=value", summary: "an argument of the tool", repeats: true },

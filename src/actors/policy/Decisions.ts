@@ -172,6 +172,7 @@ const BEHIND: Readonly<Record<number, ReadonlyArray<Service>>> = {
   [ECHO]: ["echo"],
   1001: ["messages", "files/push", "files/pull"],
   1002: ["events/publish", "events/subscribe"],
+  1003: ["tasks"],
   6270: ["mcp"]
 }
 

@@ -11,13 +11,15 @@ export const SERVICES = [
   "files/pull",
   "events/publish",
   "events/subscribe",
+  "tasks",
   "mcp"
 ] as const
 /** One of them. */
 export type Service = (typeof SERVICES)[number]
 
 /**
- * One wish. `target` is what it is about: the share and path that is pulled, the topic, the MCP server; undefined while
+ * One wish. `target` is what it is about: the share and path that is pulled, the topic, the kind of a task (empty
+ * for one that names none), the MCP server; undefined while
  * that is not known yet, as when a stream to the service's port opens. Then a denial holds only if it covers every target,
  * and a permission if it covers any.
  */

@@ -31,10 +31,12 @@ export const parse = (text: string): Result.Result<What, string> => {
       return files(text, rest)
     case "events":
       return events(text, rest)
+    case "tasks":
+      return Result.succeed({ text, services: [head], target: rest.length === 0 ? undefined : rest.join("/") })
     case "mcp":
       return mcp(text, rest)
     default:
-      return wrong(text, "no such service: port, gateway, datagram, echo, messages, files, events, mcp, or *")
+      return wrong(text, "no such service: port, gateway, datagram, echo, messages, files, events, tasks, mcp, or *")
   }
 }
 

@@ -36,6 +36,22 @@ describe("a policy's decision", () => {
     assert.strictEqual(verdict(network, peer("C", [], 8), MESSAGE), "yes exposed")
   })
 
+  it("tells kinds of tasks apart; one without a kind is meant by all of them only", () => {
+    const self = policy([deny("trusted", "tasks/shell*")])
+    const all = policy([allow("trusted", "tasks/sum")], { default: "nothing" })
+    const task = (target?: string) => ({ service: "tasks", ...(target === undefined ? {} : { target }) }) as const
+
+    assert.strictEqual(verdict(self, peer("A"), task("shell.run")), "no denied by rule 1")
+    assert.strictEqual(verdict(self, peer("A"), task("sum")), "yes exposed")
+    assert.strictEqual(verdict(self, peer("A"), task("")), "yes exposed")
+    assert.strictEqual(verdict(self, peer("A"), task()), "yes exposed")
+    assert.strictEqual(verdict(policy([deny("trusted", "tasks")]), peer("A"), task("")), "no denied by rule 1")
+    assert.strictEqual(verdict(policy([deny("trusted", "tasks/*")]), peer("A"), task("")), "no denied by rule 1")
+    assert.strictEqual(verdict(all, peer("A"), task()), "yes allowed by rule 1")
+    assert.strictEqual(verdict(all, peer("A"), task("sum")), "yes allowed by rule 1")
+    assert.strictEqual(verdict(all, peer("A"), task("")), "no default")
+  })
+
   it("still speaks of a peer that has changed its key as its chain allows (security rule 9)", () => {
     const self = policy([deny(`key:${key("A")}`, "messages")])
     const later = { ...peer("B"), formerFingerprints: [peer("A").fingerprint] }

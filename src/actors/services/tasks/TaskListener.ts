@@ -13,6 +13,7 @@ import type { Address, NodeId } from "../../../protocol/wire/Address.ts"
 import type { DataFrame } from "../../../protocol/wire/DataFrame.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { type Connection, Node, type PortInUse } from "../../node/Node.ts"
+import type { Guard } from "../../policy/PolicyGuard.ts"
 import type { PeerKeys } from "../../trust/PeerKeys.ts"
 import * as ExchangeReplies from "../ExchangeReplies.ts"
 import * as FrameLink from "../FrameLink.ts"
@@ -33,6 +34,7 @@ export interface Options {
   readonly home: string
   readonly desk: TaskDesk
   readonly counters: Counters
+  readonly guard: Guard
   /** Why new tasks of this peer are not taken, if they are not. */
   readonly gate: (from: Address) => Effect.Effect<string | undefined>
   /** A result has come and is stored. Must not wait. */
@@ -120,13 +122,15 @@ const receive = Effect.fnUntraced(function* (
 })
 
 const submitted = Effect.fnUntraced(function* (
-  { counters, desk, gate }: Options,
+  { counters, desk, gate, guard }: Options,
   peer: Peer,
   own: Address,
   message: TaskFrame.Submit
 ): Effect.fn.Return<TaskFrame.TaskFrame> {
   const answer = { _tag: "Answer", id: message.id, isOurs: message.ours !== undefined } as const
-  const closed = yield* gate(peer.address)
+  const wish = { service: "tasks", target: message.ours?.kind ?? "", sizeBytes: message.description.length } as const
+  const asked = guard.ask(peer.address.node, wish, true)
+  const closed = asked.isAllowed ? yield* gate(peer.address) : asked.text
   const taken =
     closed === undefined
       ? yield* Effect.result(desk.decide((table, nowMs) => Executing.receive(table, message, peer, own, nowMs)))

@@ -10,6 +10,7 @@ import { LIMITS, type Limits } from "../../../protocol/task/TaskTable.ts"
 import type { Address } from "../../../protocol/wire/Address.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { Node, type PortInUse } from "../../node/Node.ts"
+import { PolicyGuard } from "../../policy/PolicyGuard.ts"
 import type { PeerKeys } from "../../trust/PeerKeys.ts"
 import * as TaskActor from "./TaskActor.ts"
 import * as TaskDelivery from "./TaskDelivery.ts"
@@ -49,7 +50,7 @@ export const start = Effect.fn("TaskOffice.start")(function* (
   const desk = yield* TaskActor.spawn({ ...options, limits: { ...LIMITS, ...options.limits } })
   const gate = (from: Address) =>
     Effect.suspend(() => (isReady ? options.gate(from) : Effect.succeed("tasks disabled")))
-  yield* TaskListener.start({ home, desk, counters, gate, completed: options.completed })
+  yield* TaskListener.start({ home, desk, counters, gate, guard: yield* PolicyGuard, completed: options.completed })
   const delivery = yield* TaskDelivery.start(desk)
   const services = yield* Effect.context<Services>()
   const running = Effect.provideContext(services)
