@@ -8,6 +8,7 @@ import * as DurationText from "../core/data/DurationText.ts"
 import * as Json from "../core/data/Json.ts"
 import * as UtcInstant from "../core/data/UtcInstant.ts"
 import type * as AuditLine from "../protocol/audit/AuditLine.ts"
+import * as KeyChain from "../protocol/identity/KeyChain.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
 import * as AuditText from "./AuditText.ts"
 import * as CliError from "./CliError.ts"
@@ -63,7 +64,7 @@ const verify: Command = {
       name: "key",
       value: "text",
       placeholder: "fingerprint",
-      summary: "a key whose signatures count too: of this node before it had the one it has",
+      summary: "a key whose signatures count too, beside those that the key chain of this node names",
       repeats: true
     },
     { name: "expect", value: "text", placeholder: "seq:hash", summary: "a line that was kept elsewhere" }
@@ -73,7 +74,9 @@ const verify: Command = {
     const crypto = yield* Effect.provide(Crypto, NativeCrypto.layer)
     const directory = yield* place
     const node = yield* running
-    const own = node?.publicKey ?? (yield* storedKey)
+    const stored = yield* storedKey
+    const own = node?.publicKey ?? stored?.publicKey
+    const chain = KeyChain.parse(node?.chain ?? stored?.chain ?? "") ?? KeyChain.empty
     const fingerprintOf = (publicKey: string) =>
       Fingerprint.format(crypto.sha256(Bytes.fromBase64(publicKey) ?? Bytes.empty))
     const keys = Values.texts(input, "key").map(Fingerprint.parse)
@@ -86,7 +89,12 @@ const verify: Command = {
       return yield* CliError.invalidArgument("--expect takes SEQ:HASH, as audit verify prints them")
     if (hash !== undefined) expected.set(Number(seq), hash)
     const found = yield* Effect.mapError(
-      AuditReader.verify(directory, { crypto, accepts: isKnown ? accepts : undefined, expected }),
+      AuditReader.verify(directory, {
+        crypto,
+        accepts: isKnown ? accepts : undefined,
+        expected,
+        keys: keysOf(own, chain, crypto.verify)
+      }),
       unreadable
     )
     const { publicKey } = found
@@ -128,9 +136,11 @@ const read = (directory: string, fromSeq: number, take: (line: AuditLine.Line, t
 const running = Effect.gen(function* () {
   const client = yield* DaemonClient.connect
   const [info, status] = [yield* client.info, yield* client.extension("audit.seal", {})]
+  const key = yield* Effect.orElseSucceed(client.extension("key.status", {}), () => ({}))
   const [seq, hash] = [Json.integer(status, "last_seq"), Json.string(status, "last_hash")]
   return {
     publicKey: Json.string(info, "public_key"),
+    chain: Json.string(key, "key_chain"),
     head: new Map(seq === 0 ? [] : [[seq, hash] as const])
   }
 }).pipe(Effect.option, Effect.map(Option.getOrUndefined))
@@ -139,8 +149,14 @@ const running = Effect.gen(function* () {
 const storedKey = Effect.gen(function* () {
   const stored = yield* ConfigFile.read((yield* ConfigFile.directory).identity)
   const publicKey = Json.string(stored, "public_key")
-  return publicKey === "" ? undefined : publicKey
+  return publicKey === "" ? undefined : { publicKey, chain: Json.string(stored, "key_chain") }
 })
+
+/** Those that the node has had, as its own chain tells, the present one last. */
+const keysOf = (own: string | undefined, chain: KeyChain.KeyChain, verify: Crypto["Service"]["verify"]) => {
+  const present = own === undefined ? undefined : Bytes.fromBase64(own)
+  return present && KeyChain.pathTo(chain, present, verify).map(Bytes.toBase64)
+}
 
 const filterOf = Effect.fnUntraced(function* (
   input: Input

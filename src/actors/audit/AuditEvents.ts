@@ -17,6 +17,8 @@ export const entryOf = (event: ProtocolEvent): Entry | undefined => {
       return { kind: "trust.revoked", node: event.peer, facts: { by: event.by } }
     case "KeyRefused":
       return { kind: "key.refused", node: event.peer, facts: { reason: event.reason } }
+    case "OwnKeyMoved":
+      return { kind: "key.moved", facts: { to: event.key } }
     case "ConnectionOpened": {
       const { connection, direction, peer, port } = event
       return { kind: "connection.opened", node: peer.node, facts: { connection, direction, port } }

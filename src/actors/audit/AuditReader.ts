@@ -11,6 +11,8 @@ export interface Options {
   readonly crypto: Pick<Crypto["Service"], "sha256" | "verify">
   /** Whose signatures count, by key in base64; absent: those of the first checkpoint's. */
   readonly accepts?: ((publicKey: string) => boolean) | undefined
+  /** The keys that the node has had, the present one last; see `Verification`. */
+  readonly keys?: ReadonlyArray<string> | undefined
   /** Lines that somebody vouches for: a running node, or whoever kept them elsewhere. */
   readonly expected: ReadonlyMap<number, string>
 }
@@ -25,7 +27,7 @@ export interface Verified extends Found {
 /** Checks the whole log. */
 export const verify = Effect.fnUntraced(function* (
   directory: string,
-  { accepts, crypto, expected }: Options
+  { accepts, crypto, expected, keys }: Options
 ): Effect.fn.Return<Verified, { readonly message: string }, FileSystem.FileSystem> {
   const files = yield* FileSystem.FileSystem
   const head = yield* JsonFile.load(AuditStore.headOf(directory), AuditLine.Head)
@@ -34,10 +36,12 @@ export const verify = Effect.fnUntraced(function* (
   let isHeadForged = false
   if (Option.isSome(head)) {
     const { hash, publicKey, seq } = head.value
-    isHeadForged = !AuditStore.isSigned(head.value, crypto.verify) || accepts?.(publicKey) === false
+    isHeadForged =
+      !AuditStore.isSigned(head.value, crypto.verify) ||
+      (keys?.includes(publicKey) !== true && accepts?.(publicKey) === false)
     if (!isHeadForged && !wanted.has(seq)) wanted.set(seq, hash)
   }
-  const verifier = new AuditVerifier({ ...crypto, accepts }, wanted)
+  const verifier = new AuditVerifier({ ...crypto, accepts, keys }, wanted)
   let tornBytes = 0
   for (const [index, { path }] of all.entries()) {
     const text = yield* files.readFileString(path)

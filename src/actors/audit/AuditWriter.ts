@@ -35,7 +35,8 @@ type Disk = FileSystem.FileSystem | Path.Path
 /** The log's end. */
 export class AuditWriter {
   readonly #options: Options
-  readonly #publicKey: string
+  /** Whose signatures the last checkpoint has; a new key signs at once, so that the log ends under the key of now. */
+  #signedBy: string
   #segment: AuditStore.Segment | undefined
   #sizeBytes = 0
   #segmentAtMs = 0
@@ -56,7 +57,12 @@ export class AuditWriter {
 
   constructor(options: Options) {
     this.#options = options
-    this.#publicKey = Bytes.toBase64(options.key.publicKey)
+    this.#signedBy = this.#publicKey
+  }
+
+  /** Of now: the node's key may be replaced while it runs. */
+  get #publicKey(): string {
+    return Bytes.toBase64(this.#options.key.publicKey)
   }
 
   /** Nothing waits to be signed or told. */
@@ -113,7 +119,10 @@ export class AuditWriter {
       const fills =
         this.#sizeBytes + lines.text.length >= (this.#options.segmentBytes ?? SEGMENT_BYTES) ||
         nowMs - this.#segmentAtMs >= SEGMENT_AGE_MS
-      const isDue = this.#unsigned + lines.count >= CHECKPOINT_LINES || nowMs - this.#signedAtMs >= CHECKPOINT_MS
+      const isDue =
+        this.#unsigned + lines.count >= CHECKPOINT_LINES ||
+        nowMs - this.#signedAtMs >= CHECKPOINT_MS ||
+        this.#signedBy !== this.#publicKey
       const signs = (seals || isDue || fills) && this.#unsigned + lines.count > 0
       if (signs) lines.sign(nowMs)
       if (lines.count === 0) return
@@ -137,8 +146,9 @@ export class AuditWriter {
 
   #signed(nowMs: number): Effect.Effect<void, Failure, Disk> {
     this.#signedAtMs = nowMs
+    this.#signedBy = this.#publicKey
     const signature = Bytes.toBase64(this.#options.key.sign(AuditLine.headText(this.#seq, this.#hash)))
-    const head = { seq: this.#seq, hash: this.#hash, publicKey: this.#publicKey, signature }
+    const head = { seq: this.#seq, hash: this.#hash, publicKey: this.#signedBy, signature }
     return AuditStore.saveHead(this.#options.directory, head)
   }
 

@@ -19,6 +19,7 @@ export const KINDS = [
   "trust.rejected",
   "trust.revoked",
   "key.refused",
+  "key.moved",
   "policy.loaded",
   "policy.refused",
   "policy.denied",

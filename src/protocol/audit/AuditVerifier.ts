@@ -14,6 +14,11 @@ export interface Verification {
   readonly verify: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
   /** Whose signatures count, by key in base64; absent: those of the first checkpoint's, and what was found says whose. */
   readonly accepts?: ((publicKey: string) => boolean) | undefined
+  /**
+   * The keys that the node has had, the oldest first and the present one last: none of them signs after a later one, since it
+   * may have been replaced because somebody else has it, and the last of them signs the end.
+   */
+  readonly keys?: ReadonlyArray<string> | undefined
 }
 
 /** What is wrong, and where. Lines of a file begin with 1. */
@@ -55,6 +60,8 @@ export class AuditVerifier {
   #unsigned = 0
   #checkpoints = 0
   #publicKey: string | undefined
+  /** Of the newest key that has signed, among those of the node. */
+  #rank = -1
   #lost = 0
   #suppressed = 0
   #repaired = 0
@@ -131,6 +138,9 @@ export class AuditVerifier {
         return this.#wrong(`the end is missing: line number ${seq} was signed, the last is ${this.#seq}`)
       if (seq < this.#firstSeq && this.#lines > 0) return this.#wrong(`line number ${seq} is missing`)
     }
+    const { keys = [] } = this.#verification
+    if (this.#rank >= 0 && this.#rank < keys.length - 1)
+      return this.#wrong("the end is signed by a key that this node has replaced, and not by its present one")
     if (this.#lines === 0 || this.#firstSeq === 1) return
     if (this.#pruned.get(this.#firstSeq - 1) !== this.#firstPrevious) {
       this.#line = 1
@@ -165,13 +175,20 @@ export class AuditVerifier {
     const publicKey = Json.string(facts, "publicKey")
     const [key, signature] = [Bytes.fromBase64(publicKey), Bytes.fromBase64(Json.string(facts, "signature"))]
     const { accepts = (other: string) => (this.#publicKey ?? other) === other } = this.#verification
-    if (!accepts(publicKey)) return this.#wrong("a checkpoint signed by another key")
+    const rank = this.#rankOf(publicKey)
+    if (rank < 0 && !accepts(publicKey)) return this.#wrong("a checkpoint signed by another key")
+    if (rank >= 0 && rank < this.#rank) return this.#wrong("a checkpoint signed by a key that had been replaced before")
     if (key === undefined || signature === undefined) return this.#wrong("a checkpoint without a signature")
     if (!this.#verification.verify(key, AuditLine.checkpointText(place), signature))
       return this.#wrong("a checkpoint whose signature is wrong")
     this.#publicKey = publicKey
+    this.#rank = Math.max(this.#rank, rank)
     this.#checkpoints++
     this.#unsigned = 0
+  }
+
+  #rankOf(publicKey: string): number {
+    return this.#verification.keys?.indexOf(publicKey) ?? -1
   }
 
   #wrong(detail: string): void {

@@ -55,6 +55,23 @@ export const parse = (text: string): KeyChain | undefined => {
   return bytes === undefined ? undefined : Result.getOrUndefined(decode(bytes))
 }
 
+/** The keys that lead to this one by statements of their own or of a recovery key, the oldest first and it the last. */
+export const pathTo = (
+  self: KeyChain,
+  key: Uint8Array,
+  verify: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean
+): ReadonlyArray<Uint8Array> => {
+  const path = [key]
+  while (path.length <= STATEMENTS_MAX) {
+    const first = path[0]!
+    const link = self.find((one) => one.kind === "rotate" && Bytes.equals(one.next, first))
+    const isLoop = link !== undefined && path.some((one) => Bytes.equals(one, link.key))
+    if (link === undefined || isLoop || !KeyStatement.isGenuine(link, verify)) break
+    path.unshift(link.key)
+  }
+  return path
+}
+
 const MAGIC = Bytes.fromUtf8("EPKC")
 const FORMAT = 1
 const HEADER_BYTES = 6

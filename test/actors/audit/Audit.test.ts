@@ -6,6 +6,7 @@ import * as AuditReader from "../../../src/actors/audit/AuditReader.ts"
 import type * as AuditTrail from "../../../src/actors/audit/AuditTrail.ts"
 import { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
+import { ReplaceableKey } from "../../../src/core/crypto/ReplaceableKey.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import type * as AuditLine from "../../../src/protocol/audit/AuditLine.ts"
 
@@ -200,6 +201,33 @@ describe("the audit log", () => {
       assert.isUndefined(found.broken)
       assert.strictEqual(found.repaired, 1)
       assert.strictEqual(found.tornBytes, 0)
+    }))
+
+  test("goes on under another key, and takes no signature of the one before from then on", () =>
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const { signingKey, ...crypto } = yield* Crypto
+      const home = yield* files.makeTempDirectoryScoped()
+      const [before, after] = [signingKey(SEED), signingKey(new Uint8Array(32).fill(6))]
+      const key = new ReplaceableKey(before)
+      const keys = [before, after].map(({ publicKey }) => Bytes.toBase64(publicKey))
+      const check = (known: ReadonlyArray<string>) =>
+        Effect.map(
+          AuditReader.verify(`${home}/audit`, { crypto, accepts: () => false, expected: new Map(), keys: known }),
+          ({ broken }) => broken?.detail
+        )
+      const moving = (log: AuditTrail.Running) =>
+        noting(3)(log).pipe(Effect.andThen(Effect.sync(() => key.replace(after))), Effect.andThen(noting(3)(log)))
+      yield* logging(home, moving, { key })
+
+      assert.isUndefined(yield* check(keys))
+      assert.match((yield* check(keys.slice(1))) ?? "", /signed by another key/)
+      yield* logging(home, noting(3), { key: before })
+      assert.match((yield* check(keys)) ?? "", /a key that had been replaced before/)
+
+      yield* files.remove(`${home}/audit`, { recursive: true })
+      yield* logging(home, noting(3), { key: before })
+      assert.match((yield* check(keys)) ?? "", /the end is signed by a key that this node has replaced/)
     }))
 
   test("removes its oldest files when it is large, says so, and is whole", () =>
