@@ -22,6 +22,7 @@ import * as WarmChildren from "../server/WarmChildren.ts"
 import type { CallGate } from "./CallGate.ts"
 import * as KeeperSession from "./KeeperSession.ts"
 import * as LineSession from "./LineSession.ts"
+import { PeerTurns } from "./PeerTurns.ts"
 import * as PlainAnswers from "./PlainAnswers.ts"
 import * as PlainRequests from "./PlainRequests.ts"
 import { ServiceBreaker, ServiceBreakers, type ServiceHealth } from "./ServiceBreaker.ts"
@@ -88,7 +89,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const answer = yield* PlainRequests.make(
     PlainAnswers.handlers(options, health, () => clock.currentTimeMillisUnsafe())
   )
-  const streams = new Map<number, number>()
+  const turns = new PeerTurns()
   let lineSessions = 0
 
   const admitted = (name: string, remote: Address.Address): Effect.Effect<Option.Option<Service>> =>
@@ -229,13 +230,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const serve = Effect.fnUntraced(function* <E>(incoming: Incoming<E>) {
     const { node } = incoming.remote
-    const count = streams.get(node) ?? 0
-    if (count >= STREAMS_PER_PEER) return yield* incoming.duplex.end
-    streams.set(node, count + 1)
+    if (!(yield* turns.enter(node))) return yield* incoming.duplex.end
     let isCounted = true
     // Once a session carries the stream, the bounds of sessions count it.
     const known = () => {
-      if (isCounted) leave(streams, node)
+      if (isCounted) turns.leave(node)
       isCounted = false
     }
     yield* Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT).pipe(
@@ -270,13 +269,5 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
 const refused = (reason: string): { readonly bye: Bye } => ({ bye: { reason } })
 
-const leave = (streams: Map<number, number>, node: number): void => {
-  const left = (streams.get(node) ?? 1) - 1
-  if (left === 0) streams.delete(node)
-  else streams.set(node, left)
-}
-
-/** Streams of one peer that no session carries yet. */
-const STREAMS_PER_PEER = 16
 const HELLO_TIMEOUT = "10 seconds"
 const OPEN_BRACE = 0x7b

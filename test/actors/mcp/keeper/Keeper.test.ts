@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Result, type Scope } from "effect"
+import { Effect, Fiber, Queue, Result, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as FrameStream from "../../../../src/actors/mcp/FrameStream.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../../../src/protocol/relay/RelayControl.ts"
@@ -106,7 +106,7 @@ describe("Keeper", () => {
       assert.isTrue(Result.isFailure(yield* Effect.result(stream.next)))
     }))
 
-  test("a peer has at most 16 streams and 4 sessions, of which an unused one gives way (mcp §6.4)", () =>
+  test("a peer has 4 sessions of a service, of which an unused one gives way (mcp §6.4)", () =>
     Effect.gen(function* () {
       const { rig } = yield* station
       const sessions = yield* Effect.forEach([1, 2, 3, 4], (index) =>
@@ -117,11 +117,25 @@ describe("Keeper", () => {
       yield* sessions[0]?.stream.end ?? Effect.void
       yield* TestClock.adjust("100 millis")
       assert.isFalse(kind((yield* greeted(rig, 2, { session: "6".repeat(32) })).answer))
+    }))
 
+  test("of one peer 16 streams are looked at, 256 wait for their turn, and more are refused (mcp §6.4)", () =>
+    Effect.gen(function* () {
+      const { rig } = yield* station
       for (let count = 0; count < 16; count++) yield* rig.stream(4)
+      const seventeenth = yield* Effect.forkChild(greeted(rig, 4, { session: "7".repeat(32) }))
       yield* TestClock.adjust("1 second")
-      const seventeenth = yield* rig.stream(4)
-      assert.isTrue(Result.isFailure(yield* Effect.result(seventeenth.read)))
+      assert.isUndefined(seventeenth.pollUnsafe())
+      assert.isFalse(kind((yield* greeted(rig, 3, { session: "7".repeat(32) })).answer))
+
+      for (let count = 0; count < 255; count++) yield* rig.stream(4)
+      yield* TestClock.adjust("1 second")
+      const last = yield* rig.stream(4)
+      assert.isTrue(Result.isFailure(yield* Effect.result(last.read)))
+
+      // Those before it have said nothing.
+      yield* TestClock.adjust("10 seconds")
+      assert.isFalse(kind((yield* Fiber.join(seventeenth)).answer))
     }))
 
   test("an owner may give each peer more sessions, which then may also start faster (mcp §6.4)", () =>
