@@ -24,6 +24,7 @@ import * as Mcp from "./groups/Mcp.ts"
 import * as McpCost from "./groups/McpCost.ts"
 import * as Memory from "./groups/Memory.ts"
 import * as Ping from "./groups/Ping.ts"
+import * as Policy from "./groups/Policy.ts"
 import * as Programs from "./groups/Programs.ts"
 import * as Registry from "./groups/Registry.ts"
 import * as Requests from "./groups/Requests.ts"
@@ -46,7 +47,8 @@ const GROUPS: ReadonlyArray<Group> = [
   Memory.group,
   Registry.group,
   Exchange.group,
-  Gateway.group
+  Gateway.group,
+  Policy.group
 ]
 
 const bench = Effect.gen(function* () {

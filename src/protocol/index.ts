@@ -3,10 +3,13 @@
  * One namespace per format or machine.
  */
 
+export * as AuditLine from "./audit/AuditLine.ts"
+export { AuditVerifier } from "./audit/AuditVerifier.ts"
 export * as FileReceiver from "./exchange/FileReceiver.ts"
 export * as FileSender from "./exchange/FileSender.ts"
 export * as StoredName from "./exchange/StoredName.ts"
 export * as ProtocolEvent from "./ProtocolEvent.ts"
+export * as Policy from "./policy/Policy.ts"
 export * as Connection from "./stream/Connection.ts"
 export * as ConnectionState from "./stream/ConnectionState.ts"
 export * as PortTable from "./stream/PortTable.ts"
