@@ -14,8 +14,11 @@ import * as PlainText from "../protocol/mcp/PlainText.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output } from "./Command.ts"
+import * as McpConnect from "./McpConnect.ts"
 import * as McpFront from "./McpFront.ts"
 import * as McpUse from "./McpUse.ts"
+import * as MountEgress from "./MountEgress.ts"
+import * as Values from "./Values.ts"
 
 /** Whether a text is a federated name, and not `PEER/SERVICE`. */
 export const isName = (text: string): boolean => !text.includes("/") && FederatedName.aliasIn(text) !== undefined
@@ -34,7 +37,7 @@ export const tools = Effect.fnUntraced(
 /** Runs the tool of that federated name. */
 export const call = Effect.fnUntraced(
   function* (name: string, argsText: string, input: Input): Effect.fn.Return<Output, CliError.CliError, Environment> {
-    const server = yield* open("all")
+    const server = yield* open("all", input)
     return yield* McpUse.perform(server, name, name, argsText, input)
   },
   Effect.provideService(Logger.LogToStderr, true)
@@ -68,12 +71,13 @@ const found = Effect.fnUntraced(function* (query: string, limit: number) {
   }))
 })
 
-const open = Effect.fnUntraced(function* (mode: Front.Settings["mode"]) {
+const open = Effect.fnUntraced(function* (mode: Front.Settings["mode"], input?: Input) {
   const { version } = yield* CliHost
-  const front = yield* Effect.provide(
-    McpFront.make({ ...Front.DEFAULTS, mode, patience: PATIENCE }, "warn"),
-    NativeCrypto.layer
-  )
+  const pins = yield* McpConnect.pinMode((input && Values.text(input, "pins")) ?? "warn")
+  const front = yield* Effect.gen(function* () {
+    const egress = input && (yield* MountEgress.open(input))
+    return yield* McpFront.make({ ...Front.DEFAULTS, mode, patience: PATIENCE }, pins, { egress })
+  }).pipe(Effect.provide(NativeCrypto.layer))
   const lines = yield* front.connect(false)
   return McpServer.fromClient(
     yield* Effect.mapError(McpClient.make(lines, { name: "pilotctl", version }), McpUse.failure)

@@ -14,6 +14,7 @@ import { CliHost } from "./CliHost.ts"
 import { type Environment, type Input, type Output, output } from "./Command.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as McpTargets from "./McpTargets.ts"
+import * as MountEgress from "./MountEgress.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
@@ -50,7 +51,7 @@ export const call = Effect.fnUntraced(function* (
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const server = yield* open(targets, Values.text(input, "pins") ?? "warn")
+  const server = yield* open(targets, Values.text(input, "pins") ?? "warn", input)
   // A definition that changed shows in a list only. A server without one still has its call.
   yield* Effect.ignore(server.tools)
   return yield* perform(server, targets.map((target) => Target.format([target])).join(" "), tool, argsText, input)
@@ -86,7 +87,8 @@ export const perform = Effect.fnUntraced(function* (
 /** A session of its own with the server, as long as the command runs. */
 const open = Effect.fnUntraced(function* (
   targets: Target.Targets,
-  pinMode: string
+  pinMode: string,
+  input?: Input
 ): Effect.fn.Return<McpServer.McpServer, CliError.CliError, Environment> {
   const { version } = yield* CliHost
   const [near, far] = yield* DuplexPair.make
@@ -94,7 +96,8 @@ const open = Effect.fnUntraced(function* (
   yield* Effect.gen(function* () {
     const route = yield* Effect.flatMap(McpTargets.open(targets), ({ follow }) => follow)
     const pins = yield* pinsOf(route.target)
-    yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client: far, pins, ...route }), far.end))
+    const egress = input && (yield* MountEgress.open(input))
+    yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client: far, pins, egress, ...route }), far.end))
   }).pipe(Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
   return McpServer.fromClient(yield* Effect.mapError(McpClient.make(near, { name: "pilotctl", version }), failure))
 })

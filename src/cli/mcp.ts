@@ -5,7 +5,7 @@ import * as CliError from "./CliError.ts"
 import { type Command, type Flag, type Input, output, silent } from "./Command.ts"
 import * as McpRules from "./McpRules.ts"
 import { approvals } from "./mcpApprovalRows.ts"
-import { CAPABILITY, connect, front, mount, PINS, TARGETS } from "./mountRows.ts"
+import { CAPABILITY, connect, EGRESS_FLAGS, front, mount, PINS, TARGETS } from "./mountRows.ts"
 import * as Values from "./Values.ts"
 
 const expose: Command = {
@@ -244,7 +244,8 @@ const call: Command = {
     { name: "args", value: "text", placeholder: "json", summary: "the arguments, a JSON object (default: {})" },
     CAPABILITY,
     PINS,
-    PATIENCE
+    PATIENCE,
+    ...EGRESS_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {
     const words = input.positionals.slice(0, -1)

@@ -1,12 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Result, Schema, Stream } from "effect"
+import { Effect, Fiber, Result, Stream } from "effect"
 import { NodeRules } from "../../src/actors/layers/PolicyLayer.ts"
 import * as Events from "../../src/api/Events.ts"
 import * as Files from "../../src/api/Files.ts"
 import * as Mcp from "../../src/api/Mcp.ts"
 import * as Messages from "../../src/api/Messages.ts"
 import * as Pilot from "../../src/api/Pilot.ts"
-import * as Tasks from "../../src/api/Tasks.ts"
 import { Port } from "../../src/protocol/wire/Address.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import { HOME, type SimNode } from "../../src/testing/SimNode.ts"
@@ -26,10 +25,6 @@ const enforce = (node: SimNode, rules: ReadonlyArray<object>, others: object = {
     node.run(Effect.orDie(Effect.flatMap(NodeRules, ({ policy }) => policy.reload)))
   )
 const deny = (...what: ReadonlyArray<string>) => [{ effect: "deny", who: ["name:alice"], what }]
-
-const kind = (name: string) =>
-  Tasks.make(name, { input: Schema.String, progress: Schema.String, output: Schema.String })
-const submit = (node: SimNode, name: string) => node.run(Effect.result(Tasks.submit(kind(name), "x", { to: "bob" })))
 
 /** What is in the log of a node, a line each: its kind and some facts. */
 const logOf = Effect.fnUntraced(function* (node: SimNode) {
@@ -83,12 +78,6 @@ describe("a policy, in the simulator", { timeout: PATIENCE_MS }, () => {
         assert.match(pushed.message, /the policy of this node denies it/)
         assert.match(yield* message(alice), /^ACK/)
 
-        yield* enforce(bob, deny("tasks/shell*"))
-        const refused = yield* submit(alice, "shell.run")
-        assert.match(Result.isFailure(refused) ? refused.failure.message : "", /the policy of this node denies it/)
-        assert.isTrue(Result.isSuccess(yield* submit(alice, "sum")))
-        assert.isTrue(Result.isSuccess(yield* submit(carol, "shell.run")))
-
         yield* enforce(bob, deny("port/4000"))
         assert.isTrue(Result.isFailure(yield* dial(alice)))
         assert.isTrue(Result.isSuccess(yield* dial(carol)))
@@ -121,7 +110,7 @@ describe("a policy, in the simulator", { timeout: PATIENCE_MS }, () => {
 
         const log = yield* logOf(bob)
         const denied = log.filter(({ kind }) => kind === "policy.denied").map(({ what }) => what)
-        assert.includeMembers(denied, ["messages", "files/push", "tasks/shell.run", "port/4000"])
+        assert.includeMembers(denied, ["messages", "files/push", "port/4000"])
         const row = log.find(({ kind }) => kind === "policy.denied")
         assert.match(String(row?.["key"]), /^[0-9A-Z]{4}(-[0-9A-Z]{4}){7}$/)
         assert.strictEqual(row?.["rule"], "rule 1")

@@ -284,7 +284,7 @@ describe("calls that wait for a person (mcp §6.10)", () => {
       while ((yield* asked).node !== 3) {}
     }))
 
-  test("what a person could not see whole is not approved: doubled or endless arguments, batches, no name", () =>
+  test("what a person could not see whole is not approved: doubled or endless arguments, no name", () =>
     Effect.gen(function* () {
       const { client, desk, recorded, server } = yield* station()
       const { line, write } = yield* client()
@@ -295,15 +295,12 @@ describe("calls that wait for a person (mcp §6.10)", () => {
       assert.include(textOf(yield* line), "two readers could see two calls")
       yield* write(call(2, "write_file", `{"text":"${"x".repeat(70_000)}"}`))
       assert.include(textOf(yield* line), "too long to be shown")
-      yield* write(`[${call(3, "write_file")},${call(4, "read_file")}]`)
-      assert.include(textOf(yield* line), "not in a batch")
-      yield* line
       yield* write('{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"arguments":{}}}')
       assert.include(textOf(yield* line), "does not allow this tool")
       assert.lengthOf(desk.waiting(), 0)
       assert.deepStrictEqual(
         recorded.map(({ decision }) => decision),
-        ["unasked", "unasked", "tool", "tool", "tool"]
+        ["unasked", "unasked", "tool"]
       )
     }))
 

@@ -112,7 +112,7 @@ export class CallGate {
     return this.#safe.isDeclared(message, envelope.target)
   }
 
-  /** Decides about a message of the client. A batch passes as a whole or not at all. */
+  /** Decides about a message of the client. A batch is denied as a whole; one that needs approval has to be taken apart. */
   judge(message: Uint8Array, envelope: JsonRpcPeek.Envelope, place: CallLedger.Place): Verdict {
     const rules = this.#rules
     const denied = this.#options.policy?.refusal(message, envelope)
@@ -252,7 +252,7 @@ export class CallGate {
       ahead.calls++
       ahead.bytes += Math.ceil(message.length / items.length)
     }
-    return found._tag === "Ask" && envelope._tag === "Batch" ? NOT_IN_A_BATCH : found
+    return found
   }
 
   #refusals(envelope: JsonRpcPeek.Envelope, isQuota: boolean, text: string): ReadonlyArray<Uint8Array> {
@@ -266,8 +266,4 @@ export class CallGate {
 }
 
 const ALLOW = Policy.Decision.Allow()
-const NOT_IN_A_BATCH = Policy.Decision.Deny({
-  reason: "tool",
-  text: "The owner of this service approves calls of this tool one by one. Make the call alone, not in a batch."
-})
 const NOTHING: Policy.Usage = { calls: 0, concurrent: 0, bytes: 0 }

@@ -6,6 +6,7 @@
  */
 import { Effect, type Fiber, type Scope } from "effect"
 import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
+import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import type * as CallLedger from "../CallLedger.ts"
 import * as OwnLists from "../server/OwnLists.ts"
 import type { RunningChild } from "../server/RunningChild.ts"
@@ -39,6 +40,11 @@ export class SessionAsking {
   constructor(scope: Scope.Scope, gate: CallGate) {
     this.#scope = scope
     this.#gate = gate
+  }
+
+  /** Each message of a batch by itself: a person is asked about one call, and those that need nobody do not wait for it. */
+  static apart<E>(batch: Uint8Array, pass: (one: Uint8Array) => Effect.Effect<void, E>): Effect.Effect<void, E> {
+    return Effect.forEach(JsonSplice.elements(batch) ?? [], pass, { discard: true })
   }
 
   get size(): number {

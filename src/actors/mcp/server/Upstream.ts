@@ -70,11 +70,10 @@ export interface Upstream {
   readonly inFlight: () => number
   /** The client is gone for good: tells the server that nobody waits any more, except for calls that may park. */
   readonly abandon: Effect.Effect<void>
-  /** Waits until no parked call of an abandoned client runs any more, an hour at most. */
+  /** Waits until no parked call of an abandoned client runs any more. */
   readonly parked: Effect.Effect<void>
   /** The client is gone, and only parked calls keep this. */
   readonly isAbandoned: () => boolean
-  /** The running child, for status. */
   readonly child: () => Child | undefined
   /** Fails when a call that was to run again met another kind of server. */
   readonly changed: Effect.Effect<never, UpstreamChild.ServerChanged>
@@ -101,7 +100,6 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const changed = yield* Deferred.make<never, UpstreamChild.ServerChanged>()
   /** Messages on their way to another server; they are no calls of it yet. */
   let reissued = 0
-  /** Calls that wait, but not for the server. */
   const waiting = () => (parking?.size ?? 0) + asking.size
 
   /** To the client, as long as there is one. A server that asks nobody is told so, since its call goes on. */
@@ -293,6 +291,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (isGivenUp(message, envelope)) return
     const verdict = gate.judge(message, envelope, origin.place)
     if (verdict._tag === "Refused") return yield* Effect.forEach(verdict.answers, toClient, { discard: true })
+    if (verdict._tag === "Ask" && envelope._tag === "Batch")
+      return yield* SessionAsking.apart(message, (one) => fromClient(one, origin))
     if (verdict._tag === "Ask" && origin.approval === undefined && envelope._tag === "Request") {
       // Copied, because it may be a view of a large chunk that would stay alive with it.
       return yield* ask(message.slice(), envelope, origin)
