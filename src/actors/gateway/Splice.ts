@@ -53,7 +53,9 @@ const pump = <E>(from: Duplex<E>, to: Duplex<E>, count: Count): Effect.Effect<vo
       Effect.flatMap(from.read, (chunk) => {
         count.bytes += chunk.length
         return to.write(chunk)
-      })
+      }),
+      // It waits for its streams by itself; a turn of the event loop for each chunk would only cost.
+      { disableYield: true }
     ),
     (error) => (Cause.isDone(error) ? to.end : Effect.fail(error))
   )

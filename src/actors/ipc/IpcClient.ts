@@ -103,7 +103,12 @@ export const make = Effect.fnUntraced(function* (
     oneAtATime: yield* Semaphore.make(1),
     knowsEnds: false,
     send: (request, operation) =>
-      Effect.mapError(writer.write(IpcRequest.encode(request)), () => disconnected(operation))
+      Effect.mapError(writer.write(IpcRequest.encode(request)), () => disconnected(operation)),
+    sendAll: (connection, bytes) => {
+      const [first, ...others] = frames(connection, bytes)
+      if (first === undefined) return Effect.void
+      return Effect.mapError(writer.writeAll([first, ...others]), () => disconnected("send"))
+    }
   }
   yield* Effect.forkScoped(receiveAll(wire, pull), { startImmediately: true })
   return clientOf(wire)
@@ -114,6 +119,8 @@ interface Wire {
   readonly oneAtATime: Semaphore.Semaphore
   knowsEnds: boolean
   readonly send: (request: IpcRequest.IpcRequest, operation: string) => Effect.Effect<void, IpcError>
+  /** Bytes of one stream, in as few writes as the socket takes. */
+  readonly sendAll: (connection: number, bytes: Uint8Array) => Effect.Effect<void, IpcError>
 }
 
 const receiveAll = (
@@ -318,9 +325,7 @@ const connectionOf = (
     Effect.suspend(() => {
       if (stream?.failure !== undefined) return Effect.fail(stream.failure)
       return wire.session.stream(id) === stream && !isEnded
-        ? Effect.forEach(pieces(bytes), (data) => wire.send({ _tag: "Send", connection: id, data }, "send"), {
-            discard: true
-          })
+        ? wire.sendAll(id, bytes)
         : Effect.fail(new IpcError({ reason: "Closed", operation: "send", detail: "the stream is closed" }))
     })
   const read = stream?.read ?? Effect.fail(disconnected("recv"))
@@ -329,13 +334,11 @@ const connectionOf = (
   return { id, remote, remotePort, localPort, read, write, setNoDelay, end, endWriting }
 }
 
-const pieces = (bytes: Uint8Array): ReadonlyArray<Uint8Array> => {
-  if (bytes.length <= SEND_BYTES_MAX) return bytes.length === 0 ? [] : [bytes]
-  const count = Math.ceil(bytes.length / SEND_BYTES_MAX)
-  return Array.from({ length: count }, (_, index) =>
-    bytes.subarray(index * SEND_BYTES_MAX, (index + 1) * SEND_BYTES_MAX)
-  )
-}
+const frames = (connection: number, bytes: Uint8Array): ReadonlyArray<Uint8Array> =>
+  Array.from({ length: Math.ceil(bytes.length / SEND_BYTES_MAX) }, (_, index) => {
+    const data = bytes.subarray(index * SEND_BYTES_MAX, (index + 1) * SEND_BYTES_MAX)
+    return IpcRequest.encode({ _tag: "Send", connection, data })
+  })
 
 const disconnected = (operation: string): IpcError => new IpcError({ reason: "Disconnected", operation, detail: "" })
 
