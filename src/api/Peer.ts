@@ -136,6 +136,23 @@ const withKey = Effect.fnUntraced(function* (selector: ByKey) {
   return found[0] ?? (yield* none(selector, "no trusted peer has this key, or the registry does not know it now"))
 })
 
+/** Nodes that this one does not trust, of whom the registry's public cards say that they can do it, the best first. */
+export const strangers = Effect.fn("Peer.strangers")(function* (
+  selector: Capable
+): Effect.fn.Return<ReadonlyArray<number>, NoSuchPeer | PilotError, Pilot> {
+  const pilot = yield* Pilot
+  const trusted = new Set<number>((yield* pilot.trusted).map(({ node }) => node))
+  const { services } = yield* Directory.search(selector.words, {
+    schema: selector.schema,
+    limit: FOUND_MAX,
+    includePublic: true
+  }).pipe(
+    Effect.provide(Directory.fromPilot),
+    Effect.catchTag("DirectoryError", ({ detail }) => none(selector, detail))
+  )
+  return [...new Set(services.map(({ peer }) => peer.node))].filter((node) => !trusted.has(node))
+})
+
 const whoCan = Effect.fnUntraced(function* (selector: Capable) {
   const pilot = yield* Pilot
   const { problems, services } = yield* Directory.search(selector.words, {

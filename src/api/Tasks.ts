@@ -6,15 +6,18 @@
 import { Duration, Effect, Layer, Option, Schema, Stream } from "effect"
 import * as WorkflowLayer from "../actors/layers/WorkflowLayer.ts"
 import type { DialError } from "../actors/node/Node.ts"
+import type { Tally } from "../protocol/task/TaskLedger.ts"
 import { isDone, type TaskRecord } from "../protocol/task/TaskRecord.ts"
-import { NodeId } from "../protocol/wire/Address.ts"
 import type { Outcome } from "../protocol/wire/TaskFrame.ts"
-import { Pilot, type PilotError } from "./PilotService.ts"
+import type * as Peer from "./Peer.ts"
+import type { Pilot, PilotError } from "./PilotService.ts"
+import * as TaskPeers from "./TaskPeers.ts"
 import { type TaskError, Tasks } from "./TasksService.ts"
 import type { Task } from "./TaskWorker.ts"
 import * as TaskWorker from "./TaskWorker.ts"
 import * as TaskWorkflow from "./TaskWorkflow.ts"
 
+export type { Tally } from "../protocol/task/TaskLedger.ts"
 export { TaskError, Tasks } from "./TasksService.ts"
 export type { Job, ServeOptions, Task } from "./TaskWorker.ts"
 export type { Flow, FlowFailed, FlowJob } from "./TaskWorkflow.ts"
@@ -86,8 +89,16 @@ export interface Handle<Progress, Output> {
 
 /** How a task is submitted. */
 export interface SubmitOptions {
-  /** A trusted peer, by hostname, address or node id. */
-  readonly to: string
+  /**
+   * A trusted peer, by hostname, address or node id, or a `Peer` selector. `Peer.capable` means all trusted peers that offer it:
+   * the one that has done best with such tasks is asked first (`ledger`), and the next one when it declines, cannot be
+   * reached, or does not accept in time.
+   */
+  readonly to: string | Peer.Selector
+  /** With `Peer.capable`: if no trusted peer can do it, ask strangers whose cards are public for trust. */
+  readonly anyone?: boolean
+  /** With `Peer.capable`: how long a peer may take to accept it before the next is asked; a minute unless told otherwise. */
+  readonly acceptWithin?: Duration.Input
   /** Counted from now; it is worth nothing after. A day unless told otherwise, thirty at most. */
   readonly deadline?: Duration.Input
   /** From -1000 to 1000: larger ones are done first. */
@@ -99,19 +110,22 @@ export interface SubmitOptions {
   readonly id?: string
 }
 
+/** Why a task was not submitted. */
+export type SubmitError = DialError | PilotError | Peer.NoSuchPeer | Schema.SchemaError | TaskError
+
 /** Submits a task; it is on this node's disk when this returns, and is brought to its peer as soon as that can be reached. */
 export const submit = Effect.fn("Tasks.submit")(function* <Input, Progress, Output>(
   task: Task<Input, Progress, Output>,
   input: Input,
   options: SubmitOptions
-): Effect.fn.Return<Handle<Progress, Output>, DialError | PilotError | Schema.SchemaError | TaskError, Pilot | Tasks> {
+): Effect.fn.Return<Handle<Progress, Output>, SubmitError, Pilot | Tasks> {
   const tasks = yield* Tasks
-  const pilot = yield* Pilot
-  const { node } = yield* pilot.resolve(options.to)
+  const [to, ...others] = yield* TaskPeers.find(tasks, options)
   const description = JSON.stringify(yield* Schema.encodeEffect(task.input)(input))
-  const deadline = options.deadline === undefined ? 0 : Duration.toMillis(Duration.fromInputUnsafe(options.deadline))
+  const deadline = durationMs(options.deadline)
   const record = yield* tasks.submit({
-    ...{ to: NodeId(node), description, kind: task.kind, lifeMs: deadline, priority: options.priority ?? 0 },
+    ...{ to: to!, description, kind: task.kind, lifeMs: deadline, priority: options.priority ?? 0 },
+    ...(TaskPeers.isOpen(options.to) ? { others, acceptMs: durationMs(options.acceptWithin) } : {}),
     id: options.id
   })
   return handleOf(tasks, task, record.id)
@@ -127,12 +141,21 @@ export const handle = Effect.fn("Tasks.handle")(function* <Input, Progress, Outp
   return handleOf(tasks, task, id)
 })
 
+/**
+ * How the tasks that this node gave away have ended, by peer (its Ed25519 key, base64) and kind: this node's own experience, on its
+ * disk, which `Peer.capable` is decided by.
+ */
+export const ledger: Effect.Effect<ReadonlyArray<Tally>, TaskError, Tasks> = Effect.flatMap(
+  Tasks,
+  (tasks) => tasks.ledger
+)
+
 /** Submits a task and waits for its output; interrupting it cancels the task. */
 export const call = <Input, Progress, Output>(
   task: Task<Input, Progress, Output>,
   input: Input,
   options: SubmitOptions
-): Effect.Effect<Output, DialError | PilotError | Schema.SchemaError | TaskError | TaskFailure, Pilot | Tasks> =>
+): Effect.Effect<Output, SubmitError | TaskFailure, Pilot | Tasks> =>
   Effect.flatMap(submit(task, input, options), ({ cancel, result }) =>
     Effect.onInterrupt(result, () => Effect.ignore(cancel))
   )
@@ -172,8 +195,8 @@ const handleOf = <Input, Progress, Output>(
   task: Task<Input, Progress, Output>,
   id: string
 ): Handle<Progress, Output> => {
-  const get = tasks.get("submitted", id)
-  const changed = (record: TaskRecord) => tasks.changed(record, LOOK_MS)
+  const get = lastTry(tasks, id)
+  const changed = (record: TaskRecord) => Effect.flatMap(tasks.changed(record, LOOK_MS), latest(tasks))
   const followed = Effect.flatMap(get, (first) => until(first, changed))
   return {
     id,
@@ -192,6 +215,18 @@ const handleOf = <Input, Progress, Output>(
     cancel: Effect.asVoid(tasks.cancel(id, "cancelled by its submitter"))
   }
 }
+
+/** The task as it stands now, after all peers that it was passed on from. */
+const lastTry = (tasks: Tasks["Service"], id: string): Effect.Effect<TaskRecord, TaskError> =>
+  Effect.flatMap(tasks.get("submitted", id), latest(tasks))
+
+const latest =
+  (tasks: Tasks["Service"]) =>
+  (record: TaskRecord): Effect.Effect<TaskRecord, TaskError> =>
+    record.successor === undefined ? Effect.succeed(record) : lastTry(tasks, record.successor)
+
+const durationMs = (input: Duration.Input | undefined): number =>
+  input === undefined ? 0 : Duration.toMillis(Duration.fromInputUnsafe(input))
 
 const until = Effect.fnUntraced(function* (
   first: TaskRecord,

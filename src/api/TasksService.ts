@@ -5,6 +5,7 @@ import type { IpcError } from "../actors/ipc/IpcError.ts"
 import * as TaskPlaces from "../actors/services/tasks/TaskPlaces.ts"
 import { type Tasks as NodeTasks, TaskError } from "../actors/services/tasks/Tasks.ts"
 import * as Json from "../core/data/Json.ts"
+import { Tally } from "../protocol/task/TaskLedger.ts"
 import { TaskRecord } from "../protocol/task/TaskRecord.ts"
 import type { PilotError } from "./PilotService.ts"
 
@@ -15,7 +16,18 @@ export class Tasks extends Context.Service<
   Tasks,
   Pick<
     NodeTasks["Service"],
-    "submit" | "get" | "changed" | "outcome" | "cancel" | "claim" | "renew" | "finish" | "fail" | "release"
+    | "submit"
+    | "get"
+    | "ledger"
+    | "earn"
+    | "changed"
+    | "outcome"
+    | "cancel"
+    | "claim"
+    | "renew"
+    | "finish"
+    | "fail"
+    | "release"
   >
 >()("effect-pilot/api/Tasks") {}
 
@@ -36,8 +48,16 @@ export const overDaemon = (
     )
   const one = (op: string, value: Json.JsonObject) => Effect.flatMap(ask(op, value), taskOf)
   return {
-    submit: ({ description, id, kind, lifeMs, priority, to }) =>
-      one("task.submit", { to, description, kind, priority, life_ms: lifeMs, id }),
+    submit: ({ acceptMs, description, id, kind, lifeMs, others, priority, to }) =>
+      one("task.submit", {
+        ...{ to, description, kind, priority, life_ms: lifeMs, id },
+        ...(others === undefined ? {} : { others: [...others], accept_ms: acceptMs ?? 0 })
+      }),
+    ledger: allTallies(ask),
+    earn: (node, timeoutMs) =>
+      Effect.map(ask("task.earn", { node, timeout_ms: Math.min(timeoutMs, WAIT_MS) }), (reply) =>
+        Json.boolean(reply, "trusted")
+      ),
     get: (side, id) => one("task.get", { side, id }),
     changed: ({ heard, id, revision, side }, timeoutMs) =>
       one("task.changed", { task: { side, id, revision, heard }, timeout_ms: Math.min(timeoutMs, WAIT_MS) }),
@@ -56,11 +76,25 @@ export const overDaemon = (
   }
 }
 
+/** Page by page. */
+const allTallies = Effect.fnUntraced(function* (
+  ask: (op: string, value: Json.JsonObject) => Effect.Effect<Json.JsonObject, TaskError>
+): Effect.fn.Return<ReadonlyArray<Tally>, TaskError> {
+  const tallies: Array<Tally> = []
+  for (let more = true; more; ) {
+    const reply = yield* ask("task.ledger", { after: tallies.length })
+    const page = yield* Effect.mapError(decodeTallies(Json.list(reply, "tallies")), otherwise)
+    tallies.push(...page)
+    more = Json.boolean(reply, "more") && page.length > 0
+  }
+  return tallies
+})
+
+const otherwise = () =>
+  new TaskError({ reason: "Unreachable", detail: "the daemon answers otherwise than this version expects" })
+
 const taskOf = (reply: Json.JsonObject): Effect.Effect<TaskRecord, TaskError> =>
-  Effect.mapError(
-    decode(Json.member(reply, "task")),
-    () => new TaskError({ reason: "Unreachable", detail: "the daemon answers otherwise than this version expects" })
-  )
+  Effect.mapError(decode(Json.member(reply, "task")), otherwise)
 
 /** What is too long for one frame of the socket is left in a file, which the daemon reads. */
 const source = Effect.fnUntraced(function* (
@@ -80,6 +114,7 @@ const unreachable = ({ message }: IpcError | PilotError): TaskError =>
   new TaskError({ reason: "Unreachable", detail: message })
 
 const REASONS = TaskError.fields.reason.literals
+const decodeTallies = Schema.decodeUnknownEffect(Schema.Array(Tally))
 const decode = Schema.decodeUnknownEffect(TaskRecord)
 /** Less than a client waits for any answer. */
 const WAIT_MS = 20_000

@@ -52,6 +52,11 @@ const follow = Effect.fnUntraced(function* (
     const line = `${task.status}${task.progress === "" ? "" : ` ${task.progress}`}`
     if (line !== said) yield* Terminal.note(input, line)
     said = line
+    if (task.successor !== undefined) {
+      yield* Terminal.note(input, `passed on from ${task.to}: ${task.justification}`)
+      task = yield* TaskClient.one(client, "task.get", { side: "submitted", id: task.successor })
+      continue
+    }
     if (isDone(task)) return task
     const { heard, id, revision, side } = task
     task = yield* TaskClient.one(client, "task.changed", { task: { id, side, revision, heard }, timeout_ms: LOOK_MS })

@@ -11,6 +11,8 @@ import { type Command, type Environment, type Input, type Output, output } from 
 import * as DaemonClient from "./DaemonClient.ts"
 import * as TaskClient from "./TaskClient.ts"
 import { ID, idIn, required, TASK_ID } from "./TaskIdFlag.ts"
+import { ledger } from "./TaskLedger.ts"
+import * as TaskTargets from "./TaskTargets.ts"
 import * as TaskText from "./TaskText.ts"
 import * as TaskWatch from "./TaskWatch.ts"
 import * as Terminal from "./Terminal.ts"
@@ -19,12 +21,13 @@ import * as Values from "./Values.ts"
 
 const submit: Command = {
   name: "task submit",
-  usage: "<address|hostname>",
-  summary: "Gives a task to a peer",
+  usage: "[<address|hostname>]",
+  summary: "Gives a task to a peer, or to one that can do it",
   returns: "accepted, message, status, target, task, task_id",
   flags: [
     { name: "task", value: "text", placeholder: "text", isRequired: true, summary: "what is to be done" },
     { name: "param", value: "text", placeholder: "key=value", repeats: true, summary: "a parameter, beside the text" },
+    ...TaskTargets.FLAGS,
     { name: "kind", value: "text", placeholder: "name", summary: "for the program that serves this kind" },
     { name: "priority", value: "text", placeholder: "n", summary: "larger ones are done first (default 0)" },
     { name: "deadline", value: "duration", summary: "worth nothing after this (default 24h)" },
@@ -32,21 +35,21 @@ const submit: Command = {
     { name: "timeout", value: "duration", summary: "how long to wait for the peer's trust (default 30s)" }
   ],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
-    const target = yield* Effect.fromResult(Values.positional(submit, input, 0))
     const text = Values.text(input, "task")
     if (text === undefined || text === "") return yield* CliError.invalidArgument("--task is required")
     const wish = yield* wishOf(input)
     const description = yield* described(text, Values.texts(input, "param"))
     const isQueued = Values.boolean(input, "queue") === true
     const client = yield* DaemonClient.connect
-    const address = yield* DaemonClient.target(client, input, target)
+    const { acceptMs, address, others } = yield* TaskTargets.find(submit, client, input)
     // Says what is wrong in time, and earns trust where there is none.
-    if (!isQueued) yield* reach(client, input, address, target)
+    if (!isQueued && others === undefined) yield* reach(client, input, address, input.positionals[0] ?? "")
     const task = yield* TaskClient.one(client, "task.submit", {
       ...wish,
       to: address.node,
       description,
-      now: !isQueued
+      now: !isQueued,
+      ...(others === undefined ? {} : { others: [...others], accept_ms: acceptMs })
     })
     const isTaken = task.status !== "DECLINED"
     const message = task.status === "OFFERED" ? "Task kept until the peer has it" : undefined
@@ -54,7 +57,7 @@ const submit: Command = {
       accepted: isTaken,
       message: message ?? (isTaken ? "Task received with status NEW" : task.justification),
       status: isTaken ? 200 : 400,
-      target: Address.format(address),
+      target: others === undefined ? Address.format(address) : task.to,
       task: text,
       task_id: task.id
     })
@@ -238,6 +241,7 @@ export const commands: ReadonlyArray<Command> = [
   queue,
   cancel,
   TaskWatch.watch,
+  ledger,
   ready(true),
   ready(false)
 ]

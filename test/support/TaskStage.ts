@@ -75,13 +75,14 @@ const worker = Effect.fnUntraced(function* (
       const full = new TaskStore.TaskStoreError({ operation: "commit", detail: "no space left on device" })
       const store: TaskStore.TaskStore = {
         ...opened,
-        commit: (changes) => (self.isDiskFull ? Effect.fail(full) : opened.commit(changes))
+        commit: (changes, ledger) => (self.isDiskFull ? Effect.fail(full) : opened.commit(changes, ledger))
       }
       const tasks = yield* TaskOffice.start({
         home: HOME,
         store,
         limits,
         gate: () => Effect.undefined,
+        earn: () => Effect.succeed(false),
         completed: (task) => void self.completed.push(task),
         neglected: (of) => void self.neglected.push(...of),
         ...options

@@ -4,7 +4,9 @@
  *
  * | op | takes | answers |
  * |---|---|---|
- * | `task.submit` | `to description kind life_ms priority id`; `now`: fail if the peer cannot be reached | `task` |
+ * | `task.submit` | `to description kind life_ms priority id`; `others accept_ms`: who could do it as well; `now`: fail if none can be reached | `task` |
+ * | `task.ledger` | `after`: how many were seen | `tallies`, and `more` |
+ * | `task.earn` | `node timeout_ms`: asks a stranger for trust | `trusted` |
  * | `task.cancel` | `id why` | `task` |
  * | `task.get` | `side id` | `task` |
  * | `task.list` | `side`; `after`: how many were seen | `tasks`, and `more` |
@@ -26,6 +28,7 @@
  */
 import { Effect } from "effect"
 import * as Json from "../../core/data/Json.ts"
+import { PEERS_MAX } from "../../protocol/task/Passing.ts"
 import type { Side, TaskRecord } from "../../protocol/task/TaskRecord.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import type { TaskError, Tasks } from "../services/tasks/Tasks.ts"
@@ -55,10 +58,24 @@ const OPERATIONS: Readonly<Record<string, (tasks: Service, value: Json.JsonObjec
       kind: Json.string(value, "kind"),
       lifeMs: Math.max(0, Json.integer(value, "life_ms")),
       priority: Json.integer(value, "priority"),
-      id: optional(value, "id")
+      id: optional(value, "id"),
+      others: othersOf(value),
+      acceptMs: Math.max(0, Json.integer(value, "accept_ms"))
     }
     return one(Json.boolean(value, "now") ? tasks.offer(task) : tasks.submit(task))
   },
+  "task.ledger": (tasks, value) =>
+    Effect.map(tasks.ledger, (all) => {
+      const after = Math.max(0, Json.integer(value, "after"))
+      return {
+        tallies: all.slice(after, after + TALLIES_AT_ONCE).map((tally) => ({ ...tally })),
+        more: after + TALLIES_AT_ONCE < all.length
+      }
+    }),
+  "task.earn": (tasks, value) =>
+    Effect.map(tasks.earn(NodeId(Json.unsigned(value, "node", 32)), waitOf(value, "timeout_ms")), (trusted) => ({
+      trusted
+    })),
   "task.cancel": (tasks, value) => one(tasks.cancel(Json.string(value, "id"), Json.string(value, "why"))),
   "task.get": (tasks, value) => one(tasks.get(sideOf(value), Json.string(value, "id"))),
   "task.list": (tasks, value) =>
@@ -134,8 +151,9 @@ const page = (all: ReadonlyArray<TaskRecord>, after: number): Json.JsonObject =>
   return { tasks, more: after + tasks.length < all.length }
 }
 
-const toJson = ({ result, times, ...rest }: TaskRecord): Json.JsonObject => ({
+const toJson = ({ others, result, times, ...rest }: TaskRecord): Json.JsonObject => ({
   ...rest,
+  ...(others && { others: others.map((other) => ({ ...other })) }),
   times: { ...times },
   result: result && { ...result }
 })
@@ -143,6 +161,17 @@ const toJson = ({ result, times, ...rest }: TaskRecord): Json.JsonObject => ({
 const sideOf = (value: Json.JsonObject): Side => (Json.string(value, "side") === "submitted" ? "submitted" : "received")
 
 const optional = (value: Json.JsonObject, key: string): string | undefined => Json.string(value, key) || undefined
+
+const othersOf = (value: Json.JsonObject): ReadonlyArray<NodeId> | undefined => {
+  const given = Json.member(value, "others")
+  return Array.isArray(given)
+    ? given
+        .slice(0, PEERS_MAX)
+        .flatMap((node) =>
+          typeof node === "number" && Number.isSafeInteger(node) && node > 0 && node < 2 ** 32 ? [NodeId(node)] : []
+        )
+    : undefined
+}
 
 const attemptOf = (value: Json.JsonObject): { readonly attempt?: number } =>
   typeof Json.member(value, "attempt") === "number" ? { attempt: Json.integer(value, "attempt") } : {}
@@ -153,6 +182,8 @@ const waitOf = (value: Json.JsonObject, key: string): number =>
 const leaseOf = (value: Json.JsonObject): number =>
   Math.max(LEASE_MIN_MS, Math.min(LEASE_MAX_MS, Json.integer(value, "lease_ms")))
 
+/** Kinds are at most as long as names. */
+const TALLIES_AT_ONCE = 256
 const PAGE_BYTES = 700_000
 const WAIT_MAX_MS = 30_000
 const LEASE_MIN_MS = 1_000

@@ -1,5 +1,5 @@
 /** Wires the tasks of a node: their database in the state directory, port 1003 unless the operator wants none, and the scores. */
-import { Effect, FiberSet, type FileSystem, type Path, type Scope } from "effect"
+import { Effect, FiberSet, type FileSystem, type Path, Schedule, type Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import { Databases } from "../../core/storage/Databases.ts"
@@ -12,10 +12,11 @@ import * as TaskOffice from "../services/tasks/TaskOffice.ts"
 import * as TaskStore from "../services/tasks/TaskStore.ts"
 import { TaskError, type Tasks } from "../services/tasks/Tasks.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
+import { Trust } from "../trust/Trust.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 
-type Services = Crypto | Databases | FileSystem.FileSystem | Node | Path.Path | PeerKeys | RegistryClient
+type Services = Crypto | Databases | FileSystem.FileSystem | Node | Path.Path | PeerKeys | RegistryClient | Trust
 
 /** Starts in the surrounding scope; none if the operator wants none. */
 export const start = Effect.fnUntraced(function* (
@@ -34,7 +35,8 @@ export const start = Effect.fnUntraced(function* (
     store,
     gate: config.taskScores ? scores.gate : () => Effect.undefined,
     completed: scores.completed,
-    neglected: scores.neglected
+    neglected: scores.neglected,
+    earn: yield* earning
   }).pipe(
     Effect.mapError((error) => {
       if (error._tag === "PortInUse") return portTaken(error)
@@ -77,6 +79,26 @@ const makeScores = Effect.gen(function* () {
   }
 })
 
+/** Asking strangers for trust (security rule 3: before it a stranger's port 1003 is silent). */
+const earning = Effect.gen(function* () {
+  const trust = yield* Trust
+  const failed = Effect.mapError(
+    (error: { readonly message: string }) => new TaskError({ reason: "Unreachable", detail: error.message })
+  )
+  return Effect.fnUntraced(function* (node: NodeId, timeoutMs: number) {
+    const asked = yield* failed(trust.request(node, "a task"))
+    if (asked === "already_trusted") return true
+    const isThere = Effect.map(trust.trusted, (peers) => peers.some((peer) => peer.node === node))
+    const looking = Effect.repeat(Effect.andThen(trust.poll, isThere), {
+      until: (is) => is,
+      schedule: Schedule.spaced(EARN_LOOK)
+    })
+    return (yield* Effect.timeoutOption(looking, timeoutMs))._tag === "Some"
+  })
+})
+
+const EARN_LOOK = "1 second"
+
 const off = Effect.fail(new TaskError({ reason: "Stopped", detail: "this node has no tasks (--no-tasks)" }))
 
 /** Of a node that was told to have none. */
@@ -89,6 +111,8 @@ const none: Tasks["Service"] = {
   submit: () => off,
   offer: () => off,
   cancel: () => off,
+  ledger: Effect.succeed([]),
+  earn: () => off,
   accept: () => off,
   decline: () => off,
   execute: off,

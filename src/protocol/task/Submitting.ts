@@ -3,6 +3,7 @@ import { Result } from "effect"
 import * as Address from "../wire/Address.ts"
 import type * as TaskFrame from "../wire/TaskFrame.ts"
 import * as Executing from "./Executing.ts"
+import * as Passing from "./Passing.ts"
 import * as TaskRecord from "./TaskRecord.ts"
 import * as TaskRefusal from "./TaskRefusal.ts"
 import * as TaskSteps from "./TaskSteps.ts"
@@ -17,14 +18,18 @@ export interface Offer extends TaskFrame.Wish {
   readonly to: TaskRefusal.Peer
   readonly from: Address.Address
   readonly description: string
+  /** Who could do it as well, and how long one may take to accept it. */
+  readonly others?: ReadonlyArray<TaskRefusal.Peer>
+  readonly acceptMs?: number
 }
 
 /** Keeps it until the peer has it. The same offer again is the task that is there. */
 export const submit = (table: TaskTable, offer: Offer, nowMs: number): Answer => {
-  const { description, from, id, kind, priority, to } = offer
+  const { acceptMs = 0, description, from, id, kind, others, priority, to } = offer
   const known = table.get("submitted", id)
   if (known !== undefined) {
-    const isSame = TaskRefusal.isKeyOf(to, known.peerKey) && known.description === description && known.kind === kind
+    const isTheirs = others !== undefined || TaskRefusal.isKeyOf(to, known.peerKey)
+    const isSame = isTheirs && known.description === description && known.kind === kind
     return isSame ? Result.succeed(known) : TaskRefusal.taken(id)
   }
   const full = table.fullness("submitted", to.address.node, description)
@@ -35,7 +40,15 @@ export const submit = (table: TaskTable, offer: Offer, nowMs: number): Answer =>
     ...{ from: Address.format(from), to: Address.format(to.address), createdAtMs: nowMs },
     expiresAtMs: nowMs + lifeMs
   })
-  return Result.succeed(table.put({ ...base, kind, priority, revision: 1 }))
+  const next = (others ?? []).slice(0, Passing.PEERS_MAX - 1)
+  const passing =
+    next.length === 0
+      ? {}
+      : {
+          others: next.map(({ address, key }) => ({ peer: address.node, peerKey: key })),
+          passAtMs: nowMs + Math.max(Passing.ACCEPT_MIN_MS, acceptMs || Passing.ACCEPT_MS)
+        }
+  return Result.succeed(table.put({ ...base, kind, priority, revision: 1, ...passing }))
 }
 
 /** The peer has answered an offer. */
@@ -49,13 +62,10 @@ export const answered = (
   // Whatever it has become meanwhile, the peer has it.
   if (task.status !== "OFFERED") return Result.succeed(table.put({ ...task, isOurs, told: Math.max(1, task.told) }))
   const known = { ...task, isOurs, told: 1 }
-  return Result.succeed(
-    table.put(
-      isTaken
-        ? { ...known, status: "NEW", justification: "A new task was created" }
-        : TaskSteps.silent(TaskSteps.ended(known, "DECLINED", message, nowMs))
-    )
-  )
+  if (isTaken) return Result.succeed(table.put({ ...known, status: "NEW", justification: "A new task was created" }))
+  const declined = table.put(TaskSteps.silent(TaskSteps.ended(known, "DECLINED", message, nowMs)))
+  Passing.passOn(table, declined, message, nowMs)
+  return Result.succeed(declined)
 }
 
 /** The executor says where it stands, or the submitter of a task here that it wants nothing any more. */
@@ -72,13 +82,18 @@ export const heard = (table: TaskTable, update: TaskFrame.Status, from: TaskRefu
     const known = TaskRecord.STATUSES.find((one) => one === status && one !== "OFFERED")
     // A result says more than that there is one (node §6.1), and what was cancelled here stays so.
     if (TaskRecord.isDone(task) || known === undefined) return table.put(listened)
-    return table.put({
+    const changed = table.put({
       ...listened,
       ...{ status: known, justification },
       acceptedAtMs: task.acceptedAtMs || (known === "ACCEPTED" ? nowMs : 0),
       startedAtMs: task.startedAtMs || (known === "EXECUTING" ? nowMs : 0),
       completedAtMs: TaskRecord.isDone({ status: known }) ? nowMs : 0
     })
+    // One of the reference that nobody has accepted within a minute is cancelled by its executor.
+    const isIgnored = known === "CANCELLED" && task.acceptedAtMs === 0
+    if (isIgnored) table.ledger.record(task.peerKey, task.kind, "declined", nowMs)
+    if (isIgnored || known === "DECLINED") Passing.passOn(table, changed, justification, nowMs)
+    return table.get("submitted", id) ?? changed
   })
 }
 

@@ -84,7 +84,15 @@ export const TaskRecord = Schema.Struct({
   worker: Schema.String,
   leaseUntilMs: Schema.Int,
   /** Not to be begun again before. */
-  notBeforeMs: Schema.Int
+  notBeforeMs: Schema.Int,
+  /** Of a submission that several could do: who else, the best first. There only for those. */
+  others: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ peer: Schema.Int.pipe(Schema.brand("NodeId")), peerKey: Schema.String }))
+  ),
+  /** When it goes to the next of those unless it is accepted. */
+  passAtMs: Schema.optionalKey(Schema.Int),
+  /** The id under which one of those has it now. */
+  successor: Schema.optionalKey(Schema.String)
 })
 /** One task. */
 export type TaskRecord = typeof TaskRecord.Type

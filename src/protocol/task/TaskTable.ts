@@ -5,6 +5,8 @@
  */
 import { Result } from "effect"
 import type { NodeId } from "../wire/Address.ts"
+import * as Passing from "./Passing.ts"
+import * as Ledger from "./TaskLedger.ts"
 import { TaskQueue } from "./TaskQueue.ts"
 import * as TaskRecord from "./TaskRecord.ts"
 import * as TaskSteps from "./TaskSteps.ts"
@@ -32,6 +34,8 @@ export class TaskTable {
   readonly limits: Limits
   /** Waiting to be begun. */
   readonly queue = new TaskQueue()
+  /** How those that were given away have ended. */
+  readonly ledger: Ledger.TaskLedger
   readonly #tasks = new Map<string, Task>()
   readonly #open = new Map<string, number>()
   readonly #untold = new Map<NodeId, Map<string, Task>>()
@@ -40,8 +44,9 @@ export class TaskTable {
   #settledCount = 0
   #dueAtMs: number
 
-  constructor(limits: Limits, stored: Iterable<Task> = []) {
+  constructor(limits: Limits, stored: Iterable<Task> = [], ledger = new Ledger.TaskLedger()) {
     this.limits = limits
+    this.ledger = ledger
     for (const task of stored) this.#add(task)
     // What was due while nobody looked.
     this.#dueAtMs = 0
@@ -95,10 +100,18 @@ export class TaskTable {
     return this.#openCount(`${side} ${peer}`) >= openPerPeerMax ? "too many tasks of this peer are waiting" : undefined
   }
 
+  /** Tasks that this peer was given, which are not settled. */
+  openWith(peer: NodeId): number {
+    return this.#openCount(`submitted ${peer}`)
+  }
+
   /** Stores a new or changed task, and gives it. */
   put(task: Task): Task {
     const before = this.get(task.side, task.id)
-    if (before !== undefined) this.#take(before)
+    if (before !== undefined) {
+      this.#take(before)
+      this.#judge(before, task)
+    }
     this.#add(task)
     this.#changed.set(keyOf(task), { _tag: "Put", record: task })
     return task
@@ -116,6 +129,10 @@ export class TaskTable {
     this.#dueAtMs = Number.POSITIVE_INFINITY
     const neglected: Array<Task> = []
     for (const task of [...this.#tasks.values()]) {
+      if (Passing.isDue(task, nowMs)) {
+        Passing.passOn(this, task, "it was not accepted in time", nowMs)
+        continue
+      }
       const next = Result.getOrUndefined(TaskTime.aged(task, this.limits, nowMs))
       if (next === "neglected") {
         neglected.push(task)
@@ -125,6 +142,12 @@ export class TaskTable {
       else this.put(next)
     }
     return neglected
+  }
+
+  #judge(before: Task, task: Task): void {
+    if (task.side !== "submitted" || TaskRecord.isDone(before)) return
+    const verdict = Ledger.verdictOf(before, task)
+    if (verdict !== undefined) this.ledger.record(task.peerKey, task.kind, verdict, task.completedAtMs)
   }
 
   #isOneTooMany(task: Task): boolean {

@@ -1,5 +1,6 @@
 /** What time does to a task (node §6.4): when, and what comes of it. */
 import { Result } from "effect"
+import * as Passing from "./Passing.ts"
 import * as TaskRecord from "./TaskRecord.ts"
 import * as TaskSteps from "./TaskSteps.ts"
 
@@ -16,7 +17,7 @@ export interface Patience {
 /** When `aged` has something to say about it; `Infinity` for never. */
 export const dueAtMs = (task: Task, { doneKeptMs }: Patience): number => {
   if (TaskRecord.isDone(task)) return endedAtMs(task) + doneKeptMs
-  if (task.side === "submitted") return lastAnswerAtMs(task)
+  if (task.side === "submitted") return Math.min(lastAnswerAtMs(task), Passing.dueAtMs(task))
   const times = [task.expiresAtMs]
   if (task.status === "NEW" && !task.isOurs) times.push(task.createdAtMs + ACCEPT_MS)
   if (isLeased(task)) times.push(task.leaseUntilMs)
@@ -32,6 +33,7 @@ export const aged = (
 ): Result.Result<Task | "forgotten" | "neglected", undefined> => {
   if (nowMs < dueAtMs(task, patience)) return Result.fail(undefined)
   if (TaskRecord.isDone(task)) return Result.succeed("forgotten")
+  if (task.side === "submitted" && nowMs < lastAnswerAtMs(task)) return Result.fail(undefined)
   if (task.side === "submitted")
     return Result.succeed(TaskSteps.silent(TaskSteps.ended(task, "EXPIRED", "Task expired: no result in time", nowMs)))
   if (isTooOld(task, nowMs) && task.status === "NEW")

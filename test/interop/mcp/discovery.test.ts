@@ -1,7 +1,7 @@
 import { assert, describe, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, Fiber, Layer, Schema } from "effect"
 import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
-import { Directory, Mcp, Pilot } from "../../../src/api/index.ts"
+import { Directory, Mcp, Peer, Pilot, Tasks } from "../../../src/api/index.ts"
 import * as McpOverPilot from "../../support/McpOverPilot.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -44,6 +44,14 @@ const FoundRows = Schema.Struct({
   ),
   problems: Schema.Array(Schema.Struct({ node_id: Schema.Number, detail: Schema.String })),
   asked: Schema.Number
+})
+
+const Own = Schema.Struct({ node_id: Schema.Int, fingerprint: Schema.String })
+const Submitted = Schema.Struct({ task_id: Schema.String })
+const Ledger = Schema.Struct({
+  ledger: Schema.Array(
+    Schema.Struct({ done: Schema.Int, failed: Schema.Int, late: Schema.Int, declined: Schema.Int, node_id: Schema.Int })
+  )
 })
 
 const find = (home: string, ...args: ReadonlyArray<string>) =>
@@ -96,6 +104,26 @@ describe("finding services", () => {
           const row = found.find(({ target }) => target === "stranger/public")
           assert.deepInclude(row, { usable: false, next: 'pilotctl trust add stranger "may I use public?"' })
           assert.deepInclude(row?.peer, { hostname: "stranger", fingerprint, trusted: false })
+
+          // Work for it only if the submitter says `anyone`, and if it grants trust.
+          const Noise = Tasks.make("noise", { input: Schema.String, output: Schema.String })
+          const submit = (anyone: boolean) =>
+            Effect.provide(
+              Effect.result(Tasks.submit(Noise, "x", { to: Peer.capable("noise"), anyone })),
+              Pilot.layerDaemon({ home: agent })
+            )
+          const refused = yield* submit(false)
+          assert.strictEqual(refused._tag === "Failure" ? refused.failure._tag : "", "NoSuchPeer")
+          const submitting = yield* Effect.forkChild(submit(true))
+          const own = Schema.decodeUnknownSync(Own)(yield* Pilotctl.run(agent, "info"))
+          yield* Pilotctl.awaitPending(stranger, own.node_id)
+          yield* Pilotctl.run(stranger, "approve", String(own.node_id), "--fingerprint", own.fingerprint)
+          assert.strictEqual((yield* Fiber.join(submitting))._tag, "Success")
+          const words = ["task", "submit", "--capability", "noise", "--anyone", "--task", "x"]
+          const told = Schema.decodeUnknownSync(Submitted)(yield* Pilotctl.run(agent, ...words))
+          yield* Pilotctl.run(stranger, "task", "decline", "--id", told.task_id, "--justification", "no")
+          const { node_id } = Schema.decodeUnknownSync(Own)(yield* Pilotctl.run(stranger, "info"))
+          yield* Pilotctl.run(agent, "untrust", String(node_id))
 
           yield* Pilotctl.run(stranger, "mcp", "unexpose", "public")
           yield* isThere(false)
@@ -167,7 +195,7 @@ describe("finding services", () => {
       "`--capability`: tools and calls of the best service, whoever has it, for the command line and for programs",
       () =>
         Effect.gen(function* () {
-          const { agent } = yield* Stage
+          const { agent, host } = yield* Stage
           const by = (...words: ReadonlyArray<string>) =>
             PilotProcesses.pilotctl(agent, ["mcp", ...words, "--capability", "echoes back the input"])
           const called = yield* by("call", "echo", "--args", '{"message":"found"}')
@@ -176,6 +204,24 @@ describe("finding services", () => {
 
           const wrong = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "tools", "--capability", "zzyzx"])
           assert.strictEqual(PilotProcesses.errorOf(wrong).code, "not_found")
+          // A task for whoever offers it; its end is counted.
+          const task = ["task", "submit", "--capability", "echoes back the input", "--task", "say it"]
+          const { task_id: id } = Schema.decodeUnknownSync(Submitted)(yield* Pilotctl.run(agent, ...task))
+          yield* Pilotctl.run(host, "task", "accept", "--id", id)
+          yield* Pilotctl.run(host, "task", "send-results", "--id", id, "--data", "it")
+          yield* Pilotctl.run(agent, "task", "watch", "--id", id)
+          const { ledger } = Schema.decodeUnknownSync(Ledger)(yield* Pilotctl.run(agent, "task", "ledger"))
+          assert.deepStrictEqual(
+            ledger.map(({ declined, done, failed, late }) => [done, failed, late, declined]),
+            // Of the host now, and of the one above that declined.
+            [
+              [1, 0, 0, 0],
+              [0, 0, 0, 1]
+            ]
+          )
+          const nobody = yield* PilotProcesses.pilotctl(agent, ["--json", ...task.slice(0, 3), "zzyzx", "--task", "x"])
+          assert.strictEqual(PilotProcesses.errorOf(nobody).code, "not_found")
+
           const text = yield* Effect.gen(function* () {
             const server = yield* Mcp.connect(Mcp.capable("echoes back the input"))
             return (yield* server.call("echo", { message: "typed" })).text

@@ -10,6 +10,7 @@ import { Clock, Deferred, Effect, Exit, type FileSystem, Queue, Result, type Sco
 import * as Actor from "../../../core/actor/Actor.ts"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Signal } from "../../../core/actor/Signal.ts"
+import { TaskLedger } from "../../../protocol/task/TaskLedger.ts"
 import type { Side, TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import type { TaskRefusal } from "../../../protocol/task/TaskRefusal.ts"
 import { type Change, type Limits, TaskTable } from "../../../protocol/task/TaskTable.ts"
@@ -55,9 +56,8 @@ export interface TaskActorMessage {
 export const spawn = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<TaskDesk, TaskStoreError, FileSystem.FileSystem | Scope.Scope> {
-  const { limits, store } = options
   const state: State = {
-    table: new TaskTable(limits, yield* store.load),
+    table: yield* loaded(options),
     settling: [],
     waiting: new Map(),
     claimable: new Signal(),
@@ -76,7 +76,7 @@ export const spawn = Effect.fnUntraced(function* (
     restart: RESTARTS,
     start: Effect.gen(function* () {
       const clock = yield* Clock.Clock
-      if (!isFirstLife) state.table = new TaskTable(limits, yield* store.load)
+      if (!isFirstLife) state.table = yield* loaded(options)
       isFirstLife = false
       tell(state)
       return handlers(options, state, clock)
@@ -96,6 +96,13 @@ export const spawn = Effect.fnUntraced(function* (
     untold: Queue.asDequeue(state.untold)
   }
 })
+
+/** As it is on the disk. */
+const loaded = ({ limits, store }: Options): Effect.Effect<TaskTable, TaskStoreError> =>
+  Effect.map(
+    Effect.all([store.load, store.ledger]),
+    ([tasks, ledger]) => new TaskTable(limits, tasks, new TaskLedger(ledger))
+  )
 
 interface State {
   table: TaskTable
@@ -164,7 +171,7 @@ const commit = (options: Options, state: State): Effect.Effect<void, TaskStoreEr
     settle(state, Result.void)
     return
   }
-  return Effect.matchEffect(options.store.commit(changes), {
+  return Effect.matchEffect(options.store.commit(changes, state.table.ledger.drain()), {
     onSuccess: () =>
       Effect.sync(() => {
         for (const change of changes) show(state, change)
@@ -175,7 +182,7 @@ const commit = (options: Options, state: State): Effect.Effect<void, TaskStoreEr
     onFailure: ({ detail }) =>
       Effect.gen(function* () {
         yield* Effect.logError(`tasks: ${changes.length} changes were not stored: ${detail}`)
-        state.table = new TaskTable(options.limits, yield* options.store.load)
+        state.table = yield* loaded(options)
         settle(
           state,
           Result.fail(new TaskError({ reason: "NotStored", detail: `the task cannot be stored: ${detail}` }))

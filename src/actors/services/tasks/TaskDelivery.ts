@@ -8,6 +8,7 @@ import { Effect, FiberMap, type FileSystem, Queue, Result, type Scope, Semaphore
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Backoff from "../../../core/data/Backoff.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
+import * as Passing from "../../../protocol/task/Passing.ts"
 import * as Submitting from "../../../protocol/task/Submitting.ts"
 import type { TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import * as TaskRefusal from "../../../protocol/task/TaskRefusal.ts"
@@ -41,7 +42,10 @@ export const start = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const turn = busy.get(peer) ?? Semaphore.makeUnsafe(1)
       busy.set(peer, turn)
-      return turn.withPermit(Effect.scoped(Effect.provideContext(tellAll(desk, peer), services)))
+      const told = Effect.scoped(Effect.provideContext(tellAll(desk, peer), services))
+      return Effect.tapError(turn.withPermit(told), ({ detail }) =>
+        desk.decide((table, nowMs) => Result.succeed(Passing.unreached(table, table.untold(peer), detail, nowMs)))
+      )
     })
   const random = () => Bytes.readU32(randomBytes(4), 0) / 2 ** 32
   const fibers = yield* FiberMap.make<NodeId>()

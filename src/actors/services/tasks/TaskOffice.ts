@@ -1,12 +1,13 @@
 /** Puts the tasks of a node together: table and disk, port 1003, deliveries, and the face for commands and programs. */
-import { Clock, Effect, type FileSystem, type Path, type PlatformError, Result, type Scope } from "effect"
+import { Clock, Effect, Exit, type FileSystem, type Path, type PlatformError, Result, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Executing from "../../../protocol/task/Executing.ts"
+import * as Passing from "../../../protocol/task/Passing.ts"
 import * as Submitting from "../../../protocol/task/Submitting.ts"
 import type { Side, TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import * as TaskRefusal from "../../../protocol/task/TaskRefusal.ts"
-import { LIMITS, type Limits } from "../../../protocol/task/TaskTable.ts"
+import { LIMITS, type Limits, type TaskTable } from "../../../protocol/task/TaskTable.ts"
 import type { Address } from "../../../protocol/wire/Address.ts"
 import * as TaskFrame from "../../../protocol/wire/TaskFrame.ts"
 import { Node, type PortInUse } from "../../node/Node.ts"
@@ -31,6 +32,8 @@ export interface Options {
   /** For the scores of both (node §6.5). Must not wait. */
   readonly completed: (task: TaskRecord) => void
   readonly neglected: (tasks: ReadonlyArray<TaskRecord>) => void
+  /** Asks for trust, and waits so long; whether it came. */
+  readonly earn: Tasks["Service"]["earn"]
 }
 
 type Services = Crypto | FileSystem.FileSystem | Node | Path.Path | PeerKeys
@@ -58,6 +61,8 @@ export const start = Effect.fn("TaskOffice.start")(function* (
     ...looking(desk, running),
     ...submitting(desk, delivery, running),
     ...executing(desk, delivery, home, running),
+    ledger: Effect.sync(() => desk.table().ledger.all),
+    earn: options.earn,
     setReady: (on) =>
       Effect.sync(() => {
         isReady = on
@@ -102,29 +107,53 @@ const submitting = (
   running: Running
 ): Pick<Tasks["Service"], "submit" | "offer" | "cancel"> => {
   const submit = (task: NewTask) => running(submitTo(desk, task))
-  const cancel = (id: string, why: string) => desk.decide((table, nowMs) => Submitting.cancel(table, id, why, nowMs))
+  const cancel = (id: string, why: string) =>
+    desk.decide((table, nowMs) => Submitting.cancel(table, lastTry(table, id), why, nowMs))
   return {
     submit,
     cancel,
     offer: Effect.fnUntraced(function* (task) {
-      const offered = yield* submit(task)
-      yield* Effect.onError(delivery.pass(task.to), () => Effect.ignore(cancel(offered.id, "its peer was not reached")))
-      const answered = yield* looking(desk, running).get("submitted", offered.id)
-      if (answered.status !== "OFFERED") return answered
-      return yield* new TaskError({ reason: "Unreachable", detail: "the peer has not answered" })
+      const { get } = looking(desk, running)
+      for (let offered = yield* submit(task); ; ) {
+        const passed = yield* Effect.exit(delivery.pass(offered.peer))
+        const answered = yield* get("submitted", offered.id)
+        if (answered.successor !== undefined) {
+          offered = yield* get("submitted", answered.successor)
+          continue
+        }
+        if (Exit.isSuccess(passed) && answered.status !== "OFFERED") return answered
+        yield* Effect.ignore(cancel(offered.id, "its peer was not reached"))
+        yield* passed
+        return yield* new TaskError({ reason: "Unreachable", detail: "the peer has not answered" })
+      }
     })
   }
+}
+
+/** The task as it stands now, after all peers that it was passed on from. */
+const lastTry = (table: TaskTable, id: string): string => {
+  let last = id
+  for (let next: string | undefined = id; next !== undefined; next = table.get("submitted", last)?.successor)
+    last = next
+  return last
 }
 
 const submitTo = Effect.fnUntraced(function* (desk: TaskActor.TaskDesk, task: NewTask) {
   const { randomBytes } = yield* Crypto
   const from = yield* Effect.flatMap(Node, ({ address }) => address)
-  const to = yield* TaskPeer.find(task.to)
-  if (to === undefined) return yield* new TaskError({ reason: "Unreachable", detail: `node ${task.to} is not trusted` })
+  const { others, ...wish } = task
+  const found = yield* Effect.forEach(new Set([task.to, ...(others ?? [])]), TaskPeer.find)
+  const peers = found.filter((peer) => peer !== undefined)
+  if (peers.length === 0)
+    return yield* new TaskError({ reason: "Unreachable", detail: `node ${task.to} is not trusted` })
   const id = task.id ?? TaskFrame.idOf(randomBytes(16))
   if (!TaskFrame.isId(id))
     return yield* new TaskError({ reason: "Invalid", detail: "an id has 1 to 64 of A-Z a-z 0-9 _ -" })
-  return yield* desk.decide((table, nowMs) => Submitting.submit(table, { ...task, id, to, from }, nowMs))
+  return yield* desk.decide((table, nowMs) => {
+    const [to, ...next] = Passing.ranked(table, peers, task.kind)
+    const offer = { ...wish, id, to: to!, from, acceptMs: task.acceptMs ?? 0 }
+    return Submitting.submit(table, others === undefined ? offer : { ...offer, others: next }, nowMs)
+  })
 })
 
 const executing = (

@@ -2,6 +2,7 @@
 import { Effect, Schema, type Scope } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import * as Migrations from "../../../core/storage/Migrations.ts"
+import { type LedgerChange, Tally } from "../../../protocol/task/TaskLedger.ts"
 import { TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import type { Change } from "../../../protocol/task/TaskTable.ts"
 
@@ -20,7 +21,11 @@ export interface TaskStore {
   /** All tasks, in the order in which they came to be known. */
   readonly load: Effect.Effect<ReadonlyArray<TaskRecord>, TaskStoreError>
   /** All of the changes, or none. */
-  readonly commit: (changes: ReadonlyArray<Change>) => Effect.Effect<void, TaskStoreError>
+  readonly commit: (
+    changes: ReadonlyArray<Change>,
+    ledger?: ReadonlyArray<LedgerChange>
+  ) => Effect.Effect<void, TaskStoreError>
+  readonly ledger: Effect.Effect<ReadonlyArray<Tally>, TaskStoreError>
 }
 
 /** Opens the store in the database of the surrounding `SqlClient`. */
@@ -40,7 +45,13 @@ export const open: Effect.Effect<TaskStore, TaskStoreError, SqlClient.SqlClient 
           Effect.flatMap((rows) => decodeRecords(rows.map(({ body, description }) => ({ ...body, description }))))
         )
       ),
-      commit: (changes) => failed("commit")(sql.withTransaction(write(sql, changes)))
+      commit: (changes, ledger = []) =>
+        failed("commit")(sql.withTransaction(Effect.andThen(write(sql, changes), writeLedger(sql, ledger)))),
+      ledger: failed("load")(
+        Effect.flatMap(sql`SELECT body FROM ledger`, (rows) =>
+          Effect.map(decodeTallies(rows), (decoded) => decoded.map(({ body }) => body))
+        )
+      )
     }
   }
 )
@@ -60,6 +71,16 @@ const write = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, changes: Re
     if (_tag === "Removed") yield* sql`DELETE FROM tasks WHERE side = ${record.side} AND id = ${record.id}`
 })
 
+const writeLedger = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, changes: ReadonlyArray<LedgerChange>) {
+  for (const { _tag, tally } of changes) {
+    const { kind, peerKey } = tally
+    if (_tag === "Removed") yield* sql`DELETE FROM ledger WHERE peer_key = ${peerKey} AND kind = ${kind}`
+    else
+      yield* sql`INSERT INTO ledger ${sql.insert({ peer_key: peerKey, kind, body: JSON.stringify(tally) })}
+        ON CONFLICT (peer_key, kind) DO UPDATE SET body = excluded.body`
+  }
+})
+
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
   yield* sql`CREATE TABLE tasks (
@@ -72,14 +93,26 @@ const createTables = Effect.gen(function* () {
       )`
 })
 
+const createLedger = Effect.gen(function* () {
+  const sql = yield* SqlClient.SqlClient
+  yield* sql`CREATE TABLE ledger (
+        peer_key TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (peer_key, kind)
+      )`
+})
+
 /** Each released step never changes; the next one is appended. */
 const MIGRATIONS: ReadonlyArray<Migrations.Migration<SqlError.SqlError>> = [
-  { id: 1, name: "tasks", migrate: createTables }
+  { id: 1, name: "tasks", migrate: createTables },
+  { id: 2, name: "ledger", migrate: createLedger }
 ]
 
 const decodeRows = Schema.decodeUnknownEffect(
   Schema.Array(Schema.Struct({ description: Schema.String, body: Schema.fromJsonString(Schema.JsonObject) }))
 )
+const decodeTallies = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ body: Schema.fromJsonString(Tally) })))
 const decodeRecords = Schema.decodeUnknownEffect(Schema.Array(TaskRecord))
 
 const ROWS_AT_ONCE = 128

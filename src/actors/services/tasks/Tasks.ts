@@ -3,6 +3,7 @@
  * has returned is on disk. `TaskActor` implements it.
  */
 import { Context, type Effect, Schema } from "effect"
+import type { Tally } from "../../../protocol/task/TaskLedger.ts"
 import type { Side, TaskRecord } from "../../../protocol/task/TaskRecord.ts"
 import type { NodeId } from "../../../protocol/wire/Address.ts"
 import type { Outcome, Wish } from "../../../protocol/wire/TaskFrame.ts"
@@ -37,6 +38,10 @@ export interface NewTask extends Wish {
   /** A trusted peer, or this node itself. */
   readonly to: NodeId
   readonly description: string
+  /** Other trusted peers that could do it; the best of all has it first. Those that are not trusted are left out. */
+  readonly others?: ReadonlyArray<NodeId> | undefined
+  /** With others: how long one may take to accept it; a minute unless told otherwise. */
+  readonly acceptMs?: number | undefined
   /** The same id and content again is the same task; a fresh one unless given. */
   readonly id?: string | undefined
 }
@@ -68,7 +73,12 @@ export class Tasks extends Context.Service<
     readonly submit: (task: NewTask) => Task
     /** Now or never: fails, and keeps nothing, if the peer cannot be reached. */
     readonly offer: (task: NewTask) => Task
+    /** Takes it back, whoever of those that could do it has it now. */
     readonly cancel: (id: string, why: string) => Task
+    /** How the tasks that were given away have ended, by peer and kind; the row that was touched last first. */
+    readonly ledger: Effect.Effect<ReadonlyArray<Tally>, TaskError>
+    /** Asks a stranger for trust, and waits so long for it. */
+    readonly earn: (node: NodeId, timeoutMs: number) => Effect.Effect<boolean, TaskError>
 
     /** The task named, or the oldest of a kind, unless told otherwise of none; without a name it waits so long for one. */
     readonly accept: (id: string | undefined, waitMs: number, kind?: string) => Task
