@@ -53,8 +53,10 @@ export const start = Effect.fnUntraced(function* <Input, Progress, Output, E, R>
         record === undefined ? Effect.void : perform(tasks, task, handler, options, record)
       )
       // A node that is away, or whose disk is full, comes back.
-      const patient = Effect.catch(one, (error) =>
-        Effect.andThen(Effect.logWarning(`tasks: ${task.kind}: ${error.message}`), Effect.sleep(PAUSE))
+      const patient = Effect.catchCause(one, (cause) =>
+        Cause.hasInterruptsOnly(cause)
+          ? Effect.interrupt
+          : Effect.andThen(Effect.logWarning(`tasks: ${task.kind}: ${text(Cause.squash(cause))}`), Effect.sleep(PAUSE))
       )
       yield* Effect.forkScoped(Effect.forever(patient))
     }),
@@ -104,9 +106,10 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
   )
   const ended = yield* Effect.exit(Effect.raceFirst(timed, kept))
   if (Exit.isSuccess(ended)) {
-    const encoded = yield* Effect.exit(Schema.encodeEffect(task.output)(ended.value))
+    const encoded = yield* Effect.exit(encode(task.output, ended.value))
     if (Exit.isFailure(encoded)) return yield* fail(`the result is not what ${task.kind} promises`, true)
-    const finished = Effect.retry(tasks.finish(id, { _tag: "Text", text: JSON.stringify(encoded.value) }, attempt), {
+    if (encoded.value === undefined) return yield* fail("the result is too long, or no JSON", true)
+    const finished = Effect.retry(tasks.finish(id, { _tag: "Text", text: encoded.value }, attempt), {
       while: isPassing,
       schedule: PATIENCE
     })
@@ -114,7 +117,8 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
       error.reason === "Invalid" ? fail(error.detail, true) : Effect.fail(error)
     )
   }
-  if (Cause.hasInterruptsOnly(ended.cause)) return yield* Effect.interrupt
+  // Not this worker, which would not get here: the handler has given itself up.
+  if (Cause.hasInterruptsOnly(ended.cause)) return yield* fail("its handler was interrupted", false)
   const error = Cause.findErrorOption(ended.cause)
   // Somebody else has it, or nobody wants it any more.
   if (error._tag === "Some" && error.value instanceof Lost) return
@@ -123,15 +127,29 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
     : yield* fail(text(Cause.squash(ended.cause)), false)
 })
 
+/** As JSON text; `undefined` for what has none, such as a circle, or one that is longer than a text can be. */
+const encode = <A>(schema: Schema.Codec<A, unknown>, value: A): Effect.Effect<string | undefined, Schema.SchemaError> =>
+  Effect.map(Schema.encodeEffect(schema)(value), (encoded) => {
+    try {
+      return JSON.stringify(encoded)
+    } catch {
+      return undefined
+    }
+  })
+
 const isPassing = ({ reason }: TaskError): boolean => reason === "Unreachable" || reason === "NotStored"
 
 /** The words of a failure. */
 export const text = (error: unknown): string =>
-  error instanceof Error && error.message !== ""
-    ? error.message
-    : typeof error === "string"
-      ? error
-      : JSON.stringify(error)
+  error instanceof Error && error.message !== "" ? error.message : typeof error === "string" ? error : shown(error)
+
+const shown = (error: unknown): string => {
+  try {
+    return JSON.stringify(error) ?? String(error)
+  } catch {
+    return "a failure that cannot be shown"
+  }
+}
 
 /** The lease is somebody else's. */
 class Lost extends Schema.TaggedError<Lost>()("Lost", { error: Schema.instanceOf(TaskError) }) {}

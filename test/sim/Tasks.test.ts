@@ -125,6 +125,52 @@ describe("tasks, in the simulator", { timeout: PATIENCE_MS }, () => {
     )
   )
 
+  it.effect(
+    "a handler whose result or failure no text can hold, that gives up or hangs: each is typed, and the next is served",
+    () =>
+      SimNet.run({ seed: 6005 }, (net) =>
+        Effect.gen(function* () {
+          const { alice, bob } = yield* pair(net)
+          const circle: { self?: unknown } = {}
+          circle.self = circle
+          const Any = Tasks.make("any", { input: Schema.String, output: Schema.Unknown })
+          const huge = "x".repeat(1 << 28)
+          const handler = (what: string) => {
+            if (what === "circle") return Effect.succeed(circle)
+            // A gigabyte as JSON.
+            if (what === "huge") return Effect.succeed([huge, huge, huge, huge])
+            if (what === "large") return Effect.succeed("x".repeat(12_500_001))
+            if (what === "function") return Effect.succeed(() => 1)
+            if (what === "shameful") return Effect.fail(circle)
+            if (what === "given up") return Effect.interrupt
+            return what === "hangs" ? Effect.never : Effect.succeed(what)
+          }
+          const served = Tasks.serve(Any, handler, { timeout: "3 seconds" })
+          yield* Effect.forkScoped(Effect.ignore(bob.run(Layer.launch(served))))
+          const outcomes = yield* alice.run(
+            Effect.forEach(["circle", "huge", "large", "function", "shameful", "given up", "hangs", "well"], (what) =>
+              Effect.result(Tasks.call(Any, what, { to: "bob" }))
+            )
+          )
+          assert.deepStrictEqual(
+            outcomes.map((one) =>
+              one._tag === "Success" ? one.success : one.failure.message.replace(/^.*failed: /, "")
+            ),
+            [
+              "the result is too long, or no JSON",
+              "the result is too long, or no JSON",
+              "a result has at most 12500000 bytes: send a file instead",
+              "the result is too long, or no JSON",
+              "a failure that cannot be shown",
+              "its handler was interrupted",
+              "it took longer than 3s",
+              "well"
+            ]
+          )
+        })
+      )
+  )
+
   it.effect("two workers share what there is, and a deadline ends what takes too long", () =>
     SimNet.run({ seed: 6004 }, (net) =>
       Effect.gen(function* () {

@@ -43,6 +43,7 @@ export class TaskTable {
   #textLength = 0
   #settledCount = 0
   #dueAtMs: number
+  #lookedAtMs = 0
 
   constructor(limits: Limits, stored: Iterable<Task> = [], ledger = new Ledger.TaskLedger()) {
     this.limits = limits
@@ -125,6 +126,12 @@ export class TaskTable {
 
   /** Does what time does; tasks that waited at the head of the queue for too long are named. */
   due(nowMs: number): ReadonlyArray<Task> {
+    if (nowMs < this.#lookedAtMs)
+      for (const task of [...this.#tasks.values()]) {
+        const next = TaskTime.putBack(task, nowMs)
+        if (next !== task) this.put(next)
+      }
+    this.#lookedAtMs = nowMs
     if (nowMs < this.#dueAtMs) return []
     this.#dueAtMs = Number.POSITIVE_INFINITY
     const neglected: Array<Task> = []

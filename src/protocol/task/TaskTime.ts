@@ -48,6 +48,17 @@ export const aged = (
   )
 }
 
+/**
+ * The clock was put back: no lease lasts longer than one may, nor does a pause. Deadlines are of the clock on the wall, whatever
+ * it says.
+ */
+export const putBack = (task: Task, nowMs: number): Task => {
+  const leaseUntilMs = Math.min(task.leaseUntilMs, nowMs + LEASE_MAX_MS)
+  const notBeforeMs = Math.min(task.notBeforeMs, nowMs + PAUSE_MAX_MS)
+  const isSame = leaseUntilMs === task.leaseUntilMs && notBeforeMs === task.notBeforeMs
+  return isSame ? task : { ...task, leaseUntilMs, notBeforeMs }
+}
+
 /** A submitter of the reference counts on an answer within a minute; ours says how long it has time. */
 export const isTooOld = ({ createdAtMs, isOurs }: Task, nowMs: number): boolean =>
   !isOurs && nowMs >= createdAtMs + ACCEPT_MS
@@ -73,6 +84,8 @@ export const LIFE_MS = 86_400_000
 export const LIFE_MAX_MS = 30 * 86_400_000
 /** How much later than its executor a submitter gives up. */
 const GRACE_MS = 60_000
+/** The longest that a worker may be believed without a word. */
+export const LEASE_MAX_MS = 600_000
 /** Between two attempts, doubled each time. */
 const PAUSE_MS = 1_000
 const PAUSE_MAX_MS = 300_000

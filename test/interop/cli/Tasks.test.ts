@@ -158,6 +158,24 @@ describe("tasks, as processes (cli §10)", () => {
         yield* PilotNetwork.startDaemon(network, "bob")
         yield* ok(bob.home, "task", "send-results", "--id", night, "--data", "done")
         assert.strictEqual(yield* human(alice.home, "task", "watch", "--id", night), "done\n")
+
+        // A damaged database is refused, with advice, and left as it is.
+        yield* ok(bob.home, "daemon", "stop")
+        const database = `${bob.home}/tasks.db`
+        const whole = readFileSync(database)
+        const damaged = Buffer.concat([whole.subarray(0, 100), Buffer.alloc(whole.length - 100, 0xa5)])
+        for (const bytes of [Buffer.from("no database at all, but somebody's words".repeat(200)), damaged]) {
+          writeFileSync(database, bytes)
+          const start = ["daemon", "start", ...PilotNetwork.flagsOf(network, "bob")]
+          const outcome = yield* run(bob.home, ...start)
+          assert.strictEqual(outcome.exitCode, 1)
+          assert.include(outcome.stderr, `cannot use ${database}`)
+          assert.include(outcome.stderr, "restore it from a backup")
+          assert.isTrue(readFileSync(database).equals(bytes))
+        }
+        writeFileSync(database, whole)
+        yield* PilotNetwork.startDaemon(network, "bob")
+        assert.strictEqual(Json.objects((yield* ok(bob.home, "task", "list")).data, "tasks").length, 4)
       }),
     { timeout: 120_000 }
   )

@@ -331,6 +331,36 @@ describe("tasks that a node gave away", () => {
   })
 })
 
+describe("a clock that jumps", () => {
+  const claimed = () => {
+    const table = given("a", { kind: "k", lifeMs: 48 * HOUR })
+    Executing.claim(table, ["k"], "w", 15_000, 10 * HOUR)
+    table.due(10 * HOUR)
+    return table
+  }
+
+  it("back: a lease lasts no longer than one may, and a worker that is alive keeps its task", () => {
+    const lost = claimed()
+    lost.due(0)
+    lost.due(10 * MINUTE)
+    assert.strictEqual(statusOf(lost, "a"), "ACCEPTED")
+    const alive = claimed()
+    alive.due(0)
+    success(Executing.renew(alive, "a", 1, 15_000, 5_000))
+    alive.due(19_000)
+    assert.strictEqual(success(Executing.finish(alive, "a", result, 19_500, 1)).status, "SUCCEEDED")
+  })
+
+  it("forward: a worker may lose its task, whose word is void then; beyond the deadline it has expired", () => {
+    const table = claimed()
+    table.due(12 * HOUR)
+    assert.strictEqual(statusOf(table, "a"), "ACCEPTED")
+    assert.strictEqual(failure(Executing.finish(table, "a", result, 12 * HOUR, 1)).reason, "Stale")
+    table.due(100 * HOUR)
+    assert.strictEqual(statusOf(table, "a"), "EXPIRED")
+  })
+})
+
 describe("TaskTable", () => {
   const step = Arbitrary.all({ op: Arb.integer(0, 9), id: Arb.integer(0, 5), ms: Arb.integer(0, 40_000) })
 
