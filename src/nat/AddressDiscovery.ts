@@ -80,7 +80,8 @@ export const received = (
 ): AddressDiscovery => {
   const { phase } = self
   if (phase._tag !== "Asking" || phase.asked === 0 || !Endpoint.equals(from, self.beacon)) return self
-  const isChanged = self.mapped !== undefined && !Endpoint.equals(self.mapped, mapped)
+  // Id 0 only asks: nothing is held back, so there is nothing to confirm.
+  const isChanged = self.node !== 0 && self.mapped !== undefined && !Endpoint.equals(self.mapped, mapped)
   const next = isChanged ? Phase.Confirming({ nextAtMs: nowMs + config.confirmMs }) : Phase.Done()
   return { ...self, mapped, phase: next }
 }

@@ -14,12 +14,15 @@ import type * as PathReport from "./PathReport.ts"
 /** `silenceMs`: how long a path may leave frames unanswered before another is preferred. */
 export interface PathConfig {
   readonly silenceMs: number
-  /** How often an unused direct path is tried while the relay carries data. */
-  readonly probeIntervalMs: number
+  /** Pauses between two trials of a direct path while the relay carries data; the last one is kept up. */
+  readonly probePausesMs: ReadonlyArray<number>
 }
 
-/** Our own choice: under the second that a stream may pause when its path dies. */
-export const defaults: PathConfig = { silenceMs: 700, probeIntervalMs: 5_000 }
+/**
+ * Our own choice: under the second that a stream may pause when its path dies; a few trials while both ends open their
+ * translators, then patiently, for one that comes back.
+ */
+export const defaults: PathConfig = { silenceMs: 700, probePausesMs: [60, 140, 300, 1_000, 2_000, 5_000, 15_000] }
 
 /** What is known of one path. All instants are of the monotonic clock. */
 interface Candidate {
@@ -35,16 +38,23 @@ interface Candidate {
   unanswered: number
   unansweredSinceMs: number
   probedAtMs: number
+  probes: number
 }
 
 /** The paths of one peer. */
 export class PathSelector {
+  readonly #leads: boolean
   readonly #config: PathConfig
   #candidates: Array<Candidate> = []
   #current: Candidate | undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
 
-  constructor(config: PathConfig = defaults) {
+  /**
+   * `leads`: the other end follows this one from one direct path to another. Exactly one end does, lest both change to the
+   * path that the other one leaves.
+   */
+  constructor(leads = false, config: PathConfig = defaults) {
+    this.#leads = leads
     this.#config = config
   }
 
@@ -89,15 +99,21 @@ export class PathSelector {
   /** A frame that came by the path opened and was no replay. */
   opened(path: Path.Path, nowMs: number): void {
     const candidate = this.#candidate(path)
+    const isNew = !isProven(candidate)
     candidate.openedAtMs = nowMs
     candidate.unanswered = 0
     const current = this.#current
-    if (current === undefined || current === candidate) {
-      this.#current = candidate
-    } else if (!candidate.path.relayed || this.#isSilent(current, nowMs) || !isProven(current)) {
-      // A direct path always wins over the relay; among direct ones the one heard last does, which is how a peer roams.
-      this.#current = candidate
-    }
+    if (current === undefined || this.#isBetter(candidate, isNew, current, nowMs)) this.#current = candidate
+  }
+
+  /**
+   * A direct path always wins over the relay; among direct ones the one heard last does, which is how a peer roams. Whoever
+   * leads goes by a new path at once, and back to an old one only if the other end does not come to the path in use.
+   */
+  #isBetter(candidate: Candidate, isNew: boolean, current: Candidate, nowMs: number): boolean {
+    if (candidate === current || !isProven(current) || this.#isSilent(current, nowMs)) return true
+    if (candidate.path.relayed) return false
+    return current.path.relayed || !this.#leads || isNew || nowMs - current.openedAtMs > LEAD_MS
   }
 
   /** The path for the next frame, or `undefined` when there is none. */
@@ -143,15 +159,39 @@ export class PathSelector {
     return Math.max(current.unansweredSinceMs, current.openedAtMs) + this.#config.silenceMs
   }
 
-  /** A direct path to try again now while another carries the data, by a frame of this size; at most one per interval. */
-  probe(payloadBytes: number, nowMs: number): Path.Path | undefined {
-    if (this.#current !== undefined && !this.#current.path.relayed) return undefined
-    const due = this.#candidates.find(
-      (candidate) => !candidate.path.relayed && nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs
-    )
-    if (due === undefined) return undefined
-    due.probedAtMs = nowMs
-    return due.isLearned || book(due, payloadBytes) ? due.path : undefined
+  /** The direct paths to try again now while the relay carries the data, by a frame of this size each. */
+  probes(payloadBytes: number, nowMs: number): ReadonlyArray<Path.Path> {
+    if (!this.#isSought) return []
+    const due = this.#candidates.filter((candidate) => !candidate.path.relayed && nowMs >= this.#probeAtMs(candidate))
+    for (const candidate of due) {
+      candidate.probedAtMs = nowMs
+      candidate.probes += 1
+    }
+    return due.filter((candidate) => candidate.isLearned || book(candidate, payloadBytes)).map(({ path }) => path)
+  }
+
+  /** When the next of them is due; `Infinity` while a direct path is in use. */
+  get probeAtMs(): number {
+    if (!this.#isSought) return Number.POSITIVE_INFINITY
+    const direct = this.#candidates.filter(({ path }) => !path.relayed)
+    return Math.min(...direct.map((candidate) => this.#probeAtMs(candidate)))
+  }
+
+  /** Something changed on the way, so what was tried in vain may work now: all of it is tried anew. */
+  tryAgain(): void {
+    for (const candidate of this.#candidates) {
+      candidate.probes = 0
+      candidate.probedAtMs = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  get #isSought(): boolean {
+    return this.#current === undefined || this.#current.path.relayed
+  }
+
+  #probeAtMs({ probedAtMs, probes }: Candidate): number {
+    const pauses = this.#config.probePausesMs
+    return probes === 0 ? probedAtMs : probedAtMs + (pauses[Math.min(probes, pauses.length) - 1] ?? 0)
   }
 
   /** All of them, for whoever wants to know why; the order is that of learning. */
@@ -222,7 +262,8 @@ export class PathSelector {
       openedAtMs: Number.NEGATIVE_INFINITY,
       unanswered: 0,
       unansweredSinceMs: 0,
-      probedAtMs: Number.NEGATIVE_INFINITY
+      probedAtMs: Number.NEGATIVE_INFINITY,
+      probes: 0
     }
     if (this.#candidates.length === CANDIDATES_MAX) this.#evict()
     this.#candidates.push(fresh)
@@ -256,8 +297,10 @@ const IPV4_BYTES = 20
 const IPV6_BYTES = 40
 /** RFC 9000 §8.1. */
 const AMPLIFICATION_MAX = 3
+/** Longer than a round trip, and short enough for a peer that roams. */
+const LEAD_MS = 500
 /** Paths remembered per peer. */
-export const CANDIDATES_MAX = 8
+export const CANDIDATES_MAX = 16
 /** A little more than two rounds of asking. */
 const AWAY_MS = 2_500
 /** A single lost frame is not silence. */

@@ -93,13 +93,55 @@ describe("PathSelector", () => {
     assert.deepStrictEqual(selector.select(4_000), Path.relay)
   })
 
-  it("tries a direct path again at most once per interval while the relay carries data", () => {
+  it("tries direct paths in quick succession and then patiently while the relay carries data, and anew when told to", () => {
     const selector = knowing(direct, Path.relay)
     selector.opened(Path.relay, 0)
+    const triedAtMs: Array<number> = []
+    for (let nowMs = 0; nowMs < 60_000; nowMs = Math.max(nowMs, selector.probeAtMs))
+      if (selector.probes(82, nowMs).length === 1) triedAtMs.push(nowMs)
+    const [first = 0, second = 0] = defaults.probePausesMs
 
-    assert.deepStrictEqual(selector.probe(82, 0), direct)
-    assert.isUndefined(selector.probe(82, defaults.probeIntervalMs - 1))
-    assert.deepStrictEqual(selector.probe(82, defaults.probeIntervalMs), direct)
+    assert.deepStrictEqual(triedAtMs.slice(0, 3), [0, first, first + second])
+    const pauses = triedAtMs.slice(1).map((atMs, index) => atMs - triedAtMs[index]!)
+    assert.deepStrictEqual(pauses.slice(0, defaults.probePausesMs.length), [...defaults.probePausesMs])
+    assert.deepStrictEqual([...new Set(pauses.slice(defaults.probePausesMs.length))], [defaults.probePausesMs.at(-1)])
+
+    selector.tryAgain()
+    assert.deepStrictEqual(selector.probes(82, 60_000), [direct])
+    selector.opened(direct, 60_000)
+    assert.deepStrictEqual(selector.probes(82, 90_000), [])
+    assert.strictEqual(selector.probeAtMs, Number.POSITIVE_INFINITY)
+  })
+
+  it("two ends that use two direct paths agree on the one of the end that leads", () => {
+    const ends = [true, false].map((leads) => {
+      const selector = new PathSelector(leads)
+      for (const path of [direct, moved]) selector.learn(path)
+      selector.opened(leads ? direct : moved, 0)
+      return selector
+    })
+    const [leader, follower] = [ends[0]!, ends[1]!]
+    const used: Array<string> = []
+    for (let nowMs = 10; nowMs < 2_000; nowMs += 10) {
+      const [down, up] = [leader.select(nowMs)!, follower.select(nowMs)!]
+      leader.opened(up, nowMs)
+      follower.opened(down, nowMs)
+      used.push(`${Path.format(down)} ${Path.format(up)}`)
+    }
+
+    assert.deepStrictEqual([...new Set(used.slice(2))], [`${Path.format(moved)} ${Path.format(moved)}`])
+  })
+
+  it("whoever leads follows a peer that roams at once, and back once it is heard no more where it was", () => {
+    const selector = new PathSelector(true)
+    selector.learn(direct)
+    selector.opened(direct, 0)
+    selector.opened(moved, 100)
+    assert.deepStrictEqual(selector.select(100), moved)
+    selector.opened(direct, 200)
+    assert.deepStrictEqual(selector.select(200), moved)
+    selector.opened(direct, 700)
+    assert.deepStrictEqual(selector.select(700), direct)
   })
 
   it("asks where the peer is said to be, and sends nothing else to a path that has sent nothing (security rule 7)", () => {
@@ -116,9 +158,9 @@ describe("PathSelector", () => {
 
     assert.deepStrictEqual(selector.toAsk(136), [Path.relay, moved])
     assert.deepStrictEqual(selector.toAsk(136), [Path.relay])
-    assert.isUndefined(selector.probe(82, 0))
+    assert.deepStrictEqual(selector.probes(82, 0), [])
     selector.received(moved, 36, 0)
-    assert.deepStrictEqual(selector.probe(82, defaults.probeIntervalMs), moved)
+    assert.deepStrictEqual(selector.probes(82, selector.probeAtMs), [moved])
   })
 
   const Sizes = Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1500 })))

@@ -6,7 +6,7 @@
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import { Console, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import * as PortMapper from "../../src/actors/node/PortMapper.ts"
 import { Crypto } from "../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
@@ -16,14 +16,13 @@ import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
 import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
 
 const program = Effect.gen(function* () {
-  const context = yield* Effect.context()
   yield* PortMapper.spawn({
     udp: yield* UdpEndpoint,
     crypto: yield* Crypto,
     internalPort: Number(process.argv[2]),
-    changed: (mapping) => void Effect.runForkWith(context)(Console.log(JSON.stringify(mapping ?? null)))
+    changed: (mapping) => void process.stdout.write(`${JSON.stringify(mapping ?? null)}\n`)
   })
-  yield* Effect.never
+  return yield* Effect.never
 }).pipe(
   Effect.scoped,
   Effect.provideService(Gateway, Effect.provide(NodeGateway.find, NodeFileSystem.layer)),

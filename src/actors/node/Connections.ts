@@ -92,7 +92,7 @@ export class Connections {
     if (before !== undefined && before.endpoint?.host === path.endpoint?.host) return
     // Of the first path as well: what was sent before it opened has waited for keys.
     this.#config.path = this.#newPath()
-    this.#revive()
+    for (const running of this.#running.values()) running.ref.tellUnsafe(ConnectionActor.Message.Revived())
   }
 
   /** A frame of the peer has opened: after a silence, what waits for a timer that has backed off need not. */

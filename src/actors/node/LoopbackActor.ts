@@ -59,6 +59,7 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
     connections: () => self.connections?.status() ?? [],
     hasOpened: () => true,
     isAway: () => false,
+    isBusy: () => false,
     isRelayed: () => false
   }
 })
@@ -84,6 +85,7 @@ const receive = (
     case "MtuKnown":
     case "SizeVanished":
     case "KeyKnown":
+    case "NetworkChanged":
     case "RenewKeys":
       return
     default:

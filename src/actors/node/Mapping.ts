@@ -17,6 +17,7 @@ export class Mapping {
   readonly #heard = Latch.makeUnsafe(false)
   #round: AddressDiscovery.AddressDiscovery | undefined
   #askedAtMs = Number.NEGATIVE_INFINITY
+  #hasMoved = false
   readonly #woken = Latch.makeUnsafe(false)
 
   constructor(socket: UdpSocket, beacon: Endpoint | undefined) {
@@ -30,15 +31,21 @@ export class Mapping {
   }
 
   /**
-   * Waits until the beacon has answered without having been asked: it does not know this node any more, though somebody
-   * wants it. For one waiter.
+   * Waits until the beacon has answered without having been asked, so it does not know this node any more, though somebody
+   * wants it, or until `wake`. Gives whether this host has moved. For one waiter.
    */
-  get woken(): Effect.Effect<void> {
-    return Effect.tap(this.#woken.await, () => Effect.sync(() => this.#woken.closeUnsafe()))
+  get woken(): Effect.Effect<{ readonly hasMoved: boolean }> {
+    return Effect.map(this.#woken.await, () => {
+      this.#woken.closeUnsafe()
+      const hasMoved = this.#hasMoved
+      this.#hasMoved = false
+      return { hasMoved }
+    })
   }
 
-  /** The way to the beacon has changed, so that it is worth asking: `woken` ends. */
-  wake(): void {
+  /** The way to the beacon has changed, or this host is in another network: `woken` ends. */
+  wake(hasMoved = false): void {
+    this.#hasMoved ||= hasMoved
     this.#woken.openUnsafe()
   }
 

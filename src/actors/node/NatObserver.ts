@@ -31,6 +31,12 @@ export interface Options {
   readonly learnt?: ((network: string, lifetime: NatReport.Lifetime) => void) | undefined
 }
 
+/** What the surroundings know of translators. */
+export interface Surroundings extends Pick<Options, "known" | "learnt"> {
+  readonly beacons?: ReadonlyArray<Endpoint.Endpoint> | undefined
+  readonly isMeasured?: boolean | undefined
+}
+
 /** One per socket that peers reach. */
 export class NatObserver {
   readonly #options: Options

@@ -9,6 +9,7 @@ import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
 import type { Observer } from "../../protocol/stream/StreamSample.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { Place } from "../../protocol/wire/PathOffer.ts"
 import { type Answer, FREE, type Guard } from "../policy/PolicyGuard.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import type { Listeners } from "./Listeners.ts"
@@ -41,6 +42,8 @@ export interface NodeContext {
   readonly socket: UdpSocket
   /** The beacon in use: relays our frames, and the only source of beacon messages we heed. */
   readonly beacon: Endpoint | undefined
+  /** Where this node may be reached, as far as it knows. */
+  readonly places: () => ReadonlyArray<Place>
   readonly listeners: Listeners
   readonly ports: PortTable
   readonly stream: StreamConfig

@@ -31,6 +31,7 @@ import * as NatObserver from "./NatObserver.ts"
 import type { NodeStatus, PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
+import { OwnPlaces } from "./OwnPlaces.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
 import { SocketRouter } from "./SocketRouter.ts"
@@ -47,7 +48,7 @@ export interface Options {
   /** How the beacon is reached where UDP is not; never if absent. */
   readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
   /** How it looks at its translator: further beacons to ask, what was measured before; measured in the background if said so. */
-  readonly nat?: NatOptions | undefined
+  readonly nat?: NatObserver.Surroundings | undefined
   /** The address that the registry gave last: the node begins with it when the registry is away. */
   readonly lastAddress?: Address | undefined
   /** The UDP port that it had then, taken again if any will do: peers look for it there. */
@@ -69,12 +70,6 @@ export interface Options {
   readonly opened?: (node: NodeId, publicKey: Uint8Array) => void
   /** Called on the packet path; must not wait. */
   readonly report: (event: ProtocolEvent) => void
-}
-
-/** What the surroundings know of translators. */
-export interface NatOptions extends Pick<NatObserver.Options, "known" | "learnt"> {
-  readonly beacons?: ReadonlyArray<Endpoint> | undefined
-  readonly isMeasured?: boolean | undefined
 }
 
 /** Whom the core tells of what only the supervisor may do. */
@@ -126,6 +121,7 @@ export const make = Effect.fnUntraced(function* (
       crypto,
       beacons: () => (beacon === undefined ? [] : [beacon, ...(options.nat?.beacons ?? [])])
     }),
+    addresses: udp.addresses ?? (() => []),
     sinks
   })
   yield* core.doors.attach(options.ports)
@@ -159,6 +155,8 @@ interface Parts {
   readonly beaconSocket: BeaconSocket.BeaconSocket | undefined
   readonly mapping: Mapping
   readonly nat: NatObserver.NatObserver
+  /** Of this host's interfaces. */
+  readonly addresses: () => ReadonlyArray<string>
   readonly sinks: Sinks
 }
 
@@ -171,12 +169,12 @@ export class NodeCore {
   readonly parts: Parts
   readonly peers: Peers
   readonly router: SocketRouter
+  readonly places: OwnPlaces
   readonly doors: Doors
   readonly listeners: Listeners
   readonly #outside: Outside
   readonly #refusals = new KeyRefusals()
   readonly #startedAtMs: number
-  #portMapping: PortMapping | undefined
   readonly #stream: StreamConfig
 
   constructor(options: Options, parts: Parts) {
@@ -190,6 +188,12 @@ export class NodeCore {
     this.isPublic = options.isPublic
     this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
     this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
+    this.places = new OwnPlaces({
+      local: parts.socket.local,
+      addresses: parts.addresses,
+      mapping: parts.mapping,
+      endpoint: options.endpoint
+    })
     this.router = new SocketRouter({
       self: () => this.address.node,
       beacon: options.beacon,
@@ -221,7 +225,7 @@ export class NodeCore {
       mapping: parts.mapping,
       local: parts.socket.local,
       endpoint: options.endpoint,
-      portMapped: () => this.#portMapped,
+      portMapped: () => this.places.portMapped,
       owner: options.owner,
       intervalMs: options.keepaliveMs,
       node: () => this.address.node,
@@ -232,14 +236,8 @@ export class NodeCore {
 
   /** The router gave a port, or took it back. */
   portMappingChanged(mapping: PortMapping | undefined): void {
-    this.#portMapping = mapping
+    this.places.portMapping = mapping
     this.parts.mapping.wake()
-  }
-
-  /** Only where the world sees this node at that address: behind two translators the outer one's would be needed. */
-  get #portMapped(): Endpoint | undefined {
-    const external = this.#portMapping?.external
-    return external !== undefined && external.host === this.parts.mapping.endpoint?.host ? external : undefined
   }
 
   nowMs(): number {
@@ -269,6 +267,7 @@ export class NodeCore {
       guard: parts.guard,
       socket: parts.socket,
       beacon: options.beacon,
+      places: () => this.places.all,
       listeners: this.listeners,
       ports: options.ports,
       stream: this.#stream,
@@ -310,7 +309,7 @@ export class NodeCore {
       boundPorts: options.ports.bound,
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
-      portMapping: this.#portMapping,
+      portMapping: this.places.portMapping,
       peers: remote.filter((peer) => peer.hasOpened()).map((peer) => this.#reached(peer.status())),
       connections: peers.all().flatMap((peer) => peer.connections())
     }

@@ -15,6 +15,7 @@ import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
+import * as NetworkWatch from "./NetworkWatch.ts"
 import type { Node } from "./Node.ts"
 import * as NodeCore from "./NodeCore.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
@@ -71,6 +72,11 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   tell = (message) => ref.tellUnsafe(message)
   const services = yield* Effect.context<RegistryClient>()
   yield* Names.anticipate((node) => void tell(Message.Expected({ node })))
+  const tellPeers = (message: PeerMessage.Message) =>
+    Effect.suspend(() => {
+      const peers = core.peers.all().filter(({ node }) => node !== core.address.node)
+      return Effect.forEach(peers, (peer) => Effect.ignore(peer.ref.tell(message)), { discard: true })
+    })
   yield* RegistrationActor.spawn({
     ...core.registration,
     isLate,
@@ -81,7 +87,8 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
         core.publish({ _tag: "Registered", address, isFirst: false })
       )
     },
-    heartbeat: core.publish({ _tag: "HeartbeatAnswered" })
+    heartbeat: core.publish({ _tag: "HeartbeatAnswered" }),
+    moved: tellPeers(PeerMessage.Message.NetworkChanged())
   })
   if (options.nat?.isMeasured === true) yield* Effect.forkScoped(core.parts.nat.measure)
   yield* PortMapper.spawn({
@@ -93,13 +100,19 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   if (!isLate) options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   if (!isLate) yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
-  const renewTunnels = Effect.suspend(() => {
-    const peers = core.peers.all().filter(({ node }) => node !== core.address.node)
-    return Effect.forEach(peers, (peer) => Effect.ignore(peer.ref.tell(PeerMessage.Message.RenewKeys())), {
-      discard: true
-    })
-  })
-  return { node: service(core, ref, services), events: core.parts.events, renewTunnels, isLate, learn: learning(core) }
+  const networkChanged = Effect.andThen(
+    Effect.sync(() => core.parts.mapping.wake(true)),
+    tellPeers(PeerMessage.Message.NetworkChanged())
+  )
+  const isBusy = () => core.peers.all().some((peer) => peer.isBusy())
+  yield* Effect.forkScoped(NetworkWatch.run(core.parts.addresses, isBusy, networkChanged))
+  return {
+    node: service(core, ref, services),
+    events: core.parts.events,
+    renewTunnels: tellPeers(PeerMessage.Message.RenewKeys()),
+    isLate,
+    learn: learning(core)
+  }
 })
 
 const learning = (core: NodeCore.NodeCore) => (node: NodeId, endpoints: ReadonlyArray<Endpoint>) =>

@@ -29,6 +29,8 @@ export type Message = Data.TaggedEnum<{
   }
   /** A place the registry says the peer is at. */
   LearnPath: { readonly path: Path.Path }
+  /** This host is in another network now, or was asleep. */
+  NetworkChanged: {}
   /** Agrees on keys now, since something is about to be sent. */
   Connect: {}
   /** New keys for the tunnel, under the identity of this node as it is now; streams go on. */
@@ -68,6 +70,8 @@ export interface Running {
   readonly hasOpened: () => boolean
   /** True while nothing comes back from the peer. */
   readonly isAway: () => boolean
+  /** Streams are open; cheap. */
+  readonly isBusy: () => boolean
   /** By relay, for want of something better; cheap, unlike `status`, which looks at every connection. */
   readonly isRelayed: () => boolean
 }

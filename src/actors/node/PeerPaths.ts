@@ -13,7 +13,7 @@ import type { NodeContext } from "./NodeContext.ts"
 
 /** Owned by a peer's actor. */
 export class PeerPaths {
-  readonly selector = new PathSelector()
+  readonly selector: PathSelector
   readonly #context: NodeContext
   readonly #node: NodeId
   #held: Array<Bytes.Pieces> = []
@@ -23,6 +23,7 @@ export class PeerPaths {
   constructor(context: NodeContext, node: NodeId) {
     this.#context = context
     this.#node = node
+    this.selector = new PathSelector(context.address.node < node)
     if (context.beacon !== undefined) this.selector.learn(Path.relay)
   }
 

@@ -61,6 +61,7 @@ export const spawn = Effect.fnUntraced(function* (options: {
     connections: () => self.peer?.connections.status() ?? [],
     hasOpened: () => self.peer?.hasHeard ?? false,
     isAway: () => false,
+    isBusy: () => false,
     isRelayed: () => self.peer?.path?.relayed === true
   }
 })
@@ -123,6 +124,7 @@ class PlainPeer {
       case "MtuKnown":
       case "SizeVanished":
       case "KeyKnown":
+      case "NetworkChanged":
       case "RenewKeys":
         return
       default:

@@ -31,6 +31,8 @@ export interface Options {
   readonly hostname: () => string
   readonly registered: (address: Address) => Effect.Effect<void>
   readonly heartbeat: Effect.Effect<void>
+  /** This host is in another network, and the beacon knows its new place. */
+  readonly moved: Effect.Effect<void>
 }
 
 /** Registers once, asking the beacon for the address first. */
@@ -74,10 +76,20 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
     const pauseMs = () => (isLate ? Math.min(LATE_MS, options.intervalMs) : options.intervalMs)
     let dueAtMs = nowMs() + pauseMs()
     while (true) {
-      const isWoken = yield* Effect.raceFirst(
-        Effect.as(Effect.sleep(Math.max(0, dueAtMs - nowMs())), false),
-        Effect.as(options.mapping.woken, true)
+      const woken = yield* Effect.raceFirst(
+        Effect.as(Effect.sleep(Math.max(0, dueAtMs - nowMs())), undefined),
+        options.mapping.woken
       )
+      if (woken?.hasMoved === true) {
+        // The beacon believes a registered place at once; the old connection would only be waited for.
+        yield* registry.hangUp ?? Effect.void
+        const isRegistered = yield* again(options)
+        failures = isRegistered ? 0 : FAILURES_MAX
+        dueAtMs = nowMs() + (isRegistered ? options.intervalMs : MOVED_INTERVAL_MS)
+        yield* options.moved
+        continue
+      }
+      const isWoken = woken !== undefined
       if (!isWoken) dueAtMs = nowMs() + pauseMs()
       const before = options.mapping.endpoint
       const mapped = yield* options.mapping.announce(options.node())
@@ -126,3 +138,5 @@ const isSame = (a: Endpoint | undefined, b: Endpoint | undefined): boolean =>
 const LATE_MS = 5_000
 /** rendezvous §9.2. */
 const FAILURES_MAX = 3
+/** Another network may need a moment before anything can be reached. */
+const MOVED_INTERVAL_MS = 2_000

@@ -51,6 +51,7 @@ export const spawn = Effect.fnUntraced(function* (options: {
     connections: () => self.peer?.connections.status() ?? [],
     hasOpened: () => self.peer?.hasOpened ?? false,
     isAway: () => self.peer?.isAway ?? false,
+    isBusy: () => (self.peer?.connections.size ?? 0) > 0,
     isRelayed: () => self.peer?.isRelayed ?? false
   }
 })

@@ -10,15 +10,17 @@ import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
 import type { NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
+import { Capability } from "../../protocol/wire/Announcement.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
-import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
+import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { Connections } from "./Connections.ts"
 import { KeyAgreement } from "./KeyAgreement.ts"
 import { KeyLookups } from "./KeyLookups.ts"
 import type { PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
+import { PathChecks } from "./PathChecks.ts"
 import { PathSizes } from "./PathSizes.ts"
 import { type Inbound, Message } from "./PeerMessage.ts"
 import { PeerPaths } from "./PeerPaths.ts"
@@ -50,6 +52,7 @@ export class TunnelPeer {
   readonly #keys: KeyAgreement
   readonly #lookups: KeyLookups
   readonly #sizes: PathSizes
+  readonly #checks: PathChecks
   readonly #reports: PeerReports.PeerReports
   readonly #tunnel: Tunnel
   /** Of the first key exchange that was genuine; this life belongs to it. */
@@ -73,6 +76,13 @@ export class TunnelPeer {
       socket: context.socket,
       tell
     })
+    this.#checks = new PathChecks({
+      ...{ context, node, paths: this.#paths },
+      send: (packet) => this.#send(Packet.encode(packet)),
+      write: (packet, path) => this.#write(packet, path),
+      seal: (packet) => this.#tunnel.seal(Packet.encode(packet), nowMs()),
+      introductions: () => [this.#keys.exchange, this.#keys.request]
+    })
     this.#tunnel = new Tunnel({ self: context.address.node, peer: node, config: context.tunnel })
     this.connections = new Connections({
       context,
@@ -85,9 +95,9 @@ export class TunnelPeer {
   }
 
   get deadlineMs(): number {
-    // While streams wait for a silent peer, asking is what finds out that it is back.
-    const searchAtMs = this.connections.size > 0 ? this.#paths.searchAtMs : Number.POSITIVE_INFINITY
-    return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs, searchAtMs)
+    // A better way, or one that is alive, is sought while there are streams to go by it.
+    const checkAtMs = this.connections.size > 0 ? this.#checks.deadlineMs : Number.POSITIVE_INFINITY
+    return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs, checkAtMs)
   }
 
   receive(message: Message): Effect.Effect<void> | void {
@@ -103,6 +113,8 @@ export class TunnelPeer {
       case "Connect":
         if (!this.hasOpened) this.#paths.punch(this.#nowMs())
         return this.#tunnel.connect(this.#nowMs())
+      case "NetworkChanged":
+        return this.#checks.networkChanged(this.#nowMs())
       case "Ping":
         return this.#ping(message.target, message.reply)
       case "KeyKnown":
@@ -134,12 +146,11 @@ export class TunnelPeer {
     const nowMs = this.#nowMs()
     this.#act(nowMs)
     this.#paths.release(nowMs)
-    if (this.hasOpened) this.#probe(nowMs)
+    this.#checks.run(nowMs)
     if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
     if (this.hasOpened) this.connections.follow(this.#paths.selector.current)
     this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
     this.connections.resize(this.#sizes.segmentBytes)
-    if (this.#paths.searchAtMs <= nowMs) this.#search(nowMs)
   }
 
   status(): PeerStatus {
@@ -215,10 +226,12 @@ export class TunnelPeer {
     }
     if (this.#tunnel.controlReceived(packet, nowMs)) {
       this.connections.announced(this.#tunnel.announcement?.capabilities ?? 0)
+      this.#checks.announced((this.#capabilities & Capability.PathProbe) !== 0)
       return
     }
     const message = ControlMessage.classify(packet)
     if (message._tag === "SizeProbed") return this.#sizes.received(message.probe, path, nowMs)
+    if (message._tag === "PathOffered") return this.#checks.received(message.offer, nowMs)
     if (!this.#context.isTrusted(this.#node) && !this.#context.isPublic()) return
     const pong = ControlMessage.pong(packet, this.#context.address)
     if (pong !== undefined) this.#send(Packet.encode(pong))
@@ -298,21 +311,6 @@ export class TunnelPeer {
     }
   }
 
-  /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
-  #search(nowMs: number): void {
-    this.#paths.searched(nowMs)
-    const frame = this.#tunnel.seal(Packet.encode(this.#paths.probePacket), nowMs)
-    if (frame !== undefined) this.#paths.challenge(frame, undefined)
-    this.#paths.challenge(this.#keys.exchange, undefined)
-    this.#paths.challenge(this.#keys.request, undefined)
-  }
-
-  /** While the relay carries data, now and then a sealed ping by a direct path only: does it open there? */
-  #probe(nowMs: number): void {
-    const path = this.#paths.selector.probe(PROBE_BYTES, nowMs)
-    if (path !== undefined) this.#write(this.#paths.probePacket, path)
-  }
-
   /** Seals a packet for one path only. */
   #write(packet: Packet.Packet, path: Path.Path): void {
     const frame = this.#tunnel.seal(Packet.encode(packet, NativeCrc32.update), this.#nowMs())
@@ -339,8 +337,6 @@ export class TunnelPeer {
 }
 
 const EMPTY = new Uint8Array(0)
-/** A sealed path probe. */
-const PROBE_BYTES = Packet.HEADER_BYTES + ControlMessage.PATH_PROBE.length + TunnelFrame.SEALED_OVERHEAD_BYTES
 /** A silent peer's keys are forgotten after this long without connections. */
 const IDLE_MS = 600_000
 /** The same for a peer of which nothing has opened yet. */

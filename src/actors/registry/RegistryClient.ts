@@ -114,6 +114,8 @@ export class RegistryClient extends Context.Service<
       readonly owner?: string
       readonly lanAddresses?: ReadonlyArray<string>
     }) => Effect.Effect<{ readonly node: NodeId; readonly address: Address }, RegistryError>
+    /** This host is in another network: whatever connection there is leads nowhere. */
+    readonly hangUp?: Effect.Effect<void>
     readonly heartbeat: Effect.Effect<{ readonly timeSeconds: number }, RegistryError>
     readonly deregister: Effect.Effect<Readonly<Record<string, unknown>>, RegistryError>
     readonly lookup: (node: NodeId) => Effect.Effect<LookedUp, RegistryError>

@@ -39,8 +39,11 @@ export interface RegistryClientOptions {
   readonly callTimeoutMs?: number
 }
 
+/** What the actor is told: one call, or that the way to the registry is another one now. */
+export type Message = Call | "HangUp"
+
 /** One call. */
-export interface Message {
+export interface Call {
   readonly operation: string
   readonly request: RegistryRequest.RegistryRequest
   readonly reply: Deferred.Deferred<Json.JsonObject, RegistryError>
@@ -110,6 +113,7 @@ export const make = Effect.fn("RegistryClientActor.make")(function* (
           return { node, address }
         })
       ),
+    hangUp: Effect.ignore(actor.tell("HangUp")),
     heartbeat: Effect.map(
       asSelf((node) => ({ _tag: "Heartbeat", node, signature: "" })),
       (reply) => ({ timeSeconds: RegistryReply.heartbeatTime(reply) })
@@ -217,7 +221,7 @@ const spawn = Effect.fnUntraced(function* (options: RegistryClientOptions, timeo
       const calls = yield* Semaphore.make(CALLS_MAX)
       const target = { ...options, connectTimeoutMs: CONNECT_TIMEOUT_MS }
       const connection = new RegistryConnection(target, client, scope)
-      const perform = ({ operation, reply, request }: Message) =>
+      const perform = ({ operation, reply, request }: Call) =>
         connection.call(operation, RegistryRequest.toObject(request)).pipe(
           Effect.timeoutOrElse({
             duration: timeoutMs,
@@ -230,10 +234,12 @@ const spawn = Effect.fnUntraced(function* (options: RegistryClientOptions, timeo
       return {
         // A call that waits for its reply holds up nobody; the mailbox fills only when too many do.
         receive: (message: Message) =>
-          Effect.andThen(
-            calls.take(1),
-            Effect.asVoid(Effect.forkIn(perform(message), scope, { startImmediately: true }))
-          )
+          message === "HangUp"
+            ? connection.hangUp
+            : Effect.andThen(
+                calls.take(1),
+                Effect.asVoid(Effect.forkIn(perform(message), scope, { startImmediately: true }))
+              )
       }
     })
   })

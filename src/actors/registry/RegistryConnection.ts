@@ -49,6 +49,11 @@ export class RegistryConnection {
     )
   }
 
+  /** Gives the connection up, whose way may be gone without a word; the next call makes another. */
+  get hangUp(): Effect.Effect<void> {
+    return Effect.suspend(() => this.#open?.close ?? Effect.void)
+  }
+
   get #connected(): Effect.Effect<RegistryPipeline, ConnectFailure> {
     return Effect.suspend(() => {
       if (this.#open?.isOver === false) return Effect.succeed(this.#open)

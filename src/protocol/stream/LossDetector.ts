@@ -117,9 +117,17 @@ export class LossDetector {
       : Number.POSITIVE_INFINITY
   }
 
-  /** The peer is there after all: a timeout that has been put off again and again is due now (see `Connection.revived`). */
+  /**
+   * The peer is there after all, or elsewhere: a timeout that has been put off again and again is due now, or else a probe, whose
+   * acknowledgement tells what the old path has lost (see `Connection.revived`).
+   */
   revived(nowMs: number): void {
-    if (this.#expiries === 0 || this.#timeoutAtMs === Number.POSITIVE_INFINITY) return
+    if (this.#timeoutAtMs === Number.POSITIVE_INFINITY) return
+    if (this.#expiries === 0) {
+      this.#isProbing = false
+      this.#probeAtMs = nowMs
+      return
+    }
     this.#expiries = 0
     this.#timeoutAtMs = nowMs
   }

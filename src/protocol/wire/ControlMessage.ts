@@ -4,7 +4,7 @@
  * ```
  * Ping          no ACK, to port 0, any sequence and payload      Keepalive     no ACK, ports 0 and 0, empty, destination 0
  * Pong          ACK, from port 0 to the ping's source port       Announcement  no ACK, ports 1 and 1
- * Size probe    no ACK, ports 1 and 1
+ * Size probe    no ACK, ports 1 and 1                            Path offer    no ACK, ports 1 and 1
  * ```
  */
 import { type Data, Result } from "effect"
@@ -12,6 +12,7 @@ import * as Bytes from "../../core/data/Bytes.ts"
 import * as Address from "./Address.ts"
 import * as Announcement from "./Announcement.ts"
 import { Flag, type Packet, Protocol } from "./Packet.ts"
+import * as PathOffer from "./PathOffer.ts"
 import * as SizeProbe from "./SizeProbe.ts"
 
 /** What a control packet is; `Ignored` covers all that no version defines. */
@@ -25,6 +26,8 @@ export type ControlMessage = Data.TaggedEnum<{
   Announced: { readonly announcement: Announcement.Announcement }
   /** Asks, or tells, that a datagram of some size arrived. */
   SizeProbed: { readonly probe: SizeProbe.SizeProbe }
+  /** Where the peer may be reached. */
+  PathOffered: { readonly offer: PathOffer.PathOffer }
   Ignored: { readonly source: Address.Address }
 }>
 
@@ -40,6 +43,8 @@ export const classify = (packet: Packet): ControlMessage => {
     if (Result.isSuccess(decoded)) return { _tag: "Announced", announcement: decoded.success }
     const probe = SizeProbe.decode(packet.payload)
     if (Result.isSuccess(probe)) return { _tag: "SizeProbed", probe: probe.success }
+    const offer = PathOffer.decode(packet.payload)
+    if (Result.isSuccess(offer)) return { _tag: "PathOffered", offer: offer.success }
   }
   return { _tag: "Ignored", source: packet.source }
 }
@@ -102,6 +107,16 @@ export const sizeProbe = (
 ): Packet => ({
   ...control(source, destination, Announcement.PORT, Announcement.PORT),
   payload: SizeProbe.encode(probe)
+})
+
+/** Tells where this node may be reached. */
+export const pathOffer = (
+  source: Address.Address,
+  destination: Address.Address,
+  offer: PathOffer.PathOffer
+): Packet => ({
+  ...control(source, destination, Announcement.PORT, Announcement.PORT),
+  payload: PathOffer.encode(offer)
 })
 
 const control = (

@@ -10,6 +10,7 @@ import * as BeaconMessage from "../../../src/protocol/wire/BeaconMessage.ts"
 import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
 import * as NatProbe from "../../../src/protocol/wire/NatProbe.ts"
 import * as Packet from "../../../src/protocol/wire/Packet.ts"
+import * as PathOffer from "../../../src/protocol/wire/PathOffer.ts"
 import * as PortMapMessage from "../../../src/protocol/wire/PortMapMessage.ts"
 import * as ResetReason from "../../../src/protocol/wire/ResetReason.ts"
 import * as SackBlocks from "../../../src/protocol/wire/SackBlocks.ts"
@@ -147,6 +148,12 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: NatProbe.decode,
     encode: NatProbe.encode,
     values: Arb.natProbe
+  }),
+  codec({
+    name: "wire/PathOffer",
+    decode: PathOffer.decode,
+    encode: PathOffer.encode,
+    values: Arb.pathOffer
   }),
   codec({
     name: "wire/SizeProbe",

@@ -1,0 +1,44 @@
+/** Where peers may reach a node without the relay, from what it knows of itself in this moment. */
+import type { Endpoint } from "../../core/data/Endpoint.ts"
+import * as Places from "../../nat/Places.ts"
+import type { PortMapping } from "../../nat/PortMapClient.ts"
+import type { Place } from "../../protocol/wire/PathOffer.ts"
+import type { Mapping } from "./Mapping.ts"
+
+/** What it is asked of. */
+export interface Options {
+  readonly local: Endpoint
+  /** Of this host's interfaces. */
+  readonly addresses: () => ReadonlyArray<string>
+  readonly mapping: Mapping
+  /** The operator's promise. */
+  readonly endpoint: Endpoint | undefined
+}
+
+/** One per node. */
+export class OwnPlaces {
+  /** What the router gave, as long as it does. */
+  portMapping: PortMapping | undefined
+  readonly #options: Options
+
+  constructor(options: Options) {
+    this.#options = options
+  }
+
+  /** Only where the world sees this node at that address: behind two translators the outer one's would be needed. */
+  get portMapped(): Endpoint | undefined {
+    const external = this.portMapping?.external
+    return external !== undefined && external.host === this.#options.mapping.endpoint?.host ? external : undefined
+  }
+
+  /** All of them. */
+  get all(): ReadonlyArray<Place> {
+    const { addresses, endpoint, local, mapping } = this.#options
+    return Places.own({
+      local,
+      addresses: addresses(),
+      reflexive: mapping.endpoint,
+      mapped: endpoint ?? this.portMapped
+    })
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Which places a node offers its peers, and which of those it is offered it tries (RFC 8445 §5.1.1, §6.1.2.6, in small). A
+ * peer's word sends a few small probes somewhere, so what can never be a peer is dropped, and the rest is bounded.
+ */
+import type { Endpoint } from "../core/data/Endpoint.ts"
+import * as EndpointOf from "../core/data/Endpoint.ts"
+import * as IpAddress from "../core/data/IpAddress.ts"
+import { type Kind, PLACES_MAX, type Place } from "../protocol/wire/PathOffer.ts"
+
+/** What a node knows of itself. */
+export interface Surroundings {
+  /** Where its socket is bound; a wildcard host stands for all interfaces of its family. */
+  readonly local: Endpoint
+  /** Addresses of its interfaces. */
+  readonly addresses: ReadonlyArray<string>
+  /** As the beacon sees it. */
+  readonly reflexive: Endpoint | undefined
+  /** As the operator, or a translator that was asked, promises. */
+  readonly mapped: Endpoint | undefined
+}
+
+/** In the order of preference: a promise first, then what the world sees, then the own network. */
+export const own = ({ addresses, local, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
+  const hosts = EndpointOf.isWildcard(local.host)
+    ? addresses.filter((host) => isPlace(host) && (local.host === "::" || !host.includes(":")))
+    : [local.host]
+  const all: ReadonlyArray<readonly [Kind, Endpoint | undefined]> = [
+    ["mapped", mapped],
+    ["reflexive", reflexive],
+    ...hosts.map((host) => ["host", { host, port: local.port }] as const)
+  ]
+  const places: Array<Place> = []
+  for (const [kind, endpoint] of all) {
+    if (endpoint === undefined || endpoint.port === 0) continue
+    if (!places.some((place) => EndpointOf.equals(place.endpoint, endpoint))) places.push({ kind, endpoint })
+  }
+  return places.slice(0, PLACES_MAX)
+}
+
+/** Those of an offer that are worth a probe: no address of a group, of nobody, or of this host. */
+export const worthTrying = (
+  offered: ReadonlyArray<Place>,
+  ours: ReadonlyArray<Place>,
+  beacon: Endpoint | undefined
+): ReadonlyArray<Endpoint> =>
+  offered
+    .map(({ endpoint }) => endpoint)
+    .filter(
+      (endpoint, index, all) =>
+        endpoint.port !== 0 &&
+        isPlace(endpoint.host) &&
+        !ours.some((place) => EndpointOf.equals(place.endpoint, endpoint)) &&
+        (beacon === undefined || !EndpointOf.equals(beacon, endpoint)) &&
+        all.findIndex((other) => EndpointOf.equals(other, endpoint)) === index
+    )
+    .slice(0, PLACES_MAX)
+
+/** Nobody else is at a loopback address, link-local ones mean nothing without their interface, and groups are nobody. */
+const isPlace = (host: string): boolean => {
+  const bytes = IpAddress.parse(host)
+  if (bytes === undefined) return false
+  const [first = 0, second = 0] = bytes
+  if (bytes.length === 4) return first !== 0 && first !== 127 && first < 224 && !(first === 169 && second === 254)
+  const isLow = bytes.subarray(0, 15).every((byte) => byte === 0) && (bytes[15] ?? 0) <= 1
+  return first !== 0xff && !(first === 0xfe && (second & 0xc0) === 0x80) && !isLow
+}
