@@ -28,6 +28,7 @@ import * as Policy from "./groups/Policy.ts"
 import * as Programs from "./groups/Programs.ts"
 import * as Registry from "./groups/Registry.ts"
 import * as Requests from "./groups/Requests.ts"
+import * as RpcCalls from "./groups/Rpc.ts"
 import * as Streams from "./groups/Streams.ts"
 import * as Report from "./Report.ts"
 
@@ -40,6 +41,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Federation.group,
   Loss.group,
   Requests.group,
+  RpcCalls.group,
   Events.group,
   Ping.group,
   Fairness.group,

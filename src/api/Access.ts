@@ -1,7 +1,6 @@
 /** Who may use what a program serves: nobody, until peers are named. */
 import { Effect } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
-import type { Caller } from "./Caller.ts"
 import * as Peer from "./Peer.ts"
 import { Pilot, type PilotError } from "./PilotService.ts"
 
@@ -14,14 +13,17 @@ export interface Access {
   readonly allow?: "trusted" | ReadonlyArray<string | Peer.Selector>
 }
 
+/** A caller with all keys that may stand for it. */
+export type Identity = Effect.Success<ReturnType<Pilot["Service"]["identify"]>>
+
 /** The caller behind the `remote` of a connection; `undefined` if it is not let in. */
-export type Gate = (remote: string) => Effect.Effect<Caller["Service"] | undefined, PilotError>
+export type Gate = (remote: string) => Effect.Effect<Identity | undefined, PilotError>
 
 /** Looks the named peers up, once. `what` is for the warning that nobody is named. */
-export const gate = Effect.fnUntraced(function* (
+export const members = Effect.fnUntraced(function* (
   { allow }: Access,
   what: string
-): Effect.fn.Return<Gate, DialError | Peer.NoSuchPeer | PilotError, Pilot> {
+): Effect.fn.Return<(identity: Identity) => boolean, DialError | Peer.NoSuchPeer | PilotError, Pilot> {
   const pilot = yield* Pilot
   const { node } = yield* pilot.info
   const named = allow === undefined || allow === "trusted" ? [] : allow
@@ -31,10 +33,17 @@ export const gate = Effect.fnUntraced(function* (
     yield* Effect.logWarning(`${what} lets nobody in but this node itself: name peers with allow`)
   const isNamed = (known: ReadonlyArray<string>) =>
     allow === "trusted" ? known.length > 0 : known.some((key) => keys.has(key))
-  return Effect.fnUntraced(function* (remote) {
-    const { keys: known, ...caller } = yield* pilot.identify(remote)
-    return caller.node === node || isNamed(known) ? caller : undefined
-  })
+  return (identity) => identity.node === node || isNamed(identity.keys)
+})
+
+/** The same for connections, by their `remote`. */
+export const gate = Effect.fnUntraced(function* (
+  access: Access,
+  what: string
+): Effect.fn.Return<Gate, DialError | Peer.NoSuchPeer | PilotError, Pilot> {
+  const pilot = yield* Pilot
+  const isMember = yield* members(access, what)
+  return (remote) => Effect.map(pilot.identify(remote), (identity) => (isMember(identity) ? identity : undefined))
 })
 
 /** Peers looked up at once. */

@@ -16,15 +16,23 @@ export class Caller extends Context.Service<
   }
 >()("effect-pilot/api/Caller") {}
 
-/** The same, of whatever runs on behalf of a peer: set around every handler that this library calls for one. */
-export const Current = Context.Reference<Caller["Service"] | undefined>("effect-pilot/api/CurrentCaller", {
-  defaultValue: () => undefined
-})
+/**
+ * The same, of whatever runs on behalf of a peer: set around every handler that this library calls for one. `keys` are all that
+ * may stand for it.
+ */
+export const Current = Context.Reference<(Caller["Service"] & { readonly keys: ReadonlyArray<string> }) | undefined>(
+  "effect-pilot/api/CurrentCaller",
+  {
+    defaultValue: () => undefined
+  }
+)
 
 /**
  * The peer that the surrounding handler works for: of an rpc, of an HTTP request, of a message to an actor. A defect where
  * nobody calls.
  */
-export const caller: Effect.Effect<Caller["Service"]> = Effect.flatMap(Current, (current) =>
-  current === undefined ? Effect.die(new Error("Pilot.caller: no peer calls here")) : Effect.succeed(current)
-)
+export const caller: Effect.Effect<Caller["Service"]> = Effect.flatMap(Current, (current) => {
+  if (current === undefined) return Effect.die(new Error("Pilot.caller: no peer calls here"))
+  const { keys: _, ...facts } = current
+  return Effect.succeed(facts)
+})

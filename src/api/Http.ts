@@ -31,7 +31,7 @@ const makeServer = Effect.fnUntraced(function* (options: VirtualSocket.ServerOpt
   const serve = accept(({ duplex }) =>
     Effect.gen(function* () {
       const caller = yield* Current
-      const { node = 0, publicKey = "", ...facts } = caller ?? {}
+      const { keys: _, node = 0, publicKey = "", ...facts } = caller ?? {}
       return yield* carry(duplex, {
         context: Context.make(Current, caller),
         strip: CallerHeaders.PREFIX,

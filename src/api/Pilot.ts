@@ -30,16 +30,30 @@ import * as InProcess from "./InProcess.ts"
 import { McpHost } from "./McpHost.ts"
 import * as Messages from "./Messages.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
+import * as RemoteActors from "./RemoteActors.ts"
 import { overDaemon, Tasks } from "./TasksService.ts"
+import * as TrustOperations from "./TrustOperations.ts"
+import * as TrustService from "./TrustService.ts"
 import type { Why } from "./Why.ts"
 
 export type { NodeError } from "../actors/layers/NodeError.ts"
 export { ConnectionReset, DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 export type { Access } from "./Access.ts"
+export { NoSuchActor, ProtocolMismatch } from "./ActorsProtocol.ts"
 export { Caller, caller } from "./Caller.ts"
 export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
 export { httpClient, httpServer } from "./Http.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
+export {
+  Actors,
+  actor,
+  NameTaken,
+  PeerUnreachable,
+  type RegisterOptions,
+  type RemoteError,
+  type RemoteRef,
+  register
+} from "./RemoteActors.ts"
 export {
   IdentifiesCaller,
   identifiesCaller,
@@ -52,7 +66,15 @@ export { type ServerError, type ServerOptions, socket, socketServer } from "./Vi
 export type { Why, WhyCandidate } from "./Why.ts"
 
 /** What a node offers to programs. */
-export type Services = Events | Pilot | McpHost | Messages.Messages | Files.Files | Tasks
+export type Services =
+  | Events
+  | Pilot
+  | McpHost
+  | Messages.Messages
+  | Files.Files
+  | RemoteActors.Actors
+  | Tasks
+  | TrustService.Trust
 
 /**
  * How a node in this process differs from the defaults; the names and texts are those of `pilotctl daemon start`. Each of
@@ -71,7 +93,16 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
     Effect.map(configuration(options), (config) =>
       Layer.mergeAll(
         events,
+        RemoteActors.layer,
         Layer.effect(Tasks, NodeTasks),
+        Layer.effect(
+          TrustService.Trust,
+          Effect.gen(function* () {
+            const surroundings = yield* Effect.context<DaemonLayer.RendezvousNeeds>()
+            const place = Effect.provideContext(DaemonLayer.rendezvousOf(config), surroundings)
+            return yield* TrustService.make(yield* TrustOperations.inProcess(place))
+          })
+        ),
         HostPrograms.layer(config.home),
         Messages.layer(config.home),
         Files.layer(config.home)
@@ -89,7 +120,12 @@ export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services,
     Effect.map(Daemon.places(options), ({ home }) =>
       Layer.mergeAll(
         events,
+        RemoteActors.layer,
         daemonTasks(options),
+        Layer.effect(
+          TrustService.Trust,
+          Effect.flatMap(Daemon.client(options), (client) => TrustService.make(TrustOperations.overDaemon(client)))
+        ),
         Layer.effect(McpHost, HostDaemon.make(options)),
         Messages.layer(home),
         Files.layer(home)

@@ -1,5 +1,6 @@
 /** effect-pilot: the network half of an agent, as Effects. */
 export { StreamObserver } from "../actors/node/StreamObserver.ts"
+export * as Actor from "./Actor.ts"
 export type { Connection } from "./Connection.ts"
 export * as Directory from "./Directory.ts"
 export * as Events from "./Events.ts"
@@ -11,3 +12,4 @@ export * as Peer from "./Peer.ts"
 export * as Pilot from "./Pilot.ts"
 export * as Secure from "./Secure.ts"
 export * as Tasks from "./Tasks.ts"
+export * as Trust from "./Trust.ts"

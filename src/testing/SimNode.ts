@@ -18,6 +18,7 @@ import { McpHost } from "../api/McpHost.ts"
 import * as Messages from "../api/Messages.ts"
 import type { NodeOptions } from "../api/Pilot.ts"
 import { Pilot } from "../api/PilotService.ts"
+import * as RemoteActors from "../api/RemoteActors.ts"
 import { Tasks } from "../api/TasksService.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import { LanDiscovery } from "../core/net/LanDiscovery.ts"
@@ -39,6 +40,7 @@ import * as VirtualUdp from "./VirtualUdp.ts"
 
 /** What a program on a node can use. */
 export type Services =
+  | RemoteActors.Actors
   | Tasks
   | Events
   | Pilot
@@ -149,7 +151,9 @@ const boot = Effect.fnUntraced(function* (
   const around = Context.merge(surroundings, Context.add(services, Pilot, pilot))
   const messages = yield* Effect.provideContext(Messages.make(config.home), around)
   const files = yield* Effect.provideContext(Files.make(config.home), around)
+  const actors = yield* Effect.provideService(RemoteActors.make, Pilot, pilot)
   return Context.add(services, Pilot, pilot).pipe(
+    Context.add(RemoteActors.Actors, actors),
     Context.add(McpHost, host),
     Context.add(Events, events),
     Context.add(Messages.Messages, messages),

@@ -11,8 +11,9 @@ import { HttpClient } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { RpcClient, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
-import { Files, Messages, Pilot } from "effect-pilot"
+import { Actor, Files, Messages, Pilot, Trust } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
+import { Counter } from "./Counter.ts"
 import * as Greeting from "./Greeting.ts"
 import { Inventory, Log as InventoryLog, handlers as inventory } from "./Inventory.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
@@ -306,6 +307,51 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           assert.strictEqual((yield* Effect.flip(http.get("http://127.0.0.1:4009/")))._tag, "HttpClientError")
         }).pipe(Effect.provide(Pilot.httpClient), Effect.scoped, Effect.provideContext(programs.alice))
       }).pipe(Effect.scoped)
+    )
+
+    it.effect("an actor is told, asked and watched by name", () =>
+      Effect.gen(function* () {
+        const { programs } = yield* Stage
+        const scope = yield* Scope.make()
+        const local = yield* Effect.gen(function* () {
+          const counter = yield* Actor.spawn(Counter)
+          yield* Pilot.register("counter", counter, { allow: ["alice"] })
+          return counter
+        }).pipe(Scope.provide(scope), Effect.provideContext(programs.bob))
+        yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
+        yield* Effect.gen(function* () {
+          const remote = yield* Pilot.actor("bob", "counter", Counter.Protocol)
+          yield* remote.tell(Counter.Add({ by: 2 }))
+          assert.strictEqual(yield* remote.ask(Counter.Get()), 2)
+          assert.strictEqual(yield* remote.ask(Counter.Asker()), "alice")
+          const exit = yield* Effect.forkChild(remote.exit)
+          yield* local.stop
+          assert.strictEqual((yield* Fiber.join(exit))._tag, "Stopped")
+        }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("trust is listed, invited to, watched and revoked", () =>
+      Effect.gen(function* () {
+        const { daemons, programs } = yield* Stage
+        const { alice, dave } = daemons
+        yield* Effect.gen(function* () {
+          const [first] = yield* Trust.list
+          assert.deepInclude(first, { node: alice.node, fingerprint: alice.fingerprint, isMutual: false })
+          const invitation = yield* Trust.invite({ note: "for dave", life: "1 hour" })
+          yield* Pilotctl.run(dave.home, "redeem", invitation.text)
+          const isDave = (change: Trust.Change) => change._tag === "Approved" && change.trusted.node === dave.node
+          const seen = yield* Stream.runCollect(Stream.take(Stream.filter(Trust.watch, isDave), 1))
+          assert.strictEqual(seen.length, 1)
+          const [made] = yield* Trust.invitations
+          assert.deepInclude(made, { id: invitation.id, note: "for dave", uses: 1, usesMax: 1 })
+          yield* Trust.revoke(dave.address)
+          assert.isFalse((yield* Trust.list).some(({ node }) => node === dave.node))
+          const twice = yield* Effect.flip(Trust.revoke(dave.node))
+          assert.deepInclude(twice, { _tag: "TrustError", reason: "Refused" })
+          assert.isFalse(yield* Trust.revokeInvitation("nothing"))
+        }).pipe(Effect.provideContext(programs.bob))
+      })
     )
 
     it.effect("a served port lets nobody in until someone is named, and one of that name only", () =>

@@ -86,8 +86,8 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   return services
 })
 
-/** A pin from the first use is in the file by the time anybody asks. */
-const rendezvousOf = Effect.fnUntraced(function* (config: NodeConfig) {
+/** Where a node is registered, for its invitations. A pin from the first use is in the file by the time anybody asks. */
+export const rendezvousOf = Effect.fnUntraced(function* (config: NodeConfig) {
   const { beacon, registry } = config
   if (config.registryPlaintext) return { registry, beacon, fingerprint: "" }
   if (config.registryFingerprint !== undefined) return { registry, beacon, fingerprint: config.registryFingerprint }
@@ -95,6 +95,9 @@ const rendezvousOf = Effect.fnUntraced(function* (config: NodeConfig) {
   const fingerprint = Option.isNone(pins) ? undefined : yield* pins.value.read(registry)
   return { registry, beacon, fingerprint }
 })
+
+/** What `rendezvousOf` stands on. */
+export type RendezvousNeeds = Effect.Services<ReturnType<typeof rendezvousOf>>
 
 const facesOf = (node: Context.Context<NodeLayer.NodeServices>) => ({
   broker: Context.get(node, Broker),
