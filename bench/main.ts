@@ -23,6 +23,7 @@ import * as Loss from "./groups/Loss.ts"
 import * as Mcp from "./groups/Mcp.ts"
 import * as McpCost from "./groups/McpCost.ts"
 import * as Memory from "./groups/Memory.ts"
+import * as Nat from "./groups/Nat.ts"
 import * as Ping from "./groups/Ping.ts"
 import * as Policy from "./groups/Policy.ts"
 import * as Programs from "./groups/Programs.ts"
@@ -50,7 +51,8 @@ const GROUPS: ReadonlyArray<Group> = [
   Registry.group,
   Exchange.group,
   Gateway.group,
-  Policy.group
+  Policy.group,
+  Nat.group
 ]
 
 const bench = Effect.gen(function* () {

@@ -15,6 +15,8 @@ export class CommandFailed extends Schema.TaggedError<CommandFailed>()("CommandF
 /** One host. */
 export interface Host {
   readonly ip: string
+  /** The process that holds the namespace, by which a cable's end is put there. */
+  readonly pid: number
   /** Runs a command there to its end and gives what it printed. */
   readonly run: (...command: ReadonlyArray<string>) => Effect.Effect<string, CommandFailed>
   /** Starts one there; it is killed when the scope ends. */
@@ -45,14 +47,14 @@ export const make = Effect.fnUntraced(function* (mtus: readonly [number, number]
 })
 
 /** A namespace with a loopback. Its own view of `/sys` is mounted, where the MTU of an interface is read. */
-const host = Effect.fnUntraced(function* (ip: string) {
+export const host = Effect.fnUntraced(function* (ip: string) {
   const holder = yield* started(
     "unshare",
     "--net",
     "--mount",
     "sh",
     "-c",
-    "mount -t sysfs sysfs /sys && echo ready && exec sleep 600"
+    "mount -t sysfs sysfs /sys && echo ready && exec sleep 7200"
   )
   yield* saidSomething(holder)
   const enter = ["--target", String(holder.pid), "--net", "--mount", "--"]
@@ -60,7 +62,7 @@ const host = Effect.fnUntraced(function* (ip: string) {
   yield* run("ip", "link", "set", "lo", "up")
   return {
     ip,
-    pid: holder.pid,
+    pid: holder.pid ?? 0,
     run,
     start: (...command: ReadonlyArray<string>) => started("nsenter", ...enter, ...command),
     count: (protocol: string, name: string) =>
@@ -88,7 +90,7 @@ export const saidSomething = (child: ChildProcess): Effect.Effect<string, Comman
 const started = (file: string, ...args: ReadonlyArray<string>): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] })
+      const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"] })
       // Whoever waits for its words hears of it.
       child.on("error", () => {})
       return child
