@@ -10,6 +10,7 @@ import * as events from "./soak/events.mjs"
 import * as exchange from "./soak/exchange.mjs"
 import * as fuzz from "./soak/fuzz.mjs"
 import * as mutations from "./soak/mutations.mjs"
+import * as nat from "./soak/nat.mjs"
 import * as sim from "./soak/sim.mjs"
 import * as tables from "./soak/tables.mjs"
 import * as tasks from "./soak/tasks.mjs"
@@ -18,7 +19,7 @@ import * as tasks from "./soak/tasks.mjs"
  * A part exports `name`, `summary`, `options` (name → default number and what it means), and `run(values, names)`, which
  * prints as it goes and resolves to `{ passed, summary }`. `names` are words after the part that are no options.
  */
-const PARTS = [fuzz, sim, tables, events, tasks, exchange, mutations]
+const PARTS = [fuzz, sim, nat, tables, events, tasks, exchange, mutations]
 
 const main = async () => {
   const [first, ...rest] = process.argv.slice(2)

@@ -14,8 +14,8 @@ export type Behaviour = "EndpointIndependent" | "AddressDependent" | "AddressAnd
 export interface Config {
   readonly mapping: Behaviour
   readonly filtering: Behaviour
-  /** `preserving` takes the inside port while it is free, another one otherwise. */
-  readonly ports: "preserving" | "random"
+  /** `preserving` takes the inside port while it is free, another one otherwise; `sequential` the next after the last. */
+  readonly ports: "preserving" | "random" | "sequential"
   /** A mapping unused for so long is gone (REQ-5: at least two minutes; many real ones have 30 s). */
   readonly timeoutMs: number
   /** Datagrams from outside keep a mapping alive too (REQ-6). */
@@ -25,14 +25,16 @@ export interface Config {
 }
 
 /** The kinds people speak of. Each can be varied by giving a whole `Config`. */
-export type Kind = "fullCone" | "restrictedCone" | "portRestrictedCone" | "symmetric"
+export type Kind = "fullCone" | "restrictedCone" | "portRestrictedCone" | "symmetric" | "sequential"
 
 /** What each kind is. */
 export const kinds: Readonly<Record<Kind, Config>> = {
   fullCone: make("EndpointIndependent", "EndpointIndependent", "preserving"),
   restrictedCone: make("EndpointIndependent", "AddressDependent", "preserving"),
   portRestrictedCone: make("EndpointIndependent", "AddressAndPortDependent", "preserving"),
-  symmetric: make("AddressAndPortDependent", "AddressAndPortDependent", "random")
+  symmetric: make("AddressAndPortDependent", "AddressAndPortDependent", "random"),
+  /** Symmetric, with ports that can be guessed. */
+  sequential: make("AddressAndPortDependent", "AddressAndPortDependent", "sequential")
 }
 
 function make(mapping: Behaviour, filtering: Behaviour, ports: Config["ports"]): Config {
@@ -45,6 +47,7 @@ export class NatBox {
   readonly #random: SeededRandom.SeededRandom
   readonly #byInside = new Map<string, Mapping>()
   readonly #byPort = new Map<number, Mapping>()
+  #lastPort: number | undefined
 
   constructor(config: Config, random: SeededRandom.SeededRandom) {
     this.#config = config
@@ -108,10 +111,16 @@ export class NatBox {
     const isFree = (port: number) => this.#live(this.#byPort.get(port), nowMs) === undefined
     if (this.#config.ports === "preserving" && isFree(wanted)) return wanted
     for (let tries = 0; tries < PORT_TRIES; tries++) {
-      const port = PORT_MIN + SeededRandom.index(this.#random, PORT_MAX - PORT_MIN + 1)
-      if (isFree(port)) return port
+      this.#lastPort = this.#nextPort()
+      if (isFree(this.#lastPort)) return this.#lastPort
     }
     return undefined
+  }
+
+  #nextPort(): number {
+    const last = this.#config.ports === "sequential" ? this.#lastPort : undefined
+    if (last === undefined) return PORT_MIN + SeededRandom.index(this.#random, PORT_MAX - PORT_MIN + 1)
+    return last === PORT_MAX ? PORT_MIN : last + 1
   }
 }
 

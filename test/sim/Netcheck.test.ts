@@ -12,7 +12,8 @@ const EXPECTED: Readonly<Record<NatBox.Kind | "open", readonly [string, string, 
   fullCone: ["full or restricted cone", "NotPortDependent", "NotPortDependent"],
   restrictedCone: ["full or restricted cone", "NotPortDependent", "NotPortDependent"],
   portRestrictedCone: ["port-restricted cone", "NotPortDependent", "AddressAndPortDependent"],
-  symmetric: ["symmetric", "AddressAndPortDependent", "AddressAndPortDependent"]
+  symmetric: ["symmetric", "AddressAndPortDependent", "AddressAndPortDependent"],
+  sequential: ["symmetric", "AddressAndPortDependent", "AddressAndPortDependent"]
 }
 
 describe("a node looks at its translator, in the simulator", { timeout: PATIENCE_MS }, () => {

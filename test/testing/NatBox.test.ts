@@ -48,6 +48,15 @@ describe("NatBox", () => {
     assert.deepStrictEqual(box.inbound(INSIDE.port, PEER, 0), INSIDE)
   })
 
+  it("counts ports up where it is told so, past those in use and past the last one", () => {
+    const box = make({ mapping: "AddressAndPortDependent", ports: "sequential" })
+    const ports = Array.from({ length: 70 }, (_, index) => box.outbound(INSIDE, { ...PEER, port: index + 1 }, 0) ?? 0)
+    const steps = ports.slice(1).map((port, index) => port - (ports[index] ?? 0))
+
+    assert.isTrue(steps.every((step) => step === 1 || step === 1024 - 65_535))
+    assert.strictEqual(new Set(ports).size, ports.length)
+  })
+
   it("a mapping ends when it was not used for its time (RFC 4787 §4.3), whatever came from outside unless told so", () => {
     const outcomes = [true, false].map((isRefreshedInbound) => {
       const box = make({ timeoutMs: 1000, isRefreshedInbound })
