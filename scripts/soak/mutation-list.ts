@@ -152,8 +152,8 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     name: "never-look-for-a-direct-path",
     scenario: "Recovery.test.ts",
     file: "nat/PathSelector.ts",
-    from: "nowMs - candidate.probedAtMs >= this.#config.probeIntervalMs",
-    to: "nowMs - candidate.probedAtMs < 0"
+    from: "nowMs >= this.#probeAtMs(candidate)",
+    to: "nowMs < 0"
   },
   {
     name: "let-the-mapping-expire",

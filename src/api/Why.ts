@@ -28,6 +28,13 @@ export interface WhyCandidate {
   readonly heardMsAgo: number | undefined
   readonly sentBytes: number
   readonly receivedBytes: number
+  /** Probes of this path, and those answered by it. */
+  readonly probesSent: number
+  readonly probesAnswered: number
+  /** As they measured it; `undefined` before the first answer. */
+  readonly rttMs: number | undefined
+  /** Of the last sixteen, from 0 to 1; `undefined` while too few are decided. */
+  readonly loss: number | undefined
 }
 
 /** From the reply to `why`; what a newer daemon says in words of its own is passed on. */
@@ -50,7 +57,11 @@ const candidate = (row: Json.JsonObject): WhyCandidate => ({
   inUse: Json.boolean(row, "in_use"),
   heardMsAgo: number(row, "heard_ms_ago"),
   sentBytes: Json.integer(row, "sent_bytes"),
-  receivedBytes: Json.integer(row, "received_bytes")
+  receivedBytes: Json.integer(row, "received_bytes"),
+  probesSent: Json.integer(row, "probes_sent"),
+  probesAnswered: Json.integer(row, "probes_answered"),
+  rttMs: number(row, "rtt_ms"),
+  loss: number(row, "loss")
 })
 
 const number = (data: Json.JsonObject, key: string): number | undefined => {

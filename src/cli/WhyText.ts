@@ -12,6 +12,8 @@ export const why = (data: Json.JsonObject): string => {
       ["PATH", 24],
       ["FROM", 10],
       ["VERDICT", 12],
+      ["PROBES", 8],
+      ["RTT", 9],
       ["HEARD", 10],
       ["SENT", 10],
       ["RECEIVED", 10]
@@ -21,6 +23,8 @@ export const why = (data: Json.JsonObject): string => {
       Json.string(row, "path"),
       Json.string(row, "source"),
       Json.string(row, "verdict"),
+      `${Json.integer(row, "probes_answered")}/${Json.integer(row, "probes_sent")}`,
+      milliseconds(Json.member(row, "rtt_ms")),
       heard(Json.member(row, "heard_ms_ago")),
       Render.size(Json.integer(row, "sent_bytes")),
       Render.size(Json.integer(row, "received_bytes"))
@@ -50,6 +54,8 @@ export const summary = (data: Json.JsonObject): string => {
     Json.boolean(data, "encrypted") ? "encrypted" : "not encrypted"
   ].join(", ")
 }
+
+const milliseconds = (ms: Json.Json | undefined): string => (typeof ms === "number" ? `${ms.toFixed(1)} ms` : "")
 
 const heard = (ms: Json.Json | undefined): string => {
   if (typeof ms !== "number") return "never"

@@ -90,6 +90,9 @@ export const nextPorts = (self: NatReport, latestPort: number, count: number): R
   )
 }
 
+/** New mappings have the ports after the last one: a few of them are worth a guess. */
+export const isSequential = (self: NatReport): boolean => !isPredictable(self) && self.ports._tag === "Sequential"
+
 /** How often to send on a mapping of that lifetime, or of an unknown one. */
 export const keepaliveMs = (lifetime: Lifetime | undefined): number =>
   lifetime === undefined

@@ -2,6 +2,7 @@
 import type { NatKnowledge } from "./NatReport.ts"
 import * as NatReport from "./NatReport.ts"
 import type * as Path from "./Path.ts"
+import type { Quality } from "./PathQuality.ts"
 
 /**
  * What became of a candidate. `proven`: an authenticated frame came by it. `silent`: it did once, and now frames go unanswered.
@@ -21,6 +22,8 @@ export interface Candidate {
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly unanswered: number
+  /** What probes that were answered on it, and on no other, have measured. */
+  readonly probes?: Quality
 }
 
 /**

@@ -9,6 +9,9 @@
  * Mutable, because it is consulted per frame; owned by one `TunnelActor`.
  */
 import * as Path from "./Path.ts"
+import * as PathCandidate from "./PathCandidate.ts"
+import { book, type Candidate, isProven } from "./PathCandidate.ts"
+import * as PathMeasures from "./PathMeasures.ts"
 import type * as PathReport from "./PathReport.ts"
 
 /** `silenceMs`: how long a path may leave frames unanswered before another is preferred. */
@@ -24,28 +27,12 @@ export interface PathConfig {
  */
 export const defaults: PathConfig = { silenceMs: 700, probePausesMs: [60, 140, 300, 1_000, 2_000, 5_000, 15_000] }
 
-/** What is known of one path. All instants are of the monotonic clock. */
-interface Candidate {
-  readonly path: Path.Path
-  /** IP and UDP headers of each datagram on it. */
-  readonly headersBytes: number
-  /** Named by the registry or the beacon, not only by the source address of datagrams that anybody may have sent. */
-  isLearned: boolean
-  receivedBytes: number
-  sentBytes: number
-  openedAtMs: number
-  /** Frames sent since a frame last opened on this path, and when the first of them went. */
-  unanswered: number
-  unansweredSinceMs: number
-  probedAtMs: number
-  probes: number
-}
-
 /** The paths of one peer. */
 export class PathSelector {
   readonly #leads: boolean
   readonly #config: PathConfig
   #candidates: Array<Candidate> = []
+  #spentAtMs = Number.NEGATIVE_INFINITY
   #current: Candidate | undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
 
@@ -96,23 +83,31 @@ export class PathSelector {
     return this.isSilent(nowMs) && nowMs - this.#heardAtMs > AWAY_MS
   }
 
-  /** A frame that came by the path opened and was no replay. */
-  opened(path: Path.Path, nowMs: number): void {
+  /**
+   * A frame that came by the path opened and was no replay. One that only measured the path does not say that the peer is
+   * there rather than elsewhere.
+   */
+  opened(path: Path.Path, nowMs: number, onlyMeasured = false): void {
     const candidate = this.#candidate(path)
     const isNew = !isProven(candidate)
     candidate.openedAtMs = nowMs
     candidate.unanswered = 0
     const current = this.#current
-    if (current === undefined || this.#isBetter(candidate, isNew, current, nowMs)) this.#current = candidate
+    if (current === undefined || this.#isBetter(candidate, current, { nowMs, isNew, onlyMeasured }))
+      this.#current = candidate
   }
 
   /**
    * A direct path always wins over the relay; among direct ones the one heard last does, which is how a peer roams. Whoever
    * leads goes by a new path at once, and back to an old one only if the other end does not come to the path in use.
    */
-  #isBetter(candidate: Candidate, isNew: boolean, current: Candidate, nowMs: number): boolean {
+  #isBetter(
+    candidate: Candidate,
+    current: Candidate,
+    { isNew, nowMs, onlyMeasured }: { readonly nowMs: number; readonly isNew: boolean; readonly onlyMeasured: boolean }
+  ): boolean {
     if (candidate === current || !isProven(current) || this.#isSilent(current, nowMs)) return true
-    if (candidate.path.relayed) return false
+    if (candidate.path.relayed || (onlyMeasured && !current.path.relayed)) return false
     return current.path.relayed || !this.#leads || isNew || nowMs - current.openedAtMs > LEAD_MS
   }
 
@@ -128,6 +123,7 @@ export class PathSelector {
   spend(path: Path.Path, payloadBytes: number, nowMs: number): boolean {
     const candidate = this.#candidate(path)
     if (!book(candidate, payloadBytes)) return false
+    this.#spentAtMs = nowMs
     if (candidate.unanswered === 0) candidate.unansweredSinceMs = nowMs
     candidate.unanswered += 1
     return true
@@ -185,6 +181,42 @@ export class PathSelector {
     }
   }
 
+  /** A probe with this number went by the path. */
+  probed(path: Path.Path, sequence: number, nowMs: number): void {
+    this.#candidate(path).quality.probed(sequence, nowMs)
+  }
+
+  /** The answer to it came by the same path. Whoever leads may find that another direct path has become the better one. */
+  answered(path: Path.Path, sequence: number, nowMs: number): void {
+    const candidate = this.#candidate(path)
+    if (!candidate.quality.answered(sequence, nowMs) || !this.#leads || this.#current === undefined) return
+    if (!PathMeasures.hasWon(candidate, this.#current)) return
+    for (const each of this.#candidates) each.wins = 0
+    this.#current = candidate
+  }
+
+  /**
+   * The paths whose quality is to be asked now: the one in use, the others that work, the relay among them, which is thus
+   * kept open, and seldom the places where nobody has answered yet. `keepaliveMs`: how long a translator keeps a mapping
+   * that is not used.
+   */
+  measures(nowMs: number, keepaliveMs: number): ReadonlyArray<Path.Path> {
+    const rhythm = this.#rhythm(keepaliveMs)
+    const due = this.#candidates.filter((candidate) => nowMs >= PathMeasures.dueAtMs(candidate, rhythm))
+    for (const candidate of due) candidate.measuredAtMs = nowMs
+    return due.map(({ path }) => path)
+  }
+
+  /** When the next of them is due. */
+  measureAtMs(keepaliveMs: number): number {
+    const rhythm = this.#rhythm(keepaliveMs)
+    return Math.min(...this.#candidates.map((candidate) => PathMeasures.dueAtMs(candidate, rhythm)))
+  }
+
+  #rhythm(keepaliveMs: number): PathMeasures.Rhythm {
+    return { keepaliveMs, isSought: this.#isSought, spentAtMs: this.#spentAtMs }
+  }
+
   get #isSought(): boolean {
     return this.#current === undefined || this.#current.path.relayed
   }
@@ -204,7 +236,8 @@ export class PathSelector {
       openedMsAgo: isProven(candidate) ? nowMs - candidate.openedAtMs : undefined,
       sentBytes: candidate.sentBytes,
       receivedBytes: candidate.receivedBytes,
-      unanswered: candidate.unanswered
+      unanswered: candidate.unanswered,
+      probes: candidate.quality.snapshot
     }))
   }
 
@@ -253,18 +286,7 @@ export class PathSelector {
     if (current !== undefined && Path.equals(current.path, path)) return current
     const known = this.#candidates.find((candidate) => Path.equals(candidate.path, path))
     if (known !== undefined) return known
-    const fresh: Candidate = {
-      path,
-      headersBytes: isIpv6(path) ? UDP_BYTES + IPV6_BYTES : UDP_BYTES + IPV4_BYTES,
-      isLearned: false,
-      receivedBytes: 0,
-      sentBytes: 0,
-      openedAtMs: Number.NEGATIVE_INFINITY,
-      unanswered: 0,
-      unansweredSinceMs: 0,
-      probedAtMs: Number.NEGATIVE_INFINITY,
-      probes: 0
-    }
+    const fresh = PathCandidate.make(path)
     if (this.#candidates.length === CANDIDATES_MAX) this.#evict()
     this.#candidates.push(fresh)
     return fresh
@@ -278,25 +300,6 @@ export class PathSelector {
   }
 }
 
-const isProven = (candidate: Candidate): boolean => candidate.openedAtMs > Number.NEGATIVE_INFINITY
-
-/** Books a datagram if it may go: all it wants to a proven path, three times what came to another (RFC 9000 §8.1). */
-const book = (candidate: Candidate, payloadBytes: number): boolean => {
-  const sentBytes = candidate.sentBytes + payloadBytes + candidate.headersBytes
-  if (!isProven(candidate) && sentBytes > AMPLIFICATION_MAX * candidate.receivedBytes) return false
-  candidate.sentBytes = sentBytes
-  return true
-}
-
-/** An IPv4 address in the form of IPv6 still travels with the smaller header. */
-const isIpv6 = ({ endpoint }: Path.Path): boolean =>
-  endpoint?.host.includes(":") === true && !endpoint.host.toLowerCase().startsWith("::ffff:")
-
-const UDP_BYTES = 8
-const IPV4_BYTES = 20
-const IPV6_BYTES = 40
-/** RFC 9000 §8.1. */
-const AMPLIFICATION_MAX = 3
 /** Longer than a round trip, and short enough for a peer that roams. */
 const LEAD_MS = 500
 /** Paths remembered per peer. */

@@ -15,18 +15,20 @@ export interface Surroundings {
   readonly addresses: ReadonlyArray<string>
   /** As the beacon sees it. */
   readonly reflexive: Endpoint | undefined
+  /** Its translator gives new destinations the ports after that one. */
+  readonly isSequential: boolean
   /** As the operator, or a translator that was asked, promises. */
   readonly mapped: Endpoint | undefined
 }
 
 /** In the order of preference: a promise first, then what the world sees, then the own network. */
-export const own = ({ addresses, local, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
+export const own = ({ addresses, isSequential, local, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
   const hosts = EndpointOf.isWildcard(local.host)
     ? addresses.filter((host) => isPlace(host) && (local.host === "::" || !host.includes(":")))
     : [local.host]
   const all: ReadonlyArray<readonly [Kind, Endpoint | undefined]> = [
     ["mapped", mapped],
-    ["reflexive", reflexive],
+    [isSequential ? "sequential" : "reflexive", reflexive],
     ...hosts.map((host) => ["host", { host, port: local.port }] as const)
   ]
   const places: Array<Place> = []
@@ -55,6 +57,20 @@ export const worthTrying = (
     )
     .slice(0, PLACES_MAX)
 
+/**
+ * Where the frames of a peer behind a sequential translator may come from next: its mapping for us is one of those made
+ * since the one that the beacon saw. Sending there first lets them in through a translator that filters by port.
+ */
+export const predicted = (offered: ReadonlyArray<Place>): ReadonlyArray<Endpoint> =>
+  offered
+    .filter(({ endpoint, kind }) => kind === "sequential" && isPlace(endpoint.host))
+    .slice(0, 1)
+    .flatMap(({ endpoint: { host, port } }) =>
+      Array.from({ length: PREDICTED_MAX }, (_, index) => ({ host, port: port + index + 1 })).filter(
+        (endpoint) => endpoint.port <= PORT_MAX
+      )
+    )
+
 /** Nobody else is at a loopback address, link-local ones mean nothing without their interface, and groups are nobody. */
 const isPlace = (host: string): boolean => {
   const bytes = IpAddress.parse(host)
@@ -64,3 +80,7 @@ const isPlace = (host: string): boolean => {
   const isLow = bytes.subarray(0, 15).every((byte) => byte === 0) && (bytes[15] ?? 0) <= 1
   return first !== 0xff && !(first === 0xfe && (second & 0xc0) === 0x80) && !isLow
 }
+
+/** Ports that are opened for a peer whose next one is guessed. */
+const PREDICTED_MAX = 64
+const PORT_MAX = 65_535

@@ -13,7 +13,7 @@ import type { Answered, IpcReply } from "../../src/protocol/wire/IpcReply.ts"
 import type { IpcRequest } from "../../src/protocol/wire/IpcRequest.ts"
 import type { NatProbe } from "../../src/protocol/wire/NatProbe.ts"
 import type { Packet } from "../../src/protocol/wire/Packet.ts"
-import type { PathOffer } from "../../src/protocol/wire/PathOffer.ts"
+import type * as PathOffer from "../../src/protocol/wire/PathOffer.ts"
 import type { RegistryRequest } from "../../src/protocol/wire/RegistryRequest.ts"
 import type { SackBlock } from "../../src/protocol/wire/SackBlocks.ts"
 import type { TunnelFrame } from "../../src/protocol/wire/TunnelFrame.ts"
@@ -105,6 +105,15 @@ export const endpoint: Arbitrary.Arbitrary<Endpoint.Endpoint> = Arbitrary.map(
   ({ host, port }) => ({ host: IpAddress.format(host) ?? "", port })
 )
 
+/** Where a node says it may be reached. */
+export const pathOffer: Arbitrary.Arbitrary<PathOffer.PathOffer> = Arbitrary.all({
+  round: unsigned(8),
+  heard: unsigned(8),
+  places: Arbitrary.array(Arbitrary.all({ kind: element("host", "reflexive", "mapped", "sequential"), endpoint }), {
+    maxLength: 6
+  })
+})
+
 /** Any packet of version 1, with payloads that look like SACK or announcements among them. */
 export const packet: Arbitrary.Arbitrary<Packet> = Arbitrary.all({
   flags: integer(0, 15),
@@ -192,13 +201,6 @@ export const beaconMessage: Arbitrary.Arbitrary<BeaconMessage> = oneOf<BeaconMes
   tagged("RelayDeliverTo", { sender: nodeId, destination: nodeId, frame: bytes(40) }),
   tagged("Notification", { kind: unsigned(8) })
 )
-
-/** Where a node may be reached. */
-export const pathOffer: Arbitrary.Arbitrary<PathOffer> = Arbitrary.all({
-  round: unsigned(8),
-  heard: unsigned(8),
-  places: Arbitrary.array(Arbitrary.all({ kind: element("host", "reflexive", "mapped"), endpoint }), { maxLength: 6 })
-})
 
 /** Any question about a translator, and any answer. */
 export const natProbe: Arbitrary.Arbitrary<NatProbe> = oneOf<NatProbe>(

@@ -41,7 +41,11 @@ const row = (candidate: PathReport.Candidate): JsonObject => ({
   heard_ms_ago: candidate.openedMsAgo === undefined ? null : Math.round(candidate.openedMsAgo),
   sent_bytes: candidate.sentBytes,
   received_bytes: candidate.receivedBytes,
-  unanswered: candidate.unanswered
+  unanswered: candidate.unanswered,
+  probes_sent: candidate.probes?.sent ?? 0,
+  probes_answered: candidate.probes?.answered ?? 0,
+  rtt_ms: orNull(candidate.probes?.rttMs),
+  loss: orNull(candidate.probes?.loss)
 })
 
 /** Part of the segments of open streams that were sent again; null before any was sent. */
@@ -50,5 +54,7 @@ const loss = (connections: ReadonlyArray<ConnectionStatus>): number | null => {
   const again = connections.reduce((total, { retransmits }) => total + retransmits, 0)
   return sent === 0 ? null : rounded(Math.min(1, again / sent))
 }
+
+const orNull = (value: number | undefined): number | null => (value === undefined ? null : rounded(value))
 
 const rounded = (value: number): number => Math.round(value * 1000) / 1000

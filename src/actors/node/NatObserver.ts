@@ -66,6 +66,11 @@ export class NatObserver {
     return mapped.port !== local.port || !localHosts.includes(mapped.host)
   }
 
+  /** How often a mapping has to be used on this network. */
+  get keepaliveMs(): number {
+    return NatReport.keepaliveMs(this.knowledge.lifetime)
+  }
+
   /** A beacon's datagram came by the tunnel's socket; true if it was an answer to a question of this. */
   received(bytes: Uint8Array, from: Endpoint.Endpoint): boolean {
     const discovery = this.#discovery

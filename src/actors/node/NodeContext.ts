@@ -44,6 +44,8 @@ export interface NodeContext {
   readonly beacon: Endpoint | undefined
   /** Where this node may be reached, as far as it knows. */
   readonly places: () => ReadonlyArray<Place>
+  /** How often a path has to be used, lest a translator forgets it. */
+  readonly keepaliveMs: () => number
   readonly listeners: Listeners
   readonly ports: PortTable
   readonly stream: StreamConfig

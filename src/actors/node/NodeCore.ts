@@ -188,12 +188,7 @@ export class NodeCore {
     this.isPublic = options.isPublic
     this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
     this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
-    this.places = new OwnPlaces({
-      local: parts.socket.local,
-      addresses: parts.addresses,
-      mapping: parts.mapping,
-      endpoint: options.endpoint
-    })
+    this.places = new OwnPlaces({ ...parts, local: parts.socket.local, endpoint: options.endpoint })
     this.router = new SocketRouter({
       self: () => this.address.node,
       beacon: options.beacon,
@@ -268,6 +263,7 @@ export class NodeCore {
       socket: parts.socket,
       beacon: options.beacon,
       places: () => this.places.all,
+      keepaliveMs: () => this.parts.nat.keepaliveMs,
       listeners: this.listeners,
       ports: options.ports,
       stream: this.#stream,

@@ -15,6 +15,7 @@ import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient, type RegistryError } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
+import * as Keepalive from "./Keepalive.ts"
 import * as NetworkWatch from "./NetworkWatch.ts"
 import type { Node } from "./Node.ts"
 import * as NodeCore from "./NodeCore.ts"
@@ -97,6 +98,13 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     internalPort: core.parts.socket.local.port,
     changed: (mapping) => core.portMappingChanged(mapping)
   })
+  const keepalive: Keepalive.Options = {
+    heartbeatMs: options.keepaliveMs,
+    keepaliveMs: () => core.parts.nat.keepaliveMs,
+    // The node announces itself then, as when the beacon asked for it.
+    refresh: Effect.sync(() => core.parts.mapping.wake())
+  }
+  yield* Effect.forkScoped(Keepalive.run(keepalive))
   if (!isLate) options.report({ _tag: "NodeRegistered", address: core.address, endpoint: core.parts.mapping.endpoint })
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   if (!isLate) yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })

@@ -1,9 +1,11 @@
 /** Where peers may reach a node without the relay, from what it knows of itself in this moment. */
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import * as NatReport from "../../nat/NatReport.ts"
 import * as Places from "../../nat/Places.ts"
 import type { PortMapping } from "../../nat/PortMapClient.ts"
 import type { Place } from "../../protocol/wire/PathOffer.ts"
 import type { Mapping } from "./Mapping.ts"
+import type { NatObserver } from "./NatObserver.ts"
 
 /** What it is asked of. */
 export interface Options {
@@ -11,6 +13,7 @@ export interface Options {
   /** Of this host's interfaces. */
   readonly addresses: () => ReadonlyArray<string>
   readonly mapping: Mapping
+  readonly nat: NatObserver
   /** The operator's promise. */
   readonly endpoint: Endpoint | undefined
 }
@@ -33,11 +36,13 @@ export class OwnPlaces {
 
   /** All of them. */
   get all(): ReadonlyArray<Place> {
-    const { addresses, endpoint, local, mapping } = this.#options
+    const { addresses, endpoint, local, mapping, nat } = this.#options
+    const { report } = nat.knowledge
     return Places.own({
       local,
       addresses: addresses(),
       reflexive: mapping.endpoint,
+      isSequential: report !== undefined && NatReport.isSequential(report),
       mapped: endpoint ?? this.portMapped
     })
   }

@@ -41,6 +41,9 @@ export class PathChecks {
   #sentAtMs = Number.NEGATIVE_INFINITY
   /** The peer's round that was heard last. */
   #heard = 0
+  #punchedAtMs = Number.NEGATIVE_INFINITY
+  /** Of the last probe by one path. */
+  #sequence = 0
 
   constructor(options: Options) {
     this.#options = options
@@ -48,17 +51,47 @@ export class PathChecks {
 
   /** When there is something to do, if streams are open; `Infinity` if nothing is. */
   get deadlineMs(): number {
-    const { selector, searchAtMs } = this.#options.paths
-    return Math.min(searchAtMs, selector.hasProven ? selector.probeAtMs : Number.POSITIVE_INFINITY, this.#offerAtMs)
+    const { context, paths } = this.#options
+    const { searchAtMs, selector } = paths
+    const probeAtMs = selector.hasProven ? selector.probeAtMs : Number.POSITIVE_INFINITY
+    const measureAtMs = this.#isUnderstood ? selector.measureAtMs(context.keepaliveMs()) : Number.POSITIVE_INFINITY
+    return Math.min(searchAtMs, probeAtMs, measureAtMs, this.#offerAtMs)
   }
 
   /** Does what is due. */
   run(nowMs: number): void {
-    const { paths, write } = this.#options
+    const { paths } = this.#options
     if (paths.selector.hasProven)
-      for (const path of paths.selector.probes(PROBE_BYTES, nowMs)) write(paths.probePacket, path)
+      for (const path of paths.selector.probes(PROBE_BYTES, nowMs)) this.#probe(path, false, nowMs)
     if (paths.searchAtMs <= nowMs) this.search(nowMs)
     if (this.#offerAtMs <= nowMs) this.#offer(nowMs)
+  }
+
+  /** Asks how good the paths are; only to be called while there are streams to go by them. */
+  measure(nowMs: number): void {
+    if (!this.#isUnderstood) return
+    const { context, paths } = this.#options
+    for (const path of paths.selector.measures(nowMs, context.keepaliveMs())) this.#probe(path, true, nowMs)
+  }
+
+  /** Answers a probe by the path it came by, and takes an answer. True if the packet was one of them. */
+  probed(packet: Packet.Packet, path: Path.Path, nowMs: number): boolean {
+    if (!ControlMessage.isPathProbe(packet)) return false
+    const { context, node, paths, write } = this.#options
+    if ((packet.flags & Packet.Flag.Ack) !== 0) paths.selector.answered(path, packet.sequence, nowMs)
+    else if (context.isTrusted(node) || context.isPublic()) {
+      const pong = ControlMessage.pong(packet, context.address)
+      if (pong !== undefined) write(pong, path)
+    }
+    return true
+  }
+
+  #probe(path: Path.Path, onlyMeasures: boolean, nowMs: number): void {
+    const { paths, write } = this.#options
+    this.#sequence = (this.#sequence % SEQUENCE_MAX) + 1
+    const packet = ControlMessage.numbered(paths.probePacket, this.#sequence, onlyMeasures)
+    paths.selector.probed(path, packet.sequence, nowMs)
+    write(packet, path)
   }
 
   /** The peer has announced itself: after its first frame, and after it was restarted. */
@@ -77,9 +110,21 @@ export class PathChecks {
     this.#heard = offer.round
     const endpoints = Places.worthTrying(offer.places, context.places(), context.beacon)
     for (const endpoint of endpoints) paths.selector.learn(Path.direct(endpoint))
+    this.#punchAhead(offer.places, nowMs)
     paths.selector.tryAgain()
     // What it has not heard goes with the answer, and its translator is open now.
     this.#offer(nowMs)
+  }
+
+  /** Opens our translator for frames from ports that are only guessed. Seldom, because the peer says where that is. */
+  #punchAhead(places: ReadonlyArray<Place>, nowMs: number): void {
+    const { places: own, socket } = this.#options.context
+    const endpoints = Places.predicted(places)
+    // Behind such a translator itself, a node would only use up the ports that others guess.
+    if (endpoints.length === 0 || own().some(({ kind }) => kind === "sequential")) return
+    if (nowMs - this.#punchedAtMs < PUNCH_INTERVAL_MS) return
+    this.#punchedAtMs = nowMs
+    for (const endpoint of endpoints) socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
   }
 
   /** This host is in another network now, or was asleep. */
@@ -134,3 +179,7 @@ const PROBE_BYTES = Packet.HEADER_BYTES + ControlMessage.PATH_PROBE.length + Tun
 const OFFERS_MAX = 4
 const OFFER_INTERVAL_MS = 500
 const ROUND_MAX = 255
+/** Between two openings of guessed ports, two kilobytes each, for one peer. */
+const PUNCH_INTERVAL_MS = 5_000
+/** Below the bit that says what a probe is for. */
+const SEQUENCE_MAX = 0x7fff_ffff

@@ -147,6 +147,7 @@ export class TunnelPeer {
     this.#act(nowMs)
     this.#paths.release(nowMs)
     this.#checks.run(nowMs)
+    if (this.connections.size > 0) this.#checks.measure(nowMs)
     if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
     if (this.hasOpened) this.connections.follow(this.#paths.selector.current)
     this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
@@ -204,8 +205,9 @@ export class TunnelPeer {
     this.hasOpened = true
     this.#activeAtMs = nowMs
     this.connections.heard(nowMs)
-    this.#paths.selector.opened(path, nowMs)
     const decoded = Packet.decode(bytes, NativeCrc32.update)
+    const onlyMeasured = Result.isSuccess(decoded) && ControlMessage.onlyMeasures(decoded.success)
+    this.#paths.selector.opened(path, nowMs, onlyMeasured)
     if (Result.isFailure(decoded) || decoded.success.destination.node !== this.#context.address.node) {
       this.#context.report({ _tag: "PacketDropped", reason: "Malformed", peer: this.#node })
       return undefined
@@ -220,6 +222,7 @@ export class TunnelPeer {
 
   /** Answers pings of those who may know this node is here, and matches pongs (wire §12). */
   #receiveControl(packet: Packet.Packet, path: Path.Path, nowMs: number): void {
+    if (this.#checks.probed(packet, path, nowMs)) return
     if ((packet.flags & Packet.Flag.Ack) !== 0) {
       this.#pings.answered(packet.destinationPort, nowMs)
       return

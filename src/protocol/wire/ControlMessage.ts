@@ -83,8 +83,21 @@ export const pathProbe = (source: Address.Address, destination: Address.Address)
   payload: PATH_PROBE
 })
 
-/** Whether a ping is a path probe (wire §15.2). */
-export const isPathProbe = (packet: Packet): boolean => Bytes.equals(packet.payload, PATH_PROBE)
+/**
+ * The same with a number by which its answer is known, from 1 to 2^31 - 1. `onlyMeasures`: the peer is to learn nothing
+ * about where this node is from the way the probe took.
+ */
+export const numbered = (probe: Packet, number: number, onlyMeasures: boolean): Packet => ({
+  ...probe,
+  sequence: onlyMeasures ? (number | MEASURES) >>> 0 : number
+})
+
+/** Whether a ping, or the answer to one, is a path probe (wire §15.2). */
+export const isPathProbe = (packet: Packet): boolean =>
+  packet.protocol === Protocol.Control && Bytes.equals(packet.payload, PATH_PROBE)
+
+/** Whether it is one that only measures. */
+export const onlyMeasures = (packet: Packet): boolean => (packet.sequence & MEASURES) !== 0 && isPathProbe(packet)
 
 /** Keeps a NAT mapping open; receivers drop it (wire §15.2). */
 export const keepalive = (source: Address.Address): Packet => control(source, Address.make(0, 0), PING_PORT, PING_PORT)
@@ -141,5 +154,7 @@ const isKeepalive = (packet: Packet): boolean =>
   packet.sourcePort === 0 && packet.payload.length === 0 && Address.isUnspecified(packet.destination)
 
 const PING_PORT = Address.Port(0)
+/** In the sequence number of a probe: it only measures. */
+const MEASURES = 0x8000_0000
 /** Payload of a path probe (wire §15.2). */
 export const PATH_PROBE = Bytes.fromUtf8("pathprobe.v1")

@@ -15,8 +15,11 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as IpAddress from "../../core/data/IpAddress.ts"
 import * as DecodeError from "./DecodeError.ts"
 
-/** How a node came to a place: an interface of its own, the beacon's word, or the operator's or a translator's promise. */
-export type Kind = "host" | "reflexive" | "mapped"
+/**
+ * How a node came to a place: an interface of its own, the beacon's word, or the operator's or a translator's promise.
+ * `sequential` is the beacon's word about a translator that gives every new destination one of the ports after it.
+ */
+export type Kind = "host" | "reflexive" | "mapped" | "sequential"
 
 /** One of them. */
 export interface Place {
@@ -66,6 +69,6 @@ export const decode = (payload: Uint8Array): Result.Result<PathOffer, DecodeErro
 /** "EPC" and format 1. */
 const MAGIC = 0x45504301
 const HEADER_BYTES = 6
-const KINDS: ReadonlyArray<Kind> = ["host", "reflexive", "mapped"]
+const KINDS: ReadonlyArray<Kind> = ["host", "reflexive", "mapped", "sequential"]
 /** Of one offer, ours and theirs. */
 export const PLACES_MAX = 6

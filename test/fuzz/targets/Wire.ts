@@ -93,6 +93,7 @@ const dispatched = (bytes: Uint8Array): unknown => {
     ControlMessage.classify(packet),
     ControlMessage.pong(packet, Address.make(0, 1)),
     ControlMessage.isPathProbe(packet),
+    ControlMessage.onlyMeasures(packet),
     Segments.blocksOf(packet.payload),
     ResetReason.decode(packet.payload),
     PacketSource.isFrom(bytes, Address.NodeId(1)),
@@ -153,7 +154,8 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     name: "wire/PathOffer",
     decode: PathOffer.decode,
     encode: PathOffer.encode,
-    values: Arb.pathOffer
+    values: Arb.pathOffer,
+    check: ({ places }) => places.length <= PathOffer.PLACES_MAX
   }),
   codec({
     name: "wire/SizeProbe",

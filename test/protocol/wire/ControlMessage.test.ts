@@ -61,6 +61,18 @@ describe("ControlMessage", () => {
     assert.strictEqual(Bytes.toUtf8(probe.payload), "pathprobe.v1")
   })
 
+  it("numbers a path probe, and its answer has the same number and says the same about itself", () => {
+    for (const onlyMeasures of [true, false]) {
+      const probe = ControlMessage.numbered(ControlMessage.pathProbe(peer, own), 7, onlyMeasures)
+      const pong = ControlMessage.pong(probe, own)
+
+      assert.isDefined(pong)
+      assert.isTrue(ControlMessage.isPathProbe(pong))
+      assert.strictEqual(pong.sequence, probe.sequence)
+      assert.deepStrictEqual([probe, pong].map(ControlMessage.onlyMeasures), [onlyMeasures, onlyMeasures])
+    }
+  })
+
   it("drops a keepalive (wire §15.2)", () => {
     const keepalive = ControlMessage.keepalive(peer)
 
