@@ -12,7 +12,7 @@ export interface Candidate {
   receivedBytes: number
   sentBytes: number
   openedAtMs: number
-  /** Frames sent since a frame last opened on this path, and when the first of them went. */
+  /** Frames sent since a frame last opened on this path, and when so many had gone that an answer is missing. */
   unanswered: number
   unansweredSinceMs: number
   probedAtMs: number

@@ -124,7 +124,8 @@ export class PathSelector {
     const candidate = this.#candidate(path)
     if (!book(candidate, payloadBytes)) return false
     this.#spentAtMs = nowMs
-    if (candidate.unanswered === 0) candidate.unansweredSinceMs = nowMs
+    // Not the first of them: that may be the last acknowledgement before a pause, which nobody answers.
+    if (candidate.unanswered === UNANSWERED_MIN - 1) candidate.unansweredSinceMs = nowMs
     candidate.unanswered += 1
     return true
   }
