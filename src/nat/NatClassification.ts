@@ -30,8 +30,7 @@ export const report = (evidence: Evidence): NatReport => {
     ({ seen, socket, what }) => seen !== undefined && socket === "tunnel" && isPlace(what)
   )
   const mapped = places[0]?.seen
-  const isTranslated =
-    mapped === undefined ? undefined : mapped.port !== local.port || !evidence.localHosts.includes(mapped.host)
+  const isTranslated = mapped === undefined ? undefined : isElsewhere(mapped, evidence)
   const hairpins = observations.filter(({ what }) => what === "hairpin")
   const isHairpinning =
     isTranslated !== true || hairpins.length === 0 ? undefined : hairpins.some(({ seen }) => seen !== undefined)
@@ -43,6 +42,12 @@ export const report = (evidence: Evidence): NatReport => {
     beacons: evidence.beacons.map((endpoint) => reachOf(endpoint, observations))
   }
 }
+
+/** Whether the world sees a socket elsewhere than it is. */
+export const isElsewhere = (
+  mapped: Endpoint.Endpoint,
+  { local, localHosts }: Pick<Evidence, "local" | "localHosts">
+): boolean => mapped.port !== local.port || !localHosts.includes(mapped.host)
 
 /** Each place compared with the first: of the same host at another port, or of another host. */
 const mappingOf = (places: ReadonlyArray<Observation>): Dependence => {

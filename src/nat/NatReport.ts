@@ -77,19 +77,6 @@ export const kindOf = (self: NatReport): string => {
 export const isPredictable = ({ isTranslated, mapping }: NatReport): boolean =>
   isTranslated === false || mapping === "EndpointIndependent" || mapping === "NotPortDependent"
 
-/**
- * The outside ports that the next mappings may have, most likely first, at most `count`: none where they are random. The
- * mapped endpoint was `latestPort` when it was seen last.
- */
-export const nextPorts = (self: NatReport, latestPort: number, count: number): ReadonlyArray<number> => {
-  if (isPredictable(self) || self.ports._tag === "Preserving") return [latestPort].slice(0, count)
-  if (self.ports._tag !== "Sequential") return []
-  const { step } = self.ports
-  return Array.from({ length: count }, (_, index) => latestPort + step * (index + 1)).filter(
-    (port) => port > 0 && port <= 0xffff
-  )
-}
-
 /** New mappings have the ports after the last one: a few of them are worth a guess. */
 export const isSequential = (self: NatReport): boolean => !isPredictable(self) && self.ports._tag === "Sequential"
 

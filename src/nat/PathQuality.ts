@@ -53,13 +53,6 @@ export class PathQuality {
     }
   }
 
-  /** The host is elsewhere: what was measured before says nothing. */
-  reset(): void {
-    this.#rttMs = undefined
-    this.#decided = []
-    this.#waiting.clear()
-  }
-
   get snapshot(): Quality {
     const lost = this.#decided.filter((isAnswered) => !isAnswered).length
     const loss = this.#decided.length < DECIDED_MIN ? undefined : lost / this.#decided.length

@@ -158,7 +158,7 @@ export class PathSelector {
 
   /** The direct paths to try again now while the relay carries the data, by a frame of this size each. */
   probes(payloadBytes: number, nowMs: number): ReadonlyArray<Path.Path> {
-    if (!this.#isSought) return []
+    if (nowMs < this.probeAtMs) return []
     const due = this.#candidates.filter((candidate) => !candidate.path.relayed && nowMs >= this.#probeAtMs(candidate))
     for (const candidate of due) {
       candidate.probedAtMs = nowMs
@@ -170,8 +170,10 @@ export class PathSelector {
   /** When the next of them is due; `Infinity` while a direct path is in use. */
   get probeAtMs(): number {
     if (!this.#isSought) return Number.POSITIVE_INFINITY
-    const direct = this.#candidates.filter(({ path }) => !path.relayed)
-    return Math.min(...direct.map((candidate) => this.#probeAtMs(candidate)))
+    let atMs = Number.POSITIVE_INFINITY
+    for (const candidate of this.#candidates)
+      if (!candidate.path.relayed) atMs = Math.min(atMs, this.#probeAtMs(candidate))
+    return atMs
   }
 
   /** Something changed on the way, so what was tried in vain may work now: all of it is tried anew. */
@@ -202,6 +204,7 @@ export class PathSelector {
    * that is not used.
    */
   measures(nowMs: number, keepaliveMs: number): ReadonlyArray<Path.Path> {
+    if (nowMs < this.measureAtMs(keepaliveMs)) return []
     const rhythm = this.#rhythm(keepaliveMs)
     const due = this.#candidates.filter((candidate) => nowMs >= PathMeasures.dueAtMs(candidate, rhythm))
     for (const candidate of due) candidate.measuredAtMs = nowMs
@@ -211,7 +214,9 @@ export class PathSelector {
   /** When the next of them is due. */
   measureAtMs(keepaliveMs: number): number {
     const rhythm = this.#rhythm(keepaliveMs)
-    return Math.min(...this.#candidates.map((candidate) => PathMeasures.dueAtMs(candidate, rhythm)))
+    let atMs = Number.POSITIVE_INFINITY
+    for (const candidate of this.#candidates) atMs = Math.min(atMs, PathMeasures.dueAtMs(candidate, rhythm))
+    return atMs
   }
 
   #rhythm(keepaliveMs: number): PathMeasures.Rhythm {

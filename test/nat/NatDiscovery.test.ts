@@ -176,17 +176,6 @@ describe("NatDiscovery", () => {
 })
 
 describe("NatReport", () => {
-  it("predicts the next ports of a translator that counts", () => {
-    const report = { ...discover({ nat: { mapping: "AddressAndPortDependent", ports: "random" } }).report }
-
-    assert.deepStrictEqual(NatReport.nextPorts(report, 5000, 3), [])
-    assert.deepStrictEqual(
-      NatReport.nextPorts({ ...report, ports: { _tag: "Sequential", step: 2 } }, 5000, 3),
-      [5002, 5004, 5006]
-    )
-    assert.deepStrictEqual(NatReport.nextPorts({ ...report, ports: { _tag: "Sequential", step: 2 } }, 65_534, 3), [])
-  })
-
   it("keeps a mapping alive well before it dies, and never busily", () => {
     assert.strictEqual(NatReport.keepaliveMs(undefined), 30_000)
     assert.strictEqual(NatReport.keepaliveMs({ aliveMs: 100_000, goneMs: 120_000 }), 80_000)

@@ -9,9 +9,11 @@
 import { Clock, Deferred, Effect, Exit, Latch, Option, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as AddressScope from "../../core/data/AddressScope.ts"
 import * as Endpoint from "../../core/data/Endpoint.ts"
 import type { UdpEndpoint, UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import { MappingLifetime } from "../../nat/MappingLifetime.ts"
+import * as NatClassification from "../../nat/NatClassification.ts"
 import { NatDiscovery } from "../../nat/NatDiscovery.ts"
 import * as NatReport from "../../nat/NatReport.ts"
 import type { Sending, Socket } from "../../nat/ProbeSending.ts"
@@ -46,7 +48,7 @@ export class NatObserver {
   #discovery: NatDiscovery | undefined
   #measuring: MappingLifetime | undefined
   #round: Deferred.Deferred<NatReport.NatReport> | undefined
-  #report: NatReport.NatReport | undefined
+  #knowledge: NatReport.NatKnowledge = { report: undefined, lifetime: undefined }
 
   constructor(options: Options, nowMs: () => number) {
     this.#options = options
@@ -54,21 +56,19 @@ export class NatObserver {
     this.#lifetimes = new Map(options.known ?? [])
   }
 
-  /** What was found last, on this network. */
+  /** What was found last. */
   get knowledge(): NatReport.NatKnowledge {
-    const network = this.#network
-    return { report: this.#report, lifetime: network === undefined ? undefined : this.#lifetimes.get(network) }
+    return this.#knowledge
   }
 
-  /** Whether the world sees the tunnel's socket elsewhere than it is. */
+  /** Whether the world sees the tunnel's socket elsewhere than it is; asks the host for its addresses. */
   isTranslated(mapped: Endpoint.Endpoint): boolean {
-    const { local, localHosts } = this.#asked([])
-    return mapped.port !== local.port || !localHosts.includes(mapped.host)
+    return NatClassification.isElsewhere(mapped, this.#asked([]))
   }
 
-  /** How often a mapping has to be used on this network. */
+  /** How often a mapping has to be used on the network of now; cheap, because peers ask with every packet. */
   get keepaliveMs(): number {
-    return NatReport.keepaliveMs(this.knowledge.lifetime)
+    return NatReport.keepaliveMs(this.#knowledge.lifetime)
   }
 
   /** A beacon's datagram came by the tunnel's socket; true if it was an answer to a question of this. */
@@ -92,7 +92,7 @@ export class NatObserver {
           // Whoever waited for an interrupted round gets what was known.
           const report = Exit.isSuccess(exit)
             ? exit.value
-            : (this.#report ?? new NatDiscovery(this.#asked([]), 0).report)
+            : (this.#knowledge.report ?? new NatDiscovery(this.#asked([]), 0).report)
           Deferred.doneUnsafe(round, Exit.succeed(report))
         })
       )
@@ -118,8 +118,9 @@ export class NatObserver {
         const discovery = new NatDiscovery(this.#asked(this.#options.beacons()), this.#nowMs())
         this.#discovery = discovery
         yield* this.#run(discovery, this.#heard, second)
-        this.#report = discovery.report
-        return discovery.report
+        const { report } = discovery
+        this.#know(report)
+        return report
       })
     )
   }
@@ -197,16 +198,23 @@ export class NatObserver {
 
   /** This node's own addresses there, and the one the world sees. */
   get #network(): string | undefined {
-    const { mapped } = this.#report ?? {}
+    const { mapped } = this.#knowledge.report ?? {}
     if (mapped === undefined) return undefined
-    const hosts = this.#asked([]).localHosts.filter((host) => !LOOPBACK.test(host))
+    const hosts = this.#asked([]).localHosts.filter(AddressScope.isUsable)
     return NatReport.networkOf(hosts.toSorted().slice(0, HOSTS_MAX).join(","), mapped)
+  }
+
+  #know(report: NatReport.NatReport | undefined): void {
+    this.#knowledge = { report, lifetime: undefined }
+    const network = this.#network
+    if (network !== undefined) this.#knowledge = { report, lifetime: this.#lifetimes.get(network) }
   }
 
   #remember(network: string, lifetime: NatReport.Lifetime): void {
     const oldest = this.#lifetimes.keys().next().value
     if (this.#lifetimes.size >= NETWORKS_MAX && oldest !== undefined) this.#lifetimes.delete(oldest)
     this.#lifetimes.set(network, lifetime)
+    this.#know(this.#knowledge.report)
     this.#options.learnt?.(network, lifetime)
   }
 }
@@ -219,4 +227,3 @@ export const make = (options: Options): Effect.Effect<NatObserver> =>
 export const NETWORKS_MAX = 16
 /** Addresses that name a network; more tell it no better. */
 const HOSTS_MAX = 8
-const LOOPBACK = /^(?:127\.|::1$|fe80:)/i

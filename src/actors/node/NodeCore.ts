@@ -306,7 +306,7 @@ export class NodeCore {
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
       portMapping: this.places.portMapping,
-      peers: remote.filter((peer) => peer.hasOpened()).map((peer) => this.#reached(peer.status())),
+      peers: remote.filter((peer) => peer.hasOpened()).map(this.#reached()),
       connections: peers.all().flatMap((peer) => peer.connections())
     }
   }
@@ -314,14 +314,18 @@ export class NodeCore {
   /** One peer, in whatever state. */
   peer(node: NodeId): PeerStatus | undefined {
     const peer = this.peers.find(node)
-    return peer === undefined ? undefined : this.#reached(peer.status())
+    return peer === undefined ? undefined : this.#reached()(peer)
   }
 
-  #reached(status: PeerStatus): PeerStatus {
+  /** Says of any number of peers how they are reached from where this host is now. */
+  #reached() {
     const { beaconSocket, mapping, nat } = this.parts
     const isTranslated = mapping.endpoint !== undefined && nat.isTranslated(mapping.endpoint)
     const surroundings = { isTranslated, isBridged: beaconSocket?.route().by === "websocket" }
-    return { ...status, kind: PathReport.kindOf(status, surroundings) }
+    return (peer: Pick<PeerMessage.Running, "status">): PeerStatus => {
+      const status = peer.status()
+      return { ...status, kind: PathReport.kindOf(status, surroundings) }
+    }
   }
 
   /** Frames of a known peer go straight to it. */

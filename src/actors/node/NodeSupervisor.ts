@@ -5,7 +5,7 @@
  * their end, by the `Node` service of whom it needs; tells peers what is theirs. Mailbox full: strangers are dropped,
  * callers wait. Restarted with its peers: what is broken then is local.
  */
-import { type Context, Data, Deferred, Effect, type PubSub, type Scope } from "effect"
+import { type Context, Data, Deferred, Effect, FiberHandle, type PubSub, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
@@ -91,7 +91,13 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     heartbeat: core.publish({ _tag: "HeartbeatAnswered" }),
     moved: tellPeers(PeerMessage.Message.NetworkChanged())
   })
-  if (options.nat?.isMeasured === true) yield* Effect.forkScoped(core.parts.nat.measure)
+  const measuring = yield* FiberHandle.make()
+  // On another network the answers are others, so a measurement that is under way there is given up first.
+  const measure =
+    options.nat?.isMeasured === true
+      ? Effect.andThen(FiberHandle.clear(measuring), FiberHandle.run(measuring, core.parts.nat.measure))
+      : Effect.void
+  yield* measure
   yield* PortMapper.spawn({
     udp: yield* UdpEndpoint,
     crypto: core.parts.crypto,
@@ -109,7 +115,10 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   yield* Effect.addFinalizer(() => farewell(core).pipe(Effect.provide(services)))
   if (!isLate) yield* core.publish({ _tag: "Registered", address: core.address, isFirst: true })
   const networkChanged = Effect.andThen(
-    Effect.sync(() => core.parts.mapping.wake(true)),
+    Effect.andThen(
+      Effect.sync(() => core.parts.mapping.wake(true)),
+      measure
+    ),
     tellPeers(PeerMessage.Message.NetworkChanged())
   )
   const isBusy = () => core.peers.all().some((peer) => peer.isBusy())
