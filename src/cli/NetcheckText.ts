@@ -41,7 +41,7 @@ export const advice = (data: Json.JsonObject): ReadonlyArray<string> => {
   if (text(data, "nat") === "symmetric" && !hasMapping)
     lines.push(
       "peers behind such translators are reached by relay: forward a UDP port to this host (daemon start --listen :PORT " +
-        "--endpoint HOST:PORT), or turn on UPnP, NAT-PMP or PCP in the router"
+        "--endpoint HOST:PORT), or let the router speak NAT-PMP or PCP"
     )
   if (text(data, "nat") === "firewall")
     lines.push("this host has a public address behind a firewall: allow incoming UDP to its port for direct paths")

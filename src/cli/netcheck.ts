@@ -1,5 +1,6 @@
 /** `netcheck`: what this host's network does to the tunnels of a node. */
 import { Effect } from "effect"
+import * as AddressScope from "../core/data/AddressScope.ts"
 import type * as Json from "../core/data/Json.ts"
 import * as NodeInterfaceMtu from "../core/net/NodeInterfaceMtu.ts"
 import * as CliError from "./CliError.ts"
@@ -53,8 +54,8 @@ const alone = (config: Effect.Success<ReturnType<typeof DaemonConfig.load>>) =>
 
 /** Whether an interface has an address that is good beyond its link. */
 const families = (addresses: ReadonlyArray<string>) => ({
-  ipv4: addresses.some((host) => !host.includes(":") && !/^(?:127|169\.254)\./.test(host)),
-  ipv6: addresses.some((host) => host.includes(":") && !/^(?:::1$|fe[89ab])/i.test(host))
+  ipv4: addresses.some((host) => !host.includes(":") && AddressScope.isUsable(host)),
+  ipv6: addresses.some((host) => host.includes(":") && AddressScope.isUsable(host))
 })
 
 /** As the environment says, without passwords. */

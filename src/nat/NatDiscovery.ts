@@ -15,6 +15,8 @@
  *
  * Mutable, with one owner: after every call, send what `take` gives, and call `timeout` at `deadlineMs`.
  */
+
+import * as AddressScope from "../core/data/AddressScope.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as Endpoint from "../core/data/Endpoint.ts"
 import { NodeId } from "../protocol/wire/Address.ts"
@@ -206,7 +208,7 @@ const isOther = (beacon: Endpoint.Endpoint, other: Endpoint.Endpoint | undefined
   other.port !== 0 &&
   other.host !== beacon.host &&
   other.host.includes(":") === beacon.host.includes(":") &&
-  !/^(?:0\.|127\.|169\.254\.|2(?:2[4-9]|[345]\d)\.|ff|fe80|::$|::1$)/i.test(other.host)
+  AddressScope.isUsable(other.host)
 
 const ORIGIN: Readonly<Record<What, NatProbe.Origin>> = {
   where: "Same",

@@ -1,4 +1,5 @@
 /** Why a peer is reached the way it is: its candidates, what became of them, and what would make it better. Pure. */
+import * as AddressScope from "../core/data/AddressScope.ts"
 import type { NatKnowledge } from "./NatReport.ts"
 import * as NatReport from "./NatReport.ts"
 import type * as Path from "./Path.ts"
@@ -49,7 +50,9 @@ export const kindOf = (
   { isBridged, isTranslated }: Surroundings
 ): Kind => {
   if (path === "relay") return isBridged ? "websocket" : "relay"
-  return path === "direct" && isTranslated && endpoint !== undefined && !isInside(endpoint.host) ? "hole-punch" : path
+  return path === "direct" && isTranslated && endpoint !== undefined && !AddressScope.isInside(endpoint.host)
+    ? "hole-punch"
+    : path
 }
 
 /** In one sentence. */
@@ -85,15 +88,9 @@ export const advice = (
   const peer = "run pilotctl netcheck on the peer: if its NAT is symmetric, its side is what stands in the way"
   if (here === "symmetric")
     return [
-      "this host's NAT is symmetric: forward a UDP port to it (--listen, --endpoint), or turn on UPnP, NAT-PMP or PCP",
+      "this host's NAT is symmetric: forward a UDP port to it (--listen, --endpoint), or let the router speak NAT-PMP or PCP",
       peer
     ]
   if (here === "firewall") return ["this host's firewall lets in only who was sent something: allow incoming UDP", peer]
   return [peer]
 }
-
-/** Private, link-local, shared (RFC 6598) and loopback addresses: on this side of the translator. */
-const isInside = (host: string): boolean =>
-  /^(?:10\.|127\.|169\.254\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|::1$|f[cd]|fe[89ab])/i.test(
-    host
-  )

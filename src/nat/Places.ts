@@ -2,9 +2,9 @@
  * Which places a node offers its peers, and which of those it is offered it tries (RFC 8445 §5.1.1, §6.1.2.6, in small). A
  * peer's word sends a few small probes somewhere, so what can never be a peer is dropped, and the rest is bounded.
  */
+import * as AddressScope from "../core/data/AddressScope.ts"
 import type { Endpoint } from "../core/data/Endpoint.ts"
 import * as EndpointOf from "../core/data/Endpoint.ts"
-import * as IpAddress from "../core/data/IpAddress.ts"
 import { type Kind, PLACES_MAX, type Place } from "../protocol/wire/PathOffer.ts"
 
 /** What a node knows of itself. */
@@ -24,7 +24,7 @@ export interface Surroundings {
 /** In the order of preference: a promise first, then what the world sees, then the own network. */
 export const own = ({ addresses, isSequential, local, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
   const hosts = EndpointOf.isWildcard(local.host)
-    ? addresses.filter((host) => isPlace(host) && (local.host === "::" || !host.includes(":")))
+    ? addresses.filter((host) => AddressScope.isUsable(host) && (local.host === "::" || !host.includes(":")))
     : [local.host]
   const all: ReadonlyArray<readonly [Kind, Endpoint | undefined]> = [
     ["mapped", mapped],
@@ -50,7 +50,7 @@ export const worthTrying = (
     .filter(
       (endpoint, index, all) =>
         endpoint.port !== 0 &&
-        isPlace(endpoint.host) &&
+        AddressScope.isUsable(endpoint.host) &&
         !ours.some((place) => EndpointOf.equals(place.endpoint, endpoint)) &&
         (beacon === undefined || !EndpointOf.equals(beacon, endpoint)) &&
         all.findIndex((other) => EndpointOf.equals(other, endpoint)) === index
@@ -63,23 +63,13 @@ export const worthTrying = (
  */
 export const predicted = (offered: ReadonlyArray<Place>): ReadonlyArray<Endpoint> =>
   offered
-    .filter(({ endpoint, kind }) => kind === "sequential" && isPlace(endpoint.host))
+    .filter(({ endpoint, kind }) => kind === "sequential" && AddressScope.isUsable(endpoint.host))
     .slice(0, 1)
     .flatMap(({ endpoint: { host, port } }) =>
       Array.from({ length: PREDICTED_MAX }, (_, index) => ({ host, port: port + index + 1 })).filter(
         (endpoint) => endpoint.port <= PORT_MAX
       )
     )
-
-/** Nobody else is at a loopback address, link-local ones mean nothing without their interface, and groups are nobody. */
-const isPlace = (host: string): boolean => {
-  const bytes = IpAddress.parse(host)
-  if (bytes === undefined) return false
-  const [first = 0, second = 0] = bytes
-  if (bytes.length === 4) return first !== 0 && first !== 127 && first < 224 && !(first === 169 && second === 254)
-  const isLow = bytes.subarray(0, 15).every((byte) => byte === 0) && (bytes[15] ?? 0) <= 1
-  return first !== 0xff && !(first === 0xfe && (second & 0xc0) === 0x80) && !isLow
-}
 
 /** Ports that are opened for a peer whose next one is guessed. */
 const PREDICTED_MAX = 64

@@ -3,8 +3,8 @@
  * environment, then configuration files, then the default (cli §1.3, node §11). Every source speaks text.
  */
 import { Duration, Result, Schema, SchemaTransformation } from "effect"
+import * as AddressScope from "../../core/data/AddressScope.ts"
 import * as DurationText from "../../core/data/DurationText.ts"
-import * as PublicAddress from "../../core/data/PublicAddress.ts"
 import * as WebhookTarget from "../../protocol/webhook/WebhookTarget.ts"
 import * as RendezvousText from "./RendezvousText.ts"
 
@@ -70,7 +70,7 @@ const webhook = text(
 )
 const webhookAllow = text(
   "blocks of addresses like 10.0.0.0/8, divided by commas",
-  (value) => value === "" || value.split(",").every((block) => PublicAddress.parseBlock(block) !== undefined)
+  (value) => value === "" || value.split(",").every((block) => AddressScope.parseBlock(block) !== undefined)
 )
 const rendezvous = text("[ALIAS=]HOST:PORT[/BEACON-HOST:PORT][#FINGERPRINT], divided by commas", (value) =>
   Result.isSuccess(RendezvousText.parse(value))

@@ -1,9 +1,9 @@
 /** The port at which a rendezvous takes WebSockets: to its beacon for nodes without UDP, and to its registry. */
 import { Effect, type Scope } from "effect"
 import type { TlsIdentity } from "../../core/crypto/SelfSignedCertificate.ts"
+import * as AddressScope from "../../core/data/AddressScope.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as IpAddress from "../../core/data/IpAddress.ts"
-import * as PublicAddress from "../../core/data/PublicAddress.ts"
 import type { BindError } from "../../core/net/UdpEndpoint.ts"
 import { WebSocketListener } from "../../core/net/WebSocketListener.ts"
 import * as CompatMessage from "../../protocol/wire/CompatMessage.ts"
@@ -25,7 +25,7 @@ export interface Options {
 export const open = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<Endpoint, BindError, WebSocketListener | Scope.Scope> {
-  const blocks = options.proxies.split(",").flatMap((text) => PublicAddress.parseBlock(text.trim()) ?? [])
+  const blocks = options.proxies.split(",").flatMap((text) => AddressScope.parseBlock(text.trim()) ?? [])
   const { listen } = yield* WebSocketListener
   const server = yield* listen({
     host: options.host,
@@ -37,7 +37,7 @@ export const open = Effect.fnUntraced(function* (
     connectionsPerSourceMax: CONNECTIONS_PER_SOURCE_MAX,
     isProxy: (host) => {
       const address = IpAddress.parse(host)
-      return address !== undefined && blocks.some((block) => PublicAddress.isWithin(address, block))
+      return address !== undefined && blocks.some((block) => AddressScope.isWithin(address, block))
     }
   })
   server.onConnection((peer, { path, remote }) => {

@@ -3,8 +3,8 @@
  * may lead to the public internet only, or where the operator says besides, whatever it leads to when it is asked again.
  */
 import { Result } from "effect"
+import * as AddressScope from "../../core/data/AddressScope.ts"
 import * as IpAddress from "../../core/data/IpAddress.ts"
-import * as PublicAddress from "../../core/data/PublicAddress.ts"
 
 /** A URL that requests may be sent to. */
 export interface WebhookTarget {
@@ -23,9 +23,9 @@ export const parse = (text: string, allowed: ReadonlyArray<string> = []): Result
   const { hash, hostname, password, username } = new URL(text)
   if (username !== "" || password !== "") return Result.fail("webhook URL must not hold a name or a password")
   if (hash !== "") return Result.fail("webhook URL must not have a fragment")
-  const blocks: Array<PublicAddress.Block> = []
+  const blocks: Array<AddressScope.Block> = []
   for (const one of allowed) {
-    const block = PublicAddress.parseBlock(one)
+    const block = AddressScope.parseBlock(one)
     if (block === undefined) return Result.fail(`not a block of addresses: ${JSON.stringify(one)}`)
     blocks.push(block)
   }
@@ -37,17 +37,17 @@ export const parse = (text: string, allowed: ReadonlyArray<string> = []): Result
 const admits = (
   host: string,
   literal: string | undefined,
-  blocks: ReadonlyArray<PublicAddress.Block>,
+  blocks: ReadonlyArray<AddressScope.Block>,
   address: string
 ): boolean => {
   const bytes = IpAddress.parse(address)
   if (bytes === undefined) return false
   if (literal !== undefined) return IpAddress.format(bytes) === literal
-  if (host === "localhost" && LOOPBACK.some((block) => PublicAddress.isWithin(bytes, block))) return true
-  return PublicAddress.isPublic(address) || blocks.some((block) => PublicAddress.isWithin(bytes, block))
+  if (host === "localhost" && LOOPBACK.some((block) => AddressScope.isWithin(bytes, block))) return true
+  return AddressScope.isPublic(address) || blocks.some((block) => AddressScope.isWithin(bytes, block))
 }
 
-const LOOPBACK: ReadonlyArray<PublicAddress.Block> = [
+const LOOPBACK: ReadonlyArray<AddressScope.Block> = [
   { prefix: Uint8Array.of(127, 0, 0, 0), bits: 8 },
   { prefix: new Uint8Array(16).fill(1, 15), bits: 128 }
 ]

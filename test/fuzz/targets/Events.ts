@@ -1,7 +1,7 @@
 /** The event stream: frames, our extension of it, and the patterns of subscribers. */
 import { Result } from "effect"
+import * as AddressScope from "../../../src/core/data/AddressScope.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import * as PublicAddress from "../../../src/core/data/PublicAddress.ts"
 import * as TopicPattern from "../../../src/protocol/pubsub/TopicPattern.ts"
 import * as WebhookTarget from "../../../src/protocol/webhook/WebhookTarget.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
@@ -78,7 +78,7 @@ const match = (bytes: Uint8Array): unknown => {
 /** Whatever the operator's text is: a name never leads to a special address that no block names. */
 const target = (bytes: Uint8Array): unknown => {
   const [url = "", block = ""] = Bytes.toUtf8Lossy(bytes).split("\n")
-  PublicAddress.parseBlock(block)
+  AddressScope.parseBlock(block)
   const parsed = WebhookTarget.parse(url)
   if (Result.isFailure(parsed)) return parsed.failure
   const host = new URL(url).hostname
@@ -133,7 +133,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "webhook/WebhookTarget",
-    covers: [WebhookTarget.parse, PublicAddress.parseBlock],
+    covers: [WebhookTarget.parse, AddressScope.parseBlock],
     samples: () =>
       Corpus.texts(
         "https://example.org/hook?a=b\n10.0.0.0/8",

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as AddressScope from "../../../src/core/data/AddressScope.ts"
 import * as IpAddress from "../../../src/core/data/IpAddress.ts"
-import * as PublicAddress from "../../../src/core/data/PublicAddress.ts"
 
 const PUBLIC = ["8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.63.0.1", "2606:4700::1", "2002:808:808::1"]
 const SPECIAL = [
@@ -10,18 +10,44 @@ const SPECIAL = [
   ...["::ffff:10.0.0.1", "::ffff:7f00:1", "2002:7f00:1::", "2002:a00:1::", "no address", "10.0.0.1.", ""]
 ]
 
-describe("PublicAddress", () => {
+describe("AddressScope", () => {
   it("knows what belongs to the public internet (RFC 6890)", () => {
     assert.deepStrictEqual(
-      PUBLIC.filter((address) => !PublicAddress.isPublic(address)),
+      PUBLIC.filter((address) => !AddressScope.isPublic(address)),
       []
     )
-    assert.deepStrictEqual(SPECIAL.filter(PublicAddress.isPublic), [])
+    assert.deepStrictEqual(SPECIAL.filter(AddressScope.isPublic), [])
+  })
+
+  it("knows what no other host can have, and what is on this side of a translator", () => {
+    const nobody = [
+      "0.0.0.0",
+      "127.0.0.1",
+      "169.254.1.1",
+      "224.0.0.1",
+      "255.255.255.255",
+      "::",
+      "::1",
+      "fe80::1",
+      "ff02::1"
+    ]
+    const inside = ["10.0.0.1", "100.64.0.1", "172.31.0.1", "192.168.0.1", "fd12::1"]
+
+    assert.deepStrictEqual([...nobody, "", "a.example"].filter(AddressScope.isUsable), [])
+    assert.deepStrictEqual(
+      [...PUBLIC, ...inside, "203.0.113.9"].filter((one) => !AddressScope.isUsable(one)),
+      []
+    )
+    assert.deepStrictEqual(
+      [...inside, "127.0.0.1", "fe80::1"].filter((one) => !AddressScope.isInside(one)),
+      []
+    )
+    assert.deepStrictEqual([...PUBLIC, "203.0.113.9", "224.0.0.1"].filter(AddressScope.isInside), [])
   })
 
   it("reads blocks, and which address lies in one", () => {
     const isWithin = (address: string, block: string) =>
-      PublicAddress.isWithin(IpAddress.parse(address)!, PublicAddress.parseBlock(block)!)
+      AddressScope.isWithin(IpAddress.parse(address)!, AddressScope.parseBlock(block)!)
 
     assert.isTrue(isWithin("10.9.8.7", "10.0.0.0/8"))
     assert.isFalse(isWithin("11.0.0.0", "10.0.0.0/8"))
@@ -32,6 +58,6 @@ describe("PublicAddress", () => {
     assert.isFalse(isWithin("10.0.0.1", "::/0"))
     assert.isTrue(isWithin("8.8.8.8", "0.0.0.0/0"))
     for (const wrong of ["10.0.0.0/33", "10.0.0/8", "a", "", "::/129", "10.0.0.0/8/8", "10.0.0.0/-1"])
-      assert.isUndefined(PublicAddress.parseBlock(wrong), wrong)
+      assert.isUndefined(AddressScope.parseBlock(wrong), wrong)
   })
 })
