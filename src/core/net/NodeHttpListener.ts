@@ -5,8 +5,8 @@ import { Effect, type Scope } from "effect"
 import type { HttpServer } from "effect/http"
 import { NetAddress } from "effect/net"
 import type { Endpoint } from "../data/Endpoint.ts"
-import { codeOf, describe } from "./NodeLocalPath.ts"
-import { BindError } from "./UdpEndpoint.ts"
+import * as NodeBindError from "./NodeBindError.ts"
+import type { BindError } from "./UdpEndpoint.ts"
 
 /** A server, and the place it listens at. */
 export interface HttpListener {
@@ -22,7 +22,7 @@ export const listen = Effect.fn("NodeHttpListener.listen")(function* (options: {
   const server = yield* NodeHttpServer.make(() => createServer(LIMITS), {
     ...options,
     gracefulShutdownTimeout: "1 second"
-  }).pipe(Effect.mapError(({ cause }) => bindError(options, cause)))
+  }).pipe(Effect.mapError(({ cause }) => NodeBindError.make(options, cause)))
   const { address } = server
   return {
     server,
@@ -33,19 +33,5 @@ export const listen = Effect.fn("NodeHttpListener.listen")(function* (options: {
   }
 })
 
-const bindError = (options: { readonly host: string | undefined; readonly port: number }, cause: unknown): BindError =>
-  new BindError({
-    reason: REASONS.get(codeOf(cause)) ?? "Other",
-    host: options.host ?? "",
-    port: options.port,
-    detail: describe(cause)
-  })
-
-const REASONS: ReadonlyMap<string, BindError["reason"]> = new Map([
-  ["EADDRINUSE", "PortInUse"],
-  ["EADDRNOTAVAIL", "AddressNotAvailable"],
-  ["EACCES", "PermissionDenied"],
-  ["EPERM", "PermissionDenied"]
-])
 /** A client that dawdles is cut off. */
 const LIMITS = { headersTimeout: 10_000, requestTimeout: 15_000, keepAliveTimeout: 5000 }

@@ -1,10 +1,9 @@
 /** `TlsSniffServer` over `node:net` and `node:tls`. */
-import { createServer, type Server, type Socket } from "node:net"
+import { createServer, type Socket } from "node:net"
 import { createSecureContext, TLSSocket } from "node:tls"
 import { Effect, Layer } from "effect"
 import type { Endpoint } from "../data/Endpoint.ts"
-import * as IpAddress from "../data/IpAddress.ts"
-import * as SourceGroup from "../data/SourceGroup.ts"
+import * as NodeTcpServer from "./NodeTcpServer.ts"
 import {
   type ListeningServer,
   type ListenOptions,
@@ -12,59 +11,27 @@ import {
   type ServerEvent,
   TlsSniffServer
 } from "./TlsSniffServer.ts"
-import { BindError } from "./UdpEndpoint.ts"
 import { WebSocketDuplex } from "./WebSocketDuplex.ts"
 
 /** Provides `TlsSniffServer` on real sockets. */
 export const layer: Layer.Layer<TlsSniffServer> = Layer.succeed(TlsSniffServer, {
   listen: (options) =>
     Effect.map(
-      Effect.acquireRelease(open(options), ({ acceptor, server }) => close(acceptor, server)),
-      ({ acceptor, server }): ListeningServer => ({
-        local: localOf(server),
-        onBatch: acceptor.onBatch,
-        adopt: (peer, remote) => acceptor.take(new WebSocketDuplex(peer), remote)
+      NodeTcpServer.listen(options, () => makeAcceptor(options)),
+      ({ onBatch, server, take }): ListeningServer => ({
+        local: NodeTcpServer.localOf(server),
+        onBatch,
+        adopt: (peer, remote) => take(new WebSocketDuplex(peer), remote)
       })
     )
 })
 
-const open = (options: ListenOptions) =>
-  Effect.callback<{ readonly acceptor: Acceptor; readonly server: Server }, BindError>((resume) => {
-    const prepared = prepare(options)
-    if (prepared instanceof BindError) return resume(Effect.fail(prepared))
-    const { acceptor, server } = prepared
-    server.once("error", (error) => resume(Effect.fail(bindError(options, error))))
-    server.listen({ host: options.host, port: options.port }, () => {
-      // An accept error later on (no more file descriptors) must not end the process; the server goes on accepting.
-      server.on("error", () => {})
-      resume(Effect.succeed({ acceptor, server }))
-    })
-  })
-
-/** A certificate that does not parse is known before any client is. */
-const prepare = (options: ListenOptions) => {
-  try {
-    const acceptor = makeAcceptor(options)
-    return { acceptor, server: createServer({ noDelay: true }, acceptor.accept) }
-  } catch (error) {
-    return bindError(options, error instanceof Error ? error : new Error(String(error)))
-  }
-}
-
-const close = (acceptor: Acceptor, server: Server) =>
-  Effect.callback<void>((resume) => {
-    server.close(() => resume(Effect.void))
-    acceptor.destroyAll()
-  })
-
 /** TCP, or what carries the same bytes. */
 type Carrier = Socket | WebSocketDuplex
 
-interface Acceptor {
-  readonly accept: (socket: Socket) => void
+interface Acceptor extends NodeTcpServer.Serving {
   readonly take: (socket: Carrier, remote: Endpoint | undefined) => void
   readonly onBatch: ListeningServer["onBatch"]
-  readonly destroyAll: () => void
 }
 
 /** Counts connections, tells TLS from plain text, and gathers events into batches. */
@@ -75,22 +42,14 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
     minVersion: "TLSv1.2"
   })
   const sockets = new Set<Carrier>()
-  const perSource = new Map<string, number>()
+  const sources = new NodeTcpServer.SourceCounts(options.connectionsPerSourceMax)
   const batches = makeBatches()
   let nextId = 1
 
   const admit = (socket: Carrier, remote: Endpoint): boolean => {
-    const source = SourceGroup.of(remote.host)
-    const count = perSource.get(source) ?? 0
-    if (sockets.size >= options.connectionsMax || count >= options.connectionsPerSourceMax) return false
+    if (sockets.size >= options.connectionsMax || !sources.count(remote.host, socket)) return false
     sockets.add(socket)
-    perSource.set(source, count + 1)
-    socket.once("close", () => {
-      sockets.delete(socket)
-      const left = (perSource.get(source) ?? 1) - 1
-      if (left === 0) perSource.delete(source)
-      else perSource.set(source, left)
-    })
+    socket.once("close", () => sockets.delete(socket))
     return true
   }
 
@@ -119,7 +78,8 @@ const makeAcceptor = (options: ListenOptions): Acceptor => {
   const destroyAll = (): void => {
     for (const socket of sockets) socket.destroy()
   }
-  return { accept: (socket) => take(socket, remoteOf(socket)), take, onBatch: batches.onBatch, destroyAll }
+  const server = createServer({ noDelay: true }, (socket) => take(socket, NodeTcpServer.remoteOf(socket)))
+  return { server, take, onBatch: batches.onBatch, destroyAll }
 }
 
 /** Reports a connection's events from here on. */
@@ -166,33 +126,5 @@ const makeBatches = () => {
   }
 }
 
-const remoteOf = (socket: Socket): Endpoint | undefined => {
-  const host = IpAddress.canonical(socket.remoteAddress ?? "")
-  return host === undefined || socket.remotePort === undefined ? undefined : { host, port: socket.remotePort }
-}
-
-const localOf = (server: Server): Endpoint => {
-  const address = server.address()
-  return address === null || typeof address === "string"
-    ? { host: "", port: 0 }
-    : { host: address.address, port: address.port }
-}
-
-const bindError = (options: ListenOptions, error: Error): BindError => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
-  return new BindError({
-    reason: REASONS.get(code) ?? "Other",
-    host: options.host ?? "",
-    port: options.port,
-    detail: error.message
-  })
-}
-
-const REASONS: ReadonlyMap<string, BindError["reason"]> = new Map([
-  ["EADDRINUSE", "PortInUse"],
-  ["EADDRNOTAVAIL", "AddressNotAvailable"],
-  ["EACCES", "PermissionDenied"],
-  ["EPERM", "PermissionDenied"]
-])
 /** The content type of the record that starts every TLS connection (RFC 8446 §5.1). */
 const TLS_HANDSHAKE = 0x16

@@ -7,10 +7,10 @@ import { setImmediate } from "node:timers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
 import * as Bytes from "../data/Bytes.ts"
-import type { Endpoint } from "../data/Endpoint.ts"
+import * as NodeBindError from "./NodeBindError.ts"
 import * as NodeBuffers from "./NodeBuffers.ts"
 import * as NodeInterfaceMtu from "./NodeInterfaceMtu.ts"
-import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
+import { type BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
 
 /**
  * Asked of the kernel for each direction: with its default, a saturated receiver lost 8.5 % of the datagrams, with this
@@ -52,7 +52,7 @@ const open = (options: BindOptions): Effect.Effect<Socket, BindError> =>
     })
     const refused = (error: NodeJS.ErrnoException) => {
       socket.close()
-      resume(Effect.fail(bindError(options, error)))
+      resume(Effect.fail(NodeBindError.make(options, error)))
     }
     socket.once("error", refused)
     socket.once("listening", () => {
@@ -80,16 +80,6 @@ const askForBuffers = (socket: Socket, receiveBufferBytes: number): void => {
       ask()
     } catch {}
   }
-}
-
-const bindError = ({ host, port }: Endpoint, error: NodeJS.ErrnoException): BindError =>
-  new BindError({ host, port, reason: REASONS[error.code ?? ""] ?? "Other", detail: error.message })
-
-const REASONS: Readonly<Record<string, BindError["reason"]>> = {
-  EADDRINUSE: "PortInUse",
-  EADDRNOTAVAIL: "AddressNotAvailable",
-  EACCES: "PermissionDenied",
-  EPERM: "PermissionDenied"
 }
 
 const wrap = (socket: Socket): Omit<UdpSocket, "mtuTowards"> => {

@@ -7,9 +7,8 @@ import { Effect, Layer } from "effect"
 import { WebSocketServer as Upgrader } from "ws"
 import type { Endpoint } from "../data/Endpoint.ts"
 import * as IpAddress from "../data/IpAddress.ts"
-import * as SourceGroup from "../data/SourceGroup.ts"
+import * as NodeTcpServer from "./NodeTcpServer.ts"
 import * as NodeWebSocketPeer from "./NodeWebSocketPeer.ts"
-import { BindError } from "./UdpEndpoint.ts"
 import {
   WebSocketListener,
   type WebSocketListenOptions,
@@ -22,52 +21,26 @@ import type { WebSocketPeer } from "./WebSocketPeer.ts"
 export const layer: Layer.Layer<WebSocketListener> = Layer.succeed(WebSocketListener, {
   listen: (options) =>
     Effect.map(
-      Effect.acquireRelease(open(options), close),
-      ({ acceptor, server }): WebSocketServer => ({ local: localOf(server), onConnection: acceptor.onConnection })
+      NodeTcpServer.listen(options, () => new Acceptor(options)),
+      ({ onConnection, server }): WebSocketServer => ({ local: NodeTcpServer.localOf(server), onConnection })
     )
 })
 
-interface Open {
-  readonly server: Server
-  readonly acceptor: Acceptor
-}
-
-const open = (options: WebSocketListenOptions) =>
-  Effect.callback<Open, BindError>((resume) => {
-    const refused = (error: Error) => resume(Effect.fail(bindError(options, error)))
-    try {
-      const acceptor = new Acceptor(options)
-      const server = createServer({ noDelay: true }, acceptor.accept)
-      server.once("error", refused)
-      server.listen({ host: options.host, port: options.port }, () => {
-        // An accept error later on (no more file descriptors) must not end the process; the server goes on accepting.
-        server.on("error", () => {})
-        resume(Effect.succeed({ acceptor, server }))
-      })
-    } catch (error) {
-      // A certificate that does not parse.
-      refused(error instanceof Error ? error : new Error(String(error)))
-    }
-  })
-
-const close = ({ acceptor, server }: Open) =>
-  Effect.callback<void>((resume) => {
-    server.close(() => resume(Effect.void))
-    acceptor.destroyAll()
-  })
-
 /** Counts connections, tells TLS from clear, and makes WebSockets of HTTP requests. */
 class Acceptor {
+  readonly server: Server
   readonly #options: WebSocketListenOptions
   readonly #plain: HttpServer
   readonly #secure: HttpServer
   readonly #upgrader: Upgrader
   readonly #sockets = new Set<Socket>()
-  readonly #perSource = new Map<string, number>()
+  readonly #sources: NodeTcpServer.SourceCounts
   #take: ((peer: WebSocketPeer, request: WebSocketRequest) => void) | undefined
 
   constructor(options: WebSocketListenOptions) {
     this.#options = options
+    this.#sources = new NodeTcpServer.SourceCounts(options.connectionsPerSourceMax)
+    this.server = createServer({ noDelay: true }, (socket) => this.#accept(socket))
     this.#plain = createHttp(HTTP_LIMITS)
     this.#secure = createHttps({
       ...HTTP_LIMITS,
@@ -96,12 +69,12 @@ class Acceptor {
     this.#take = accept
   }
 
-  readonly accept = (socket: Socket): void => {
+  #accept(socket: Socket): void {
     socket.on("error", () => socket.destroy())
-    const remote = remoteOf(socket)
+    const remote = NodeTcpServer.remoteOf(socket)
     if (remote === undefined || this.#sockets.size >= this.#options.connectionsMax) return void socket.destroy()
     // Behind a reverse proxy the sources are counted where they are known.
-    if (!this.#options.isProxy(remote.host) && !this.#count(remote.host, socket)) return void socket.destroy()
+    if (!this.#options.isProxy(remote.host) && !this.#sources.count(remote.host, socket)) return void socket.destroy()
     this.#sockets.add(socket)
     socket.once("close", () => this.#sockets.delete(socket))
     const expire = setTimeout(() => socket.destroy(), OPENING_TIMEOUT_MS)
@@ -116,7 +89,7 @@ class Acceptor {
     })
   }
 
-  destroyAll(): void {
+  readonly destroyAll = (): void => {
     for (const socket of this.#sockets) socket.destroy()
   }
 
@@ -129,7 +102,7 @@ class Acceptor {
     if (!offered.some((name) => name.trim() === protocol)) return refuse(socket, "400 Bad Request")
     const remote = this.#remoteOf(request)
     if (remote === undefined) return refuse(socket, "400 Bad Request")
-    if (remote.isForwarded && !this.#count(remote.host, socket)) return refuse(socket, "429 Too Many Requests")
+    if (remote.isForwarded && !this.#sources.count(remote.host, socket)) return refuse(socket, "429 Too Many Requests")
     this.#upgrader.handleUpgrade(request, socket, head, (opened) => {
       const peer = NodeWebSocketPeer.make(opened)
       if (this.#take === undefined) peer.destroy()
@@ -139,7 +112,7 @@ class Acceptor {
 
   /** A reverse proxy names the client last of all. */
   #remoteOf({ headers, socket }: IncomingMessage): (Endpoint & { readonly isForwarded: boolean }) | undefined {
-    const remote = remoteOf(socket)
+    const remote = NodeTcpServer.remoteOf(socket)
     if (remote === undefined || !this.#options.isProxy(remote.host)) {
       return remote === undefined ? undefined : { ...remote, isForwarded: false }
     }
@@ -149,19 +122,6 @@ class Acceptor {
     const host = IpAddress.canonical(named?.trim() ?? "")
     return host === undefined ? { ...remote, isForwarded: false } : { host, port: 0, isForwarded: true }
   }
-
-  #count(host: string, socket: Duplex): boolean {
-    const source = SourceGroup.of(host)
-    const count = this.#perSource.get(source) ?? 0
-    if (count >= this.#options.connectionsPerSourceMax) return false
-    this.#perSource.set(source, count + 1)
-    socket.once("close", () => {
-      const left = (this.#perSource.get(source) ?? 1) - 1
-      if (left === 0) this.#perSource.delete(source)
-      else this.#perSource.set(source, left)
-    })
-    return true
-  }
 }
 
 const pathOf = ({ url = "/" }: IncomingMessage): string => url.split("?", 1)[0]!
@@ -169,30 +129,6 @@ const pathOf = ({ url = "/" }: IncomingMessage): string => url.split("?", 1)[0]!
 const refuse = (socket: Duplex, status: string): void =>
   void socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 
-const remoteOf = (socket: Pick<Socket, "remoteAddress" | "remotePort">): Endpoint | undefined => {
-  const host = IpAddress.canonical(socket.remoteAddress ?? "")
-  return host === undefined || socket.remotePort === undefined ? undefined : { host, port: socket.remotePort }
-}
-
-const localOf = (server: Server): Endpoint => {
-  const address = server.address()
-  return address === null || typeof address === "string"
-    ? { host: "", port: 0 }
-    : { host: address.address, port: address.port }
-}
-
-const bindError = (options: WebSocketListenOptions, error: Error): BindError => {
-  const code = "code" in error && typeof error.code === "string" ? error.code : ""
-  const where = { host: options.host ?? "", port: options.port }
-  return new BindError({ ...where, reason: REASONS.get(code) ?? "Other", detail: error.message })
-}
-
-const REASONS: ReadonlyMap<string, BindError["reason"]> = new Map([
-  ["EADDRINUSE", "PortInUse"],
-  ["EADDRNOTAVAIL", "AddressNotAvailable"],
-  ["EACCES", "PermissionDenied"],
-  ["EPERM", "PermissionDenied"]
-])
 const CLOSE = { connection: "close", "content-type": "text/plain" }
 /** The content type of the record that starts every TLS connection (RFC 8446 §5.1). */
 const TLS_HANDSHAKE = 0x16

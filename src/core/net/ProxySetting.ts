@@ -26,9 +26,7 @@ export const shown = (proxy: string): string => {
 
 /** A WebSocket goes where HTTP goes. */
 const fromEnvironment = (target: URL): string | undefined => {
-  const asked = new URL(target)
-  const web = asked.href.replace(/^ws/, "http")
-  const proxy = getProxyForUrl(web)
+  const proxy = getProxyForUrl(target.href.replace(/^ws/, "http"))
   return proxy === "" ? undefined : isProxyUrl(proxy) ? proxy : `http://${proxy}`
 }
 
