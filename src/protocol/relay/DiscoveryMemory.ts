@@ -8,6 +8,14 @@
 import * as JsonRpcPeek from "./JsonRpcPeek.ts"
 import * as JsonSplice from "./JsonSplice.ts"
 
+/** What servers of this service answered to this peer's `server/discover` (mcp §6.4). */
+export interface Discovery {
+  readonly recall: (request: Uint8Array, id: string) => Uint8Array | undefined
+  readonly note: (request: Uint8Array, answer: Uint8Array) => void
+  /** A server died. */
+  readonly forget: () => void
+}
+
 /** The memory of all services. `S` is a service; another object under the same name is another service. */
 export class DiscoveryMemory<S extends { readonly name: string }> {
   readonly #entries = new Map<string, Entry<S>>()

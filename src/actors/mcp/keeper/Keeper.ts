@@ -174,7 +174,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return { session: yield* open(service, remote, hello, key), resumed: false } as const
   })
 
-  const serveFrames = Effect.fnUntraced(function* <E>(incoming: Incoming<E>, head: Uint8Array, known: () => void) {
+  const serveFrames = Effect.fnUntraced(function* <E>(
+    incoming: Incoming<E>,
+    head: Uint8Array,
+    known: Effect.Effect<void>
+  ) {
     const stream = FrameStream.make(incoming.duplex, head)
     const first = yield* Effect.timeout(stream.next, HELLO_TIMEOUT)
     if (first._tag !== "Hello") return
@@ -185,7 +189,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (Option.isNone(service)) return yield* stream.send(Frame.Bye({ bye: { reason: "denied" } }))
     const found = yield* sessionFor(service.value, incoming.remote, hello)
     if ("bye" in found) return yield* stream.send(Frame.Bye({ bye: found.bye }))
-    known()
+    yield* known
     yield* found.session.attach(stream, hello, found.resumed)
   })
 
@@ -222,7 +226,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
    * services share a line can only ask about them.
    */
   const serveFrom =
-    <E>(incoming: Incoming<E>, known: () => void) =>
+    <E>(incoming: Incoming<E>, known: Effect.Effect<void>) =>
     (head: Uint8Array): Effect.Effect<void, unknown> => {
       if (head[0] !== OPEN_BRACE) return serveFrames(incoming, head, known)
       return incoming.ownPort === undefined ? answer(incoming, head) : serveLines(incoming, incoming.ownPort, head)
@@ -230,19 +234,13 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
 
   const serve = Effect.fnUntraced(function* <E>(incoming: Incoming<E>) {
     const { node } = incoming.remote
-    if (!(yield* turns.enter(node))) return yield* incoming.duplex.end
-    let isCounted = true
-    // Once a session carries the stream, the bounds of sessions count it.
-    const known = () => {
-      if (isCounted) turns.leave(node)
-      isCounted = false
-    }
-    yield* Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT).pipe(
-      Effect.andThen(serveFrom(incoming, known)),
+    // Once a session carries the stream, the bounds of sessions count it, and the turn is given back.
+    const look = (leave: Effect.Effect<void>) =>
+      Effect.andThen(Effect.timeout(incoming.duplex.read, HELLO_TIMEOUT), serveFrom(incoming, leave))
+    yield* turns.take(node, look).pipe(
       // Whatever a peer does to its stream ends that stream and nothing else.
       Effect.catchCause((cause) => Effect.logDebug(`mcp: stream of ${node} ended`, cause)),
-      Effect.ensuring(incoming.duplex.end),
-      Effect.ensuring(Effect.sync(known))
+      Effect.ensuring(incoming.duplex.end)
     )
   })
 

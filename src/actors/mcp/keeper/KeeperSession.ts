@@ -5,7 +5,9 @@
  * Owns the session's end, its `Upstream` and with it the child. Told of streams by the `Keeper`. While no stream carries
  * it, it lingers, then ends; the end of its scope stops everything.
  */
+
 import { Effect, Latch, Option, Queue, type Scope } from "effect"
+import type { Discovery } from "../../../protocol/relay/DiscoveryMemory.ts"
 import { type Bye, type Hello, LIMITS_DEFAULT, VERSION } from "../../../protocol/relay/RelayControl.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
 import { CONFIG_DEFAULT } from "../../../protocol/relay/RelaySession.ts"
@@ -24,7 +26,7 @@ export interface Options {
   readonly hello: Hello
   readonly spawn: Effect.Effect<Child, CannotStart | TooManyStarts, Scope.Scope>
   readonly gate: CallGate
-  readonly discovery: Upstream.Discovery
+  readonly discovery: Discovery
   readonly breaker: ServiceBreaker
   readonly parking: Upstream.Options["parking"]
   readonly approve: Upstream.Options["approve"]

@@ -5,46 +5,49 @@
  *
  * Mutable, owned by the keeper.
  */
-import { Effect } from "effect"
+import { Effect, Exit, Scope, Semaphore } from "effect"
 
 interface Peer {
-  active: number
-  waiting: ReadonlyArray<() => void>
+  readonly turns: Semaphore.Semaphore
+  /** Those that have a turn and those that wait. */
+  streams: number
 }
 
 /** Turns by the node id of the peer. */
 export class PeerTurns {
   readonly #peers = new Map<number, Peer>()
 
-  /** Waits for a turn, which `leave` gives back; false at once, and nothing to give back, when too many wait. */
-  enter(node: number): Effect.Effect<boolean> {
-    return Effect.callback<boolean>((resume) => {
-      const peer = this.#peers.get(node) ?? { active: 0, waiting: [] }
+  /** Waits for a turn and looks; `leave` gives the turn back before that is over. Does nothing when too many wait. */
+  take<E, R>(node: number, look: (leave: Effect.Effect<void>) => Effect.Effect<void, E, R>): Effect.Effect<void, E, R> {
+    return Effect.acquireUseRelease(
+      Scope.make(),
+      Effect.fnUntraced({ self: this }, function* (turn) {
+        const peer = yield* Scope.provide(Effect.acquireRelease(this.#queue(node), this.#dequeue(node)), turn)
+        if (peer === undefined) return
+        yield* Scope.provide(peer.turns.takeScoped(1), turn)
+        yield* look(Scope.close(turn, Exit.void))
+      }),
+      Scope.close
+    )
+  }
+
+  #queue(node: number): Effect.Effect<Peer | undefined> {
+    return Effect.sync(() => {
+      const peer = this.#peers.get(node) ?? { turns: Semaphore.makeUnsafe(STREAMS_PER_PEER), streams: 0 }
+      if (peer.streams >= STREAMS_PER_PEER + WAITING_PER_PEER) return undefined
+      peer.streams += 1
       this.#peers.set(node, peer)
-      if (peer.active < STREAMS_PER_PEER) {
-        peer.active++
-        return resume(Effect.succeed(true))
-      }
-      if (peer.waiting.length >= WAITING_PER_PEER) return resume(Effect.succeed(false))
-      const begin = () => resume(Effect.succeed(true))
-      peer.waiting = [...peer.waiting, begin]
-      return Effect.sync(() => {
-        peer.waiting = peer.waiting.filter((other) => other !== begin)
-      })
+      return peer
     })
   }
 
-  /** A turn is over: the next one has it. */
-  leave(node: number): void {
-    const peer = this.#peers.get(node)
-    if (peer === undefined) return
-    const [next, ...others] = peer.waiting
-    if (next !== undefined) {
-      peer.waiting = others
-      return next()
-    }
-    peer.active--
-    if (peer.active === 0) this.#peers.delete(node)
+  #dequeue(node: number) {
+    return (peer: Peer | undefined): Effect.Effect<void> =>
+      Effect.sync(() => {
+        if (peer === undefined) return
+        peer.streams -= 1
+        if (peer.streams === 0) this.#peers.delete(node)
+      })
   }
 }
 

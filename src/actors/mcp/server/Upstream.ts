@@ -10,6 +10,7 @@ import { Deferred, Effect, Result, type Scope } from "effect"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../../protocol/relay/BridgeReplies.ts"
 import * as BrokenMessage from "../../../protocol/relay/BrokenMessage.ts"
+import type { Discovery } from "../../../protocol/relay/DiscoveryMemory.ts"
 import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
 import { type Call, InFlight, REISSUES_MAX } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
@@ -28,14 +29,6 @@ import * as ParkedAnswers from "./ParkedAnswers.ts"
 import type { RunningChild } from "./RunningChild.ts"
 import * as UpstreamChild from "./UpstreamChild.ts"
 import * as UpstreamErrors from "./UpstreamErrors.ts"
-
-/** What servers of this service answered to this peer's `server/discover` (mcp §6.4). */
-export interface Discovery {
-  readonly recall: (request: Uint8Array, id: string) => Uint8Array | undefined
-  readonly note: (request: Uint8Array, answer: Uint8Array) => void
-  /** A server died. */
-  readonly forget: () => void
-}
 
 /** What an upstream needs. */
 export interface Options {
@@ -70,10 +63,11 @@ export interface Upstream {
   readonly inFlight: () => number
   /** The client is gone for good: tells the server that nobody waits any more, except for calls that may park. */
   readonly abandon: Effect.Effect<void>
-  /** Waits until no parked call of an abandoned client runs any more. */
+  /** Waits until no parked call of an abandoned client runs any more, an hour at most. */
   readonly parked: Effect.Effect<void>
   /** The client is gone, and only parked calls keep this. */
   readonly isAbandoned: () => boolean
+  /** The running child, for status. */
   readonly child: () => Child | undefined
   /** Fails when a call that was to run again met another kind of server. */
   readonly changed: Effect.Effect<never, UpstreamChild.ServerChanged>
@@ -100,6 +94,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const changed = yield* Deferred.make<never, UpstreamChild.ServerChanged>()
   /** Messages on their way to another server; they are no calls of it yet. */
   let reissued = 0
+  /** Calls that wait, but not for the server. */
   const waiting = () => (parking?.size ?? 0) + asking.size
 
   /** To the client, as long as there is one. A server that asks nobody is told so, since its call goes on. */
