@@ -183,13 +183,19 @@ const serve = Effect.fnUntraced(function* (port: number) {
     ask: (request) =>
       Effect.gen(function* () {
         const { definition, entry, identity, message } = yield* told(request)
+        // What the actor says is not what its protocol promises: the asker's business as much as its own.
+        const answer = (schema: Schema.Codec<unknown, unknown>, value: unknown) =>
+          Effect.mapError(
+            encode(schema, value),
+            (error) => new ProtocolMismatch({ actor: request.actor, detail: error.message })
+          )
         const timeoutMs = Math.min(Math.max(request.timeoutMs, 0), ASK_MS_MAX)
         const exit = yield* Effect.result(entry.ask(message, identity, timeoutMs))
         if (exit._tag === "Success")
-          return definition.reply === undefined ? null : yield* Effect.orDie(encode(definition.reply, exit.success))
+          return definition.reply === undefined ? null : yield* answer(definition.reply, exit.success)
         const failure: unknown = exit.failure
         if (isKernels(failure)) return yield* failure
-        return yield* new Declared({ error: yield* Effect.orDie(encode(definition.error, failure)) })
+        return yield* new Declared({ error: yield* answer(definition.error, failure) })
       }),
     // Beside the bound of what is under way, since it may last for ever.
     watch: ({ actor }) =>

@@ -6,7 +6,7 @@
  * stands between a node's task and its execution, and may begin anew at any time, since both are found by the task's id.
  */
 import { Effect, Layer, Option, Schema } from "effect"
-import { SqlClient } from "effect/sql"
+import { SqlClient, type SqlError } from "effect/sql"
 import { Workflow, type WorkflowEngine } from "effect/workflow"
 import { isDone } from "../protocol/task/TaskRecord.ts"
 import { Tasks } from "./TasksService.ts"
@@ -19,8 +19,12 @@ export type FlowJob<Progress> = Omit<Job<Progress>, "attempt">
 /** A kind of task with the workflow that does it. */
 export interface Flow<Input, Progress, Output, R> {
   readonly task: Task<Input, Progress, Output>
-  /** Does the work that the engine gives to this process. */
-  readonly worker: Layer.Layer<never, never, Exclude<R, InBody> | SqlClient.SqlClient | WorkflowEngine.WorkflowEngine>
+  /** Does the work that the engine gives to this process. Fails if the database is away when it starts. */
+  readonly worker: Layer.Layer<
+    never,
+    SqlError.SqlError,
+    Exclude<R, InBody> | SqlClient.SqlClient | WorkflowEngine.WorkflowEngine
+  >
   /** Starts the execution that belongs to a task, or finds it, and waits for its end. */
   readonly handler: (
     input: Input,
@@ -72,8 +76,9 @@ export const make = <Input, Progress, Output, E, R>(
         Effect.gen(function* () {
           const given = yield* Schema.decodeUnknownEffect(inputText)(input)
           const progress = (value: Progress) =>
-            Effect.orDie(
-              Effect.flatMap(Schema.encodeEffect(progressText)(value), (text) => writeProgress(sql, execution, text))
+            // A body that reports what its kind does not know is wrong; only that is a defect.
+            Effect.flatMap(Effect.orDie(Schema.encodeEffect(progressText)(value)), (text) =>
+              writeProgress(sql, execution, text)
             )
           const output = yield* body(given, { id, from, priority, expiresAt: new Date(expiresAtMs), progress })
           return yield* Schema.encodeEffect(outputText)(output)
@@ -86,7 +91,6 @@ export const make = <Input, Progress, Output, E, R>(
   const handler = Effect.fnUntraced(function* (input: Input, job: Job<Progress>) {
     const sql = yield* SqlClient.SqlClient
     const tasks = yield* Tasks
-    yield* createTable(sql)
     const { from, id, priority } = job
     const encoded = yield* Effect.mapError(Schema.encodeEffect(inputText)(input), failed)
     const payload = { id, from, priority, expiresAtMs: job.expiresAt.getTime(), input: encoded }
@@ -97,7 +101,7 @@ export const make = <Input, Progress, Output, E, R>(
       while (true) {
         const result = Option.getOrUndefined(yield* workflow.poll(execution))
         if (result?._tag === "Complete") return yield* result.exit
-        const latest = yield* readProgress(sql, execution)
+        const latest = yield* readProgress(sql, execution, told)
         if (latest !== told) {
           told = latest
           const value = yield* Effect.option(Schema.decodeUnknownEffect(progressText)(latest))
@@ -121,24 +125,30 @@ export const make = <Input, Progress, Output, E, R>(
 export const serve = <Input, Progress, Output, R>(
   flow: Flow<Input, Progress, Output, R>,
   options: Omit<ServeOptions<never>, "isRetryable" | "timeout"> = {}
-): Layer.Layer<never, never, Exclude<R, InBody> | SqlClient.SqlClient | Tasks | WorkflowEngine.WorkflowEngine> =>
+): Layer.Layer<
+  never,
+  SqlError.SqlError,
+  Exclude<R, InBody> | SqlClient.SqlClient | Tasks | WorkflowEngine.WorkflowEngine
+> =>
   Layer.effectDiscard(Effect.flatMap(Tasks, (tasks) => TaskWorker.start(tasks, flow.task, flow.handler, options))).pipe(
     Layer.provideMerge(flow.worker)
   )
 
 const createTable = (sql: SqlClient.SqlClient) =>
-  Effect.orDie(
-    sql`CREATE TABLE IF NOT EXISTS effect_pilot_progress (execution VARCHAR(255) PRIMARY KEY, body TEXT NOT NULL)`
-  )
+  sql`CREATE TABLE IF NOT EXISTS effect_pilot_progress (execution VARCHAR(255) PRIMARY KEY, body TEXT NOT NULL)`
 
+/** Progress is news, not the work: a database that is away for a moment loses some of it, and no attempt. */
 const writeProgress = (sql: SqlClient.SqlClient, execution: string, body: string) =>
   sql`INSERT INTO effect_pilot_progress ${sql.insert({ execution, body })}
-    ON CONFLICT (execution) DO UPDATE SET body = excluded.body`
+    ON CONFLICT (execution) DO UPDATE SET body = excluded.body`.pipe(
+    Effect.tapError((error) => Effect.logDebug("progress was not written", error)),
+    Effect.ignore
+  )
 
-const readProgress = (sql: SqlClient.SqlClient, execution: string) =>
+const readProgress = (sql: SqlClient.SqlClient, execution: string, otherwise: string) =>
   sql<{ body: string }>`SELECT body FROM effect_pilot_progress WHERE execution = ${execution}`.pipe(
-    Effect.map((rows) => rows[0]?.body ?? ""),
-    Effect.orDie
+    Effect.map((rows) => rows[0]?.body ?? otherwise),
+    Effect.orElseSucceed(() => otherwise)
   )
 
 const forgetProgress = (sql: SqlClient.SqlClient, execution: string) =>
