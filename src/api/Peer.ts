@@ -142,27 +142,13 @@ export const strangers = Effect.fn("Peer.strangers")(function* (
 ): Effect.fn.Return<ReadonlyArray<number>, NoSuchPeer | PilotError, Pilot> {
   const pilot = yield* Pilot
   const trusted = new Set<number>((yield* pilot.trusted).map(({ node }) => node))
-  const { services } = yield* Directory.search(selector.words, {
-    schema: selector.schema,
-    limit: FOUND_MAX,
-    includePublic: true
-  }).pipe(
-    Effect.provide(Directory.fromPilot),
-    Effect.catchTag("DirectoryError", ({ detail }) => none(selector, detail))
-  )
+  const { services } = yield* searched(selector, true)
   return [...new Set(services.map(({ peer }) => peer.node))].filter((node) => !trusted.has(node))
 })
 
 const whoCan = Effect.fnUntraced(function* (selector: Capable) {
   const pilot = yield* Pilot
-  const { problems, services } = yield* Directory.search(selector.words, {
-    schema: selector.schema,
-    limit: FOUND_MAX,
-    includePublic: false
-  }).pipe(
-    Effect.provide(Directory.fromPilot),
-    Effect.catchTag("DirectoryError", ({ detail }) => none(selector, detail))
-  )
+  const { problems, services } = yield* searched(selector, false)
   const nodes = new Set(services.filter(({ isUsable }) => isUsable).map(({ peer }) => peer.node))
   const peers = yield* Effect.forEach(nodes, (node) => Effect.option(pilot.resolve(String(node))), {
     concurrency: LOOK_UPS_MAX
@@ -171,6 +157,12 @@ const whoCan = Effect.fnUntraced(function* (selector: Capable) {
   const problem = problems.map(({ detail, node }) => `; node ${node}: ${detail}`)[0] ?? ""
   return found.length > 0 ? found : yield* none(selector, `no trusted peer offers it to this node${problem}`)
 })
+
+const searched = (selector: Capable, includePublic: boolean) =>
+  Directory.search(selector.words, { schema: selector.schema, limit: FOUND_MAX, includePublic }).pipe(
+    Effect.provide(Directory.fromPilot),
+    Effect.catchTag("DirectoryError", ({ detail }) => none(selector, detail))
+  )
 
 const none = (selector: Selector, detail: string) => new NoSuchPeer({ selector: format(selector), detail })
 

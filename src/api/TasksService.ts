@@ -2,6 +2,7 @@
 import { Context, Effect, FileSystem, Schema, type Scope } from "effect"
 import type { IpcClient } from "../actors/ipc/IpcClient.ts"
 import type { IpcError } from "../actors/ipc/IpcError.ts"
+import * as IpcPages from "../actors/ipc/IpcPages.ts"
 import * as TaskPlaces from "../actors/services/tasks/TaskPlaces.ts"
 import { type Tasks as NodeTasks, TaskError } from "../actors/services/tasks/Tasks.ts"
 import * as Json from "../core/data/Json.ts"
@@ -53,7 +54,10 @@ export const overDaemon = (
         ...{ to, description, kind, priority, life_ms: lifeMs, id },
         ...(others === undefined ? {} : { others: [...others], accept_ms: acceptMs ?? 0 })
       }),
-    ledger: allTallies(ask),
+    ledger: IpcPages.all({
+      ...{ schema: Tally, field: "tallies", notUnderstood: otherwise },
+      ask: (after) => ask("task.ledger", { after })
+    }),
     earn: (node, timeoutMs) =>
       Effect.map(ask("task.earn", { node, timeout_ms: Math.min(timeoutMs, WAIT_MS) }), (reply) =>
         Json.boolean(reply, "trusted")
@@ -75,20 +79,6 @@ export const overDaemon = (
     release: (worker) => Effect.asVoid(ask("task.release", { worker }))
   }
 }
-
-/** Page by page. */
-const allTallies = Effect.fnUntraced(function* (
-  ask: (op: string, value: Json.JsonObject) => Effect.Effect<Json.JsonObject, TaskError>
-): Effect.fn.Return<ReadonlyArray<Tally>, TaskError> {
-  const tallies: Array<Tally> = []
-  for (let more = true; more; ) {
-    const reply = yield* ask("task.ledger", { after: tallies.length })
-    const page = yield* Effect.mapError(decodeTallies(Json.list(reply, "tallies")), otherwise)
-    tallies.push(...page)
-    more = Json.boolean(reply, "more") && page.length > 0
-  }
-  return tallies
-})
 
 const otherwise = () =>
   new TaskError({ reason: "Unreachable", detail: "the daemon answers otherwise than this version expects" })
@@ -114,7 +104,6 @@ const unreachable = ({ message }: IpcError | PilotError): TaskError =>
   new TaskError({ reason: "Unreachable", detail: message })
 
 const REASONS = TaskError.fields.reason.literals
-const decodeTallies = Schema.decodeUnknownEffect(Schema.Array(Tally))
 const decode = Schema.decodeUnknownEffect(TaskRecord)
 /** Less than a client waits for any answer. */
 const WAIT_MS = 20_000

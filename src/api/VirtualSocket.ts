@@ -78,6 +78,7 @@ export const makeAcceptor = Effect.fnUntraced(function* (
   const { address } = yield* pilot.info
   const admit = yield* gate(options, `port ${port}`)
   const first = yield* pilot.bind(port)
+  // Tried for ever, so it never fails.
   const again = pilot.bind(port).pipe(
     Effect.tapError(({ message }) => Effect.logWarning(`port ${port} is not served: ${message}`)),
     Effect.retry(REBINDING)

@@ -1,6 +1,8 @@
 /** The running daemon's tasks as commands use them: operations of `IpcTasks`, and their refusals in the words of cli §10. */
 import { Effect, Schema } from "effect"
+import * as IpcPages from "../actors/ipc/IpcPages.ts"
 import * as Json from "../core/data/Json.ts"
+import { Tally } from "../protocol/task/TaskLedger.ts"
 import { TaskRecord } from "../protocol/task/TaskRecord.ts"
 import * as CliError from "./CliError.ts"
 import * as DaemonClient from "./DaemonClient.ts"
@@ -24,20 +26,22 @@ export const one = (
 ): Effect.Effect<TaskRecord, CliError.CliError> =>
   Effect.flatMap(ask(client, op, value), (reply) => Effect.mapError(decode(Json.member(reply, "task")), notUnderstood))
 
-/** All tasks of a side, page by page. */
-export const list = Effect.fnUntraced(function* (
+/** All tasks of a side. */
+export const list = (
   client: DaemonClient.IpcClient,
   side: TaskRecord["side"]
-): Effect.fn.Return<ReadonlyArray<TaskRecord>, CliError.CliError> {
-  const tasks: Array<TaskRecord> = []
-  for (let more = true; more; ) {
-    const reply = yield* ask(client, "task.list", { side, after: tasks.length })
-    const page = yield* Effect.mapError(decodeAll(Json.list(reply, "tasks")), notUnderstood)
-    tasks.push(...page)
-    more = Json.boolean(reply, "more") && page.length > 0
-  }
-  return tasks
-})
+): Effect.Effect<ReadonlyArray<TaskRecord>, CliError.CliError> =>
+  IpcPages.all({
+    ...{ schema: TaskRecord, field: "tasks", notUnderstood },
+    ask: (after) => ask(client, "task.list", { side, after })
+  })
+
+/** How all tasks that were given away have ended. */
+export const tallies = (client: DaemonClient.IpcClient): Effect.Effect<ReadonlyArray<Tally>, CliError.CliError> =>
+  IpcPages.all({
+    ...{ schema: Tally, field: "tallies", notUnderstood },
+    ask: (after) => ask(client, "task.ledger", { after })
+  })
 
 /** Accepted and not begun. */
 export const queue = (client: DaemonClient.IpcClient): Effect.Effect<ReadonlyArray<TaskRecord>, CliError.CliError> =>

@@ -1,8 +1,8 @@
 /** `task ledger`: how the tasks that this node gave away have ended, by peer and kind. */
-import { Effect, Schema } from "effect"
+import { Effect } from "effect"
 import * as Json from "../core/data/Json.ts"
-import { Tally } from "../protocol/task/TaskLedger.ts"
-import * as CliError from "./CliError.ts"
+import type { Tally } from "../protocol/task/TaskLedger.ts"
+import type * as CliError from "./CliError.ts"
 import { type Command, type Environment, type Output, output } from "./Command.ts"
 import * as DaemonClient from "./DaemonClient.ts"
 import * as TaskClient from "./TaskClient.ts"
@@ -17,13 +17,7 @@ export const ledger: Command = {
   flags: [],
   run: Effect.fnUntraced(function* (): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const client = yield* DaemonClient.connect
-    const tallies: Array<Tally> = []
-    for (let more = true; more; ) {
-      const reply = yield* TaskClient.ask(client, "task.ledger", { after: tallies.length })
-      const page = yield* Effect.mapError(decode(Json.list(reply, "tallies")), notUnderstood)
-      tallies.push(...page)
-      more = Json.boolean(reply, "more") && page.length > 0
-    }
+    const tallies = yield* TaskClient.tallies(client)
     const known = Json.objects(yield* DaemonClient.ask("trust.keys", client.extension("trust.keys", {})), "trusted")
     const nodes = new Map(known.map((row) => [Json.string(row, "public_key"), row]))
     const rows = tallies.map((tally) => row(tally, nodes.get(tally.peerKey)))
@@ -52,8 +46,3 @@ const text = (rows: ReadonlyArray<Json.JsonObject>): string =>
           return `${who}  ${Json.string(one, "kind") || "(any kind)"}: ${counts.join(", ")}`
         })
         .join("\n")
-
-const notUnderstood = () =>
-  CliError.make("unavailable", "the running daemon answers otherwise than this version expects", "restart the daemon")
-
-const decode = Schema.decodeUnknownEffect(Schema.Array(Tally))

@@ -41,6 +41,7 @@ const ping: Command = {
       }
     })
     const isTimeout = Option.isNone(yield* Effect.timeoutOption(all, timeout))
+    if (isTimeout && !input.json) yield* Terminal.line("timeout")
     yield* Why.note(client, input, address.node)
     return output({ results: results.length === 0 ? null : results, target, timeout: isTimeout }, "")
   })

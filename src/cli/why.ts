@@ -16,7 +16,8 @@ const why: Command = {
   summary: "How a peer is reached and why so: every way that was tried, the one in use, and what would be better",
   returns:
     "target, node_id, kind (direct, hole-punch, relay, websocket, none), path, rtt_ms, loss, encrypted, authenticated, reason, " +
-    "candidates [path, source, verdict, in_use, heard_ms_ago, sent_bytes, received_bytes, unanswered], nat, advice, error",
+    "candidates [path, source, verdict, in_use, heard_ms_ago, sent_bytes, received_bytes, unanswered, probes_sent, " +
+    "probes_answered, rtt_ms, loss], nat, advice, error",
   flags: [],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const text = yield* Effect.fromResult(Values.positional(why, input, 0))

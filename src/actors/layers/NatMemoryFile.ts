@@ -1,5 +1,5 @@
 /** How long mappings live on the networks where that was measured, in `nat.json`. A damaged file is as good as none. */
-import { Effect, type FileSystem, Option, type Path, Schema, type Scope } from "effect"
+import { Effect, FiberSet, type FileSystem, Option, type Path, Schema, type Scope } from "effect"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import type { NatMemory } from "../node/NatMemory.ts"
 import { NETWORKS_MAX } from "../node/NatObserver.ts"
@@ -8,8 +8,7 @@ import { NETWORKS_MAX } from "../node/NatObserver.ts"
 export const make = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<NatMemory, never, FileSystem.FileSystem | Path.Path | Scope.Scope> {
-  const scope = yield* Effect.scope
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const run = yield* FiberSet.makeRuntime<FileSystem.FileSystem | Path.Path>()
   const loaded = yield* Effect.orElseSucceed(JsonFile.load(path, Networks), () => Option.none())
   const rows = Option.getOrElse(loaded, () => []).slice(-NETWORKS_MAX)
   const known = new Map(rows.map(({ alive_ms, gone_ms, network }) => [network, { aliveMs: alive_ms, goneMs: gone_ms }]))
@@ -22,10 +21,9 @@ export const make = Effect.fnUntraced(function* (
       const all = [...known].slice(-NETWORKS_MAX)
       const written = all.map(([name, { aliveMs, goneMs }]) => ({ network: name, alive_ms: aliveMs, gone_ms: goneMs }))
       const saving = JsonFile.save(path, Networks, written).pipe(
-        Effect.catch((error) => Effect.logWarning(`the lifetime of mappings could not be written: ${error.detail}`)),
-        Effect.provide(services)
+        Effect.catch((error) => Effect.logWarning(`the lifetime of mappings could not be written: ${error.detail}`))
       )
-      Effect.runFork(Effect.forkIn(saving, scope))
+      run(saving)
     }
   }
 })

@@ -107,29 +107,19 @@ export const announcement = (
   source: Address.Address,
   destination: Address.Address,
   announced: Announcement.Announcement
-): Packet => ({
-  ...control(source, destination, Announcement.PORT, Announcement.PORT),
-  payload: Announcement.encode(announced)
-})
+): Packet => ours(source, destination, Announcement.encode(announced))
 
 /** Asks or tells which datagrams arrive. */
-export const sizeProbe = (
-  source: Address.Address,
-  destination: Address.Address,
-  probe: SizeProbe.SizeProbe
-): Packet => ({
-  ...control(source, destination, Announcement.PORT, Announcement.PORT),
-  payload: SizeProbe.encode(probe)
-})
+export const sizeProbe = (source: Address.Address, destination: Address.Address, probe: SizeProbe.SizeProbe): Packet =>
+  ours(source, destination, SizeProbe.encode(probe))
 
 /** Tells where this node may be reached. */
-export const pathOffer = (
-  source: Address.Address,
-  destination: Address.Address,
-  offer: PathOffer.PathOffer
-): Packet => ({
+export const pathOffer = (source: Address.Address, destination: Address.Address, offer: PathOffer.PathOffer): Packet =>
+  ours(source, destination, PathOffer.encode(offer))
+
+const ours = (source: Address.Address, destination: Address.Address, payload: Uint8Array): Packet => ({
   ...control(source, destination, Announcement.PORT, Announcement.PORT),
-  payload: PathOffer.encode(offer)
+  payload
 })
 
 const control = (
