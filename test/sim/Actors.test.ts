@@ -135,4 +135,24 @@ describe("actors of other nodes, in the simulator", { timeout: PATIENCE_MS }, ()
       })
     )
   )
+
+  it.effect("an answer that its own protocol cannot say is a mismatch for the asker, and the actor lives on", () =>
+    SimNet.run({ seed: 6805 }, (net) =>
+      Effect.gen(function* () {
+        const { away, home } = yield* stage(net)
+        const Parts = Actor.protocol("parts", {
+          Share: Actor.ask({ payload: Schema.Struct({ by: Schema.Int }), reply: Schema.Int })
+        })
+        const sharing = Actor.make(Parts, {
+          start: Effect.succeed({ Share: ({ by }) => Effect.succeed(12 / by) })
+        })
+        yield* home.run(
+          Effect.flatMap(Actor.spawn(sharing), (ref) => Pilot.register("parts", ref, { allow: ["away"] }))
+        )
+        const parts = yield* away.run(Pilot.actor("home", "parts", Parts))
+        assert.strictEqual(yield* tagOf(away.run(parts.ask(Parts.Share({ by: 5 })))), "ProtocolMismatch")
+        assert.strictEqual(yield* away.run(parts.ask(Parts.Share({ by: 4 }))), 3)
+      })
+    )
+  )
 })
