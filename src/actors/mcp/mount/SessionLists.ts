@@ -10,6 +10,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Call } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
+import type { Known } from "../../../protocol/relay/KnownAnswers.ts"
 import { isOurs, ListMemory } from "../../../protocol/relay/ListMemory.ts"
 import type { Carried } from "../../../protocol/relay/Repeats.ts"
 import type { Target } from "../Target.ts"
@@ -90,31 +91,46 @@ export const make = Effect.fnUntraced(function* ({
   let isLearned = false
   let isTold = isEager
   let leaves = 0
+  /** How often the service could be reached again: what was looked for before that is wanted no more. */
+  let returns = 0
   /** Whose answers are known. */
   let of = { ...target }
 
   /** Whose key it is may take long to find out, and nobody waits for that. */
-  const learn = Effect.suspend(() =>
-    Effect.map(Effect.timeoutOption(fileOf(of).load, LEARN_TIMEOUT), (loaded) => {
+  const learn = Effect.suspend(() => {
+    const whose = of
+    return Effect.map(Effect.timeoutOption(fileOf(whose).load, LEARN_TIMEOUT), (loaded) => {
       const known = Option.getOrUndefined(loaded)
-      if (known === undefined) return false
+      // While the file was read the session may have gone to another instance, of which this says nothing.
+      if (known === undefined || whose !== of) return false
       memory.learn(known)
       isLearned = true
       return true
     })
-  )
+  })
 
   /** The instance of which something is known becomes the one in use, so that pins and names are those of it. */
-  const learnAny = Effect.gen(function* () {
+  const learnAny = Effect.fnUntraced(function* (isOver: () => boolean) {
     move(target)
     if (!isLearned) yield* learn
     for (const other of moves?.others() ?? []) {
-      if (memory.isKnowing) return
+      if (memory.isKnowing || isOver()) return
       move(other)
       yield* learn
+      if (isOver()) return
       if (memory.isKnowing) moves?.stay(other)
     }
     move(target)
+  })
+
+  const leave = Effect.gen(function* () {
+    const before = returns
+    const isOver = () => returns !== before
+    yield* learnAny(isOver)
+    if (isOver()) return
+    memory.isAway = true
+    // Whoever is told at once is told why only if it lasts.
+    if (isEager && ++leaves === 2 && memory.isGuessing) Effect.runForkWith(context)(Effect.logWarning(awayText()))
   })
 
   const move = (to: Target): void => {
@@ -125,10 +141,15 @@ export const make = Effect.fnUntraced(function* ({
   }
 
   const save = Effect.suspend(() =>
-    memory.isChanged
-      ? Effect.flatMap(learn, (canSave) => (canSave ? fileOf(of).save(memory.save()) : Effect.void))
-      : Effect.void
+    memory.isChanged ? Effect.flatMap(learn, (canSave) => (canSave ? write(memory.save()) : Effect.void)) : Effect.void
   )
+  /** The session may end in the middle of it, and saves once more when it does. */
+  const write = (known: ReadonlyArray<Known>) =>
+    Effect.onInterrupt(fileOf(of).save(known), () =>
+      Effect.sync(() => {
+        memory.isChanged = true
+      })
+    )
   yield* Effect.addFinalizer(() => save)
   yield* Effect.gen(function* () {
     while (true) {
@@ -178,11 +199,7 @@ export const make = Effect.fnUntraced(function* ({
       memory.reopened(message)
       changed()
     },
-    leave: Effect.map(learnAny, () => {
-      memory.isAway = true
-      // Whoever is told at once is told why only if it lasts.
-      if (isEager && ++leaves === 2 && memory.isGuessing) Effect.runForkWith(context)(Effect.logWarning(awayText()))
-    }),
+    leave,
     split: (messages) => {
       const answers: Array<Recalled> = []
       const rest = messages.filter(({ bytes }) => {
@@ -205,6 +222,7 @@ export const make = Effect.fnUntraced(function* ({
     },
     returned: (isAnother) => {
       isTold = false
+      returns++
       move(target)
       return memory.returned(isAnother)
     }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
@@ -52,14 +52,25 @@ const client = Effect.fnUntraced(function* (
   return { answer, call, listed, where }
 })
 
-/** What is remembered of each peer, in memory. */
+/** What is remembered of each peer, in memory; `saved` waits until that text is kept of one: sessions save by the way. */
 const remembering = () => {
   const disk = new Map<string, ReadonlyArray<Known>>()
+  const kept = Latch.makeUnsafe(false)
   const lists = ({ peer }: { readonly peer: string }) => ({
     load: Effect.sync(() => disk.get(peer) ?? []),
-    save: (known: ReadonlyArray<Known>) => Effect.sync(() => void disk.set(peer, known))
+    save: (known: ReadonlyArray<Known>) =>
+      Effect.sync(() => {
+        disk.set(peer, known)
+        kept.openUnsafe()
+      })
   })
-  return { disk, lists }
+  const saved = Effect.fnUntraced(function* (peer: string, text: string) {
+    while (!JSON.stringify(disk.get(peer) ?? []).includes(text)) {
+      kept.closeUnsafe()
+      yield* kept.await
+    }
+  })
+  return { disk, lists, saved }
 }
 
 describe("several instances behind one mount", () => {
@@ -110,7 +121,7 @@ describe("several instances behind one mount", () => {
     () =>
       Effect.gen(function* () {
         const rig = yield* InstancesRig.make()
-        const { disk, lists } = remembering()
+        const { disk, lists, saved } = remembering()
         yield* rig.kill("near")
         yield* Effect.scoped(
           Effect.gen(function* () {
@@ -134,8 +145,8 @@ describe("several instances behind one mount", () => {
         yield* rig.revive("far")
         assert.strictEqual(Json.member(yield* second.answer, "method"), "notifications/tools/list_changed")
         assert.strictEqual(yield* second.where, "far")
+        yield* saved("far", '\\"name\\":\\"far\\"')
         assert.sameMembers([...disk.keys()], ["middle", "far"])
-        assert.include(JSON.stringify(disk.get("far")), "far")
         assert.notInclude(JSON.stringify(disk.get("far")), "middle")
       }).pipe(Effect.provide(NativeCrypto.layer))
   )

@@ -1,13 +1,18 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Queue, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, FileSystem, Layer, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { Moves } from "../../../../src/actors/mcp/mount/Instances.ts"
 import type { ListFile } from "../../../../src/actors/mcp/mount/ListFile.ts"
 import * as PinGuard from "../../../../src/actors/mcp/mount/PinGuard.ts"
 import * as PinTable from "../../../../src/actors/mcp/mount/PinTable.ts"
+import * as SessionLists from "../../../../src/actors/mcp/mount/SessionLists.ts"
+import type { Target } from "../../../../src/actors/mcp/Target.ts"
 import type { Crypto } from "../../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
+import * as Bytes from "../../../../src/core/data/Bytes.ts"
 import * as FileLock from "../../../../src/core/storage/FileLock.ts"
+import * as JsonRpcPeek from "../../../../src/protocol/relay/JsonRpcPeek.ts"
 import type { Known } from "../../../../src/protocol/relay/KnownAnswers.ts"
 import * as McpRig from "../../../support/McpRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
@@ -250,5 +255,88 @@ describe("what a mount remembers of a service (mcp §6.9)", () => {
       yield* ask({ ...INITIALIZE, params: { ...INITIALIZE.params, capabilities: { sampling: {} } } })
       yield* TestClock.adjust("10 seconds")
       assert.strictEqual((yield* hear).error.code, -31001)
+    }))
+})
+
+/** The lists of a session that may be at `near` or at `far`, where it is told to be, with a disk as slow as the test wants. */
+const wandering = Effect.fnUntraced(function* (disk: (peer: string) => ListFile) {
+  const at = { peer: "near", service: "files" }
+  const others = (): ReadonlyArray<Target> => [{ ...at, peer: at.peer === "near" ? "far" : "near" }]
+  const moves: Moves = {
+    take: () => false,
+    isPending: () => false,
+    count: () => 0,
+    because: () => "",
+    failing: Effect.void,
+    moved: Effect.never,
+    others,
+    stay: ({ peer }) => {
+      at.peer = peer
+    }
+  }
+  const lists = yield* SessionLists.make({ target: at, fileOf: ({ peer }) => disk(peer), moves, isWhole: true })
+  const peeked = (message: object) => {
+    const bytes = Bytes.fromUtf8(JSON.stringify({ jsonrpc: "2.0", ...message }))
+    const envelope = Effect.runSync(Effect.fromResult(JsonRpcPeek.peek(bytes)))
+    return [bytes, envelope] as const
+  }
+  const ask = (message: object) => lists.asked(...peeked(message))
+  const hear = (message: object) => lists.received(...peeked(message))
+  return { at, ask, hear, lists }
+})
+
+const known = (name: string): ReadonlyArray<Known> => [
+  { client: "c", answers: { "tools/list": { isError: false, raw: `{"tools":[{"name":"${name}"}]}`, asOfMs: 0 } } }
+]
+
+describe("what a mount of several instances remembers of each", () => {
+  test("a file that is read slowly is nothing to an instance that the session has gone to meanwhile", () =>
+    Effect.gen(function* () {
+      const slow = yield* Deferred.make<ReadonlyArray<Known>>()
+      const saved = yield* Queue.unbounded<readonly [string, ReadonlyArray<Known>]>()
+      const { ask, at, hear, lists } = yield* wandering((peer) => ({
+        load: peer === "near" ? Deferred.await(slow) : Effect.succeed([]),
+        save: (clients) => Effect.asVoid(Queue.offer(saved, [peer, clients] as const))
+      }))
+      const leaving = yield* Effect.forkChild(lists.leave, { startImmediately: true })
+      at.peer = "far"
+      lists.returned(true)
+      ask(INITIALIZE)
+      hear({ id: 0, result: OPENED })
+      yield* Deferred.succeed(slow, known("of near"))
+      yield* Fiber.join(leaving)
+
+      assert.isUndefined(ask({ id: 1, method: "tools/list" }), "it can be reached: its server is asked")
+      assert.strictEqual(at.peer, "far", "where the connection is")
+      hear({ id: 1, result: { tools: [tool("of far")] } })
+      const [peer, clients] = yield* Queue.take(saved)
+      assert.strictEqual(peer, "far")
+      assert.notInclude(JSON.stringify(clients), "of near")
+    }))
+
+  test("a session that ends while it saves saves once more", () =>
+    Effect.gen(function* () {
+      const begun = yield* Deferred.make<void>()
+      const saved: Array<string> = []
+      const scope = yield* Scope.make()
+      const { ask, hear } = yield* Scope.provide(
+        wandering(() => ({
+          load: Effect.succeed([]),
+          save: (clients) =>
+            Effect.suspend(() => {
+              if (!Deferred.isDoneUnsafe(begun)) return Effect.andThen(Deferred.succeed(begun, undefined), Effect.never)
+              saved.push(JSON.stringify(clients))
+              return Effect.void
+            })
+        })),
+        scope
+      )
+      ask(INITIALIZE)
+      hear({ id: 0, result: OPENED })
+      yield* Deferred.await(begun)
+      yield* Scope.close(scope, Exit.void)
+
+      assert.lengthOf(saved, 1)
+      assert.include(saved[0], "serverInfo")
     }))
 })
