@@ -49,6 +49,18 @@ export const aliasIn = (text: string): string | undefined => {
 }
 
 /**
+ * The id of a task, whole however long it is: it leads to its service by itself, in another session and after a restart too,
+ * and two services never share one.
+ */
+export const task = (aliasOfService: string, inner: string): string => `${aliasOfService}${SEPARATOR}${inner}`
+
+/** The service of a task and the id that it has there; undefined for any other text. */
+export const taskIn = (text: string): { readonly alias: string; readonly inner: string } | undefined => {
+  const found = aliasIn(text)
+  return found === undefined ? undefined : { alias: found, inner: text.slice(found.length + SEPARATOR.length) }
+}
+
+/**
  * A URI, or a template of URIs, that two services have, told apart; `unwrapUri` gives it back, also when a template has been
  * filled in meanwhile.
  */

@@ -127,7 +127,8 @@ const legacyTasks = (): LegacyClientBridge => {
     initialize: initialize!,
     discovered: discovered!,
     name: "n",
-    instant: String
+    instant: String,
+    random: () => "r"
   })
   bridge.fromClient(asked!, 0)
   bridge.fromServer(created!, 0)

@@ -20,6 +20,7 @@ import type { FrontQuestions } from "./FrontQuestions.ts"
 import { ofBridge, type Refused } from "./FrontRefusal.ts"
 import type { KnownService } from "./FrontRoster.ts"
 import type { FrontServices } from "./FrontServices.ts"
+import * as FrontTaskIds from "./FrontTaskIds.ts"
 import type { ClientProfile, FrontUpstream } from "./FrontUpstream.ts"
 
 /** What the calls of one session are made of. */
@@ -116,11 +117,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     call: Call,
     service: KnownService,
     upstream: FrontUpstream,
-    response: Uint8Array
+    said: Uint8Array
   ): Effect.Effect<void> =>
     Effect.suspend(() => {
       call.number = undefined
-      options.observe(service, response)
+      options.observe(service, said)
+      const response = FrontTaskIds.answer(service.alias, call.method, call.sent ?? EMPTY, said)
       const isModern = call.profile.era === "modern"
       if (upstream.era.kind === "legacy") {
         const whole = isModern ? FrontEra.completed(call.method, response) : response

@@ -14,6 +14,7 @@ import * as FrontQuestions from "./FrontQuestions.ts"
 import type { KnownService } from "./FrontRoster.ts"
 import type { FrontServices } from "./FrontServices.ts"
 import type { FrontSubscriptions } from "./FrontSubscriptions.ts"
+import * as FrontTaskIds from "./FrontTaskIds.ts"
 import type { Write } from "./FrontUpstream.ts"
 
 /** Where it goes. */
@@ -35,13 +36,14 @@ export interface Options {
 export const receive = (
   options: Options,
   service: KnownService,
-  message: Uint8Array,
+  said: Uint8Array,
   envelope: JsonRpcPeek.Envelope,
   write: Write,
   owner?: Call
 ): Effect.Effect<void> => {
+  if (envelope._tag !== "Request" && envelope._tag !== "Notification") return Effect.void
+  const message = FrontTaskIds.told(service.alias, envelope.method, said)
   if (envelope._tag === "Request") return asked(options, service, message, envelope, write, owner)
-  if (envelope._tag !== "Notification") return Effect.void
   if (owner === undefined || Object.hasOwn(CHANGED, envelope.method)) return told(options, service, message, envelope)
   const isStep = envelope.method === "notifications/progress" && envelope.progressToken === owner.token
   return isStep && owner.token !== undefined ? options.client.write(message) : Effect.void

@@ -18,6 +18,7 @@ import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
 import type { FrontClient } from "./FrontClient.ts"
 import { METHOD_NOT_FOUND } from "./FrontRefusal.ts"
 import type { KnownService } from "./FrontRoster.ts"
+import * as FrontTaskIds from "./FrontTaskIds.ts"
 import type { ClientProfile, Write } from "./FrontUpstream.ts"
 
 /** Questions of services to one client. */
@@ -69,7 +70,7 @@ export const make = Effect.fnUntraced(function* (
         alias: service.alias,
         token: progressToken,
         write,
-        answer: (response) => write(JsonSplice.replace(response, ["id"], id))
+        answer: (response) => write(JsonSplice.replace(FrontTaskIds.replied(service.alias, response), ["id"], id))
       })
       const numbered = JsonSplice.replace(message, ["id"], String(number))
       const asked = JsonSplice.replace(numbered, ["params", "_meta", "progressToken"], String(number))

@@ -87,7 +87,7 @@ const perform = (parts: Parts, message: Uint8Array, asked: Request): Effect.Effe
       return calls.run(asked, Effect.as(setLevels(parts, JsonRpcPeek.string(message, ["params", "level"])), {}))
     case "tasks/list":
       return client.profile().era === "legacy"
-        ? calls.run(asked, FrontTasks.list(parts.services, routing))
+        ? calls.run(asked, FrontTasks.list(parts.services))
         : client.refuse(id, refused(METHOD_NOT_FOUND, "Method not found: tasks/list"))
     case "tasks/get":
     case "tasks/result":

@@ -14,6 +14,7 @@ import type { FrontLists } from "./FrontLists.ts"
 import { INVALID_PARAMS, ofBridge, type Refused, refused } from "./FrontRefusal.ts"
 import type { KnownService } from "./FrontRoster.ts"
 import type { FrontServices } from "./FrontServices.ts"
+import * as FrontTaskIds from "./FrontTaskIds.ts"
 
 /** What routes are found with. */
 export interface Options {
@@ -35,16 +36,12 @@ export interface FrontRouting {
   readonly resource: (message: Uint8Array, uri: string) => Effect.Effect<Routed, Refused>
   readonly completion: (message: Uint8Array) => Effect.Effect<Routed, Refused>
   readonly task: (message: Uint8Array) => Effect.Effect<Routed, Refused>
-  /** Notes whose task that is. */
-  readonly mention: (taskId: string, service: KnownService) => void
-  /** Notes whose resources and tasks an answer mentions. */
+  /** Notes whose resources an answer mentions. */
   readonly observe: (service: KnownService, response: Uint8Array) => void
 }
 
-/** No tasks are known. */
+/** The routes of one session. */
 export const make = ({ catalog, lists, services }: Options): FrontRouting => {
-  const tasks = new Map<string, string>()
-
   const serviceOf = (alias: string): Effect.Effect<KnownService, Refused> => {
     const service = services.find(alias)
     return service === undefined
@@ -125,20 +122,15 @@ export const make = ({ catalog, lists, services }: Options): FrontRouting => {
       return yield* to(yield* owner(uri), message, ["params", "ref", "uri"])
     }),
     task: Effect.fnUntraced(function* (message) {
-      const alias = tasks.get(JsonRpcPeek.string(message, ["params", "taskId"]) ?? "")
-      if (alias === undefined) return yield* refused(INVALID_PARAMS, "Unknown task")
-      return { service: yield* serviceOf(alias), message }
+      const task = FederatedName.taskIn(JsonRpcPeek.string(message, ["params", "taskId"]) ?? "")
+      if (task === undefined) return yield* refused(INVALID_PARAMS, "Unknown task")
+      // A client may come back for it before this front has heard of the service.
+      if (services.find(task.alias) === undefined) yield* lists.known
+      return { service: yield* serviceOf(task.alias), message: FrontTaskIds.asked(message, task.inner) }
     }),
-    mention: (taskId, service) => remember(tasks, taskId, service.alias),
     observe: (service, response) => {
       if (response.length > OBSERVED_BYTES_MAX) return
       const text = DECODER.decode(response)
-      if (text.includes('"taskId"')) {
-        const id =
-          JsonRpcPeek.string(response, ["result", "taskId"]) ??
-          JsonRpcPeek.string(response, ["result", "task", "taskId"])
-        if (id !== undefined) remember(tasks, id, service.alias)
-      }
       if (!text.includes('"resource_link"')) return
       const result = Json.parseObject(text)?.["result"]
       for (const part of Json.isObject(result) ? Json.objects(result, "content") : []) {
@@ -149,14 +141,6 @@ export const make = ({ catalog, lists, services }: Options): FrontRouting => {
   }
 }
 
-const remember = (tasks: Map<string, string>, id: string, alias: string): void => {
-  tasks.set(id, alias)
-  const [oldest] = tasks.keys()
-  if (tasks.size > TASKS_MAX && oldest !== undefined) tasks.delete(oldest)
-}
-
 const DECODER = new TextDecoder()
 /** Larger answers are not looked through for what they mention. */
 const OBSERVED_BYTES_MAX = 262_144
-/** Tasks of services that this client may ask for. */
-const TASKS_MAX = 1024

@@ -4,15 +4,12 @@
  */
 import { Effect } from "effect"
 import * as Json from "../../../core/data/Json.ts"
-import type { FrontRouting } from "./FrontRouting.ts"
+import * as FederatedName from "../../../protocol/mcp/FederatedName.ts"
 import type { FrontServices } from "./FrontServices.ts"
 import type { FrontUpstream } from "./FrontUpstream.ts"
 
 /** All of them, in the order of the services; those of a service that does not answer are left out. */
-export const list = (
-  services: FrontServices,
-  routing: FrontRouting
-): Effect.Effect<{ readonly tasks: ReadonlyArray<Json.JsonObject> }> =>
+export const list = (services: FrontServices): Effect.Effect<{ readonly tasks: ReadonlyArray<Json.JsonObject> }> =>
   Effect.map(
     Effect.forEach(
       services.all(),
@@ -28,10 +25,11 @@ export const list = (
               []
             )
           ),
-          Effect.tap((tasks) =>
-            Effect.sync(() => {
-              for (const task of tasks) routing.mention(Json.string(task, "taskId"), service)
-            })
+          Effect.map((tasks) =>
+            tasks.map((task) => ({
+              ...task,
+              taskId: FederatedName.task(service.alias, Json.string(task, "taskId"))
+            }))
           )
         )
       },

@@ -163,8 +163,11 @@ export class EraDetector implements EraTranslator {
     if (!answer.isError && DiscoverText.revisions(answer.message).includes(MODERN)) {
       this.#options.verdict.learn("modern", nowMs)
       const discovered = answer.message.slice()
-      const { instant, service: name } = this.#options
-      const bridge = new LegacyClientBridge({ initialize: state.message, discovered, name, instant })
+      const { instant, seal, service: name } = this.#options
+      const bridge = new LegacyClientBridge({
+        ...{ initialize: state.message, discovered },
+        ...{ name, instant, random: seal.random }
+      })
       this.#state = { _tag: "Translating", bridge }
       return bridge.opened()
     }

@@ -43,6 +43,8 @@ export interface Options {
   readonly name: string
   /** An instant of the monotonic clock as ISO 8601. */
   readonly instant: (atMs: number) => string
+  /** A text that no other session gives. */
+  readonly random: () => string
 }
 
 /** One session. `opened` is the answer to `initialize`. */
@@ -71,6 +73,7 @@ export class LegacyClientBridge implements EraTranslator {
       ? new LegacyTasks({
           modern: (message) => this.#modern(message, true),
           instant: options.instant,
+          random: options.random,
           capabilities: () => Json.parseObject(this.#client.capabilities) ?? {}
         })
       : undefined

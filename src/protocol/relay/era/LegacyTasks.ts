@@ -23,6 +23,8 @@ export interface Options {
   readonly modern: (request: Uint8Array) => Uint8Array
   /** An instant of the monotonic clock as ISO 8601. */
   readonly instant: (atMs: number) => string
+  /** A text that no other session gives: clients keep ids of tasks for longer than a session lives. */
+  readonly random: () => string
   /** What the client can be asked. */
   readonly capabilities: () => Json.JsonObject
 }
@@ -54,7 +56,7 @@ export class LegacyTasks {
     }
     const at = this.#options.instant(nowMs)
     const done: LegacyTaskText.Task = {
-      taskId: `${DONE}${++this.#count}`,
+      taskId: `${DONE}${this.#options.random()}`,
       status: "completed",
       statusMessage: undefined,
       createdAt: at,

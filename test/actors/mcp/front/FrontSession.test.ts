@@ -185,10 +185,66 @@ describe("FrontSession", () => {
       const tasks = resultOf(yield* client.ask("tasks/list"))["tasks"] as ReadonlyArray<{ taskId: string }>
       assert.deepStrictEqual(
         tasks.map(({ taskId }) => taskId),
-        ["1", "2", "3"]
+        ["host_a__1", "host_a__2", "host_b__3"]
       )
-      assert.deepInclude(resultOf(yield* client.ask("tasks/get", { taskId: "3" })), { taskId: "host_b" })
+      assert.deepInclude(resultOf(yield* client.ask("tasks/get", { taskId: "host_b__3" })), {
+        taskId: "host_b__host_b"
+      })
+      assert.deepInclude(said(life(rig, "host_b"), "tasks/get"), {
+        ...{ jsonrpc: "2.0", id: said(life(rig, "host_b"), "tasks/get")[0]?.["id"], method: "tasks/get" },
+        params: { taskId: "3" }
+      })
       assert.lengthOf(said(life(rig, "host_c"), "tasks/list"), 0)
+    }))
+
+  test("equal task ids of two services are two tasks, also for a front that has just been started (mcp §1.6)", () =>
+    Effect.gen(function* () {
+      const related = { "io.modelcontextprotocol/related-task": { taskId: "1" } }
+      const ofClient = { "io.modelcontextprotocol/related-task": { taskId: "host_a__1" } }
+      const tasked: FrontRig.Behaviour = (message, one) => {
+        const { method } = message as { method: string }
+        if (method === "tools/call") {
+          return Effect.succeed({ result: { task: { taskId: "1", status: "working" } } })
+        }
+        if (method === "tasks/get") return Effect.succeed({ result: { taskId: "1", statusMessage: one.alias } })
+        if (method !== "tasks/result") return Effect.succeed(undefined)
+        return Effect.as(
+          Effect.andThen(
+            one.write({ method: "notifications/tasks/status", params: { taskId: "1", status: "input_required" } }),
+            one.write({ id: 7, method: "elicitation/create", params: { message: "Sure?", _meta: related } })
+          ),
+          { result: { content: [], _meta: related } }
+        )
+      }
+      const rig = yield* two({ tools: [tool("run")] }, { tools: [tool("run")] }, tasked)
+      const first = yield* rig.client()
+      yield* open(first)
+      for (const alias of ["host_a", "host_b"]) {
+        const created = yield* first.ask("tools/call", { name: `${alias}__run`, task: { ttl: 60_000 } })
+        assert.deepInclude(resultOf(created), { task: { taskId: `${alias}__1`, status: "working" } })
+      }
+      yield* first.end
+
+      // Nothing is left of the first one but what its client was told.
+      const client = yield* rig.client()
+      yield* open(client, { elicitation: {} })
+      for (const alias of ["host_b", "host_a"]) {
+        const stands = resultOf(yield* client.ask("tasks/get", { taskId: `${alias}__1` }))
+        assert.deepStrictEqual(stands, { taskId: `${alias}__1`, statusMessage: alias })
+      }
+      assert.deepStrictEqual(resultOf(yield* client.ask("tasks/result", { taskId: "host_a__1" })), {
+        content: [],
+        _meta: ofClient
+      })
+      assert.deepStrictEqual(paramsOf(yield* client.next), { taskId: "host_a__1", status: "input_required" })
+      const question = yield* client.next
+      assert.deepStrictEqual(paramsOf(question), { message: "[host/a] Sure?", _meta: ofClient })
+      yield* client.write({ id: question["id"], result: { action: "accept", _meta: ofClient } })
+      yield* pass()
+      assert.deepInclude(life(rig, "host_a")?.said.at(-1), { id: 7, result: { action: "accept", _meta: related } })
+      for (const taskId of ["1", "host_c__1", "__1"]) {
+        assert.strictEqual(errorOf(yield* client.ask("tasks/get", { taskId })).code, -32602)
+      }
     }))
 
   test("questions of services with the same ids reach the client apart, signed, and each answer its service", () =>

@@ -25,13 +25,15 @@ const META =
   '"io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}},' +
   '"io.modelcontextprotocol/clientInfo":{"name":"c","version":"1"}'
 
+let sessions = 0
 const make = (answer: object = DISCOVERED) => {
   const [initialize, discovered] = [INITIALIZE, answer].map((message) => Bytes.fromUtf8(JSON.stringify(message)))
   const bridge = new LegacyClientBridge({
     initialize: initialize!,
     discovered: discovered!,
     name: "files",
-    instant: String
+    instant: String,
+    random: () => String(++sessions)
   })
   return { bridge, ...Transcript.make(bridge), transcript: Transcript.make(bridge) }
 }
@@ -319,5 +321,8 @@ describe("LegacyClientBridge before a server with the tasks extension (mcp §6.6
     })
     assert.match(ask(4, "tasks/cancel", { taskId }).join(), /-32602/)
     assert.match(ask(5, "tasks/get", { taskId: "effect-pilot-done-99" }).join(), /-32602/)
+    const other = started()
+    other.answer(other.call, { resultType: "complete", content: [] })
+    assert.match(other.ask(6, "tasks/result", { taskId }).join(), /-32602/, "of another session")
   })
 })
