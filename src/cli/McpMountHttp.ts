@@ -81,7 +81,7 @@ export const serve = Effect.fnUntraced(function* (
     const isPlain = edge.connect === undefined
     const metrics = isPlain ? yield* MountMetrics.open(Values.text(input, "metrics")) : undefined
     const egress = isPlain ? yield* MountEgress.open(input) : undefined
-    const isKept = isPlain && edge.seen().length === 1 && typeof detachAfter !== "number" && place.port !== 0
+    const isKept = isPlain && typeof detachAfter !== "number" && place.port !== 0
     const state = isKept ? yield* openState(place) : undefined
     const isSse = Values.boolean(input, "legacy-sse") === true
     yield* HttpEdge.serve(listener.server, {

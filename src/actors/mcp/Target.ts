@@ -11,6 +11,9 @@ export const parse = (text: string): Target | undefined => {
   return slash > 0 && service !== "" && !service.includes("/") ? { peer, service } : undefined
 }
 
+/** Whether two are the same. */
+export const isSame = (one: Target, other: Target): boolean => one.peer === other.peer && one.service === other.service
+
 /** One or several of them, which are instances of the same service. */
 export type Targets = readonly [Target, ...ReadonlyArray<Target>]
 

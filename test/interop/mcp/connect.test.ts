@@ -280,43 +280,45 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
     })
   )
 
-  it.effect(
-    "mcp mount --http killed in the middle of a call, then restarted: the client only reconnects (mcp §6.5)",
-    () =>
-      Effect.gen(function* () {
-        const { agent } = yield* Stage
-        const place = `127.0.0.1:${yield* PilotProcesses.freePort}`
-        const args = [Pilotctl.PROGRAM, "mcp", "mount", "mcp-host/fixture", "--http", place]
-        const start = Effect.tap(
-          PilotProcesses.watch(process.execPath, args, Pilotctl.environment(agent)),
-          ({ printed }) => printed("token in ")
-        )
-        const first = yield* start
-        const token = readFileSync(`${agent}/mcp-http.token`, "utf8").trim()
-        const client = yield* McpOverPilot.sdk1Http(`http://${place}/mcp`, token)
-        const pid = yield* client.call("pid", {})
-        const steps: Array<number> = []
-        const held = yield* Effect.forkChild(client.call("hold", { value: "kept" }, (step) => steps.push(step)))
-        yield* PilotProcesses.until(Effect.sync(() => steps.length > 0))
-        yield* PilotProcesses.killNow(first.child.pid ?? 0)
-        const second = yield* start
+  for (const services of [["mcp-host/fixture"], ["mcp-host/gone", "mcp-host/fixture"]]) {
+    it.effect(
+      `mcp mount ${services} --http killed in the middle of a call, then restarted: the client only reconnects (mcp §6.5)`,
+      () =>
+        Effect.gen(function* () {
+          const { agent } = yield* Stage
+          const place = `127.0.0.1:${yield* PilotProcesses.freePort}`
+          const args = [Pilotctl.PROGRAM, "mcp", "mount", ...services, "--http", place]
+          const start = Effect.tap(
+            PilotProcesses.watch(process.execPath, args, Pilotctl.environment(agent)),
+            ({ printed }) => printed("token in ")
+          )
+          const first = yield* start
+          const token = readFileSync(`${agent}/mcp-http.token`, "utf8").trim()
+          const client = yield* McpOverPilot.sdk1Http(`http://${place}/mcp`, token)
+          const pid = yield* client.call("pid", {})
+          const steps: Array<number> = []
+          const held = yield* Effect.forkChild(client.call("hold", { value: "kept" }, (step) => steps.push(step)))
+          yield* PilotProcesses.until(Effect.sync(() => steps.length > 0))
+          yield* PilotProcesses.killNow(first.child.pid ?? 0)
+          const second = yield* start
 
-        assert.strictEqual(yield* client.call("release", {}), "released")
-        assert.strictEqual(yield* Fiber.join(held), "kept")
-        assert.deepStrictEqual(steps, [1, 2])
-        assert.strictEqual(statSync(`${agent}/mcp-http-${place.replace(":", "-")}.db`).mode & 0o777, 0o600)
+          assert.strictEqual(yield* client.call("release", {}), "released")
+          assert.strictEqual(yield* Fiber.join(held), "kept")
+          assert.deepStrictEqual(steps, [1, 2])
+          assert.strictEqual(statSync(`${agent}/mcp-http-${place.replace(":", "-")}.db`).mode & 0o777, 0o600)
 
-        const again = yield* Effect.forkChild(client.call("hold", { value: "also kept" }, (step) => steps.push(step)))
-        yield* PilotProcesses.until(Effect.sync(() => steps.length > 2))
-        second.child.kill("SIGTERM")
-        yield* second.exited
-        yield* start
-        assert.strictEqual(yield* client.call("release", {}), "released")
-        assert.strictEqual(yield* Fiber.join(again), "also kept")
-        assert.deepStrictEqual(steps, [1, 2, 1, 2])
-        assert.strictEqual(yield* client.call("pid", {}), pid)
-      })
-  )
+          const again = yield* Effect.forkChild(client.call("hold", { value: "also kept" }, (step) => steps.push(step)))
+          yield* PilotProcesses.until(Effect.sync(() => steps.length > 2))
+          second.child.kill("SIGTERM")
+          yield* second.exited
+          yield* start
+          assert.strictEqual(yield* client.call("release", {}), "released")
+          assert.strictEqual(yield* Fiber.join(again), "also kept")
+          assert.deepStrictEqual(steps, [1, 2, 1, 2])
+          assert.strictEqual(yield* client.call("pid", {}), pid)
+        })
+    )
+  }
 
   it.effect("mcp mount --http refuses what other machines could reach, unless it is asked for", () =>
     Effect.gen(function* () {

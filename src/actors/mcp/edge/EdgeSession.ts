@@ -47,7 +47,7 @@ export const make = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<EdgeSession, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const ended = yield* Deferred.make<void>()
-  const restored = record?.restored && EdgeState.restore(record.restored, target)
+  const restored = record?.restored && EdgeState.restore(record.restored)
   const calls = new InFlight()
   const waiting = new Map(restored?.waiting)
   const streams = new Map(restored?.streams ?? [[0, EventStream.make(0)]])
@@ -58,7 +58,7 @@ export const make = Effect.fnUntraced(function* <E>(
   let revision = restored?.revision
   let nextStream = restored?.nextStream ?? 1
   for (const [id, { method, stream }] of waiting) calls.add(id, method, stream.id)
-  record?.share("edge", () => EdgeState.snapshot({ revision, nextStream, streams, waiting }, target))
+  record?.share("edge", () => EdgeState.snapshot({ revision, nextStream, streams, waiting }))
 
   const lost = (id: string) => BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, id)
   const write = (message: Uint8Array) => Effect.ignore(server.write(Bytes.concat(message, NEWLINE)))

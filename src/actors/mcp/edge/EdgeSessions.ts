@@ -1,6 +1,6 @@
 /**
  * The sessions of an HTTP edge's legacy clients (mcp §6.5): each with a relay session, and so a server, of its own. With a
- * `StateFile`, they outlive the process: another one that serves the same target goes on with them.
+ * `StateFile`, they outlive the process: another one that serves the same target, of several the one that had it, goes on with them.
  *
  * Owns the table; told of clients by the `HttpEdge`. The end of its scope ends the sessions here, not at the keeper.
  */
@@ -24,7 +24,7 @@ import type { PinGuard } from "../mount/PinGuard.ts"
 import * as Shim from "../mount/Shim.ts"
 import * as ShimState from "../mount/ShimState.ts"
 import { SessionRecord } from "../SessionRecord.ts"
-import type { Target } from "../Target.ts"
+import { isSame, type Target } from "../Target.ts"
 import * as EdgeSession from "./EdgeSession.ts"
 import * as EdgeState from "./EdgeState.ts"
 
@@ -33,6 +33,8 @@ export interface Options<E> {
   readonly target: Target
   /** The way of one session, which has its own where several peers have the service. */
   readonly follow: Instances<E>["follow"]
+  /** The way of one that an earlier process has left. */
+  readonly goOn: Instances<E>["goOn"]
   /** The peers that have it; absent: one. */
   readonly seen?: Instances<E>["seen"]
   /** The clients are known to speak nothing but the modern revision. */
@@ -55,8 +57,7 @@ export interface Options<E> {
   /** Where sessions are told of. */
   readonly board?: MountBoard
   /**
-   * Where sessions are kept for the next process. Those that are translated or detach calls are not, nor are those that may
-   * go from one peer to another: which keeper holds the session would have to be kept as well.
+   * Where sessions are kept for the next process. Those that are translated or detach calls are not.
    */
   readonly state?: StateFile
 }
@@ -114,11 +115,13 @@ export const make = Effect.fnUntraced(function* <E>(
   /** A relay session; the messages of its client's end are lines. */
   const relay = Effect.fnUntraced(function* (isShared: boolean, record?: SessionRecord) {
     const { board, detachAfter = "owner", egress, isModernOnly = false, lists, metrics } = options
-    const route = yield* options.follow
+    const restored = record?.restored && ShimState.restore(record.restored)
+    const before = restored && (yield* options.goOn(restored.at))
+    const route = before ?? (yield* options.follow)
     const { target } = route
     const pins = options.pins && (yield* options.pins(target))
     const [near, far] = yield* record === undefined ? DuplexPair.make : HandoverPair.make
-    const isGoingOn = record?.restored !== undefined
+    const isGoingOn = restored !== undefined
     const detaching = yield* DetachBridge.make(far, target, isGoingOn ? "never" : detachAfter)
     // What a translator has promised is nowhere but in this process.
     const translates = () => record?.end()
@@ -139,8 +142,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const connect = (isShared: boolean, record?: SessionRecord): Effect.Effect<Duplex, never, Scope.Scope> =>
     options.connect?.(isShared) ?? Effect.provideService(relay(isShared, record), Crypto, crypto)
 
-  const isOne = options.seen === undefined || options.seen().length === 1
-  const isKept = isOne && options.connect === undefined && typeof options.detachAfter !== "number"
+  const isKept = options.connect === undefined && typeof options.detachAfter !== "number"
   const recordOf = (id: string, restored?: Saved): SessionRecord | undefined =>
     state === undefined || !isKept
       ? undefined
@@ -173,10 +175,12 @@ export const make = Effect.fnUntraced(function* <E>(
     for (const [index, { name, savedAtMs }] of subjects.entries()) {
       const isWanted = isKept && savedAtMs >= sinceMs && index >= subjects.length - SESSIONS_MAX
       const saved = isWanted ? file.load(name) : undefined
+      const at = saved && ShimState.restore(saved)?.at
       const isWhole =
         saved !== undefined &&
-        EdgeState.restore(saved, target) !== undefined &&
-        ShimState.restore(saved, target.service) !== undefined
+        EdgeState.restore(saved) !== undefined &&
+        at !== undefined &&
+        (options.seen?.() ?? [options]).some(({ target: served }) => isSame(served, at))
       if (isWhole) yield* start(name, recordOf(name, saved))
       else file.writer(name).remove()
     }

@@ -5,7 +5,6 @@
 import { Result, Schema } from "effect"
 import type { Part, Run, Saved, Snapshot } from "../../../core/storage/StateFile.ts"
 import * as EventLog from "../../../protocol/mcp/EventLog.ts"
-import type { Target } from "../Target.ts"
 import * as EventStream from "./EventStream.ts"
 
 /** A request that waits for its answer; its id is its key. */
@@ -26,8 +25,8 @@ export interface Edge {
 }
 
 /** Everything, as it is now. */
-export const snapshot = ({ nextStream, revision, streams, waiting }: Edge, target: Target): Snapshot => {
-  const edge = JSON.stringify({ ...target, revision, nextStream, seen: streams.get(0)?.sent ?? 0 })
+export const snapshot = ({ nextStream, revision, streams, waiting }: Edge): Snapshot => {
+  const edge = JSON.stringify({ revision, nextStream, seen: streams.get(0)?.sent ?? 0 })
   const parts: Array<Part> = [{ name: "edge", ref: edge, encode: () => ({ note: edge }) }]
   const runs: Array<Run> = []
   for (const { id, isDone, log } of streams.values()) {
@@ -43,15 +42,15 @@ export const snapshot = ({ nextStream, revision, streams, waiting }: Edge, targe
   return { parts, runs }
 }
 
-/** The session that was kept for that service, if its state is whole. */
-export const restore = ({ parts, runs }: Saved, target: Target): Edge | undefined => {
+/** The session that was kept, if its state is whole. */
+export const restore = ({ parts, runs }: Saved): Edge | undefined => {
   const read = <A>(prefix: string, decode: (text: string) => Result.Result<A, unknown>) =>
     parts.flatMap(({ name, note }) => {
       const value = name.startsWith(prefix) ? Result.getOrUndefined(decode(note)) : undefined
       return value === undefined ? [] : [[name.slice(prefix.length), value] as const]
     })
   const [edge] = read("edge", decodeEdge).map(([, value]) => value)
-  if (edge === undefined || edge.peer !== target.peer || edge.service !== target.service) return undefined
+  if (edge === undefined) return undefined
   const streams = new Map<number, EventStream.EventStream>()
   for (const [name, { isDone }] of read("stream/", decodeStream)) {
     const entries = runs.get(`events/${name}`) ?? []
@@ -81,8 +80,6 @@ export const orphans = ({ parts }: Saved): ReadonlyArray<string> => {
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const EdgeNote = Schema.Struct({
-  peer: Schema.String,
-  service: Schema.String,
   revision: Schema.optionalKey(Schema.String),
   nextStream: Count,
   seen: Count

@@ -11,7 +11,7 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as CircuitBreaker from "../../../protocol/relay/CircuitBreaker.ts"
-import { InFlight } from "../../../protocol/relay/InFlight.ts"
+import { type Call, InFlight } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../../protocol/relay/LineSplitter.ts"
 import type { Moves } from "./Instances.ts"
@@ -25,10 +25,15 @@ export interface InstanceHealth<E> {
   readonly watch: (session: ShimSession) => Effect.Effect<ShimSession, never, Scope.Scope>
 }
 
-/** Nothing is known yet. */
-export const make = <E>(client: Duplex<E>, moves: Moves): Effect.Effect<InstanceHealth<E>> =>
+/** Nothing is known yet but the calls that wait in a session of an earlier process. */
+export const make = <E>(
+  client: Duplex<E>,
+  moves: Moves,
+  restored?: ReadonlyArray<Pick<Call, "id" | "method">>
+): Effect.Effect<InstanceHealth<E>> =>
   Effect.map(Clock.Clock, (clock) => {
     const health = new Health(moves, () => MonotonicTime.nowMsUnsafe(clock))
+    if (restored !== undefined) health.goOn(restored)
     return {
       client: {
         ...client,
@@ -78,6 +83,13 @@ class Health {
   constructor(moves: Moves, nowMs: () => number) {
     this.#moves = moves
     this.#nowMs = nowMs
+  }
+
+  /** The server has been heard by an earlier process, and works on these. */
+  goOn(calls: ReadonlyArray<Pick<Call, "id" | "method">>): void {
+    this.#wasHeard = true
+    this.#heard()
+    for (const { id, method } of calls) if (!id.startsWith(OURS)) this.#calls.add(id, method, 0)
   }
 
   /** The client says something. */

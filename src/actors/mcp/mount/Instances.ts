@@ -10,7 +10,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as InstanceSelector from "../../../protocol/relay/InstanceSelector.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
-import type { Target, Targets } from "../Target.ts"
+import { isSame, type Target, type Targets } from "../Target.ts"
 import { CannotReach } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 
@@ -57,6 +57,8 @@ export interface Instances<E> {
   readonly target: Target
   /** A session's own route, until its scope ends. Sessions share what is measured, and judge servers each for itself. */
   readonly follow: Effect.Effect<Route<E>, never, Scope.Scope>
+  /** The same for a session that was at that instance in an earlier process, and stays there; undefined if it is none of these. */
+  readonly goOn: (at: Target) => Effect.Effect<Route<E> | undefined, never, Scope.Scope>
   /** What is known of them; nothing is measured where there is only one. */
   readonly seen: () => ReadonlyArray<Seen>
 }
@@ -65,6 +67,7 @@ export interface Instances<E> {
 export const one = <E>(target: Target, dial: Route<E>["dial"]): Instances<E> => ({
   target,
   follow: Effect.succeed({ target, dial }),
+  goOn: (at) => Effect.succeed(isSame(at, target) ? { target, dial } : undefined),
   seen: () => [{ target, rttMs: undefined, isAway: false, isDistrusted: false }]
 })
 
@@ -128,9 +131,10 @@ const measured = Effect.fnUntraced(function* <E>(
     })
   yield* Effect.forEach(targets, (target, index) => Effect.forkScoped(watch(target, index)), { discard: true })
 
-  const follow = Effect.gen(function* () {
+  /** `at` is the index of the instance that the session begins at, if that is decided. */
+  const followFrom = Effect.fnUntraced(function* (at: number | undefined) {
     const session = yield* Effect.acquireRelease(
-      Effect.sync(() => new Choice(targets, common.state)),
+      Effect.sync(() => new Choice(targets, at === undefined ? common.state : { ...common.state, current: at })),
       (ended) => Effect.sync(() => sessions.delete(ended))
     )
     sessions.add(session)
@@ -158,12 +162,16 @@ const measured = Effect.fnUntraced(function* <E>(
       }
     }
   })
+  const goOn = (there: Target) => {
+    const at = targets.findIndex((target) => isSame(target, there))
+    return at < 0 ? Effect.succeed(undefined) : followFrom(at)
+  }
   const seen = () =>
     targets.map((target, index) => {
       const { distrustedUntilMs, isAway, rttMs } = common.knows(index)
       return { target, rttMs, isAway, isDistrusted: distrustedUntilMs > nowMs() }
     })
-  return { target: common.target, follow, seen }
+  return { target: common.target, follow: followFrom(undefined), goOn, seen }
 })
 
 /** The choice of one session. It is where it was until it takes the move. */
@@ -214,7 +222,7 @@ class Choice {
   }
 
   stay(target: Target): void {
-    const index = this.#targets.findIndex(({ peer, service }) => peer === target.peer && service === target.service)
+    const index = this.#targets.findIndex((one) => isSame(one, target))
     if (index < 0 || this.isPending) return
     this.used = this.#chosen = index
   }

@@ -82,9 +82,10 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       // What is recorded is written message by message, because each must have its place before the next.
       const output = record === undefined ? yield* TurnWriter.make(traced.write) : undefined
       const plain = output === undefined ? traced : { ...traced, write: output.write }
-      const restored = record?.restored && ShimState.restore(record.restored, target.service)
+      const restored = record?.restored && ShimState.restore(record.restored)
       const signs = board && (yield* SignOfLife.make(plain, restored && ShimState.eraOf(restored)))
-      const health = options.moves && (yield* InstanceHealth.make(signs?.client ?? plain, options.moves))
+      const health =
+        options.moves && (yield* InstanceHealth.make(signs?.client ?? plain, options.moves, restored?.calls))
       const client = health?.client ?? signs?.client ?? plain
       const isWhole = pins?.isStrict !== true
       const { isEager, lists: fileOf, moves } = options

@@ -30,8 +30,10 @@ export interface Books {
 /** A session of an earlier process. */
 export interface Restored {
   readonly credentials: ShimLink.Credentials
-  /** A keeper has carried it. */
-  readonly isCarried: boolean
+  /** The instance that its credentials are for. */
+  readonly at: Target
+  /** Whose keeper had it last; undefined before the first. */
+  readonly carriedBy: Target | undefined
   readonly start: Start
   readonly calls: ReadonlyArray<Call>
   readonly told: ReadonlyArray<readonly [string, Told]>
@@ -62,7 +64,6 @@ export const make = Effect.fnUntraced(function* (
   books: Books,
   restored: Restored | undefined,
   fresh: ShimLink.Credentials,
-  target: Target,
   pump: (epoch: ShimEpoch.State) => Effect.Effect<never>
 ): Effect.fn.Return<ShimEpochs, never, Scope.Scope> {
   const scope = yield* Effect.scope
@@ -85,7 +86,7 @@ export const make = Effect.fnUntraced(function* (
     const { epoch: number } = restored.credentials
     if (restored.reopening !== undefined) return yield* begin({ ...fresh, epoch: number }, restored.reopening)
     const epoch = yield* ShimEpoch.open(scope, ++count, restored.credentials, undefined, restored.start)
-    if (restored.isCarried) epoch.carriedBy = { ...target }
+    epoch.carriedBy = restored.carriedBy
     for (const { at, id, lost, message, method } of restored.calls) calls.add(id, method, at, lost, message)
     epoch.relay.session.isWaiting = calls.size > 0
     yield* Effect.forkIn(pump(epoch), epoch.scope)

@@ -312,8 +312,8 @@ export const make = Effect.fnUntraced(function* <E>(
 
   const books: ShimEpochs.Books = { calls, opening, repeats, signs: alive, carried }
   const fresh = ShimLink.credentials(crypto, target.service)
-  const epochs: ShimEpochs.ShimEpochs = yield* ShimEpochs.make(books, restored, fresh, target, pump)
-  record?.share("shim", () => ShimState.snapshot(books, epochs.current()))
+  const epochs: ShimEpochs.ShimEpochs = yield* ShimEpochs.make(books, restored, fresh, pump)
+  record?.share("shim", () => ShimState.snapshot(books, epochs.current(), target))
   yield* Effect.forkIn(alive.run, scope)
 
   const settled = Effect.gen(function* () {

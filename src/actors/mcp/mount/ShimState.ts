@@ -4,17 +4,19 @@
  */
 import { Result, Schema } from "effect"
 import type { Part, Run, Saved, Snapshot } from "../../../core/storage/StateFile.ts"
+import type { Target } from "../Target.ts"
 import type * as ShimEpoch from "./ShimEpoch.ts"
 import type { Books, Restored } from "./ShimEpochs.ts"
 
 /** Everything, as it is now. */
-export const snapshot = ({ calls, opening, signs }: Books, epoch: ShimEpoch.State): Snapshot => {
+export const snapshot = ({ calls, opening, signs }: Books, epoch: ShimEpoch.State, target: Target): Snapshot => {
   const { outbox, rx } = epoch.relay.session
   const { chunkBytes, lastOrdinal, ordinal, seq } = outbox.position
-  const { held } = epoch
+  const { carriedBy, held } = epoch
   const { epoch: number, resumeKey, session } = epoch.credentials
   const state = JSON.stringify({
-    ...{ session, resumeKey, epoch: number, isCarried: epoch.carriedBy !== undefined },
+    ...{ session, resumeKey, epoch: number, at: { ...target } },
+    ...(carriedBy && { carriedBy: { ...carriedBy } }),
     ...{ rx: Math.max(rx, epoch.takenSeq), seq, ordinal, chunkBytes, isReopening: held !== undefined }
   } satisfies typeof State.Type)
   const parts: Array<Part> = [{ name: "shim", ref: state, encode: () => ({ note: state }) }]
@@ -51,7 +53,7 @@ export const snapshot = ({ calls, opening, signs }: Books, epoch: ShimEpoch.Stat
 }
 
 /** The session that was kept for that service, if it can go on: one that was opened, and whose state is whole. */
-export const restore = ({ parts, runs }: Saved, service: string): Restored | undefined => {
+export const restore = ({ parts, runs }: Saved): Restored | undefined => {
   const read = <A>(prefix: string, decode: (text: string) => Result.Result<A, unknown>) =>
     parts.flatMap(({ data, name, note }) => {
       const value = name.startsWith(prefix) ? Result.getOrUndefined(decode(note)) : undefined
@@ -64,10 +66,11 @@ export const restore = ({ parts, runs }: Saved, service: string): Restored | und
   const replays = read("replay/", decodeReplay).map(({ data, name, value }) => ({
     ...{ key: name, bytes: data ?? new Uint8Array(), id: value.id }
   }))
-  const { epoch, resumeKey, session } = state
+  const { at, carriedBy, epoch, resumeKey, session } = state
   return {
-    credentials: { session, resumeKey, service, epoch },
-    isCarried: state.isCarried,
+    credentials: { session, resumeKey, service: at.service, epoch },
+    at,
+    carriedBy,
     start: {
       rx: state.rx,
       outbox: {
@@ -89,11 +92,13 @@ export const eraOf = ({ opening: { replays } }: Restored): "legacy" | undefined 
   replays.some(({ key }) => key === "notifications/initialized") ? "legacy" : undefined
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const Place = Schema.Struct({ peer: Schema.String, service: Schema.String })
 const State = Schema.Struct({
   session: Schema.String,
   resumeKey: Schema.String,
   epoch: Count,
-  isCarried: Schema.Boolean,
+  at: Place,
+  carriedBy: Schema.optionalKey(Place),
   rx: Count,
   seq: Count,
   ordinal: Count,

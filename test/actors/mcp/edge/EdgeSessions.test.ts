@@ -6,6 +6,7 @@ import type * as EdgeSession from "../../../../src/actors/mcp/edge/EdgeSession.t
 import * as EdgeSessions from "../../../../src/actors/mcp/edge/EdgeSessions.ts"
 import * as Instances from "../../../../src/actors/mcp/mount/Instances.ts"
 import { MountBoard } from "../../../../src/actors/mcp/mount/MountBoard.ts"
+import { CannotReach } from "../../../../src/actors/mcp/mount/ShimFailure.ts"
 import type { Crypto } from "../../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../../src/core/crypto/PortableCrypto.ts"
 import * as Bytes from "../../../../src/core/data/Bytes.ts"
@@ -24,9 +25,14 @@ const progress = (id: number, value: number) =>
 const answer = (id: number) => `{"jsonrpc":"2.0","id":${id},"result":{"n":${id}}}`
 
 const NOBODY: ReadonlyArray<string> = []
+const OTHER = ["other-host"]
 
-/** A host, and a place where its sessions are kept. */
-const station = Effect.fnUntraced(function* (rules: { readonly safe?: ReadonlyArray<string> } = {}) {
+interface Rules {
+  readonly safe?: ReadonlyArray<string>
+}
+
+/** A host with the service, and the servers that it starts. */
+const hosting = Effect.fnUntraced(function* (rules: Rules) {
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
   const rig = yield* McpRig.make({
     services: [{ ...McpRig.service("files"), rules: { tools: [], transparent: true, identify: false, ...rules } }],
@@ -36,6 +42,16 @@ const station = Effect.fnUntraced(function* (rules: { readonly safe?: ReadonlyAr
         ({ child }) => child
       )
   })
+  return { rig, server: Queue.take(started), starts: Queue.size(started) }
+})
+
+/** A host, another one with the same service, and a place where sessions are kept. */
+const station = Effect.fnUntraced(function* (rules: Rules = {}) {
+  const host = yield* hosting(rules)
+  const { rig } = host
+  const other = yield* hosting(rules)
+  /** Hosts that cannot be reached. */
+  const down = new Set<string>()
   const clock = yield* Clock.Clock
   const nowMs = () => clock.currentTimeMillisUnsafe()
   const file = yield* StateFile.open(":memory:", { bytesMax: 16_777_216, nowMs })
@@ -62,13 +78,15 @@ const station = Effect.fnUntraced(function* (rules: { readonly safe?: ReadonlyAr
         }
       }
     }
-    const dial = Effect.flatMap(
-      Effect.suspend(() => (isDead ? Effect.never : Effect.void)),
-      () => rig.stream(2)
-    )
+    const dial = ({ peer }: { readonly peer: string }) =>
+      Effect.suspend(() => {
+        if (isDead) return Effect.never
+        if (down.has(peer)) return new CannotReach({ kind: "unreachable", detail: `no ${peer}`, isFinal: false })
+        return (peer === "mcp-host" ? rig : other.rig).stream(2)
+      })
     const board = new MountBoard()
     const at = (peer: string) => ({ peer, service })
-    const sessions = yield* Instances.make([at("mcp-host"), ...others.map(at)], () => dial).pipe(
+    const sessions = yield* Instances.make([at("mcp-host"), ...others.map(at)], dial).pipe(
       Effect.flatMap((instances) => EdgeSessions.make({ ...instances, state, board })),
       Scope.provide(own)
     )
@@ -78,7 +96,7 @@ const station = Effect.fnUntraced(function* (rules: { readonly safe?: ReadonlyAr
     })
     return { sessions, board, die, end: Scope.close(own, Exit.void), isDead: () => isDead }
   })
-  return { rig, live, file, server: Queue.take(started), starts: Queue.size(started), saves: () => saves }
+  return { ...host, down, other, live, file, saves: () => saves }
 })
 
 const post = (session: EdgeSession.EdgeSession, text: string) =>
@@ -109,12 +127,12 @@ class Reader {
 
 /** Opens a session; the server is a legacy one. */
 const opened = Effect.fnUntraced(function* (
-  { server }: Effect.Success<ReturnType<typeof station>>,
+  { server }: Pick<Effect.Success<ReturnType<typeof station>>, "server">,
   sessions: EdgeSessions.EdgeSessions
 ) {
   const made = (yield* sessions.open) ?? assert.fail("no room")
   const opening = yield* post(made.session, INITIALIZE)
-  const running = yield* server
+  const running = yield* eventually(server)
   yield* running.line
   yield* running.write(`${RESULT}\n`)
   yield* Stream.runDrain(opening)
@@ -352,24 +370,173 @@ describe("EdgeSessions", () => {
       assert.deepStrictEqual(host.file.subjects(), [])
     }))
 
-  test("with several peers no session is kept, and one of a single peer is not taken up", () =>
+  test("a session of one peer is taken up by a mount of that peer and others, and by no mount without it", () =>
     Effect.gen(function* () {
       const host = yield* station()
-      const several = host.live(Number.POSITIVE_INFINITY, "files", ["other-host"])
       const first = yield* host.live()
-      const { id } = yield* opened(host, first.sessions)
-      yield* first.end
-      assert.strictEqual(host.file.subjects().length, 1)
+      const { id, running } = yield* opened(host, first.sessions)
+      yield* first.die
 
-      const second = yield* several
-      assert.isUndefined(second.sessions.find(id))
-      const made = yield* opened(host, second.sessions)
-      yield* second.end
+      const second = yield* host.live(Number.POSITIVE_INFINITY, "files", OTHER)
+      yield* say(known(second.sessions, id), call(1))
+      assert.strictEqual(yield* eventually(running.line), call(1))
+      yield* second.die
+      const without = yield* host.live(Number.POSITIVE_INFINITY, "other", OTHER)
+      assert.isUndefined(without.sessions.find(id))
       assert.deepStrictEqual(host.file.subjects(), [])
-      const third = yield* several
-      assert.isUndefined(third.sessions.find(made.id))
     }))
 })
+
+describe("EdgeSessions of several peers", () => {
+  const OTHERS = [Number.POSITIVE_INFINITY, "files", OTHER] as const
+
+  /** A session at the second of the two: the first cannot be reached when it begins. */
+  const away = Effect.fnUntraced(function* (rules: Rules = {}) {
+    const host = yield* station(rules)
+    host.down.add("mcp-host")
+    const first = yield* host.live(...OTHERS)
+    return { host, first, ...(yield* opened(host.other, first.sessions)) }
+  })
+
+  test("killed, the next process goes on at the peer that has the session, whichever it would begin with", () =>
+    Effect.gen(function* () {
+      const { first, host, id, running, session } = yield* away()
+      const reader = new Reader()
+      yield* Effect.forkChild(reader.read(yield* post(session, call(1)), first.isDead))
+      yield* running.line
+      yield* running.write(`${progress(1, 1)}\n`)
+      while (reader.messages.length < 1) yield* Effect.yieldNow
+      yield* first.die
+      yield* running.write(`${progress(1, 2)}\n${answer(1)}\n`)
+      host.down.clear()
+
+      const second = yield* host.live(...OTHERS)
+      const again = known(second.sessions, id)
+      yield* eventually(reader.read(again.listen(reader.lastEventId) ?? Stream.empty, () => false))
+      assert.deepStrictEqual(reader.messages, [progress(1, 1), progress(1, 2), answer(1)])
+      yield* say(again, call(2))
+      assert.strictEqual(yield* eventually(running.line), call(2))
+      assert.deepStrictEqual([yield* host.starts, yield* host.other.starts], [0, 0])
+    }))
+
+  test("its peer is gone when the next process starts: another is used, and what was asked ends as it does without a restart", () =>
+    Effect.gen(function* () {
+      const { first, host, id, running, session } = yield* away()
+      yield* say(session, call(1))
+      yield* say(session, '{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
+      yield* running.line
+      yield* running.line
+      yield* first.die
+      host.down.clear()
+      host.down.add("other-host")
+
+      const second = yield* host.live(...OTHERS)
+      const again = known(second.sessions, id)
+      const next = yield* eventually(host.server)
+      assert.strictEqual(yield* next.line, INITIALIZE)
+      yield* next.write(`${RESULT}\n`)
+      assert.strictEqual(yield* next.line, INITIALIZED)
+      assert.include(yield* next.line, "tools/list")
+      yield* next.write('{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}\n')
+      const texts = yield* Effect.forEach([1, 2], (n) => textOf(again, n))
+      assert.include(texts[0], '"code":-31002')
+      assert.include(
+        texts[0],
+        "The connection to files on other-host was lost during this request. other-host cannot be"
+      )
+      assert.match(texts[1] ?? "", /"tools":\[\]/)
+    }))
+
+  test("a server that hung while nobody served its client is left by the next process", () =>
+    Effect.gen(function* () {
+      const { first, host, id, running, session } = yield* away()
+      yield* say(session, call(1))
+      yield* running.line
+      yield* first.die
+      host.down.clear()
+
+      const second = yield* host.live(...OTHERS)
+      const next = yield* eventually(host.server)
+      assert.strictEqual(yield* next.line, INITIALIZE)
+      assert.include(yield* textOf(known(second.sessions, id), 1), "other-host answers, but its server does not work")
+    }))
+
+  test("killed at any write while it goes to another peer: each request ends once, and no call runs twice", () =>
+    Effect.gen(function* () {
+      /** A call and a list are under way when their peer is lost; the process dies after so many writes from then on. */
+      const story = (savesMax: number) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const { first, host, id, running } = yield* away()
+            yield* first.end
+            // Only what is written from here on counts, so the calls are made by a process of their own.
+            const before = yield* host.live(...OTHERS)
+            yield* say(known(before.sessions, id), call(1))
+            yield* say(known(before.sessions, id), '{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
+            yield* eventually(running.line)
+            yield* running.line
+            yield* before.end
+            host.down.clear()
+            host.down.add("other-host")
+            yield* host.other.rig.cut
+
+            const second = yield* host.live(savesMax, "files", OTHER)
+            const heard: Array<string> = []
+            const serve = Effect.gen(function* () {
+              while (true) {
+                const next = yield* host.server
+                yield* Effect.forkScoped(
+                  Effect.ignore(
+                    Effect.gen(function* () {
+                      while (true) {
+                        const line = yield* next.line
+                        heard.push(line)
+                        if (line === INITIALIZE) yield* next.write(`${RESULT}\n`)
+                        const asked = JSON.parse(line).id
+                        if (asked === 2) yield* next.write('{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}\n')
+                      }
+                    })
+                  )
+                )
+              }
+            })
+            yield* Effect.forkScoped(serve)
+            const isAnswered = Effect.gen(function* () {
+              while (!second.isDead()) {
+                const texts = yield* Effect.forEach([1, 2], (n) =>
+                  Effect.timeoutOption(textOf(known(second.sessions, id), n), "1 second")
+                )
+                if (texts.every(({ _tag }) => _tag === "Some")) return
+              }
+            })
+            yield* eventually(isAnswered)
+            const isDone = !second.isDead()
+            yield* second.die
+
+            const third = yield* host.live(...OTHERS)
+            const texts = yield* Effect.forEach([1, 2], (n) => eventually(textOf(known(third.sessions, id), n)))
+            const ends = texts.map((text) => text.match(/"(result|error)":/g)?.length)
+            assert.deepStrictEqual(ends, [1, 1], `after ${savesMax} writes: ${texts.join()}`)
+            assert.include(texts[0], '"code":-31002', `after ${savesMax} writes`)
+            assert.match(texts[1] ?? "", /"tools":\[\]/, `after ${savesMax} writes`)
+            assert.isFalse(
+              heard.some((line) => line.includes("tools/call")),
+              `the call ran twice after ${savesMax} writes`
+            )
+            return isDone
+          })
+        )
+      let writes = 0
+      while (!(yield* story(writes))) writes++
+      assert.isAtLeast(writes, 4)
+    }))
+})
+
+/** What the stream of a call has said, to its end. */
+const textOf = (session: EdgeSession.EdgeSession, n: number) =>
+  Effect.map(Stream.runCollect(session.listen(firstId(n)) ?? Stream.empty), (events) =>
+    events.map(Bytes.toUtf8).join("")
+  )
 
 /** The first event id of a call's stream: each post has one, and two opened the session. */
 const firstId = (n: number): string => `${n + 2}-0`
