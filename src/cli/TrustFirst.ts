@@ -39,19 +39,29 @@ export const attempt = Effect.fnUntraced(function* (
   options: Options
 ) {
   const open = client.dial(options.address, Address.Port(options.port))
-  const unreached = (error: DaemonClient.IpcError): Unreached => ({
-    isRefused: reasonOf(error, options) === "Refused",
-    error: failed(error, options)
-  })
-  return yield* Effect.catch(open, (error) =>
-    reasonOf(error, options) === "Untrusted"
-      ? Effect.andThen(
-          Effect.mapError(earn(client, input, options), (told): Unreached => ({ isRefused: false, error: told })),
-          Effect.mapError(open, unreached)
-        )
-      : Effect.fail(unreached(error))
+  return yield* Effect.mapError(
+    retrying(client, input, options, open),
+    (error): Unreached =>
+      error._tag === "CliError"
+        ? { isRefused: false, error }
+        : { isRefused: reasonOf(error, options) === "Refused", error: failed(error, options) }
   )
 })
+
+/** Runs what dials in its own way; if the peer does not trust this node, asks for trust, waits, and runs it once more. */
+export const retrying = <A, R>(
+  client: DaemonClient.IpcClient,
+  input: Pick<Input, "json">,
+  options: Options,
+  open: Effect.Effect<A, DaemonClient.IpcError, R>
+) =>
+  Effect.catch(open, (error) =>
+    isUntrusted(error, options) ? Effect.andThen(earn(client, input, options), open) : Effect.fail(error)
+  )
+
+/** Whether that is why it failed. */
+export const isUntrusted = (error: DaemonClient.IpcError, options: Pick<Options, "text">): boolean =>
+  reasonOf(error, options) === "Untrusted"
 
 /** The same for whom every failure is the same. */
 export const dial = (client: DaemonClient.IpcClient, input: Pick<Input, "json">, options: Options) =>
@@ -85,7 +95,7 @@ export const ensure = Effect.fnUntraced(function* (
   yield* Terminal.note(input, `${text} does not trust this node yet: trust request sent\n  there: ${comparing}`)
 })
 
-const reasonOf = (error: DaemonClient.IpcError, { text }: Options) =>
+const reasonOf = (error: DaemonClient.IpcError, { text }: Pick<Options, "text">) =>
   error.reason === "Daemon" ? DialErrorText.parse(error.detail, text).reason : undefined
 
 /** Asks for trust and waits; fails when it does not come. */

@@ -16,13 +16,17 @@ import * as Values from "./Values.ts"
 import * as Why from "./why.ts"
 
 const TIMEOUT: Flag = { name: "timeout", value: "duration", summary: "how long in all (default 30s)" }
+const TIMEOUT_EACH: Flag = {
+  ...TIMEOUT,
+  summary: "how long for the peer to grant trust, and then in all (default 30s)"
+}
 
 const ping: Command = {
   name: "ping",
   usage: "<address|hostname>",
   summary: "Round trips to a peer's echo port, each with a stream of its own",
   returns: "target, results [seq, bytes, rtt_ms or error], timeout",
-  flags: [{ name: "count", value: "number", summary: "how many (default 4)" }, TIMEOUT],
+  flags: [{ name: "count", value: "number", summary: "how many (default 4)" }, TIMEOUT_EACH],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const text = yield* Effect.fromResult(Values.positional(ping, input, 0))
     const count = yield* Effect.fromResult(Values.count(input, "count", 4))
@@ -32,15 +36,17 @@ const ping: Command = {
     const target = Address.format(address)
     if (!input.json) yield* Terminal.line(`PING ${target}`)
     const results: Array<JsonObject> = []
+    const wanted = echoOf(address, text, timeout, "ping")
     const all = Effect.gen(function* () {
       while (results.length < count) {
         if (results.length > 0) yield* Effect.sleep(PING_INTERVAL)
-        const result = yield* pingOnce(client, address, results.length)
+        const result = yield* pingOnce(client, wanted, results.length)
         results.push(result.row)
         if (!input.json) yield* Terminal.line(result.human)
       }
     })
-    const isTimeout = Option.isNone(yield* Effect.timeoutOption(all, timeout))
+    const pinging = TrustFirst.retrying(client, input, wanted, Effect.timeoutOption(all, timeout))
+    const isTimeout = Option.isNone(yield* Effect.mapError(pinging, asTold(wanted)))
     if (isTimeout && !input.json) yield* Terminal.line("timeout")
     yield* Why.note(client, input, address.node)
     return output({ results: results.length === 0 ? null : results, target, timeout: isTimeout }, "")
@@ -52,7 +58,7 @@ const traceroute: Command = {
   usage: "<address|hostname>",
   summary: "How long a stream to a peer takes to open, and three round trips over it",
   returns: "target, setup_ms, rtt_samples [bytes, rtt_ms] or error",
-  flags: [TIMEOUT],
+  flags: [TIMEOUT_EACH],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const text = yield* Effect.fromResult(Values.positional(traceroute, input, 0))
     const timeout = yield* Effect.fromResult(Values.duration(input, "timeout", DEFAULT_TIMEOUT))
@@ -60,9 +66,12 @@ const traceroute: Command = {
     const address = yield* DaemonClient.target(client, input, text)
     const target = Address.format(address)
     if (!input.json) yield* Terminal.line(`TRACEROUTE ${target}`)
-    const dialled = client.dial(address, Address.Port(ECHO_PORT))
-    const dialling = Effect.timeoutOption(Effect.result(dialled), timeout)
-    const [setup, dialResult] = yield* Effect.timed(dialling)
+    const wanted = echoOf(address, text, timeout, "traceroute")
+    const dialling = Effect.timed(Effect.timeoutOption(dialled(client, wanted), timeout))
+    const [setup, dialResult] = yield* Effect.mapError(
+      TrustFirst.retrying(client, input, wanted, dialling),
+      asTold(wanted)
+    )
     const setupMs = milliseconds(setup)
     const unreachable = (error: string) =>
       output({ error, setup_ms: setupMs, target }, `  1  ${target}  error: ${error}`)
@@ -99,7 +108,7 @@ const bench: Command = {
   usage: "<address|hostname> [size_mb]",
   summary: "Sends a megabyte, or as many as said, to a peer's echo port and reads them back",
   returns: "target, sent_bytes, recv_bytes, send_duration_ms, send_mbps, total_duration_ms, total_mbps (MiB/s)",
-  flags: [{ ...TIMEOUT, summary: "how long in all (default 120s)" }],
+  flags: [{ ...TIMEOUT, summary: "how long for the peer to grant trust, and then in all (default 120s)" }],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const text = yield* Effect.fromResult(Values.positional(bench, input, 0))
     const sizeBytes = yield* Effect.fromResult(sizeOf(input.positionals[1] ?? "1"))
@@ -107,8 +116,7 @@ const bench: Command = {
     const client = yield* DaemonClient.connect
     const address = yield* DaemonClient.target(client, input, text)
     const target = Address.format(address)
-    const failure = `cannot connect to ${target} (echo port ${ECHO_PORT})`
-    const wanted = { address, text, port: ECHO_PORT, timeout, failure, justification: "bench" }
+    const wanted = echoOf(address, text, timeout, "bench")
     const connection = yield* TrustFirst.dial(client, input, wanted)
     if (!input.json) yield* Terminal.line(`BENCH ${target} — sending ${Render.size(sizeBytes)} via echo port`)
     const measured = yield* Effect.timeoutOption(DaemonClient.ask("bench", echoAll(connection, sizeBytes)), timeout)
@@ -137,14 +145,34 @@ const bench: Command = {
 /** The rows of this group. */
 export const commands: ReadonlyArray<Command> = [ping, traceroute, bench]
 
-const pingOnce = Effect.fnUntraced(function* (client: DaemonClient.IpcClient, address: Address.Address, seq: number) {
+/** A peer's echo port, and what is said of it. */
+const echoOf = (
+  address: Address.Address,
+  text: string,
+  timeout: Duration.Duration,
+  justification: string
+): TrustFirst.Options => {
+  const failure = `cannot connect to ${Address.format(address)} (echo port ${ECHO_PORT})`
+  return { address, text, port: ECHO_PORT, timeout, failure, justification }
+}
+
+const asTold = (wanted: TrustFirst.Options) => (error: DaemonClient.IpcError | CliError.CliError) =>
+  error._tag === "CliError" ? error : TrustFirst.failed(error, wanted)
+
+/** A stream to it. Fails only for missing trust, which can be earned; what else went wrong is a measurement. */
+const dialled = (client: DaemonClient.IpcClient, wanted: TrustFirst.Options) =>
+  Effect.catch(Effect.map(client.dial(wanted.address, Address.Port(wanted.port)), Result.succeed), (error) =>
+    TrustFirst.isUntrusted(error, wanted) ? Effect.fail(error) : Effect.succeed(Result.fail(error))
+  )
+
+const pingOnce = Effect.fnUntraced(function* (client: DaemonClient.IpcClient, wanted: TrustFirst.Options, seq: number) {
   const sent = Bytes.fromUtf8(`ping-${seq}`)
   const echo = Effect.gen(function* () {
-    const connection = yield* client.dial(address, Address.Port(ECHO_PORT))
-    yield* connection.write(sent)
-    return yield* connection.read
+    const opened = yield* dialled(client, wanted)
+    if (Result.isFailure(opened)) return Result.fail(opened.failure)
+    return yield* Effect.result(Effect.andThen(opened.success.write(sent), opened.success.read))
   })
-  const [elapsed, echoed] = yield* Effect.timed(Effect.result(Effect.scoped(echo)))
+  const [elapsed, echoed] = yield* Effect.timed(Effect.scoped(echo))
   if (Result.isFailure(echoed)) {
     const { failure } = echoed
     const error = Cause.isDone(failure) ? "closed before the echo" : DaemonClient.failure("", failure).message

@@ -4,13 +4,21 @@ import * as ProgressBar from "../../src/cli/ProgressBar.ts"
 import * as Json from "../../src/core/data/Json.ts"
 import * as DataFrame from "../../src/protocol/wire/DataFrame.ts"
 import * as IpcReply from "../../src/protocol/wire/IpcReply.ts"
+import type * as IpcRequest from "../../src/protocol/wire/IpcRequest.ts"
 import * as CliRig from "../support/CliRig.ts"
 import * as ModelDaemon from "../support/ModelDaemon.ts"
 
 const UNTRUSTED = "dial: untrusted: the peer is up but does not answer strangers"
 
+type Sent = (request: Extract<IpcRequest.IpcRequest, { _tag: "Send" }>) => ReadonlyArray<IpcReply.IpcReply>
+
+const acknowledging: Sent = ({ data }) =>
+  data.length === DataFrame.HEADER_BYTES
+    ? []
+    : [{ _tag: "Recv", connection: 1, data: DataFrame.encodeText("ACK TEXT 1 bytes") }]
+
 /** A daemon whose peer trusts it from the `grantedAfter`th question on. */
-const daemon = (grantedAfter: number) => {
+const daemon = (grantedAfter: number, sent: Sent = acknowledging) => {
   let asked = 0
   return ModelDaemon.make((request) => {
     switch (request._tag) {
@@ -27,9 +35,7 @@ const daemon = (grantedAfter: number) => {
       case "Info":
         return ModelDaemon.json("Info", { node_id: 1, fingerprint: "ABCD-EFGH" })
       case "Send":
-        return request.data.length === DataFrame.HEADER_BYTES
-          ? []
-          : [{ _tag: "Recv", connection: 1, data: DataFrame.encodeText("ACK TEXT 1 bytes") }]
+        return sent(request)
       default:
         return []
     }
@@ -49,6 +55,29 @@ describe("a peer that does not trust this node", () => {
     })
   )
 
+  it.effect("is pinged and measured as soon as it has decided, without the waiting in the figures", () =>
+    Effect.gen(function* () {
+      const rig = yield* CliRig.make()
+      const echoing = () => daemon(3, ({ data }) => [{ _tag: "Recv", connection: 1, data }])
+      const shown = yield* rig.run(echoing(), ["ping", "2", "--count", "1"])
+      assert.include(shown.stderr, "there: pilotctl trust approve 1 --fingerprint ABCD-EFGH")
+      assert.match(shown.stdout, /^PING 0:0000\.0000\.0002\nseq=0 bytes=6 /)
+
+      const pinged = yield* rig.run(echoing(), ["--json", "ping", "2", "--count", "2"])
+      const traced = yield* rig.run(echoing(), ["--json", "traceroute", "2"])
+      const data = (outcome: CliRig.Outcome) =>
+        Json.member(Json.parseObject(outcome.stdout) ?? {}, "data") as Json.JsonObject
+      assert.deepStrictEqual(
+        Json.objects(data(pinged), "results").map(({ bytes, seq }) => [seq, bytes]),
+        [
+          [0, 6],
+          [1, 6]
+        ]
+      )
+      assert.lengthOf(Json.objects(data(traced), "rtt_samples"), 3)
+    })
+  )
+
   it.effect("that does not decide in time: the command says what its owner has to type", () =>
     Effect.gen(function* () {
       const rig = yield* CliRig.make()
@@ -62,7 +91,10 @@ describe("a peer that does not trust this node", () => {
         ["events", "publish", "--to", "2", "--topic", "t", "--data", "x"],
         ["events", "subscribe", "--from", "2", "--topic", "t"],
         ["mcp", "tools", "2/files"],
-        ["mcp", "call", "2/files", "read"]
+        ["mcp", "call", "2/files", "read"],
+        ["ping", "2"],
+        ["traceroute", "2"],
+        ["bench", "2"]
       ]) {
         const outcome = yield* rig.run(daemon(Number.POSITIVE_INFINITY), ["--json", ...command, "--timeout", "2s"])
         const error = Json.parseObject(outcome.stderr) ?? {}
