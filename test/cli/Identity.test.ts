@@ -12,6 +12,11 @@ const KEY = Identity.encodeFile(NativeCrypto.crypto.signingKey(new Uint8Array(32
 const OTHER = Identity.encodeFile(NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(8)))
 const TRUST = '{\n  "trusted": []\n}'
 const PINS = '{"nodes": [], "names": []}'
+const memberships = (alias: string) =>
+  JSON.stringify({
+    cards: [{ alias, slot: 1, registry: "r.acme.example:9000", beacon: "r.acme.example:9001" }],
+    lastSlot: 1
+  })
 const PASSPHRASE = "correct horse battery"
 
 /** A machine with a node that is stopped, and what a person does on it. */
@@ -25,9 +30,18 @@ const machine = Effect.gen(function* () {
   const read = (name: string) => files.readFileString(`${home}/${name}`)
   yield* write("passphrase", `${PASSPHRASE}\n`)
   yield* write("other-passphrase", "not the one at all\n")
+  /** A membership of a further rendezvous. */
+  const member = (alias: string) =>
+    files
+      .makeDirectory(`${home}/memberships/${alias}`, { recursive: true, mode: 0o700 })
+      .pipe(
+        Effect.andThen(write("memberships.json", memberships(alias))),
+        Effect.andThen(write(`memberships/${alias}/trust.json`, TRUST)),
+        Effect.andThen(write(`memberships/${alias}/pins.json`, PINS))
+      )
   const run = (words: ReadonlyArray<string>, passphrase = "passphrase") =>
     rig.run(ModelDaemon.make(undefined), ["--json", ...words, `--passphrase-file=${home}/${passphrase}`])
-  return { files, home, read, run, write }
+  return { files, home, member, read, run, write }
 }).pipe(Effect.provide(NodeFileSystem.layer))
 
 const codeOf = ({ stderr }: CliRig.Outcome) => Json.string(Json.parseObject(stderr) ?? {}, "code")
@@ -80,6 +94,9 @@ describe("pilotctl identity backup and restore", () => {
       yield* old.write("identity.key", KEY)
       yield* old.write("trust.json", TRUST)
       yield* old.write("pins.json", PINS)
+      yield* old.member("acme")
+      yield* next.member("left-behind")
+      yield* next.files.remove(`${next.home}/memberships.json`)
       const copy = `${next.home}/node.backup`
 
       const made = yield* old.run(["identity", "backup", copy])
@@ -97,6 +114,11 @@ describe("pilotctl identity backup and restore", () => {
       assert.strictEqual(yield* next.read("identity.key"), KEY)
       assert.strictEqual(yield* next.read("trust.json"), TRUST)
       assert.strictEqual(yield* next.read("pins.json"), PINS)
+      assert.strictEqual(yield* next.read("memberships.json"), memberships("acme"))
+      assert.deepStrictEqual(yield* next.files.readDirectory(`${next.home}/memberships`), ["acme"])
+      assert.strictEqual(yield* next.read("memberships/acme/trust.json"), TRUST)
+      assert.strictEqual(yield* next.read("memberships/acme/pins.json"), PINS)
+      assert.strictEqual((yield* next.files.stat(`${next.home}/memberships/acme`)).mode & 0o777, 0o700)
 
       yield* next.write("identity.key", OTHER)
       const refused = yield* next.run(["identity", "restore", copy])
@@ -123,6 +145,21 @@ describe("pilotctl identity backup and restore", () => {
         ),
         "damaged pins": seal(JSON.stringify({ ...content, files: { ...content.files, "pins.json": "{}" } })),
         "a path": seal(JSON.stringify({ ...content, files: { ...content.files, "../x": "" } })),
+        "a membership of no rendezvous": seal(
+          JSON.stringify({ ...content, files: { ...content.files, "memberships/acme/trust.json": TRUST } })
+        ),
+        "a membership elsewhere": seal(
+          JSON.stringify({
+            ...content,
+            files: { ...content.files, "memberships.json": memberships(".."), "memberships/../trust.json": TRUST }
+          })
+        ),
+        "a damaged membership": seal(
+          JSON.stringify({
+            ...content,
+            files: { ...content.files, "memberships.json": memberships("a"), "memberships/a/trust.json": "[]" }
+          })
+        ),
         "an identity": SealedText.sealer(NativeCrypto.crypto, PASSPHRASE, "identity", { n: 16_384, r: 8, p: 1 }).seal(
           KEY
         )

@@ -1,10 +1,11 @@
 /**
- * A node's identity in one file under a passphrase (`SealedText`): the key with its chain, whom it trusts, which keys it has
- * pinned. Inside is a JSON object:
+ * A node's identity in one file under a passphrase (`SealedText`): the key with its chain, where it is registered, whom it
+ * trusts in each membership, which keys it has pinned. Inside is a JSON object:
  *
  * ```
  * {"format": "effect-pilot backup", "version": 1, "created_at": <Unix seconds>, "encrypted_at_rest": true,
- *  "files": {"identity.key": "<the text in the clear>", "trust.json": "…", "pins.json": "…"}}
+ *  "files": {"identity.key": "<the text in the clear>", "trust.json": "…", "pins.json": "…",
+ *            "memberships.json": "…", "memberships/acme/trust.json": "…"}}
  * ```
  *
  * Nothing is restored before everything in it has been read and understood; the identity is written last, so an interrupted
@@ -17,11 +18,13 @@ import { Passphrase } from "../../core/crypto/Passphrase.ts"
 import * as SealedText from "../../core/crypto/SealedText.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
+import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import * as Identity from "../../protocol/trust/Identity.ts"
 import * as ChainFile from "../trust/ChainFile.ts"
 import * as PinFile from "../trust/PinFile.ts"
 import * as StateText from "../trust/StateText.ts"
 import * as TrustFile from "../trust/TrustFile.ts"
+import * as MembershipFile from "./MembershipFile.ts"
 
 /** Why a backup was not made, or not restored. Then nothing has changed. */
 export class BackupError extends Schema.TaggedError<BackupError>()("BackupError", {
@@ -61,6 +64,11 @@ export interface Summary {
 
 type Disk = Crypto | FileSystem.FileSystem | Path.Path
 
+/** What is inside of one: each file by its name. */
+interface Content extends Summary {
+  readonly texts: Readonly<Record<string, string>>
+}
+
 /** Writes a backup of the identity that `key` was loaded from. Never over an existing file. */
 export const make = Effect.fn("IdentityBackup.make")(function* (
   places: Places,
@@ -80,12 +88,8 @@ export const make = Effect.fn("IdentityBackup.make")(function* (
     )
   const { chain, isSealed, key } = loaded
   const texts: Record<string, string> = { [IDENTITY]: Identity.encodeFile({ ...key, chain }) }
-  for (const name of OTHERS) {
-    const text = yield* Effect.mapError(StateText.read(placeOf(places, name)), ({ message }) => unusable(message))
-    if (text === undefined) continue
-    if (!READERS[name](text)) return yield* fail("Unusable", `${placeOf(places, name)} is damaged`)
-    texts[name] = text
-  }
+  for (const name of OTHERS) yield* take(places, name, texts)
+  for (const name of partsOf(texts)) yield* take(places, name, texts)
   const createdAtSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   const content = {
     format: FORMAT,
@@ -114,17 +118,20 @@ export const restore = Effect.fn("IdentityBackup.restore")(function* (
   const { seal } = content.isEncryptedAtRest
     ? SealedText.sealer(crypto, Redacted.value(passphrase), IdentityFile.PURPOSE)
     : { seal: (text: string) => text }
-  const write = (name: Name, text: string) =>
-    Effect.mapError(
-      AtomicFile.write(placeOf(places, name), text, { mode: AtomicFile.OWNER_ONLY }),
-      ({ message }) => new BackupError({ reason: "NotWritable", detail: message })
-    )
+  const notWritable = ({ message }: { readonly message: string }) =>
+    new BackupError({ reason: "NotWritable", detail: message })
+  const write = (name: string, text: string) =>
+    Effect.mapError(AtomicFile.write(placeOf(places, name), text, { mode: AtomicFile.OWNER_ONLY }), notWritable)
   const files = yield* FileSystem.FileSystem
-  for (const name of OTHERS) {
-    const text = content.texts[name]
-    // What another identity has left behind is not this one's.
-    if (text === undefined) yield* Effect.ignore(files.remove(placeOf(places, name)))
-    else yield* write(name, text)
+  // What another identity has left behind is not this one's.
+  yield* Effect.ignore(files.remove(`${places.home}/memberships`, { recursive: true }))
+  for (const name of OTHERS)
+    if (content.texts[name] === undefined) yield* Effect.ignore(files.remove(placeOf(places, name)))
+  for (const name of content.files.filter((one) => one !== IDENTITY)) {
+    const { directory } = partOf(name) ?? {}
+    if (directory !== undefined)
+      yield* Effect.mapError(PrivateDirectory.make(`${places.home}/${directory}`), notWritable)
+    yield* write(name, content.texts[name] ?? "")
   }
   yield* Effect.ignore(files.remove(`${places.identity}.next`))
   yield* write(IDENTITY, seal(content.texts[IDENTITY] ?? ""))
@@ -135,11 +142,7 @@ export const restore = Effect.fn("IdentityBackup.restore")(function* (
 export const open = Effect.fn("IdentityBackup.open")(function* (
   path: string,
   passphrase: Redacted.Redacted<string>
-): Effect.fn.Return<
-  Summary & { readonly texts: Readonly<Partial<Record<Name, string>>> },
-  BackupError,
-  Crypto | FileSystem.FileSystem
-> {
+): Effect.fn.Return<Content, BackupError, Crypto | FileSystem.FileSystem> {
   const files = yield* FileSystem.FileSystem
   const crypto = yield* Crypto
   const { size } = yield* Effect.mapError(files.stat(path), ({ message }) => unusable(message))
@@ -155,21 +158,20 @@ export const open = Effect.fn("IdentityBackup.open")(function* (
 })
 
 /** What is inside a backup; `undefined` when any part of it cannot be used. */
-export const parse = (
-  text: string,
-  publicKeyOf: (seed: Uint8Array) => Uint8Array
-): (Summary & { readonly texts: Readonly<Partial<Record<Name, string>>> }) | undefined => {
+export const parse = (text: string, publicKeyOf: (seed: Uint8Array) => Uint8Array): Content | undefined => {
   const object = Json.parseObject(text)
   const members = object && Json.member(object, "files")
   if (object === undefined || !Json.isObject(members)) return undefined
   if (Json.string(object, "format") !== FORMAT || Json.integer(object, "version") !== 1) return undefined
   const names = Object.keys(members)
-  const texts: Partial<Record<Name, string>> = {}
+  const texts: Record<string, string> = {}
   for (const name of names) {
     const value = members[name]
-    if (!isName(name) || typeof value !== "string" || (name !== IDENTITY && !READERS[name](value))) return undefined
+    if (typeof value !== "string" || (name !== IDENTITY && readerOf(name)?.(value) !== true)) return undefined
     texts[name] = value
   }
+  const parts = partsOf(texts)
+  if (names.some((name) => partOf(name) !== undefined && !parts.includes(name))) return undefined
   const identity = Identity.decodeFile(texts[IDENTITY] ?? "", publicKeyOf)
   if (Result.isFailure(identity)) return undefined
   return {
@@ -206,29 +208,55 @@ const refuseExisting = Effect.fnUntraced(function* (places: Places) {
   }
 })
 
+/** Reads a file into `texts`, if it is there. */
+const take = Effect.fnUntraced(function* (places: Places, name: string, texts: Record<string, string>) {
+  const text = yield* Effect.mapError(StateText.read(placeOf(places, name)), ({ message }) => unusable(message))
+  if (text === undefined) return
+  if (readerOf(name)?.(text) !== true) return yield* fail("Unusable", `${placeOf(places, name)} is damaged`)
+  texts[name] = text
+})
+
 const fail = (reason: BackupError["reason"], detail: string) => Effect.fail(new BackupError({ reason, detail }))
 const unusable = (detail: string) => new BackupError({ reason: "Unusable", detail })
 
 /** `trust.json` stands beside the identity, wherever that is (node §2.5). */
-const placeOf = ({ home, identity }: Places, name: Name): string => {
+const placeOf = ({ home, identity }: Places, name: string): string => {
   if (name === IDENTITY) return identity
   return name === "trust.json" ? `${identity.slice(0, identity.lastIndexOf("/"))}/${name}` : `${home}/${name}`
 }
 
-type Name = typeof IDENTITY | keyof typeof READERS
+/** The files of the memberships that `texts` names, whether they are there or not. */
+const partsOf = (texts: Readonly<Record<string, string>>): ReadonlyArray<string> => {
+  const { cards = [] } = MembershipFile.decode(texts[MEMBERSHIPS] ?? "") ?? {}
+  return cards.flatMap(({ alias }) => PARTS.map((part) => `memberships/${alias}/${part}`))
+}
 
-const isName = (name: string): name is Name => name === IDENTITY || Object.hasOwn(READERS, name)
+/** A name of such a file, taken apart. */
+const partOf = (name: string) => {
+  const match = /^(memberships\/[^/]+)\/([^/]+)$/.exec(name)
+  const part = PARTS.find((one) => one === match?.[2])
+  return match === null || part === undefined ? undefined : { directory: match[1]!, part }
+}
+
+const readerOf = (name: string): ((text: string) => boolean) | undefined => {
+  const own = OTHERS.find((one) => one === name) ?? partOf(name)?.part
+  return own && READERS[own]
+}
 
 /** Whether a file can be used, by the one who reads it. */
 const READERS = {
   "trust.json": (text: string) => TrustFile.decode(text, 0) !== undefined,
   "chains.json": (text: string) => ChainFile.decode(text) !== undefined,
   "pins.json": (text: string) => PinFile.decode(text) !== undefined,
-  "registry-pins.json": (text: string) => Json.parseObject(text) !== undefined
+  "registry-pins.json": (text: string) => Json.parseObject(text) !== undefined,
+  "memberships.json": (text: string) => MembershipFile.decode(text) !== undefined
 }
 
 const IDENTITY = "identity.key"
-const OTHERS = ["trust.json", "chains.json", "pins.json", "registry-pins.json"] as const
+const MEMBERSHIPS = "memberships.json"
+const OTHERS = ["trust.json", "chains.json", "pins.json", "registry-pins.json", MEMBERSHIPS] as const
+/** What each further membership has of its own. */
+const PARTS = ["trust.json", "chains.json", "pins.json"] as const
 const FORMAT = "effect-pilot backup"
 const PURPOSE = "backup"
 /** Pins and trust of some ten thousand peers. */

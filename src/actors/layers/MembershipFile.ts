@@ -4,6 +4,7 @@ import * as JsonFile from "../../core/storage/JsonFile.ts"
 import { SLOT_MAX } from "../../protocol/wire/LocalNode.ts"
 import type { Card } from "../membership/Roster.ts"
 import { NodeError } from "./NodeError.ts"
+import * as RendezvousText from "./RendezvousText.ts"
 
 /** The file's content. */
 export interface Content {
@@ -40,6 +41,12 @@ export const make = Effect.fnUntraced(function* (
     save: (content) => Effect.provideContext(JsonFile.save(path, Stored, content), services)
   }
 })
+
+/** The content of such a text; `undefined` when it is none, or an alias in it could be no directory of ours. */
+export const decode = (text: string): Content | undefined => {
+  const content = Option.getOrUndefined(Schema.decodeOption(Schema.fromJsonString(Stored))(text))
+  return content?.cards.every(({ alias }) => RendezvousText.ALIAS.test(alias)) === true ? content : undefined
+}
 
 const Slot = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: SLOT_MAX }))
 
