@@ -45,7 +45,7 @@ export const NO_RECOVERY = "no recovery key is enrolled: pilotctl recovery init 
 /** An answer of the daemon; its refusals have their own codes. */
 export const told = <A, R>(request: Effect.Effect<A, IpcError.IpcError, R>): Effect.Effect<A, CliError.CliError, R> =>
   Effect.mapError(request, (error) => {
-    const reason = /(?:key|recovery)\.[a-z]+: ([A-Za-z]+): (.*)$/s.exec(error.detail)
+    const reason = /(?:key|recovery)\.[a-z.]+: ([A-Za-z]+): (.*)$/s.exec(error.detail)
     const code = reason === null ? undefined : CODES[reason[1] ?? ""]
     return code === undefined ? DaemonClient.failure("", error) : CliError.make(code, reason?.[2] ?? "", HINTS[code])
   })

@@ -19,8 +19,8 @@ const rotate: Command = {
   returns: STATUS,
   isStrict: true,
   flags: [
-    { name: "recovery-file", value: "path", summary: "file with the recovery key: the new key counts at once" },
-    { name: "cancel", value: "boolean", summary: "take an announced key back" },
+    { name: "recovery-file", value: "path", summary: "file with the recovery key: what is done counts at once" },
+    { name: "cancel", value: "boolean", summary: "take an announced key back (identity cancel-rotation)" },
     { name: "status", value: "boolean", summary: "change nothing" }
   ],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
@@ -30,13 +30,34 @@ const rotate: Command = {
     const path = Values.text(input, "recovery-file")
     const reply = yield* Effect.gen(function* () {
       if (Values.boolean(input, "status") === true) return yield* ask("key.status")
-      if (Values.boolean(input, "cancel") === true) return yield* ask("key.cancel")
+      if (Values.boolean(input, "cancel") === true) return yield* cancelled(client, path)
       if (path === undefined) return yield* ask("key.rotate")
       const { RecoveryFile, sign } = yield* keyTools
       const key = yield* RecoveryFile.read(path)
       const { draft } = yield* ask("key.prepare")
       return yield* ask("key.commit", { signature: sign(key, draft) })
     })
+    return output(reply, KeysText.status(reply, localOffsetMinutes))
+  })
+}
+
+const cancelRotation: Command = {
+  name: "identity cancel-rotation",
+  usage: "",
+  summary: "Takes back the new key announced for this node; with the recovery key, also one that a thief has announced",
+  returns: STATUS,
+  isStrict: true,
+  flags: [
+    {
+      name: "recovery-file",
+      value: "path",
+      summary: "file with the recovery key: every announced key, and nobody who has only the node's key undoes it"
+    }
+  ],
+  run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    const { localOffsetMinutes } = yield* CliHost
+    const client = yield* DaemonClient.connect
+    const reply = yield* cancelled(client, Values.text(input, "recovery-file"))
     return output(reply, KeysText.status(reply, localOffsetMinutes))
   })
 }
@@ -127,7 +148,20 @@ const refuse: Command = {
 }
 
 /** The rows of this group. */
-export const commands: ReadonlyArray<Command> = [rotate, init, enrolFile, show, rotations, refuse]
+export const commands: ReadonlyArray<Command> = [rotate, cancelRotation, init, enrolFile, show, rotations, refuse]
+
+/** By the node's own key, which the daemon has, or by the recovery key, which it never sees. */
+const cancelled = Effect.fnUntraced(function* (
+  client: DaemonClient.IpcClient,
+  path: string | undefined
+): Effect.fn.Return<Json.JsonObject, CliError.CliError, Environment> {
+  if (path === undefined) return yield* told(client.extension("key.cancel", {}))
+  const { RecoveryFile, sign } = yield* keyTools
+  const key = yield* RecoveryFile.read(path)
+  const prepared = yield* told(client.extension("key.cancel.prepare", {}))
+  const signatures = Json.strings(prepared, "drafts").map((draft) => sign(key, draft))
+  return yield* told(client.extension("key.cancel.commit", { signatures }))
+})
 
 const keyTools = Effect.promise(() => import("./keysRun.ts"))
 

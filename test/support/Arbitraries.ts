@@ -252,6 +252,8 @@ export const ipcRequest: Arbitrary.Arbitrary<IpcRequest> = oneOf<IpcRequest>(
   tagged("SetWebhook", { url: utf8 }),
   tagged("SetTaskExec", { enabled: element(true, false) }),
   tagged("Health", {}),
+  tagged("RotateKey", {}),
+  tagged("EnrollRecovery", { enrollment: utf8, signature: utf8 }),
   Arbitrary.map(Arbitrary.all({ op: utf8, value: jsonObject }), ({ op, value }) => ({
     _tag: "Extension",
     op: `x${op}`,
@@ -270,6 +272,8 @@ const answered = element<Answered>(
   "SetWebhook",
   "SetTaskExec",
   "Health",
+  "RotateKey",
+  "EnrollRecovery",
   "Extension"
 )
 

@@ -41,7 +41,10 @@ export const make = Effect.fn("KeyKeeper.make")(function* (
   const crypto = yield* Crypto
   const turn = yield* Semaphore.make(1)
   const alarms = new Set<string>()
-  const self: Keeper = { options, crypto, isPublished: true, prepared: undefined, dueSeconds: 0, enrolment: undefined }
+  const self: Keeper = {
+    ...{ options, crypto, isPublished: true, prepared: undefined, dueSeconds: 0, enrolment: undefined },
+    ...{ contested: [], cancellations: undefined }
+  }
   const alone = <A, E>(work: Effect.Effect<A, E | IdentityError, Disk>): Effect.Effect<A, E | OwnKeyError> =>
     turn.withPermit(work).pipe(Effect.provide(services), Effect.mapError(notStored))
   const answering = (work: Effect.Effect<void, OwnKeyError | IdentityError, Disk>) =>
@@ -53,13 +56,17 @@ export const make = Effect.fn("KeyKeeper.make")(function* (
       prepareRotation: alone(prepareRotation(self)),
       commitRotation: (signature) => answering(commitRotation(self, signature)),
       cancel: answering(cancel(self)),
+      prepareCancellation: alone(prepareCancellation(self)),
+      commitCancellation: (signatures) => answering(commitCancellation(self, signatures)),
       prepareEnrolment: (recovery) => alone(prepareEnrolment(self, recovery)),
       commitEnrolment: (signatures) => answering(commitEnrolment(self, signatures)),
+      commitDrafted: (draft, consent) => answering(commitDrafted(self, draft, consent)),
       look: alone(look(self)).pipe(Effect.catch((error) => Effect.logWarning(`the key of this node: ${error.detail}`)))
     },
     heard: (chain) =>
       Effect.sync(() => {
         for (const rival of rivals(self, chain)) {
+          if (!includes(self.contested, rival)) self.contested = [...self.contested, rival].slice(-CONTESTED_MAX)
           if (alarms.has(Bytes.toHex(rival)) || alarms.size >= ALARMS_MAX) continue
           alarms.add(Bytes.toHex(rival))
           options.contested(rival)
@@ -78,6 +85,9 @@ interface Keeper {
   dueSeconds: number
   prepared: { readonly key: SigningKey; readonly draft: KeyStatement.Draft } | undefined
   enrolment: KeyStatement.Draft | undefined
+  /** New keys that somebody else has named for the present one, the newest last. */
+  contested: ReadonlyArray<Uint8Array>
+  cancellations: ReadonlyArray<KeyStatement.Draft> | undefined
 }
 
 const status = Effect.fnUntraced(function* ({ crypto, dueSeconds, isPublished, options: { state } }: Keeper) {
@@ -147,6 +157,37 @@ const cancel = Effect.fnUntraced(function* (self: Keeper) {
   yield* tell(self)
 })
 
+const prepareCancellation = Effect.fnUntraced(function* (self: Keeper) {
+  const { contested, crypto, options } = self
+  const { state } = options
+  const announced = [...(state.staged === undefined ? [] : [state.staged.key.publicKey]), ...contested]
+  if (announced.length === 0) return yield* fail("NothingInProgress", "no new key is announced")
+  const seconds = yield* nowSeconds
+  const standing = OwnKeyState.standing(state, crypto.verify, seconds)
+  if (standing.recovery === undefined) return yield* fail("NoRecoveryKey", "no recovery key is enrolled for this node")
+  const drafts = announced.map((next) => KeySigning.cancellation(standing, next, "recovery", seconds))
+  self.cancellations = drafts
+  return drafts
+})
+
+const commitCancellation = Effect.fnUntraced(function* (self: Keeper, signatures: ReadonlyArray<Uint8Array>) {
+  const { cancellations, options } = self
+  if (cancellations === undefined) return yield* fail("NothingInProgress", "no cancellation was prepared")
+  const statements = cancellations.map((draft, index) => ({
+    ...draft,
+    signature: signatures[index] ?? Bytes.empty,
+    consent: Bytes.empty
+  }))
+  if (!statements.every((statement) => KeyStatement.isGenuine(statement, self.crypto.verify)))
+    return yield* fail("WrongRecoveryKey", "that is not the recovery key of this node")
+  self.cancellations = undefined
+  self.prepared = undefined
+  self.dueSeconds = 0
+  yield* OwnKeyState.amend(options.state, [...OwnKeyState.published(options.state), ...statements])
+  self.contested = self.contested.filter((key) => !statements.some(({ next }) => Bytes.equals(next, key)))
+  yield* tell(self)
+})
+
 const prepareEnrolment = Effect.fnUntraced(function* (self: Keeper, recovery: Uint8Array) {
   const { crypto, options } = self
   yield* unlessInProgress(options.state)
@@ -173,6 +214,13 @@ const commitEnrolment = Effect.fnUntraced(function* (
   yield* tell(self)
 })
 
+const commitDrafted = Effect.fnUntraced(function* (self: Keeper, draft: Uint8Array, consent: Uint8Array) {
+  const { enrolment } = self
+  if (enrolment === undefined || !Bytes.equals(KeyStatement.signedBytes(enrolment), draft))
+    return yield* fail("NothingInProgress", "that enrolment was not prepared here, or another one since")
+  yield* commitEnrolment(self, { consent, predecessor: Bytes.empty })
+})
+
 const look = Effect.fnUntraced(function* (self: Keeper) {
   const { staged } = self.options.state
   if (staged !== undefined) {
@@ -195,6 +243,7 @@ const complete = Effect.fnUntraced(function* (self: Keeper) {
     return
   }
   yield* OwnKeyState.promote(state)
+  self.contested = []
   options.moved(state.key.publicKey)
   yield* options.spread(state.chain)
   yield* options.renewTunnels
@@ -235,6 +284,9 @@ const rivals = ({ crypto, options: { state } }: Keeper, chain: KeyChain): Readon
     .map(({ next }) => next)
 }
 
+const includes = (keys: ReadonlyArray<Uint8Array>, key: Uint8Array): boolean =>
+  keys.some((other) => Bytes.equals(other, key))
+
 const unlessInProgress = ({ staged }: OwnKeyState.OwnKeyState): Effect.Effect<void, OwnKeyError> =>
   staged === undefined ? Effect.void : fail("InProgress", "a new key is announced already")
 
@@ -252,3 +304,5 @@ const nowSeconds = Effect.map(Clock.currentTimeMillis, (ms) => Math.floor(ms / 1
 const RETRY_SECONDS = 3600
 /** Rivals of this node's key that are reported. */
 const ALARMS_MAX = 16
+/** Rivals that one cancellation names: a chain holds sixteen statements. Against more helps a new key by the recovery key. */
+const CONTESTED_MAX = 4

@@ -51,12 +51,18 @@ export class OwnKeys extends Context.Service<
     readonly commitRotation: (signature: Uint8Array) => Effect.Effect<OwnKeyStatus, OwnKeyError>
     /** Takes the announced key back. */
     readonly cancel: Effect.Effect<OwnKeyStatus, OwnKeyError>
+    /** What the recovery key has to sign to take back every new key that is announced, here or by whoever has stolen the key. */
+    readonly prepareCancellation: Effect.Effect<ReadonlyArray<KeyStatement.Draft>, OwnKeyError>
+    /** The signatures over the drafts of the last preparation, in their order. */
+    readonly commitCancellation: (signatures: ReadonlyArray<Uint8Array>) => Effect.Effect<OwnKeyStatus, OwnKeyError>
     /** What a recovery key has to sign to be enrolled: itself, and its predecessor if `signer` is `recovery`. */
     readonly prepareEnrolment: (recovery: Uint8Array) => Effect.Effect<KeyStatement.Draft, OwnKeyError>
     readonly commitEnrolment: (signatures: {
       readonly consent: Uint8Array
       readonly predecessor: Uint8Array
     }) => Effect.Effect<OwnKeyStatus, OwnKeyError>
+    /** The same for the draft whose bytes are given, which must be the last one, and names no predecessor. */
+    readonly commitDrafted: (draft: Uint8Array, consent: Uint8Array) => Effect.Effect<OwnKeyStatus, OwnKeyError>
     /** Does what is due; called after each heartbeat. */
     readonly look: Effect.Effect<void>
   }

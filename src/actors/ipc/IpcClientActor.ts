@@ -251,6 +251,8 @@ const ANSWERED: Readonly<Record<IpcCommands.JsonRequest["_tag"], IpcReply.Answer
   SetWebhook: "SetWebhook",
   SetTaskExec: "SetTaskExec",
   Health: "Health",
+  RotateKey: "RotateKey",
+  EnrollRecovery: "EnrollRecovery",
   Extension: "Extension"
 }
 

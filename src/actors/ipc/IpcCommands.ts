@@ -81,6 +81,10 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
       return daemon.webhooks === undefined
         ? Effect.fail("unknown command: 0x1B")
         : IpcEvents.setWebhook(daemon.webhooks, request.url)
+    case "RotateKey":
+      return IpcKeys.rotate(daemon.ownKeys)
+    case "EnrollRecovery":
+      return IpcKeys.enrol(daemon.ownKeys, request.enrollment, request.signature)
     case "Extension":
       return (
         daemon.rules?.(request.op, request.value) ??

@@ -8,6 +8,8 @@
  * | `key.prepare` | | `draft`: what the recovery key signs |
  * | `key.commit` | `signature` | as `key.status`: the key has moved |
  * | `key.cancel` | | as `key.status` |
+ * | `key.cancel.prepare` | | `drafts`: what the recovery key signs to take back whatever new keys are announced |
+ * | `key.cancel.commit` | `signatures` | as `key.status` |
  * | `recovery.prepare` | `recovery` | `draft`, `needs_predecessor` |
  * | `recovery.commit` | `consent`, `predecessor` | as `key.status` |
  * | `trust.rotations` | | `rotations [node_id, state, fingerprint, …]` |
@@ -21,6 +23,7 @@ import * as KeyChain from "../../protocol/identity/KeyChain.ts"
 import * as KeyStatement from "../../protocol/identity/KeyStatement.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type { OwnKeyError, OwnKeyStatus, OwnKeys } from "../identity/OwnKeys.ts"
+import { Node } from "../node/Node.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import * as IpcAnswer from "./IpcAnswer.ts"
 
@@ -42,6 +45,15 @@ export const perform = (
       return own(keys, op, ({ commitRotation }) => commitRotation(bytes(value, "signature")))
     case "key.cancel":
       return own(keys, op, ({ cancel }) => cancel)
+    case "key.cancel.commit":
+      return own(keys, op, ({ commitCancellation }) =>
+        commitCancellation(Json.strings(value, "signatures").map(ofText))
+      )
+    case "key.cancel.prepare":
+      return Effect.map(
+        refusing(op, keys, ({ prepareCancellation }) => prepareCancellation),
+        (drafts) => ({ drafts: drafts.map((draft) => Bytes.toBase64(KeyStatement.signedBytes(draft))) })
+      )
     case "recovery.commit":
       return own(keys, op, ({ commitEnrolment }) =>
         commitEnrolment({ consent: bytes(value, "consent"), predecessor: bytes(value, "predecessor") })
@@ -58,6 +70,32 @@ export const perform = (
       return undefined
   }
 }
+
+/** The newer RotateKey (node §1.9): the key is announced, and the reply says from when on it counts. */
+export const rotate = (keys: Keys): Effect.Effect<Json.JsonObject, string, Services | Node> =>
+  replied(keys, "rotate_key", "0x25", (found) => found.rotate)
+
+/** The newer EnrollRecovery (node §1.9), over what this daemon has drafted for the key: the reference's format is not known. */
+export const enrol = (
+  keys: Keys,
+  enrollment: string,
+  signature: string
+): Effect.Effect<Json.JsonObject, string, Services | Node> =>
+  replied(keys, "enroll_recovery", "0x31", (found) => found.commitDrafted(ofText(enrollment), ofText(signature)))
+
+const replied = (
+  keys: Keys,
+  command: string,
+  opcode: string,
+  use: (keys: OwnKeys["Service"]) => Effect.Effect<OwnKeyStatus, OwnKeyError>
+): Effect.Effect<Json.JsonObject, string, Services | Node> =>
+  keys === undefined
+    ? Effect.fail(`unknown command: ${opcode}`)
+    : Effect.gen(function* () {
+        const status = yield* own(keys, command, use)
+        const { node } = yield* Effect.flatMap(Node, ({ address }) => address)
+        return { ...status, node_id: node, type: `${command}_ok` }
+      })
 
 const own = (
   keys: Keys,
@@ -121,5 +159,6 @@ const refuse = Effect.fnUntraced(function* (node: Address.NodeId) {
   return { node_id: node, fingerprint: fingerprint(refused) }
 })
 
-const bytes = (value: Json.JsonObject, name: string): Uint8Array =>
-  Bytes.fromBase64(Json.string(value, name)) ?? Bytes.empty
+const bytes = (value: Json.JsonObject, name: string): Uint8Array => ofText(Json.string(value, name))
+
+const ofText = (text: string): Uint8Array => Bytes.fromBase64(text) ?? Bytes.empty

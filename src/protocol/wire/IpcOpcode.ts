@@ -25,8 +25,12 @@ export const Opcode = {
   SetWebhook: 0x1b,
   SetTaskExec: 0x1d,
   Health: 0x21,
+  /** Newer. */
+  RotateKey: 0x25,
   /** Newer (node §1.9), answered by nothing. */
   Cancel: 0x2b,
+  /** Newer. */
+  EnrollRecovery: 0x31,
   /** Newer. */
   Unbind: 0x37,
   /** Newer; its answer is empty. */

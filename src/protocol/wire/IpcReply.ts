@@ -30,6 +30,8 @@ export type Answered =
   | "SetWebhook"
   | "SetTaskExec"
   | "Health"
+  | "RotateKey"
+  | "EnrollRecovery"
   | "Extension"
 
 /** One frame of the daemon. Byte fields are views into the frame. */
@@ -174,5 +176,7 @@ const ANSWERED: ReadonlyArray<Answered> = [
   "SetWebhook",
   "SetTaskExec",
   "Health",
+  "RotateKey",
+  "EnrollRecovery",
   "Extension"
 ]

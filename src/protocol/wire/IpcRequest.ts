@@ -6,6 +6,7 @@
  * Dial      address (6)  port (2)           Close   connection (4)             names      UTF-8 to the end
  * SendTo    address (6)  port (2)  data     switches  one byte, 1 = on         Extension  JSON object with "op"
  * Unbind    port (2)                        SendToConfirm  as SendTo           Cancel     ignored
+ * RotateKey empty                           EnrollRecovery  JSON object with "enrollment", "enrollment_sig"
  * ```
  */
 import { type Data, Result } from "effect"
@@ -52,6 +53,10 @@ export type IpcRequest = Data.TaggedEnum<{
   SetWebhook: { readonly url: string }
   SetTaskExec: { readonly enabled: boolean }
   Health: object
+  /** Gives the node another key, as far as its own key can decide that (security rule 9). */
+  RotateKey: object
+  /** `enrollment`: what `recovery.prepare` has drafted; `signature`: by the recovery key that it names. In base64. */
+  EnrollRecovery: { readonly enrollment: string; readonly signature: string }
   /** Ours. `op` names the operation, `value` is the whole object. */
   Extension: { readonly op: string; readonly value: Json.JsonObject }
 }>
@@ -97,11 +102,16 @@ export const encode = (self: IpcRequest): Uint8Array => {
       return frame(Opcode.SetWebhook, Bytes.fromUtf8(self.url))
     case "SetTaskExec":
       return frame(Opcode.SetTaskExec, Uint8Array.of(self.enabled ? 1 : 0))
+    case "EnrollRecovery": {
+      const { enrollment, signature } = self
+      return frame(Opcode.EnrollRecovery, Bytes.fromUtf8(GoJson.encode({ enrollment, enrollment_sig: signature })))
+    }
     case "Extension":
       return frame(Opcode.Extension, Bytes.fromUtf8(GoJson.encode({ ...self.value, op: self.op })))
     case "Info":
     case "Deregister":
     case "Health":
+    case "RotateKey":
     case "Cancel":
       return frame(Opcode[self._tag])
     default:
@@ -169,6 +179,10 @@ const decodePayload = (opcode: number, reader: ByteReader.ByteReader, refuse: Re
       return Result.succeed({ _tag: "Cancel" })
     case Opcode.Health:
       return Result.succeed({ _tag: "Health" })
+    case Opcode.RotateKey:
+      return Result.succeed({ _tag: "RotateKey" })
+    case Opcode.EnrollRecovery:
+      return decodeEnrolment(text(reader), refuse)
     case Opcode.Extension:
       return decodeExtension(text(reader), refuse)
     default:
@@ -209,6 +223,13 @@ const decodeTags = (text: string, refuse: Refuse): Decoded => {
   if (!Array.isArray(list) || tags.length !== list.length) return refuse("set_tags: invalid JSON: not a list of texts")
   if (tags.length > TAGS_MAX) return refuse(`set_tags: maximum ${TAGS_MAX} tags allowed`)
   return Result.succeed({ _tag: "SetTags", tags })
+}
+
+const decodeEnrolment = (text: string, refuse: Refuse): Decoded => {
+  const value = Json.parseObject(text)
+  if (value === undefined) return refuse("enroll_recovery: invalid JSON: not an object")
+  const [enrollment, signature] = [Json.string(value, "enrollment"), Json.string(value, "enrollment_sig")]
+  return Result.succeed({ _tag: "EnrollRecovery", enrollment, signature })
 }
 
 const decodeExtension = (text: string, refuse: Refuse): Decoded => {

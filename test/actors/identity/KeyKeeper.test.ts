@@ -12,6 +12,7 @@ import * as SealedText from "../../../src/core/crypto/SealedText.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import type { KeyChain } from "../../../src/protocol/identity/KeyChain.ts"
 import * as KeyHistory from "../../../src/protocol/identity/KeyHistory.ts"
+import * as KeySigning from "../../../src/protocol/identity/KeySigning.ts"
 import * as KeyStanding from "../../../src/protocol/identity/KeyStanding.ts"
 import * as KeyStatement from "../../../src/protocol/identity/KeyStatement.ts"
 import { MemoryDisk } from "../../../src/testing/MemoryDisk.ts"
@@ -149,6 +150,45 @@ describe("KeyKeeper", () => {
       assert.notDeepEqual(state.key.publicKey, first)
       assert.deepStrictEqual(state.key.publicKey, second.pending?.publicKey)
       assert.deepStrictEqual(desk.publicKey, state.key.publicKey)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("takes every announced key back by the recovery key, its own and a thief's, and by no other key", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const on = machine()
+      const { desk, heard, keys, rivals, state } = yield* live(on, undefined)
+      yield* enrol(keys)
+      assert.strictEqual((yield* Effect.flip(keys.prepareCancellation)).reason, "NothingInProgress")
+      yield* TestClock.adjust("1 day")
+      const own = yield* keys.rotate
+      const thief = key(3)
+      const words = { kind: "rotate", signer: "key", sequence: 1, unixSeconds: 0, recovery: R.publicKey } as const
+      const link = KeySigning.sign({ ...words, key: state.key.publicKey, next: thief.publicKey }, state.key, thief)
+      desk.publish(BEGIN + KeyStanding.WAIT_SECONDS / 7, [link])
+      yield* heard([link])
+      const standing = () => KeyStanding.at(desk.history, BEGIN + KeyStanding.WAIT_SECONDS)
+      assert.lengthOf(standing().fork ?? [], 2)
+
+      const drafts = yield* keys.prepareCancellation
+      assert.deepStrictEqual(
+        drafts.map(({ next }) => next),
+        [own.pending?.publicKey, thief.publicKey]
+      )
+      const signed = (by: KeySigning.Signer) => drafts.map((draft) => by.sign(KeyStatement.signedBytes(draft)))
+      assert.strictEqual((yield* Effect.flip(keys.commitCancellation(signed(key(8))))).reason, "WrongRecoveryKey")
+      const after = yield* keys.commitCancellation(signed(R))
+      assert.strictEqual(after.pending, undefined)
+      assert.deepStrictEqual([standing().fork, standing().pending], [undefined, undefined])
+      yield* TestClock.adjust("8 days")
+      yield* keys.look
+      assert.deepStrictEqual(standing().current, state.key.publicKey)
+
+      // It is on disk, and what the registry repeats is no news to the next life.
+      const again = yield* live(on, desk)
+      yield* again.heard([link])
+      assert.deepStrictEqual([rivals.length, again.rivals.length], [1, 0])
+      assert.strictEqual((yield* Effect.flip(again.keys.cancel)).reason, "NothingInProgress")
     }).pipe(Effect.scoped)
   )
 

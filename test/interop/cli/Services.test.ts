@@ -1,8 +1,11 @@
+import { writeFileSync } from "node:fs"
 import { connect as connectSocket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Queue, type Scope, Stream } from "effect"
+import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Json from "../../../src/core/data/Json.ts"
+import * as Fingerprint from "../../../src/protocol/trust/Fingerprint.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 import * as IpcOpcode from "../../../src/protocol/wire/IpcOpcode.ts"
 import * as IpcReply from "../../../src/protocol/wire/IpcReply.ts"
@@ -229,6 +232,30 @@ const ipcCommands = Effect.fnUntraced(function* (alpha: PilotNetwork.Daemon, bra
   yield* client.send({ _tag: "Cancel" })
   yield* client.send({ _tag: "SendTo", address, port, data })
   assert.deepStrictEqual(yield* ask({ _tag: "SendToConfirm", address, port, data }), { _tag: "SendToConfirmed" })
+
+  // A recovery key, then a new key, which waits.
+  const recovery = NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(9))
+  const enrolment = { _tag: "EnrollRecovery", enrollment: "e", signature: "s" } as const
+  assert.deepInclude(yield* ask(enrolment), { _tag: "Error" })
+  const value = { op: "recovery.prepare", recovery: Bytes.toBase64(recovery.publicKey) }
+  const prepared = yield* json({ _tag: "Extension", op: "recovery.prepare", value }, "Extension")
+  const enrollment = Json.string(prepared, "draft")
+  const signature = Bytes.toBase64(recovery.sign(Bytes.fromBase64(enrollment) ?? Bytes.empty))
+  const enrolled = { ...enrolment, enrollment, signature }
+  const fingerprint = Fingerprint.format(NativeCrypto.crypto.sha256(recovery.publicKey))
+  assert.deepInclude(yield* json(enrolled, "EnrollRecovery"), {
+    ...{ recovery_fingerprint: fingerprint, node_id: alpha.node, type: "enroll_recovery_ok" }
+  })
+  const rotated = yield* json({ _tag: "RotateKey" }, "RotateKey")
+  assert.deepInclude(rotated, { fingerprint: alpha.fingerprint, node_id: alpha.node, type: "rotate_key_ok" })
+  assert.isAbove(Json.integer(rotated, "pending_from"), 0)
+  const file = `${alpha.home}/recovery.key`
+  const keyPair = Bytes.toBase64(Bytes.concat(recovery.seed, recovery.publicKey))
+  writeFileSync(file, JSON.stringify({ recovery_key: keyPair }), { mode: 0o600 })
+  const cancelling = LocalPilotctl.run(alpha.home, ["--json", "identity", "cancel-rotation", "--recovery-file", file])
+  const { data: cancelled, stderr } = yield* cancelling
+  assert.deepInclude(cancelled, { fingerprint: alpha.fingerprint, recovery_fingerprint: fingerprint }, stderr)
+  assert.notProperty(cancelled, "pending_fingerprint")
 
   // To itself, to hear it.
   yield* client.send({ _tag: "SendTo", address: Address.make(0, alpha.node), port, data })

@@ -100,7 +100,7 @@ describe("IpcRequest", () => {
   })
 
   it("newer commands that the reference's tables lack are refused in its words (node §1.8)", () => {
-    const refusals = ["0f07", "0f0700000001", "0f08", "71", "717b7d", "7b", "02"].map((text) =>
+    const refusals = ["0f07", "0f0700000001", "0f08", "71", "717b7d", "7b", "02", "31"].map((text) =>
       failure(IpcRequest.decode(hex(text)))
     )
     assert.deepStrictEqual(
@@ -112,12 +112,13 @@ describe("IpcRequest", () => {
         "extension: invalid JSON: not an object",
         "extension: missing op",
         "unknown command: 0x7B",
-        "unknown command: 0x02"
+        "unknown command: 0x02",
+        "enroll_recovery: invalid JSON: not an object"
       ]
     )
     assert.deepStrictEqual(
       refusals.map((refusal): number => refusal.opcode),
-      [0x0f, 0x0f, 0x0f, 0x71, 0x71, 0x7b, 0x02]
+      [0x0f, 0x0f, 0x0f, 0x71, 0x71, 0x7b, 0x02, 0x31]
     )
   })
 
