@@ -1,5 +1,6 @@
 /** What the commands about the own node print for people (cli §5, §8). Pure. */
 import * as Json from "../core/data/Json.ts"
+import * as PolicyRows from "./PolicyRows.ts"
 import * as Render from "./Render.ts"
 
 /** `pilotctl info`. */
@@ -23,7 +24,8 @@ export const info = (status: Json.JsonObject): string => {
     ...(isSet("owner") ? fact("Owner", text("owner")) : []),
     ...fact("Traffic", `${Render.size(n("bytes_sent"))} sent / ${Render.size(n("bytes_recv"))} recv`),
     ...fact("Packets", `${n("pkts_sent")} sent / ${n("pkts_recv")} recv`),
-    ...Json.objects(status, "refused_keys").flatMap((row) => fact("Refused key", refusal(row)))
+    ...Json.objects(status, "refused_keys").flatMap((row) => fact("Refused key", refusal(row))),
+    ...problems(status)
   ]
   const rows = Json.objects(status, "conn_list")
   if (rows.length === 0) return lines.join("\n")
@@ -43,6 +45,16 @@ const memberships = (rows: ReadonlyArray<Json.JsonObject>): ReadonlyArray<string
         const name = `${Json.string(row, "alias").padEnd(8)} ${Json.string(row, "registry")} ${state}`
         return fact("Rendezvous", [name, Json.string(row, "address"), detail].filter((part) => part !== "").join("  "))
       })
+
+/** What is not as the owner wants it to be: a policy file that is not in force, an audit log that is not written. */
+const problems = (status: Json.JsonObject): ReadonlyArray<string> => {
+  const policy = Json.member(status, "policy_problem")
+  const audit = Json.string(status, "audit_failure")
+  return [
+    ...(Json.isObject(policy) ? fact("Policy", `the file is not in force: ${PolicyRows.place(policy)}`) : []),
+    ...(audit === "" ? [] : fact("Audit log", `not written: ${audit}`))
+  ]
+}
 
 /** Whose key was not believed, why, and how often. */
 const refusal = (row: Json.JsonObject): string =>

@@ -58,13 +58,13 @@ export const status = (data: Json.JsonObject): string => {
     `Policy: ${file}, ${count("rules")} rules, default ${Json.string(data, "default")}`,
     `  In force since ${Json.string(data, "loaded_at")} (revision ${count("revision")})`,
     `  Asked ${count("asked")}, denied ${count("denied")} (${count("limited")} by limits), granted ${count("granted")}`,
-    ...(Json.isObject(problem)
-      ? [
-          `  REFUSED the file as it is now: line ${Json.integer(problem, "line")}, column ${Json.integer(problem, "column")}: ${Json.string(problem, "detail")}`
-        ]
-      : [])
+    ...(Json.isObject(problem) ? [`  REFUSED the file as it is now: ${place(problem)}`] : [])
   ].join("\n")
 }
+
+/** Where a file is wrong, and how. */
+export const place = (problem: Json.JsonObject): string =>
+  `line ${Json.integer(problem, "line")}, column ${Json.integer(problem, "column")}: ${Json.string(problem, "detail")}`
 
 /** Why something is allowed or not. */
 export const decision = (data: Json.JsonObject): string => {
