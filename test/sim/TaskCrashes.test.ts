@@ -1,6 +1,6 @@
 /** A standing checker over a long flow of tasks whose both ends lose power at random moments: none is lost, none is done twice. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Random, Schema } from "effect"
+import { Effect, Fiber, Layer, Random, Schema } from "effect"
 import * as Tasks from "../../src/api/Tasks.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import { PATIENCE_MS } from "./Patience.ts"
@@ -14,10 +14,13 @@ const Twice = Tasks.make("twice", {
   output: Schema.Struct({ twice: Schema.Int, attempt: Schema.Int })
 })
 
-/** Each submission that returned is in `acknowledged`; a program that is killed between is started again by the caller. */
+/**
+ * Each submission that returned is in `acknowledged`; a program that is killed between is started again by the caller. It ends
+ * with no submission under way, so that what it has acknowledged is then all that there is.
+ */
 const submitting = (net: SimNet.SimNet, acknowledged: Set<string>, isOver: () => boolean, next: { index: number }) =>
   Effect.gen(function* () {
-    while (!isOver()) {
+    for (;;) {
       const number = next.index
       const id = `t${number}`
       const submitted = yield* Effect.result(Tasks.submit(Twice, { number }, { to: "bob", id }))
@@ -25,6 +28,7 @@ const submitting = (net: SimNet.SimNet, acknowledged: Set<string>, isOver: () =>
       if (submitted._tag === "Success") {
         acknowledged.add(id)
         next.index++
+        if (isOver()) return
       }
       yield* net.sleep(submitted._tag === "Success" ? "150 millis" : "500 millis")
     }
@@ -58,7 +62,7 @@ const run = (seed: number, crashes: number) =>
         Effect.forkScoped(Effect.ignore(Effect.sandbox(effect)))
       const submits = () => background(alice.run(submitting(net, acknowledged, () => isOver, next)))
       const serves = () => background(bob.run(serving(net, begun)))
-      yield* submits()
+      let submitter = yield* submits()
       yield* serves()
       for (let crash = 0; crash < crashes; crash++) {
         yield* net.sleep(`${yield* Random.nextIntBetween(50, 3_000)} millis`)
@@ -67,9 +71,11 @@ const run = (seed: number, crashes: number) =>
         yield* net.crash(node)
         yield* net.sleep(`${yield* Random.nextIntBetween(1, 2_000)} millis`)
         yield* net.restart(node)
-        yield* isBob ? serves() : submits()
+        if (isBob) yield* serves()
+        else submitter = yield* submits()
       }
       isOver = true
+      yield* Fiber.join(submitter)
       return { acknowledged, begun, results: yield* alice.run(resultsOf([...acknowledged])) }
     })
   )
