@@ -33,6 +33,13 @@ export interface ServeOptions<E> {
   readonly timeout?: Duration.Input
   /** Whether a failure of the handler is worth another attempt; never unless told otherwise. */
   readonly isRetryable?: (error: E) => boolean
+  /**
+   * A name of this program's own that outlives it: when it comes back after a crash, the attempts that died with it are given up
+   * at once, not at the end of their leases. Of two programs with the same name the later one takes the tasks of the earlier one.
+   */
+  readonly worker?: string
+  /** How long a task is kept for a program that says nothing; 15 seconds unless told otherwise, from one second to ten minutes. */
+  readonly lease?: Duration.Input
 }
 
 /** Starts the workers in the surrounding scope; its end gives back what they have. */
@@ -43,26 +50,34 @@ export const start = Effect.fnUntraced(function* <Input, Progress, Output, E, R>
   options: ServeOptions<E>
 ): Effect.fn.Return<void, never, R | Scope.Scope> {
   const count = Math.max(1, options.concurrency ?? 1)
-  yield* Effect.forEach(
-    Array.from({ length: count }),
-    Effect.fnUntraced(function* () {
-      const worker = `${task.kind}-${(yield* Random.nextInt).toString(36)}${(yield* Random.nextInt).toString(36)}`
-      yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(tasks.release(worker), RELEASE_TIMEOUT)))
-      const claim = tasks.claim([task.kind], { worker, leaseMs: LEASE_MS, waitMs: WAIT_MS })
-      const one = Effect.flatMap(claim, (record) =>
-        record === undefined ? Effect.void : perform(tasks, task, handler, options, record)
-      )
-      // A node that is away, or whose disk is full, comes back.
-      const patient = Effect.catchCause(one, (cause) =>
-        Cause.hasInterruptsOnly(cause)
-          ? Effect.interrupt
-          : Effect.andThen(Effect.logWarning(`tasks: ${task.kind}: ${text(Cause.squash(cause))}`), Effect.sleep(PAUSE))
-      )
-      yield* Effect.forkScoped(Effect.forever(patient))
-    }),
-    { discard: true }
+  const name = options.worker ?? `${(yield* Random.nextInt).toString(36)}${(yield* Random.nextInt).toString(36)}`
+  const worker = `${task.kind}-${name}`
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(tasks.release(worker), RELEASE_TIMEOUT)))
+  const claim = tasks.claim([task.kind], { worker, leaseMs: leaseMsOf(options), waitMs: WAIT_MS })
+  const one = Effect.flatMap(claim, (record) =>
+    record === undefined ? Effect.void : perform(tasks, task, handler, options, record)
   )
+  // A node that is away, or whose disk is full, comes back.
+  const patient = <E>(effect: Effect.Effect<void, E, R>): Effect.Effect<void, never, R> =>
+    Effect.catchCause(effect, (cause) =>
+      Cause.hasInterruptsOnly(cause)
+        ? Effect.interrupt
+        : Effect.andThen(Effect.logWarning(`tasks: ${task.kind}: ${text(Cause.squash(cause))}`), Effect.sleep(PAUSE))
+    )
+  const claiming = Effect.all(
+    Array.from({ length: count }, () => Effect.forever(patient(one))),
+    { concurrency: "unbounded", discard: true }
+  )
+  const isBack = options.worker !== undefined
+  yield* Effect.forkScoped(Effect.andThen(isBack ? heir(tasks, worker) : Effect.void, claiming))
 })
+
+/** An earlier life of this program has died with tasks; before this one has any, those are given up. */
+const heir = (tasks: Tasks["Service"], worker: string): Effect.Effect<void> =>
+  Effect.ignore(Effect.retry(tasks.release(worker, true), { while: isPassing, schedule: Schedule.spaced(PAUSE) }))
+
+const leaseMsOf = ({ lease }: { readonly lease?: Duration.Input }): number =>
+  lease === undefined ? LEASE_MS : Duration.toMillis(Duration.fromInputUnsafe(lease))
 
 const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
   tasks: Tasks["Service"],
@@ -72,6 +87,7 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
   record: TaskRecord
 ): Effect.fn.Return<void, TaskError, R> {
   const { attempt, id } = record
+  const leaseMs = leaseMsOf(options)
   const fail = (why: string, isFinal: boolean) =>
     Effect.asVoid(tasks.fail(id, { why: why.slice(0, WHY_MAX), isFinal, attempt }))
   const decoded = yield* Effect.result(
@@ -80,7 +96,7 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
   if (decoded._tag === "Failure")
     return yield* fail(`what was submitted is not what ${task.kind} takes: ${decoded.failure.message}`, true)
   let latest: string | undefined
-  const renew = Effect.suspend(() => tasks.renew(id, attempt, LEASE_MS, latest))
+  const renew = Effect.suspend(() => tasks.renew(id, attempt, leaseMs, latest))
   const job: Job<Progress> = {
     ...{ id, attempt, from: record.from, priority: record.priority, expiresAt: new Date(record.expiresAtMs) },
     progress: (value) =>
@@ -100,7 +116,7 @@ const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
         })
   // A node that is away for a moment may still keep the lease.
   const kept = Effect.catchIf(renew, isPassing, () => Effect.void).pipe(
-    Effect.delay(LEASE_MS / 3),
+    Effect.delay(leaseMs / 3),
     Effect.forever,
     Effect.mapError((error) => new Lost({ error }))
   )
@@ -157,7 +173,7 @@ class Lost extends Schema.TaggedError<Lost>()("Lost", { error: Schema.instanceOf
 const LEASE_MS = 15_000
 const WAIT_MS = 20_000
 const PAUSE = "1 second"
-/** As long as the lease may last. */
+/** For a node that restarts: as long as nobody else has the task, its result is still welcome. */
 const PATIENCE = Schedule.max([Schedule.spaced("1 second"), Schedule.recurs(LEASE_MS / 1_000)])
 const RELEASE_TIMEOUT = "1 second"
 const WHY_MAX = 1_000

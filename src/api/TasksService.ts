@@ -76,7 +76,7 @@ export const overDaemon = (
     finish: (id, outcome, attempt) =>
       Effect.scoped(Effect.flatMap(source(files, outcome), (given) => one("task.finish", { id, attempt, ...given }))),
     fail: (id, { attempt, isFinal, why }) => one("task.fail", { id, why, final: isFinal, attempt }),
-    release: (worker) => Effect.asVoid(ask("task.release", { worker }))
+    release: (worker, isLost = false) => Effect.asVoid(ask("task.release", { worker, lost: isLost }))
   }
 }
 

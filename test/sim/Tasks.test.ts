@@ -85,6 +85,32 @@ describe("tasks, in the simulator", { timeout: PATIENCE_MS }, () => {
     )
   )
 
+  it.effect("a program with a name has its tasks again as soon as it is back, however long its leases are", () =>
+    SimNet.run({ seed: 6006 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        const begun: Array<number> = []
+        const handler = (_: unknown, job: Tasks.Job<unknown>) =>
+          Effect.gen(function* () {
+            begun.push(job.attempt)
+            yield* net.sleep("5 seconds")
+            return { sum: 0, attempt: job.attempt }
+          })
+        const named = Layer.launch(Tasks.serve(Sum, handler, { worker: "adder", lease: "10 minutes" }))
+        yield* inBackground(bob, named)
+        const { id } = yield* alice.run(Tasks.submit(Sum, { numbers: [] }, { to: "bob" }))
+        yield* net.sleep("2 seconds")
+        yield* net.crash(bob)
+        yield* net.restart(bob)
+        yield* inBackground(bob, named)
+        const output = yield* alice.run(Effect.flatMap(Tasks.handle(Sum, id), ({ result }) => result))
+        assert.deepStrictEqual(output, { sum: 0, attempt: 2 })
+        assert.deepStrictEqual(begun, [1, 2])
+        assert.isBelow(net.nowMs(), 60_000)
+      })
+    )
+  )
+
   it.effect("a handler that fails, dies, or lies has its typed outcome; an interrupted call is cancelled there", () =>
     SimNet.run({ seed: 6003 }, (net) =>
       Effect.gen(function* () {

@@ -20,7 +20,7 @@
  * | `task.fail` | `id why final attempt` | `task` |
  * | `task.claim` | `kinds worker lease_ms wait_ms` | `task`, or nothing |
  * | `task.renew` | `id attempt lease_ms progress` | `task` |
- * | `task.release` | `worker` | |
+ * | `task.release` | `worker`; `lost`: it was killed, and is back | |
  * | `task.ready` | `on` | `ready` |
  * | `task.status` | | `ready received submitted untold_peers malformed refused` |
  *
@@ -128,7 +128,8 @@ const OPERATIONS: Readonly<Record<string, (tasks: Service, value: Json.JsonObjec
     one(
       tasks.renew(Json.string(value, "id"), Json.integer(value, "attempt"), leaseOf(value), optional(value, "progress"))
     ),
-  "task.release": (tasks, value) => Effect.as(tasks.release(Json.string(value, "worker")), {}),
+  "task.release": (tasks, value) =>
+    Effect.as(tasks.release(Json.string(value, "worker"), Json.boolean(value, "lost")), {}),
   "task.ready": (tasks, value) =>
     Effect.as(tasks.setReady(Json.boolean(value, "on")), { ready: Json.boolean(value, "on") }),
   "task.status": (tasks) =>

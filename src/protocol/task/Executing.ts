@@ -137,10 +137,14 @@ export const fail = (
     )
   )
 
-/** A worker has left: another one may go on at once with what it had. */
-export const release = (table: TaskTable, worker: string, nowMs: number): void => {
+/**
+ * A worker has left: another one may go on at once with what it had. One that was lost without a word, and is back, is its own
+ * heir; it need not wait for the end of its lease, but a task that kills whoever works on it is given up as ever.
+ */
+export const release = (table: TaskTable, worker: string, nowMs: number, isLost = false): void => {
   for (const task of table.all("received"))
-    if (task.worker === worker) table.put(TaskSteps.waiting(task, "its worker has left", nowMs))
+    if (task.worker === worker)
+      table.put(isLost ? TaskTime.lost(task, table.limits, nowMs, 0) : TaskSteps.waiting(task, LEFT, nowMs))
 }
 
 /** Its submitter wants nothing any more. */
@@ -194,6 +198,7 @@ const working = (table: TaskTable, id: string, attempt: number | undefined): Ans
 const lifeMs = (ours: TaskFrame.Wish | undefined): number =>
   ours === undefined || ours.lifeMs === 0 ? TaskTime.LIFE_MS : Math.min(ours.lifeMs, TaskTime.LIFE_MAX_MS)
 
+const LEFT = "its worker has left"
 /** node §6.3. */
 const CREATED = "A new task was created"
 /** Characters of what is said of progress by hand. */

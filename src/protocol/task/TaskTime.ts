@@ -40,13 +40,14 @@ export const aged = (
     return Result.succeed(TaskSteps.answered(task, "CANCELLED", "Task cancelled: no response within 1 minute", nowMs))
   if (nowMs >= task.expiresAtMs)
     return Result.succeed(TaskSteps.ended(task, "EXPIRED", "Task expired: not done in time", nowMs))
-  if (!isLeased(task)) return Result.succeed("neglected")
-  return Result.succeed(
-    task.attempt >= patience.attemptsMax
-      ? TaskSteps.ended(task, "FAILED", `given up: its worker was lost ${task.attempt} times`, nowMs)
-      : TaskSteps.waiting(task, "its worker was lost", nowMs + pauseMs(task.attempt))
-  )
+  return Result.succeed(isLeased(task) ? lost(task, patience, nowMs, pauseMs(task.attempt)) : "neglected")
 }
+
+/** Nobody works on it any more: it waits for another worker, or was lost too often. */
+export const lost = (task: Task, { attemptsMax }: Patience, nowMs: number, afterMs: number): Task =>
+  task.attempt >= attemptsMax
+    ? TaskSteps.ended(task, "FAILED", `given up: its worker was lost ${task.attempt} times`, nowMs)
+    : TaskSteps.waiting(task, "its worker was lost", nowMs + afterMs)
 
 /**
  * The clock was put back: no lease lasts longer than one may, nor does a pause. Deadlines are of the clock on the wall, whatever

@@ -236,6 +236,20 @@ describe("tasks for programs", () => {
     Executing.release(table, "w", 5)
     assert.strictEqual(claim(table, 5)?.attempt, 2)
   })
+
+  it("one that was killed and is back has its own task again at once, and a task that kills it is given up", () => {
+    const table = given("a", { kind: "k" })
+    for (let attempt = 1; attempt <= LIMITS.attemptsMax; attempt++) {
+      assert.strictEqual(claim(table, attempt)?.attempt, attempt)
+      Executing.release(table, "somebody else", attempt, true)
+      assert.strictEqual(statusOf(table, "a"), "EXECUTING")
+      Executing.release(table, "w", attempt, true)
+      // What the dead attempt may still say is void.
+      assert.strictEqual(failure(Executing.finish(table, "a", result, attempt, attempt)).reason, "Stale")
+    }
+    assert.strictEqual(statusOf(table, "a"), "FAILED")
+    assert.strictEqual(table.get("received", "a")?.justification, "given up: its worker was lost 5 times")
+  })
 })
 
 describe("tasks that a node gave away", () => {
@@ -362,7 +376,7 @@ describe("a clock that jumps", () => {
 })
 
 describe("TaskTable", () => {
-  const step = Arbitrary.all({ op: Arb.integer(0, 9), id: Arb.integer(0, 5), ms: Arb.integer(0, 40_000) })
+  const step = Arbitrary.all({ op: Arb.integer(0, 10), id: Arb.integer(0, 5), ms: Arb.integer(0, 40_000) })
 
   it.prop(
     "what is stored makes the same table again, whatever has happened, and never more than one works on a task",
@@ -387,6 +401,7 @@ describe("TaskTable", () => {
         if (op === 7) table.told("received", id, known?.revision ?? 0)
         if (op === 8) Executing.release(table, "w", nowMs)
         if (op === 9) table.due(nowMs)
+        if (op === 10) Executing.release(table, "w", nowMs, true)
         for (const { _tag, record } of table.drain())
           if (_tag === "Put") stored.set(record.id, record)
           else stored.delete(record.id)

@@ -199,7 +199,8 @@ const executing = (
           new TaskError({ reason: "Invalid", detail: `progress has at most ${Executing.PROGRESS_MAX} characters` })
         )
       : desk.decide((table) => Executing.tell(table, id, progress)),
-  release: (worker) => desk.decide((table, nowMs) => Result.succeed(Executing.release(table, worker, nowMs)))
+  release: (worker, isLost) =>
+    desk.decide((table, nowMs) => Result.succeed(Executing.release(table, worker, nowMs, isLost)))
 })
 
 const claim = (

@@ -99,8 +99,11 @@ export class Tasks extends Context.Service<
     readonly renew: (id: string, attempt: number, leaseMs: number, progress?: string) => Task
     /** How far an accepted task is, from somebody who holds no lease: JSON text. */
     readonly tell: (id: string, progress: string) => Task
-    /** The worker has left; others may have at once what it had. */
-    readonly release: (worker: string) => Effect.Effect<void, TaskError>
+    /**
+     * The worker has left; others may have at once what it had. `isLost`: it was killed, and has come back; each of its attempts
+     * counts as one that failed.
+     */
+    readonly release: (worker: string, isLost?: boolean) => Effect.Effect<void, TaskError>
     /** Whether new tasks are taken. */
     readonly setReady: (isReady: boolean) => Effect.Effect<void>
     readonly status: Effect.Effect<TasksStatus>
