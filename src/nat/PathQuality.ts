@@ -33,16 +33,16 @@ export class PathQuality {
     if (this.#waiting.size > WAITING_MAX) this.#decide(this.#waiting.keys().next().value!, false)
   }
 
-  /** An answer came by the same path; false if nothing like it was asked, or too long ago. */
-  answered(sequence: number, nowMs: number): boolean {
+  /** An answer came by the same path: how long it took; `undefined` if nothing like it was asked, or too long ago. */
+  answered(sequence: number, nowMs: number): number | undefined {
     this.expire(nowMs)
     const sentAtMs = this.#waiting.get(sequence)
-    if (sentAtMs === undefined) return false
+    if (sentAtMs === undefined) return undefined
     const sampleMs = nowMs - sentAtMs
     this.#rttMs = this.#rttMs === undefined ? sampleMs : this.#rttMs + (sampleMs - this.#rttMs) / SMOOTHING
     this.#answered += 1
     this.#decide(sequence, true)
-    return true
+    return sampleMs
   }
 
   /** Gives up what has waited too long. */

@@ -189,13 +189,18 @@ export class PathSelector {
     this.#candidate(path).quality.probed(sequence, nowMs)
   }
 
-  /** The answer to it came by the same path. Whoever leads may find that another direct path has become the better one. */
-  answered(path: Path.Path, sequence: number, nowMs: number): void {
+  /**
+   * The answer to it came by the same path: how long it took, `undefined` if it answers nothing. Whoever leads may find that
+   * another direct path has become the better one.
+   */
+  answered(path: Path.Path, sequence: number, nowMs: number): number | undefined {
     const candidate = this.#candidate(path)
-    if (!candidate.quality.answered(sequence, nowMs) || !this.#leads || this.#current === undefined) return
-    if (!PathMeasures.hasWon(candidate, this.#current)) return
+    const rttMs = candidate.quality.answered(sequence, nowMs)
+    if (rttMs === undefined || !this.#leads || this.#current === undefined) return rttMs
+    if (!PathMeasures.hasWon(candidate, this.#current)) return rttMs
     for (const each of this.#candidates) each.wins = 0
     this.#current = candidate
+    return rttMs
   }
 
   /**

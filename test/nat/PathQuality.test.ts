@@ -13,11 +13,11 @@ describe("PathQuality", () => {
     const quality = new PathQuality()
     quality.probed(1, 0)
 
-    assert.isFalse(quality.answered(2, 10))
-    assert.isTrue(quality.answered(1, 40))
-    assert.isFalse(quality.answered(1, 41))
+    assert.isUndefined(quality.answered(2, 10))
+    assert.strictEqual(quality.answered(1, 40), 40)
+    assert.isUndefined(quality.answered(1, 41))
     quality.probed(3, 50)
-    assert.isFalse(quality.answered(3, 50 + 3_001))
+    assert.isUndefined(quality.answered(3, 50 + 3_001))
     assert.deepStrictEqual(quality.snapshot, { sent: 2, answered: 1, rttMs: 40, loss: undefined })
   })
 

@@ -5,7 +5,7 @@
 import { Deferred, Effect, Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as TokenBucket from "../../core/data/TokenBucket.ts"
-import type * as Path from "../../nat/Path.ts"
+import * as Path from "../../nat/Path.ts"
 import * as Stream from "../../protocol/stream/Connection.ts"
 import { PathRtt } from "../../protocol/stream/PathRtt.ts"
 import * as Segments from "../../protocol/stream/Segments.ts"
@@ -93,6 +93,13 @@ export class Connections {
     // Of the first path as well: what was sent before it opened has waited for keys.
     this.#config.path = this.#newPath()
     for (const running of this.#running.values()) running.ref.tellUnsafe(ConnectionActor.Message.Revived())
+  }
+
+  /** A probe measured a path: after a change, what is sent again tells no time, and may be all there is for a while. */
+  measured(path: Path.Path, rttMs: number): void {
+    const known = this.#config.path
+    if (this.#path === undefined || !Path.equals(path, this.#path) || known?.rtt.hasSample !== false) return
+    known.sample(Math.max(RTT_MS_MIN, rttMs), 0, this.#link.nowMs())
   }
 
   /** A frame of the peer has opened: after a silence, what waits for a timer that has backed off need not. */
@@ -336,6 +343,8 @@ export class Connections {
 const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): number =>
   network * 0x1_0000_0000 + localPort * 0x1_0000 + remotePort
 
+/** A clock that has not moved is no reason for an estimate of nothing. */
+const RTT_MS_MIN = 0.001
 /** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
 const SILENCE_MS = 1_000
 const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack

@@ -24,6 +24,8 @@ export interface Options {
   readonly send: (packet: Packet.Packet) => void
   /** By one path only. */
   readonly write: (packet: Packet.Packet, path: Path.Path) => void
+  /** A probe was answered so soon by the path it went by. */
+  readonly measured: (path: Path.Path, rttMs: number) => void
   readonly seal: (packet: Packet.Packet) => Pieces | undefined
   /** A key exchange, and a request for one: for a peer that has lost our keys. */
   readonly introductions: () => ReadonlyArray<Pieces>
@@ -77,9 +79,11 @@ export class PathChecks {
   /** Answers a probe by the path it came by, and takes an answer. True if the packet was one of them. */
   probed(packet: Packet.Packet, path: Path.Path, nowMs: number): boolean {
     if (!ControlMessage.isPathProbe(packet)) return false
-    const { context, node, paths, write } = this.#options
-    if ((packet.flags & Packet.Flag.Ack) !== 0) paths.selector.answered(path, packet.sequence, nowMs)
-    else if (context.isTrusted(node) || context.isPublic()) {
+    const { context, measured, node, paths, write } = this.#options
+    if ((packet.flags & Packet.Flag.Ack) !== 0) {
+      const rttMs = paths.selector.answered(path, packet.sequence, nowMs)
+      if (rttMs !== undefined) measured(path, rttMs)
+    } else if (context.isTrusted(node) || context.isPublic()) {
       const pong = ControlMessage.pong(packet, context.address)
       if (pong !== undefined) write(pong, path)
     }

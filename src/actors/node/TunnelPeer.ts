@@ -80,6 +80,7 @@ export class TunnelPeer {
       ...{ context, node, paths: this.#paths },
       send: (packet) => this.#send(Packet.encode(packet)),
       write: (packet, path) => this.#write(packet, path),
+      measured: (path, rttMs) => this.connections.measured(path, rttMs),
       seal: (packet) => this.#tunnel.seal(Packet.encode(packet), nowMs()),
       introductions: () => [this.#keys.exchange, this.#keys.request]
     })

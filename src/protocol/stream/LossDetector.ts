@@ -60,7 +60,7 @@ export class LossDetector {
     if (highestEnd > this.#highestEnd) this.#highestEnd = highestEnd
     if (newest === undefined || !this.#isNewer(newest)) return
     // Faster than any round trip: the acknowledgement is for an earlier transmission of it (RFC 8985 §6.2 step 2).
-    if (newest.transmissions > 1 && nowMs - newest.sentAtMs < rtt.minRttMs) return
+    if (newest.transmissions > 1 && nowMs - newest.sentAtMs < RttEstimator.leastMs(rtt)) return
     this.#newestSentAtMs = newest.sentAtMs
     this.#newestEnd = newest.end
     this.#newestRttMs = nowMs - newest.sentAtMs

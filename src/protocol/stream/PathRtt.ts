@@ -7,7 +7,8 @@ import * as RttEstimator from "./RttEstimator.ts"
 
 /** Mutable, shared by streams that run on one thread. */
 export class PathRtt {
-  readonly #sinceMs: number
+  /** When segments began to take this path. */
+  readonly sinceMs: number
   #rtt: RttEstimator.RttEstimator
   /** The least of the window before this one and of this one, and when this one began. */
   #leastBeforeMs = Number.POSITIVE_INFINITY
@@ -16,7 +17,7 @@ export class PathRtt {
 
   /** What was sent before `sinceMs` took another path, and tells nothing of this one. */
   constructor(initialRttMs: number, sinceMs: number) {
-    this.#sinceMs = sinceMs
+    this.sinceMs = sinceMs
     this.#windowAtMs = sinceMs
     this.#rtt = RttEstimator.make(initialRttMs)
   }
@@ -31,7 +32,7 @@ export class PathRtt {
    * of another path.
    */
   sample(rttMs: number, ackDelayMs: number, nowMs: number): boolean {
-    if (nowMs - rttMs < this.#sinceMs) return false
+    if (nowMs - rttMs < this.sinceMs) return false
     if (nowMs - this.#windowAtMs > MIN_WINDOW_MS) {
       this.#leastBeforeMs = this.#leastMs
       this.#leastMs = rttMs

@@ -9,7 +9,7 @@ import { type Expiry, LossDetector } from "./LossDetector.ts"
 import { NewReno } from "./NewReno.ts"
 import { PathRtt } from "./PathRtt.ts"
 import { RateSampler } from "./RateSampler.ts"
-import type * as RttEstimator from "./RttEstimator.ts"
+import * as RttEstimator from "./RttEstimator.ts"
 import type { SackScoreboard } from "./SackScoreboard.ts"
 import type { SentSegment } from "./SentSegment.ts"
 import type { StreamConfig } from "./StreamConfig.ts"
@@ -41,6 +41,8 @@ export class Recovery {
   /** Why the window must not grow, and the position whose acknowledgement ends it. */
   #cause: "None" | "Loss" | "Timeout" = "None"
   #endsAt = 0
+  /** Congestion control has heard of it: not while all that is lost was sent by another path. */
+  #isTold = false
   #isRepairDue = false
   /** Position up to which the congestion window, or pacing, held data back. */
   #limitedUntil = Number.NEGATIVE_INFINITY
@@ -156,6 +158,8 @@ export class Recovery {
     if (path === undefined || path === this.#path) return
     this.#path = path
     this.#minRttMs = Number.POSITIVE_INFINITY
+    this.#isTold = false
+    this.#losses = 0
     this.congestion = makeController(this.#config.congestionControl, this.#sizes)
   }
 
@@ -188,7 +192,8 @@ export class Recovery {
     const { first } = this.#board
     if (this.isActive || first === undefined || first.fate !== "InTransit") return
     this.#lose(first, nowMs)
-    this.#begin(progress, nowMs)
+    this.#begin(progress)
+    this.#tellCongestion(progress, nowMs)
   }
 
   /** Looks at the timers; losses are marked already when it answers. */
@@ -218,16 +223,24 @@ export class Recovery {
 
   #detect(progress: Progress, nowMs: number): void {
     const lost = this.#loss.detect(this.#board, this.rtt, this.isActive, this.#lose, nowMs)
-    if (lost > 0 && !this.isActive) this.#begin(progress, nowMs)
+    if (lost === 0) return
+    if (!this.isActive) this.#begin(progress)
+    this.#tellCongestion(progress, nowMs)
   }
 
-  #begin(progress: Progress, nowMs: number): void {
+  #begin(progress: Progress): void {
     this.#cause = "Loss"
     this.#endsAt = progress.next
     this.#isRepairDue = true
     this.#refuted = 0
     this.#fastRetransmits += 1
     this.#loss.recoveryBegan()
+  }
+
+  /** Once for each recovery, when something is lost that took the path of now. */
+  #tellCongestion(progress: Progress, nowMs: number): void {
+    if (this.#isTold || this.#losses === 0) return
+    this.#isTold = true
     this.congestion.congested(this.#usedBytes(progress), nowMs)
   }
 
@@ -236,6 +249,7 @@ export class Recovery {
     if (this.#cause !== "Timeout") this.congestion.timedOut(this.#usedBytes(progress), nowMs)
     this.#board.loseAll()
     this.#cause = "Timeout"
+    this.#isTold = true
     this.#endsAt = progress.next
     this.#isRepairDue = true
   }
@@ -243,12 +257,14 @@ export class Recovery {
   #end(nowMs: number): void {
     this.#cause = "None"
     this.#losses = 0
-    this.congestion.recovered(nowMs)
+    if (this.#isTold) this.congestion.recovered(nowMs)
+    this.#isTold = false
   }
 
   /** Bound once: it is handed to the loss detector for every acknowledgement. */
   readonly #lose = (segment: SentSegment, nowMs: number): void => {
     this.#board.lose(segment)
+    if (segment.sentAtMs < this.#path.sinceMs) return
     this.#losses += 1
     const isQueued = this.rtt.latestRttMs > this.rtt.minRttMs * QUEUED_RTT_RATIO + QUEUED_RTT_MS
     const lost = this.#sampler.lost(segment, isQueued ? 1 : ACCIDENT_WEIGHT)
@@ -273,13 +289,13 @@ export class Recovery {
   #refuteTimeout(nowMs: number): void {
     const { newest } = this.#board.delivery
     if (newest === undefined) return
-    if (newest.transmissions > 1 && nowMs - newest.sentAtMs >= this.rtt.minRttMs) return
+    if (newest.transmissions > 1 && nowMs - newest.sentAtMs >= RttEstimator.leastMs(this.rtt)) return
     this.#board.restore()
     this.#undo(nowMs)
   }
 
   #undo(nowMs: number): void {
-    this.congestion.undo(nowMs)
+    if (this.#isTold) this.congestion.undo(nowMs)
     this.#end(nowMs)
   }
 
@@ -288,7 +304,7 @@ export class Recovery {
     told.bytes = this.#board.delivery.bytes
     told.bytesInFlight = this.#board.bytesInFlight
     told.isWindowLimited = this.#isWindowLimited(progress)
-    told.isInRecovery = this.#cause === "Loss"
+    told.isInRecovery = this.#cause === "Loss" && this.#isTold
     told.rttMs = rttMs
     told.smoothedRttMs = this.rtt.smoothedRttMs
     this.congestion.acknowledged(told, nowMs)

@@ -38,6 +38,9 @@ export const update = (self: RttEstimator, rttMs: number, ackDelayMs: number): R
   return { hasSample: true, latestRttMs: rttMs, minRttMs, smoothedRttMs, rttVarMs }
 }
 
+/** An answer that comes sooner is to something earlier. Before any sample nothing is too soon, however much is assumed. */
+export const leastMs = (self: RttEstimator): number => (self.hasSample ? self.minRttMs : 0)
+
 /** By when what the peer answers at once should have been answered (RFC 9002 §6.2.1 without the acknowledgement delay). */
 export const answerTimeoutMs = (self: RttEstimator): number =>
   self.smoothedRttMs + Math.max(LATENESS_MS, 4 * self.rttVarMs)

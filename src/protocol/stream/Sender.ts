@@ -11,6 +11,7 @@ import { Pacer } from "./Pacer.ts"
 import { fromWire } from "./Position.ts"
 import { type Progress, Recovery } from "./Recovery.ts"
 import * as Recut from "./Recut.ts"
+import * as RttEstimator from "./RttEstimator.ts"
 import { SackScoreboard } from "./SackScoreboard.ts"
 import { SegmentSize } from "./SegmentSize.ts"
 import * as Segments from "./Segments.ts"
@@ -132,7 +133,7 @@ export class Sender {
     const isAdvance = position > this.#unacked
     const bytesInFlightBefore = this.#board.bytesInFlight
     const windowBefore = this.window.segments
-    this.#board.delivery.clear(nowMs - this.recovery.rtt.minRttMs)
+    this.#board.delivery.clear(nowMs - RttEstimator.leastMs(this.recovery.rtt))
     if (isAdvance) this.#advance(position)
     if (blocks.length > 0) this.#sack(blocks)
     if (position >= this.#unacked) this.window.update(segment.window, at, isAdvance)

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { PathRtt } from "../../../src/protocol/stream/PathRtt.ts"
 import type { StreamConfig } from "../../../src/protocol/stream/StreamConfig.ts"
 import type { Segment } from "../../../src/protocol/wire/Packet.ts"
 import { run } from "../../support/SharedBottleneck.ts"
@@ -154,6 +155,28 @@ describe("Recovery", () => {
     assert.isBelow(pair.a.connection.stats.smoothedRttMs, 100)
     assert.isBelow(pair.nowMs - startMs, 1_000)
   })
+
+  for (const congestionControl of ["Bbr", "Cubic", "NewReno"] as const) {
+    it(`sends what another path has lost within round trips of the new one, whose time nobody knows yet, by ${congestionControl}`, () => {
+      const initialRttMs = 333
+      const pair = warm(20, { congestionControl, path: new PathRtt(initialRttMs, Number.NEGATIVE_INFINITY) })
+      outage(pair, 30)
+      const received = pair.b.receivedBytes
+      const startMs = pair.nowMs
+      pair.config.path = new PathRtt(initialRttMs, startMs)
+      pair.a.connection.revived(startMs)
+      pair.touch(pair.a)
+      pair.run(({ b }) => b.receivedBytes > received)
+      const resumedMs = pair.nowMs - startMs
+      // As the owner of the path does when its own probe was answered.
+      pair.config.path.sample(40, 0, pair.nowMs)
+      pair.run(({ b }) => b.receivedBytes >= 2 * BYTES)
+
+      // A probe and its acknowledgement, a quarter of the round trip that is assumed, and the way.
+      assert.isAtMost(resumedMs, 40 + initialRttMs / 4 + 20.001)
+      assert.isBelow(pair.nowMs - startMs, 12 * 40)
+    })
+  }
 
   it("repeats a SYN at a sign of life, too", () => {
     const pair = new StreamPair({ link: { ...cleanLink(20), loss: 1 }, seed: 1 })
