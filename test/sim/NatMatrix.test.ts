@@ -5,8 +5,14 @@ import { PATIENCE_MS } from "./Patience.ts"
 
 /** Many more seeds: `npm run soak -- nat`. */
 const SEED = 701
+/** The frames that prove keys overtook the keys, and the dialler was far from the registry. */
+const OVERTAKEN = 4
 
 describe("translators against each other, in the simulator", { timeout: PATIENCE_MS }, () => {
+  it.effect("from symmetric to every kind, where proofs overtake keys", () =>
+    Effect.map(NatMatrix.row(OVERTAKEN, "symmetric"), (outcomes) => NatMatrix.check(OVERTAKEN, outcomes))
+  )
+
   for (const [index, from] of NatMatrix.kinds.entries()) {
     it.effect(`from ${from} to every kind`, () =>
       Effect.map(NatMatrix.row(SEED + index, from), (outcomes) => {

@@ -156,5 +156,5 @@ const BYTE = Uint8Array.of(7)
 const RENDEZVOUS_RTT_MS = 10
 /** A pair that is not direct after this stays with the relay. */
 const PATIENT_MS = 3_000
-/** Until the first byte is there: three, and a fourth if the link lets the frame that proves keys overtake the keys. */
-const ROUND_TRIPS = 4
+/** Until the first byte is there. */
+const ROUND_TRIPS = 3

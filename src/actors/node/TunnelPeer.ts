@@ -15,6 +15,7 @@ import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { Connections } from "./Connections.ts"
+import { EarlyFrames } from "./EarlyFrames.ts"
 import { KeyAgreement } from "./KeyAgreement.ts"
 import { KeyLookups } from "./KeyLookups.ts"
 import type { PeerStatus } from "./Node.ts"
@@ -55,6 +56,7 @@ export class TunnelPeer {
   readonly #checks: PathChecks
   readonly #reports: PeerReports.PeerReports
   readonly #tunnel: Tunnel
+  readonly #early = new EarlyFrames()
   /** Of the first key exchange that was genuine; this life belongs to it. */
   #identityKey: Uint8Array | undefined
   readonly #pings = new Pings()
@@ -189,9 +191,7 @@ export class TunnelPeer {
     }
     this.connections.deliver()
     if (accepts === undefined) return work
-    const accepting = Effect.forEach(accepts, (syn) => this.connections.accept(syn), { discard: true }).pipe(
-      Scope.provide(this.#scope)
-    )
+    const accepting = this.#accept(accepts)
     return work === undefined ? accepting : Effect.andThen(work, accepting)
   }
 
@@ -200,7 +200,10 @@ export class TunnelPeer {
     const nowMs = this.#nowMs()
     const { lives } = this.#tunnel
     const bytes = this.#tunnel.open(frame, path, nowMs)
-    if (bytes === undefined) return undefined
+    if (bytes === undefined) {
+      if (!this.hasOpened) this.#early.keep({ frame, path })
+      return undefined
+    }
     // Before the packet is handed on: it may open a stream under the name of an old one.
     if (lives > 0 && this.#tunnel.lives > lives) this.connections.peerRestarted()
     this.hasOpened = true
@@ -219,6 +222,18 @@ export class TunnelPeer {
     else if (packet.protocol === Packet.Protocol.Datagram)
       PacketIntake.receiveDatagram(this.#context, this.#node, packet)
     return undefined
+  }
+
+  /** What came before the keys of now. */
+  #openEarly(): Effect.Effect<void> | undefined {
+    const accepts = this.#early.take().flatMap(({ frame, path }) => this.#open(frame, path) ?? [])
+    return accepts.length === 0 ? undefined : this.#accept(accepts)
+  }
+
+  #accept(accepts: ReadonlyArray<Packet.Packet>): Effect.Effect<void> {
+    return Effect.forEach(accepts, (syn) => this.connections.accept(syn), { discard: true }).pipe(
+      Scope.provide(this.#scope)
+    )
   }
 
   /** Answers pings of those who may know this node is here, and matches pongs (wire §12). */
@@ -275,7 +290,7 @@ export class TunnelPeer {
     }
     this.#identityKey = expectedKey
     this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
-    return undefined
+    return this.#openEarly()
   }
 
   /** Performing one may ask for more: a renewed key has to be sent. */

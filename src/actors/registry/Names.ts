@@ -87,7 +87,13 @@ const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, Reg
     const { guess } = yield* PeerKeys
     const node = typeof target === "string" ? guess(target) : target
     if (node !== undefined) expected.peer(node)
-    return yield* remembering(typeof target === "string" ? resolved(target, located) : located(target), target)
+    // A name that was never used may be of a node that is pinned, and to be told of once the registry has said which.
+    const look: Look = (named) =>
+      Effect.suspend(() => {
+        if (named !== node) expected.peer(named)
+        return located(named)
+      })
+    return yield* remembering(typeof target === "string" ? resolved(target, look) : located(target), target)
   })
 
 /** From now on `peer` is told of every node that is probably about to be reached, before the registry has confirmed it. */
