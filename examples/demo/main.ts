@@ -7,24 +7,23 @@
  */
 import { createRequire } from "node:module"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Console, Effect, FileSystem } from "effect"
+import { Effect } from "effect"
 import { Pilot } from "effect-pilot"
 import * as McpClient from "./McpClient.ts"
 import * as Pilotctl from "./Pilotctl.ts"
+import * as Stage from "./Stage.ts"
+import { fact, said, step } from "./Stage.ts"
 
 const demo = Effect.gen(function* () {
-  const fileSystem = yield* FileSystem.FileSystem
-  const directory = yield* fileSystem.makeTempDirectoryScoped({ prefix: "effect-pilot-demo-" })
-  const [rendezvous, host, agent] = [`${directory}/rendezvous`, `${directory}/mcp-host`, `${directory}/agent`]
-
   yield* step("a rendezvous starts: the registry that knows names, the beacon that relays")
-  const card = yield* startRendezvous(rendezvous)
-  yield* fact("registry", `${card.registry} (TLS, pinned to ${card.fingerprint.slice(0, 16)}…)`)
-  yield* fact("beacon", card.beacon)
+  const stage = yield* Stage.make("effect-pilot-demo-")
+  const { beacon, fingerprint, registry } = stage.card
+  yield* fact("registry", `${registry} (TLS, pinned to ${fingerprint.slice(0, 16)}…)`)
+  yield* fact("beacon", beacon)
 
   yield* step("two nodes start, each a process with a state directory of its own")
-  yield* startNode(host, "mcp-host", card)
-  yield* startNode(agent, "agent", card)
+  const host = yield* Stage.node(stage, "mcp-host")
+  const agent = yield* Stage.node(stage, "agent")
   yield* describe(host)
   yield* describe(agent)
 
@@ -33,7 +32,7 @@ const demo = Effect.gen(function* () {
 
   yield* step("mcp-host exposes a real MCP server from npm, to that agent and nobody else")
   const server = createRequire(import.meta.url).resolve("@modelcontextprotocol/server-everything/dist/index.js")
-  yield* stopping(host, "mcp", "stop")
+  yield* Stage.stopping(host, "mcp", "stop")
   yield* Pilotctl.run(host, "mcp", "expose", "everything", "--allow", "agent", "--", process.execPath, server, "stdio")
   yield* fact("service", "mcp-host/everything → @modelcontextprotocol/server-everything over stdio")
 
@@ -46,36 +45,16 @@ const demo = Effect.gen(function* () {
   yield* step("done: stopping everything that was started")
 }).pipe(Effect.scoped)
 
-/** What will stop something is in place before it starts, because Ctrl-C may come while it does. */
-const stopping = (home: string, ...args: ReadonlyArray<string>) =>
-  Effect.addFinalizer(() => Effect.sync(() => Pilotctl.runSync(home, ...args)))
-
-const startRendezvous = (home: string) =>
-  Effect.andThen(
-    stopping(home, "rendezvous", "stop"),
-    Pilotctl.startRendezvous(home, "--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0")
-  )
-
-const startNode = (home: string, hostname: string, card: Pilotctl.Card) =>
-  Effect.andThen(
-    stopping(home, "daemon", "stop"),
-    Pilotctl.run(
-      home,
-      ...["daemon", "start", "--hostname", hostname, "--listen", "127.0.0.1:0"],
-      ...["--registry", card.registry, "--registry-fingerprint", card.fingerprint, "--beacon", card.beacon]
-    )
-  )
-
 /** Through the library, as an agent's program would ask its daemon. */
 const describe = (home: string) =>
-  Effect.flatMap(Pilot.info, ({ address, fingerprint, hostname }) =>
+  Effect.flatMap(Stage.inside(home, Pilot.info), ({ address, fingerprint, hostname }) =>
     fact(hostname, `address ${address}, key ${fingerprint}`)
-  ).pipe(Effect.provide(Pilot.layerDaemon({ home })))
+  )
 
 const establishTrust = Effect.fnUntraced(function* (host: string, agent: string) {
   yield* Pilotctl.run(agent, "trust", "add", "mcp-host", "I would like to use your tools")
   yield* said("agent", "pilotctl trust add mcp-host 'I would like to use your tools'")
-  const { fingerprint, node } = yield* Pilot.info.pipe(Effect.provide(Pilot.layerDaemon({ home: agent })))
+  const { fingerprint, node } = yield* Stage.inside(agent, Pilot.info)
   yield* Pilotctl.awaitPending(host, node)
   yield* Pilotctl.run(host, "approve", String(node), "--fingerprint", fingerprint)
   yield* said("mcp-host", `pilotctl approve ${node} --fingerprint ${fingerprint}`)
@@ -84,15 +63,18 @@ const establishTrust = Effect.fnUntraced(function* (host: string, agent: string)
 })
 
 const measure = (home: string) =>
-  Effect.gen(function* () {
-    // Trust came by the relay; the direct path it makes known takes over within a few round trips.
-    for (let pings = 0; pings < PINGS_MAX; pings++) {
-      const { path, rttMs } = yield* Pilot.ping("mcp-host")
-      yield* fact("path", `${path}, encrypted, round trip ${rttMs.toFixed(2)} ms`)
-      if (path === "direct") return
-      yield* Effect.sleep("50 millis")
-    }
-  }).pipe(Effect.provide(Pilot.layerDaemon({ home })))
+  Stage.inside(
+    home,
+    Effect.gen(function* () {
+      // Trust came by the relay; the direct path it makes known takes over within a few round trips.
+      for (let pings = 0; pings < PINGS_MAX; pings++) {
+        const { path, rttMs } = yield* Pilot.ping("mcp-host")
+        yield* fact("path", `${path}, encrypted, round trip ${rttMs.toFixed(2)} ms`)
+        if (path === "direct") return
+        yield* Effect.sleep("50 millis")
+      }
+    })
+  )
 
 const callTools = Effect.fnUntraced(function* (home: string) {
   const client = yield* McpClient.connect({
@@ -111,9 +93,5 @@ const callTools = Effect.fnUntraced(function* (home: string) {
 })
 
 const PINGS_MAX = 5
-
-const step = (text: string) => Console.log(`\n• ${text}`)
-const fact = (name: string, text: string) => Console.log(`    ${name}: ${text}`)
-const said = (who: string, text: string) => Console.log(`    ${who}$ ${text}`)
 
 NodeRuntime.runMain(demo.pipe(Effect.provide(NodeServices.layer)))

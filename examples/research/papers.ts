@@ -1,39 +1,28 @@
-/** An MCP server of this host, for any client: asks a SQLite database of papers. `node papers.ts PATH` */
+/** An MCP server of this host, with the official SDK, for any client: asks a SQLite database of papers. `node papers.ts PATH` */
 import { DatabaseSync } from "node:sqlite"
-import { NodeRuntime, NodeStdio } from "@effect/platform-node"
-import { Effect, Layer, Schema } from "effect"
-import { McpProtocol, McpServer, Tool, Toolkit } from "effect/ai"
+import { McpServer } from "@modelcontextprotocol/server"
+import { serveStdio } from "@modelcontextprotocol/server/stdio"
+import { Schema } from "effect"
 
-const Query = Tool.make("query", {
-  description: "Asks the database of papers: table papers (title, topic, year)",
-  parameters: Schema.Struct({ sql: Schema.String, params: Schema.Array(Schema.String) }),
-  success: Schema.Struct({ rows: Schema.Array(Schema.Record(Schema.String, Schema.Json)) }),
-  failure: Schema.Struct({ reason: Schema.String })
-})
-const Kit = Toolkit.make(Query)
+const Question = Schema.Struct({ sql: Schema.String, params: Schema.Array(Schema.String) })
 
-const Handlers = Kit.toLayer(
-  Effect.sync(() => {
-    const database = new DatabaseSync(process.argv[2] ?? ":memory:", { readOnly: process.argv[2] !== undefined })
-    return {
-      query: ({ params, sql }) =>
-        Effect.try({
-          // Rows have no prototype, and are no JSON objects for all libraries.
-          try: () => ({
-            rows: database
-              .prepare(sql)
-              .all(...params)
-              .map((row) => ({ ...row }) as Record<string, Schema.Json>)
-          }),
-          catch: (cause) => ({ reason: String(cause) })
-        })
+// Read only: whoever asks may write SQL, and change nothing by it.
+const database = new DatabaseSync(process.argv[2] ?? ":memory:", { readOnly: process.argv[2] !== undefined })
+
+serveStdio(() => {
+  const server = new McpServer({ name: "papers", version: "1.0.0" }, { capabilities: { tools: {} } })
+  server.registerTool(
+    "query",
+    {
+      description: "Asks the database of papers: table papers (title, topic, year, url)",
+      inputSchema: Schema.toStandardSchemaV1(Schema.toStandardJSONSchemaV1(Question)),
+      annotations: { readOnlyHint: true }
+    },
+    ({ params, sql }) => {
+      // What SQLite says of a wrong statement becomes the tool's error, in its words.
+      const rows = database.prepare(sql).all(...params)
+      return { content: [{ type: "text", text: JSON.stringify(rows) }], structuredContent: { rows } }
     }
-  })
-)
-
-McpServer.layerStdio({
-  name: "papers",
-  version: "1.0.0",
-  protocols: [McpProtocol.v2026_07_28, McpProtocol.v2025_11_25],
-  registrations: McpServer.toolkit(Kit).pipe(Layer.provide(Handlers))
-}).pipe(Layer.provide(NodeStdio.layer), Layer.launch, NodeRuntime.runMain)
+  )
+  return server
+})

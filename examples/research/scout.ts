@@ -1,5 +1,5 @@
 /**
- * A node's program that exposes a service of its own to every trusted peer: `fetch` gives a web page's text. Runs beside a daemon
+ * An MCP server that is a program of a node: exposes `fetch`, which gives a web page's text, to every trusted peer. Runs beside a daemon
  * of this user; what it exposes ends with it.
  */
 import { NodeRuntime } from "@effect/platform-node"

@@ -59,6 +59,10 @@ export const borrow = Effect.fn("borrow")(function* (cities: ReadonlyArray<strin
   )
 })
 
+/** What it shows. */
+export const SHOWS =
+  "a tool lent to named peers, counted, without its credential: borrower may ask twice, other not at all"
+
 /** The borrower is let in, a third peer is trusted and nevertheless is not. */
 export const play = Effect.fn("delegation")(function* (net: SimNet.SimNet) {
   const owner = yield* net.node("owner", { nat: "symmetric" })

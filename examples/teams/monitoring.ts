@@ -31,6 +31,9 @@ export const responder = <R>(
     )
   )
 
+/** What it shows. */
+export const SHOWS = "responders on `anomaly.*`, which also hear what came while they were away"
+
 /** Two responders; the one that scales hears of the disk only after its machine had been away. */
 export const play = Effect.fn("monitoring")(function* (net: SimNet.SimNet) {
   const done = yield* Ref.make<ReadonlyArray<string>>([])

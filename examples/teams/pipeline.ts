@@ -58,6 +58,10 @@ export const report = (urls: ReadonlyArray<string>) =>
     { concurrency: 4 }
   )
 
+/** What it shows. */
+export const SHOWS =
+  "scraper → analyzer → reporter; the analyzer's machine loses power on the way, and one page does not exist"
+
 /** Both pages are on their way when the analyzer's machine dies. */
 export const play = Effect.fn("pipeline")(function* (net: SimNet.SimNet) {
   const reporting = yield* net.node("reporter", { nat: "symmetric" })

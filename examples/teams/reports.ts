@@ -38,6 +38,10 @@ export const reporter = Tasks.serve(
   })
 )
 
+/** What it shows. */
+export const SHOWS =
+  "a database agent and a report agent: rows stay, answers travel; the database is away when the question comes"
+
 /** Who asks for the report trusts the reporter, and knows nothing of a database, which is away when the question comes. */
 export const play = Effect.fn("reports")(function* (net: SimNet.SimNet) {
   const manager = yield* net.node("manager")

@@ -1,22 +1,13 @@
 /**
- * Twenty agents that give each other work and remember how it went: each chooses, among the peers that it trusts, the one with the best
- * record, and tries one that it does not know yet before one that failed. A third of them is careless.
+ * Twenty agents that give each other work. Each names all the peers that it trusts, and its node chooses: by its own ledger of how
+ * earlier tasks have ended there, so that who is unknown comes before who has failed. A third of them is careless.
  */
-import { Effect, Layer, Ref, Schema } from "effect"
-import { Tasks } from "effect-pilot"
+import { Effect, Layer, Schema } from "effect"
+import { Peer, Tasks } from "effect-pilot"
 import type { SimNet } from "effect-pilot/testing"
 
 /** The work. */
 export const Square = Tasks.make("square", { input: Schema.Int, output: Schema.Int })
-
-/** How it went with one peer. */
-interface Record {
-  readonly done: number
-  readonly failed: number
-}
-
-/** Who is worth asking: the share that went well, of one success more than there was, so that newcomers have a chance. */
-const worth = ({ done, failed }: Record) => (done + 1) / (done + failed + 1)
 
 /** Serves; a careless one does not do what it accepted. */
 export const member = (isCareless: boolean) =>
@@ -24,20 +15,22 @@ export const member = (isCareless: boolean) =>
     concurrency: 4
   })
 
-/** Gives away so many tasks, one after the other; tells whom each went to. */
-export const delegate = Effect.fn("delegate")(function* (peers: ReadonlyArray<string>, count: number) {
-  const records = yield* Ref.make<ReadonlyMap<string, Record>>(
-    new Map(peers.map((peer) => [peer, { done: 0, failed: 0 }]))
+/** Gives away so many tasks, one after the other; whether each was done. */
+export const delegate = (peers: ReadonlyArray<string>, count: number) =>
+  Effect.forEach(Array.from({ length: count }), (_, index) =>
+    Tasks.call(Square, index, { to: Peer.anyOf(...peers), deadline: "2 minutes" }).pipe(
+      Effect.as(true),
+      Effect.catchTag("TaskFailed", () => Effect.succeed(false))
+    )
   )
-  return yield* Effect.forEach(Array.from({ length: count }), (_, index) =>
-    Effect.gen(function* () {
-      const known = [...(yield* Ref.get(records))].toSorted(([, a], [, b]) => worth(b) - worth(a) || b.done - a.done)
-      const [best = ["", { done: 0, failed: 0 }] as const] = known
-      const [peer, { done, failed }] = best
-      const went = yield* Effect.option(Tasks.call(Square, index, { to: peer, deadline: "2 minutes" }))
-      const record = went._tag === "Some" ? { done: done + 1, failed } : { done, failed: failed + 1 }
-      yield* Ref.update(records, (all) => new Map(all).set(peer, record))
-      return { peer, isDone: went._tag === "Some" }
+
+/** What a node has learnt of these peers. */
+export const learnt = Effect.fn("learnt")(function* (peers: ReadonlyArray<string>) {
+  const ledger = yield* Tasks.ledger
+  return yield* Effect.forEach(peers, (peer) =>
+    Effect.map(Peer.resolve(peer), ({ hostname, publicKey }) => {
+      const tally = ledger.find(({ kind, peerKey }) => kind === Square.kind && peerKey === publicKey)
+      return tally === undefined ? `${hostname} unknown` : `${hostname} done ${tally.done}, failed ${tally.failed}`
     })
   )
 })
@@ -46,7 +39,10 @@ const SIZE = 20
 const NEIGHBOURS = 3
 const ROUNDS = 6
 
-/** Everybody asks its next three; how many tasks went wrong in each round. */
+/** What it shows. */
+export const SHOWS = "twenty agents, a third of them careless, that learn whom to give work"
+
+/** Everybody asks its next three; how many tasks went wrong in each round, and what one of them has learnt. */
 export const play = Effect.fn("swarm")(function* (net: SimNet.SimNet) {
   const name = (index: number) => `agent-${index % SIZE}`
   const nodes = yield* Effect.forEach(Array.from({ length: SIZE }), (_, index) =>
@@ -60,19 +56,14 @@ export const play = Effect.fn("swarm")(function* (net: SimNet.SimNet) {
     concurrency: "unbounded",
     discard: true
   })
-  const went = yield* Effect.forEach(
-    asks,
-    ({ node, peers }) =>
-      node.run(
-        delegate(
-          peers.map((peer) => peer.name),
-          ROUNDS
-        )
-      ),
-    { concurrency: "unbounded" }
-  )
-  return Array.from({ length: ROUNDS }, (_, round) => {
-    const failed = went.filter((all) => all[round]?.isDone === false).length
-    return `round ${round + 1}: ${failed} of ${SIZE} failed`
+  const names = (peers: (typeof asks)[number]["peers"]) => peers.map((peer) => peer.name)
+  const went = yield* Effect.forEach(asks, ({ node, peers }) => node.run(delegate(names(peers), ROUNDS)), {
+    concurrency: "unbounded"
   })
+  const { node, peers } = asks[2]!
+  const rounds = Array.from({ length: ROUNDS }, (_, round) => {
+    const failed = went.filter((all) => all[round] === false).length
+    return `round ${round + 1}: ${failed} of ${SIZE} tasks failed`
+  })
+  return [...rounds, `what ${node.name} has learnt: ${(yield* node.run(learnt(names(peers)))).join("; ")}`]
 })

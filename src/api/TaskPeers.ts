@@ -14,8 +14,8 @@ export interface Wanted {
 }
 
 /** Whether the choice is left to the node. */
-export const isOpen = (to: string | Peer.Selector): to is Peer.Capable =>
-  typeof to !== "string" && to._tag === "Capable"
+export const isOpen = (to: string | Peer.Selector): to is Peer.AnyOf | Peer.Capable =>
+  typeof to !== "string" && (to._tag === "Capable" || to._tag === "AnyOf")
 
 /** The nodes, the best fitting first; never empty. Strangers only if there is nobody else and they are wanted. */
 export const find = Effect.fnUntraced(function* (
@@ -23,7 +23,7 @@ export const find = Effect.fnUntraced(function* (
   { anyone = false, to }: Wanted
 ): Effect.fn.Return<ReadonlyArray<NodeId>, DialError | Peer.NoSuchPeer | PilotError | TaskError, Pilot> {
   const trusted = Effect.map(Peer.candidates(to), (peers) => peers.slice(0, PEERS_MAX).map(({ node }) => NodeId(node)))
-  if (!(anyone && isOpen(to))) return yield* trusted
+  if (!anyone || typeof to === "string" || to._tag !== "Capable") return yield* trusted
   return yield* Effect.catchTag(trusted, "NoSuchPeer", (nobody) =>
     Effect.gen(function* () {
       for (const node of (yield* Peer.strangers(to)).slice(0, STRANGERS_MAX)) {

@@ -90,14 +90,14 @@ export interface Handle<Progress, Output> {
 /** How a task is submitted. */
 export interface SubmitOptions {
   /**
-   * A trusted peer, by hostname, address or node id, or a `Peer` selector. `Peer.capable` means all trusted peers that offer it:
-   * the one that has done best with such tasks is asked first (`ledger`), and the next one when it declines, cannot be
-   * reached, or does not accept in time.
+   * A trusted peer, by hostname, address or node id, or a `Peer` selector. `Peer.capable` means all trusted peers that offer it,
+   * `Peer.anyOf` those that are named: the one that has done best with such tasks is asked first (`ledger`), and the next one when
+   * it declines, cannot be reached, or does not accept in time.
    */
   readonly to: string | Peer.Selector
   /** With `Peer.capable`: if no trusted peer can do it, ask strangers whose cards are public for trust. */
   readonly anyone?: boolean
-  /** With `Peer.capable`: how long a peer may take to accept it before the next is asked; a minute unless told otherwise. */
+  /** With several peers: how long one may take to accept it before the next is asked; a minute unless told otherwise. */
   readonly acceptWithin?: Duration.Input
   /** Counted from now; it is worth nothing after. A day unless told otherwise, thirty at most. */
   readonly deadline?: Duration.Input
@@ -143,7 +143,7 @@ export const handle = Effect.fn("Tasks.handle")(function* <Input, Progress, Outp
 
 /**
  * How the tasks that this node gave away have ended, by peer (its Ed25519 key, base64) and kind: this node's own experience, on its
- * disk, which `Peer.capable` is decided by.
+ * disk, which `Peer.capable` and `Peer.anyOf` are decided by.
  */
 export const ledger: Effect.Effect<ReadonlyArray<Tally>, TaskError, Tasks> = Effect.flatMap(
   Tasks,

@@ -39,10 +39,19 @@ describe("examples of several agents, on virtual time", () => {
     })
   )
 
-  it.effect("swarm: twenty agents learn whom to ask", () =>
+  it.effect("swarm: twenty agents learn whom to ask, by their nodes' own ledgers", () =>
     Effect.map(SimNet.run({ seed: 6105 }, swarm.play), (lines) => {
-      assert.strictEqual(lines[0], "round 1: 7 of 20 failed")
-      assert.strictEqual(lines.at(-1), "round 6: 0 of 20 failed")
+      assert.strictEqual(lines[0], "round 1: 7 of 20 tasks failed")
+      assert.deepStrictEqual(lines.slice(2, 6), [
+        "round 3: 0 of 20 tasks failed",
+        "round 4: 0 of 20 tasks failed",
+        "round 5: 0 of 20 tasks failed",
+        "round 6: 0 of 20 tasks failed"
+      ])
+      assert.strictEqual(
+        lines[6],
+        "what agent-2 has learnt: agent-3 done 0, failed 1; agent-4 done 5, failed 0; agent-5 unknown"
+      )
     })
   )
 })
