@@ -8,6 +8,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import { Clock, Effect, Layer, type Scope } from "effect"
 import type * as InputRounds from "../actors/mcp/client/InputRounds.ts"
 import * as McpClient from "../actors/mcp/client/McpClient.ts"
+import * as CapableInstances from "../actors/mcp/mount/CapableInstances.ts"
 import * as EgressGuard from "../actors/mcp/mount/EgressGuard.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
 import * as PinGuard from "../actors/mcp/mount/PinGuard.ts"
@@ -28,6 +29,7 @@ import type * as AuditChain from "../protocol/relay/AuditChain.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as Directory from "./DirectoryService.ts"
 import type * as McpCalls from "./McpCalls.ts"
+import { McpMounts } from "./McpMounts.ts"
 import * as McpReopening from "./McpReopening.ts"
 import * as Server from "./McpServer.ts"
 import { Pilot } from "./PilotService.ts"
@@ -106,13 +108,15 @@ export const capable = (words: string, schema: JsonObject = {}): Capable => ({ _
 
 /**
  * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it
- * to this node. What is `capable` is looked for now, among trusted peers. With `pins`, a tool that is not what it was when it
- * was first listed is logged, or hidden and refused with −31006.
+ * to this node. What is `capable` is looked for now, among trusted peers; who offers the same service later, or is trusted
+ * later, joins its instances. With `pins`, a tool that is not what it was when it
+ * was first listed is logged, or hidden and refused with −31006. `pilotctl mcp status` shows how it does.
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string | ReadonlyArray<string> | Capable,
   options: Options & { readonly pins?: Pins; readonly rules?: Rules } = {}
 ): Effect.fn.Return<Server.McpServer, McpClient.McpError, Pilot | Scope.Scope> {
+  const wanted = typeof name === "object" && "words" in name ? name : undefined
   const targets = yield* targetsOf(name)
   const egress = yield* egressOf(options.rules)
   const pilot = yield* Pilot
@@ -129,7 +133,10 @@ export const connect = Effect.fn("Mcp.connect")(function* (
           : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
       )
     )
-  const { follow } = yield* Effect.provide(Instances.make(targets, dial), NativeCrypto.layer)
+  const again = wanted && Effect.map(Effect.provideService(searched(wanted), Pilot, pilot), ({ services }) => services)
+  const made = again === undefined ? Instances.make(targets, dial) : CapableInstances.make(targets, dial, again)
+  const { follow, seen } = yield* Effect.provide(made, NativeCrypto.layer)
+  const board = yield* Effect.flatMap(McpMounts, ({ enter }) => enter(seen))
   const session = Effect.gen(function* () {
     const route = yield* follow
     const { target } = route
@@ -139,7 +146,7 @@ export const connect = Effect.fn("Mcp.connect")(function* (
     )
     const pins = options.pins && (yield* Effect.provide(PinGuard.make({ ...options.pins, target, peerKey }), GUARD))
     const [near, far] = yield* DuplexPair.make
-    const shim = Shim.run({ client: far, egress, ...route, ...(pins && { pins }) })
+    const shim = Shim.run({ client: far, egress, ...route, ...(pins && { pins }), ...(board && { board }) })
     // The far side also ends when the session cannot go on, and then nothing more comes.
     yield* Effect.forkScoped(Effect.ensuring(Effect.provide(shim, NativeCrypto.layer), far.end))
     return yield* McpClient.make(near, options.client ?? SELF, options.answers)
@@ -155,19 +162,18 @@ const targetsOf = (
   return targets === undefined ? refused(`${JSON.stringify(name)} is not PEER/SERVICE`) : Effect.succeed(targets)
 }
 
-const found = Effect.fnUntraced(function* ({ schema, words }: Capable) {
-  const { problems, services } = yield* Directory.search(words, {
-    schema,
-    limit: FOUND_MAX,
-    includePublic: false
-  }).pipe(
+const searched = ({ schema, words }: Capable) =>
+  Directory.search(words, { schema, limit: FOUND_MAX, includePublic: false }).pipe(
     Effect.provide(Directory.fromPilot),
     Effect.catchTag("DirectoryError", ({ detail }) => refused(detail))
   )
+
+const found = Effect.fnUntraced(function* (wanted: Capable) {
+  const { problems, services } = yield* searched(wanted)
   const texts = instances(services).map(({ target }) => target)
   const targets = Target.parseInstances(texts.slice(0, Target.INSTANCES_MAX).join(","))
   const problem = problems.map(({ detail, node }) => `; node ${node}: ${detail}`)[0] ?? ""
-  return targets ?? (yield* refused(`no peer offers ${JSON.stringify(words)} to this node${problem}`))
+  return targets ?? (yield* refused(`no peer offers ${JSON.stringify(wanted.words)} to this node${problem}`))
 })
 
 /** Starts a program of this host as a server: no shell, the environment that MCP clients give, ended with the scope. */

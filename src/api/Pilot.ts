@@ -28,6 +28,7 @@ import * as HostDaemon from "./HostDaemon.ts"
 import * as HostPrograms from "./HostPrograms.ts"
 import * as InProcess from "./InProcess.ts"
 import { McpHost } from "./McpHost.ts"
+import * as McpMounts from "./McpMounts.ts"
 import * as Messages from "./Messages.ts"
 import { type DialOptions, type Info, type Peer, Pilot, type PilotError, type Ping } from "./PilotService.ts"
 import * as RemoteActors from "./RemoteActors.ts"
@@ -104,6 +105,7 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
           })
         ),
         HostPrograms.layer(config.home),
+        McpMounts.layer(config.home).pipe(Layer.provide(NodeLocalSocket.layer)),
         Messages.layer(config.home),
         Files.layer(config.home)
       ).pipe(
@@ -127,6 +129,7 @@ export const layerDaemon = (options: Daemon.Options = {}): Layer.Layer<Services,
           Effect.flatMap(Daemon.client(options), (client) => TrustService.make(TrustOperations.overDaemon(client)))
         ),
         Layer.effect(McpHost, HostDaemon.make(options)),
+        McpMounts.layer(home),
         Messages.layer(home),
         Files.layer(home)
       )

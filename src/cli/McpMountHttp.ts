@@ -34,7 +34,7 @@ export const run = Effect.fnUntraced(
     input: Input
   ): Effect.fn.Return<never, CliError.CliError, Environment | Crypto> {
     const pins = yield* McpConnect.guards(pinText)
-    const instances = yield* McpTargets.open(targets)
+    const instances = yield* McpTargets.open(targets, input)
     const lists = yield* McpConnect.lists
     const board = yield* MountDoor.open({ serves: at, instances: instances.seen })
     return yield* serve({ ...instances, lists, pins, board }, at, input, Target.format(targets))

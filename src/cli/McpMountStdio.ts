@@ -30,7 +30,7 @@ export const run = Effect.fnUntraced(function* (
   yield* endsOnSignal
   const client = yield* ProcessStdio.open
   yield* Effect.gen(function* () {
-    const { follow, seen } = yield* McpTargets.open(targets)
+    const { follow, seen } = yield* McpTargets.open(targets, input)
     const route = yield* follow
     const { target } = route
     const board = yield* MountDoor.open({ serves: "stdio", instances: seen })

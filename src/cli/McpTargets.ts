@@ -1,5 +1,6 @@
 /** Which service a command means: `PEER/NAME`, several peers that expose the same one, or `--capability WORDS`. */
 import { Effect } from "effect"
+import * as CapableInstances from "../actors/mcp/mount/CapableInstances.ts"
 import * as Instances from "../actors/mcp/mount/Instances.ts"
 import * as Target from "../actors/mcp/Target.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
@@ -14,15 +15,13 @@ export const of = Effect.fnUntraced(function* (
   words: ReadonlyArray<string>,
   input: Input
 ): Effect.fn.Return<Target.Targets, CliError.CliError, Environment> {
-  const capability = Values.texts(input, "capability").join(" ").trim()
+  const capability = capabilityOf(input)
   if (capability === "") {
     const targets = Target.parseInstances(words.join(","))
     return targets ?? (yield* CliError.invalidArgument(NO_NAME(words), `${NAMES}, or --capability WORDS`))
   }
   if (words.length > 0) return yield* CliError.invalidArgument("--capability stands in place of PEER/NAME")
-  const FindServices = yield* Effect.promise(() => import("./FindServices.ts"))
-  const question = { words: capability, schema: undefined, limit: FOUND_MAX, includePublic: false }
-  const { found, problems } = yield* Effect.scoped(FindServices.search(question))
+  const { found, problems } = yield* search(capability)
   const texts = instances(found)
     .slice(0, Target.INSTANCES_MAX)
     .map(({ target }) => target)
@@ -43,13 +42,30 @@ export const one = (text: string): Effect.Effect<Target.Target, CliError.CliErro
   return target === undefined ? CliError.invalidArgument(NO_NAME([text])) : Effect.succeed(target)
 }
 
-/** Their instances, dialled through the daemon and measured in the surrounding scope. */
+/**
+ * Their instances, dialled through the daemon and measured in the surrounding scope. Those that `input` has a capability for are
+ * joined by whoever offers the same later.
+ */
 export const open = (
-  targets: Target.Targets
+  targets: Target.Targets,
+  input?: Input
 ): Effect.Effect<Instances.Instances<unknown>, never, Environment | Crypto> =>
-  Effect.flatMap(McpConnect.environment, (context) =>
-    Instances.make<unknown>(targets, (target) => Effect.provideContext(McpConnect.dial(target), context))
-  )
+  Effect.gen(function* () {
+    const context = yield* McpConnect.environment
+    const dial = (target: Target.Target) => Effect.provideContext(McpConnect.dial(target), context)
+    const capability = input === undefined ? "" : capabilityOf(input)
+    if (capability === "") return yield* Instances.make<unknown>(targets, dial)
+    const again = Effect.map(search(capability), ({ found }) => found)
+    return yield* CapableInstances.make<unknown>(targets, dial, Effect.provideContext(again, context))
+  })
+
+const capabilityOf = (input: Input): string => Values.texts(input, "capability").join(" ").trim()
+
+const search = Effect.fnUntraced(function* (words: string) {
+  const FindServices = yield* Effect.promise(() => import("./FindServices.ts"))
+  const question = { words, schema: undefined, limit: FOUND_MAX, includePublic: false }
+  return yield* Effect.scoped(FindServices.search(question))
+})
 
 const NO_NAME = (words: ReadonlyArray<string>): string =>
   words.length === 0 ? "PEER/NAME is missing" : `${JSON.stringify(words.join(" "))} is not PEER/NAME`

@@ -13,6 +13,8 @@ import * as ScriptedServer from "./ScriptedServer.ts"
 /** The rig at work, on virtual time. */
 export interface InstancesRig {
   readonly instances: Instances.Instances<DuplexPair.Cut>
+  /** The way to each of them. */
+  readonly dial: (target: { readonly peer: string }) => Instances.Route<DuplexPair.Cut>["dial"]
   /** How long each way takes, in milliseconds. */
   readonly delays: Record<string, number>
   /** Peers whose servers read and never answer, and those whose servers cannot start. */
@@ -51,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
   const pass = (seconds: number) =>
     Effect.forEach(Array.from({ length: seconds * 2 }), () => TestClock.adjust("500 millis"), { discard: true })
   const revive = (name: string) => Effect.sync(() => void down.delete(name))
-  return { instances, delays, hung, broken, kill, revive, pass }
+  return { instances, dial, delays, hung, broken, kill, revive, pass }
 })
 
 /**

@@ -63,6 +63,24 @@ const connect = Effect.fnUntraced(function* (who: "agent" | "other", name: strin
   return yield* Effect.provideContext(Mcp.connect(name, options), services)
 })
 
+const Status = Schema.Struct({
+  mounts: Schema.Array(
+    Schema.Struct({
+      pid: Schema.Number,
+      serves: Schema.String,
+      sessions: Schema.Array(
+        Schema.Struct({
+          target: Schema.String,
+          verdict: Schema.String,
+          connected: Schema.Boolean,
+          in_flight: Schema.Number,
+          probe: Schema.optionalKey(Schema.Struct({ tools: Schema.Number }))
+        })
+      )
+    })
+  )
+})
+
 /** Runs the suite. */
 export const run = (variant: Variant<Pilot.Pilot | Mcp.McpHost>): void =>
   layer(stage(variant), { excludeTestServices: true, timeout: "60 seconds" })(variant.name, (it) => {
@@ -78,6 +96,34 @@ export const run = (variant: Variant<Pilot.Pilot | Mcp.McpHost>): void =>
         const { fingerprint, node } = daemons.agent
         assert.deepStrictEqual(yield* kit.whoami(), { node, hostname: "agent", fingerprint })
       }).pipe(Effect.scoped)
+    )
+
+    it.effect(
+      "pilotctl mcp status shows what this program uses, while it does, and asks its server over the same session",
+      () =>
+        Effect.gen(function* () {
+          const { daemons } = yield* Stage
+          const status = (...flags: ReadonlyArray<string>) =>
+            Effect.map(Pilotctl.run(daemons.agent.home, "mcp", "status", ...flags), (said) =>
+              Schema.decodeUnknownSync(Status)(said).mounts.flatMap(({ pid, serves, sessions }) =>
+                pid === process.pid && serves.startsWith("program ")
+                  ? sessions.filter(({ target }) => target === "host/watched")
+                  : []
+              )
+            )
+          yield* serve("watched", { allow: ["agent"] })
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const server = yield* connect("agent", "host/watched")
+              yield* server.tools
+              assert.deepInclude((yield* status())[0], { verdict: "unknown", connected: true, in_flight: 0 })
+              const [probed] = yield* status("--probe")
+              assert.deepInclude(probed, { verdict: "healthy" })
+              assert.strictEqual(probed?.probe?.tools, (yield* server.tools).length)
+            })
+          )
+          assert.deepStrictEqual(yield* status(), [])
+        }).pipe(Effect.scoped)
     )
 
     it.effect("steps come as a stream, the result last", () =>

@@ -77,6 +77,9 @@ export const initial = (count: number): State => ({
   betterSinceMs: undefined
 })
 
+/** The same with one more instance, the last, of which nothing is known. */
+export const grown = (state: State): State => ({ ...state, instances: [...state.instances, UNKNOWN] })
+
 /** Total; it needs no timer, because instances are measured for ever. */
 export const make = (config: Config = CONFIG_DEFAULT): StateMachine<State, Input, Output> => ({
   deadlineMs: () => undefined,

@@ -10,7 +10,7 @@ import { Crypto } from "../../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as InstanceSelector from "../../../protocol/relay/InstanceSelector.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
-import { isSame, type Target, type Targets } from "../Target.ts"
+import { INSTANCES_MAX, isSame, type Target, type Targets } from "../Target.ts"
 import { CannotReach } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 
@@ -63,6 +63,12 @@ export interface Instances<E> {
   readonly seen: () => ReadonlyArray<Seen>
 }
 
+/** Instances to which others may come. */
+export interface Growing<E> extends Instances<E> {
+  /** From now on sessions may go there too; false if it is there already, or there are too many. */
+  readonly add: (target: Target) => Effect.Effect<boolean>
+}
+
 /** The service of one peer. */
 export const one = <E>(target: Target, dial: Route<E>["dial"]): Instances<E> => ({
   target,
@@ -76,12 +82,15 @@ export const make = <E>(
   targets: Targets,
   dial: (target: Target) => Route<E>["dial"]
 ): Effect.Effect<Instances<E>, never, Crypto | Scope.Scope> =>
-  targets.length === 1 ? Effect.succeed(one(targets[0], dial(targets[0]))) : measured(targets, dial)
+  targets.length === 1 ? Effect.succeed(one(targets[0], dial(targets[0]))) : growing(targets, dial)
 
-const measured = Effect.fnUntraced(function* <E>(
-  targets: Targets,
+/** The same, measured even if there is only one, because it may not stay alone. */
+export const growing = Effect.fnUntraced(function* <E>(
+  first: Targets,
   dial: (target: Target) => Route<E>["dial"]
-): Effect.fn.Return<Instances<E>, never, Crypto | Scope.Scope> {
+): Effect.fn.Return<Growing<E>, never, Crypto | Scope.Scope> {
+  const scope = yield* Effect.scope
+  const targets: [Target, ...Array<Target>] = [...first]
   const clock = yield* Clock.Clock
   const crypto = yield* Crypto
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
@@ -131,6 +140,16 @@ const measured = Effect.fnUntraced(function* <E>(
     })
   yield* Effect.forEach(targets, (target, index) => Effect.forkScoped(watch(target, index)), { discard: true })
 
+  const add = (target: Target) =>
+    Effect.suspend(() => {
+      if (targets.length >= INSTANCES_MAX || targets.some((known) => isSame(known, target))) {
+        return Effect.succeed(false)
+      }
+      targets.push(target)
+      for (const choice of [common, ...sessions]) choice.state = InstanceSelector.grown(choice.state)
+      return Effect.as(Effect.forkIn(watch(target, targets.length - 1), scope), true)
+    })
+
   /** `at` is the index of the instance that the session begins at, if that is decided. */
   const followFrom = Effect.fnUntraced(function* (at: number | undefined) {
     const session = yield* Effect.acquireRelease(
@@ -171,7 +190,7 @@ const measured = Effect.fnUntraced(function* <E>(
       const { distrustedUntilMs, isAway, rttMs } = common.knows(index)
       return { target, rttMs, isAway, isDistrusted: distrustedUntilMs > nowMs() }
     })
-  return { target: common.target, follow: followFrom(undefined), goOn, seen }
+  return { target: common.target, follow: followFrom(undefined), goOn, seen, add }
 })
 
 /** The choice of one session. It is where it was until it takes the move. */

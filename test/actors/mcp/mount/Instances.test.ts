@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
+import * as CapableInstances from "../../../../src/actors/mcp/mount/CapableInstances.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
+import type { FoundService } from "../../../../src/protocol/directory/FoundService.ts"
 import type { Known } from "../../../../src/protocol/relay/KnownAnswers.ts"
 import * as DuplexPair from "../../../support/DuplexPair.ts"
 import * as InstancesRig from "../../../support/InstancesRig.ts"
@@ -17,7 +19,7 @@ const stage = Effect.gen(function* () {
 
 /** A client with a session of its own. */
 const client = Effect.fnUntraced(function* (
-  { instances }: InstancesRig.InstancesRig,
+  { instances }: Pick<InstancesRig.InstancesRig, "instances">,
   lists?: Shim.Options<never, never>["lists"]
 ) {
   const stdio = yield* DuplexPair.make({})
@@ -238,6 +240,52 @@ describe("several instances behind one mount", () => {
         rig.instances.seen().map(({ isAway }) => isAway),
         [true, false, false]
       )
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+})
+
+/** A service that a search finds. */
+const foundAt = (peer: string, definitions: string, isUsable = true): FoundService => ({
+  peer: { node: 1, address: "", hostname: peer, fingerprint: "", isTrusted: true },
+  ...{
+    service: "files",
+    target: `${peer}/files`,
+    isUsable,
+    next: "",
+    title: "",
+    description: "",
+    version: "",
+    name: ""
+  },
+  ...{ eras: [], score: 1, tools: [], toolsCount: 1, definitions }
+})
+
+describe("instances found by what they can do", () => {
+  it.effect("who offers the same later joins, live, and is used when it is better; another service never is", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const searches: Array<Effect.Effect<ReadonlyArray<FoundService>, string>> = [
+        // The peer that was found at the start is busy, so what its service is cannot be told.
+        Effect.succeed([foundAt("middle", "others")]),
+        Effect.succeed([foundAt("middle", "others"), foundAt("far", "same"), foundAt("near", "same", false)]),
+        Effect.fail("the node is starting anew"),
+        Effect.succeed([foundAt("far", "others"), foundAt("middle", "others"), foundAt("near", "same")])
+      ]
+      const last = searches.at(-1) ?? Effect.succeed([])
+      const search = Effect.suspend(() => searches.shift() ?? last)
+      const instances = yield* CapableInstances.make([{ peer: "far", service: "files" }], rig.dial, search)
+      const one = yield* client({ instances })
+      const targets = () => instances.seen().map(({ target }) => target.peer)
+      assert.strictEqual(yield* one.where, "far")
+      yield* rig.pass(60)
+      assert.deepStrictEqual(targets(), ["far"])
+      yield* rig.pass(90)
+      assert.deepStrictEqual(targets(), ["far", "near"])
+      assert.strictEqual(yield* one.where, "near", "its tools are those that the client has seen")
+
+      yield* rig.kill("near")
+      yield* rig.pass(10)
+      assert.strictEqual(yield* one.where, "far")
     }).pipe(Effect.provide(NativeCrypto.layer))
   )
 })
