@@ -114,6 +114,43 @@ describe("calls that wait for a person (mcp §6.10)", () => {
       assert.deepStrictEqual(desk.remembered(), [])
     }))
 
+  test("each call of a batch has a question of its own; what needs nobody does not wait, and each has its own end", () =>
+    Effect.gen(function* () {
+      const { asked, client, desk, recorded, server } = yield* station()
+      const { line, write } = yield* client()
+      const [first, second, third] = [call(1, "write_file"), call(2, "read_file"), call(3, "write_file", '{"n":3}')]
+      yield* write(`[${first}, ${second},${third},${call(4, "write_file", '{"n":4}')}]`)
+      const running = yield* server
+      const heard = yield* Queue.unbounded<string>()
+      yield* Effect.forkScoped(
+        Effect.forever(
+          Effect.flatMap(running.line, (text) => {
+            const { id, method } = JSON.parse(text)
+            return method === "tools/list"
+              ? running.write(`{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":{"tools":[${WRITE}]}}\n`)
+              : Queue.offer(heard, text)
+          })
+        )
+      )
+      assert.strictEqual(yield* Queue.take(heard), second)
+      const questions = [yield* asked, yield* asked, yield* asked]
+      assert.sameMembers(
+        questions.map(({ parameters }) => parameters),
+        ["{}", '{"n":3}', '{"n":4}']
+      )
+      const idOf = (parameters: string) => questions.find((one) => one.parameters === parameters)?.id ?? ""
+      yield* desk.decide(idOf('{"n":3}'), "deny")
+      assert.include(textOf(yield* line), "did not allow this call")
+      yield* write(`[${cancel(4)},{"jsonrpc":"2.0","method":"notifications/progress","params":{}}]`)
+      yield* desk.decide(idOf("{}"), "allow")
+      while ((yield* Queue.take(heard)) !== first) {}
+      yield* running.write(`${answer(1)}\n${answer(2)}\n`)
+      assert.deepStrictEqual([yield* line, yield* line], [answer(1), answer(2)])
+      assert.lengthOf(desk.waiting(), 0)
+      const ends = recorded.map(({ decision, id, outcome }) => `${id} ${outcome} ${decision}`)
+      assert.sameMembers(ends, ["3 denied refused", "4 cancelled asking", "1 ok approved", "2 ok allow"])
+    }))
+
   test("a denied one is a result that a model can read, and the server never hears of it", () =>
     Effect.gen(function* () {
       const { asked, client, desk, listed, recorded } = yield* station()

@@ -158,6 +158,41 @@ layer(stage, { excludeTestServices: true, timeout: "30 seconds" })("pilotctl mcp
     })
   )
 
+  it.effect(
+    "mcp call with rules of its own: what they refuse never leaves this node, and every call is on record here",
+    () =>
+      Effect.gen(function* () {
+        const { agent } = yield* Stage
+        const call = (message: string, ...flags: ReadonlyArray<string>) => {
+          const words = ["--json", "mcp", "call", "mcp-host/everything", "echo", "--args", JSON.stringify({ message })]
+          return PilotProcesses.pilotctl(agent, [...words, ...flags])
+        }
+        const only = ["--tools", "echo(message=ok*)", "--audit-arguments"]
+        assert.include(JSON.parse((yield* call("ok so", ...only)).stdout).data.text, "ok so")
+        for (const flags of [only, ["--deny-tools", "get-*,echo"]]) {
+          const refused = yield* call("not so", ...flags)
+          assert.strictEqual(refused.exitCode, 1)
+          assert.include(PilotProcesses.errorOf(refused).message, "The rules of this mount")
+        }
+        for (const flag of ["--tools", "--deny-tools"]) {
+          const { code, message } = PilotProcesses.errorOf(yield* call("ok", flag, "echo("))
+          assert.deepStrictEqual([code, message], ["invalid_argument", `invalid ${flag} "echo("`])
+        }
+
+        const said = yield* PilotProcesses.pilotctl(agent, ["--json", "mcp", "audit", "--egress", "--verify"])
+        const { calls } = Schema.decodeUnknownSync(Recorded)(JSON.parse(said.stdout)).data
+        const made = calls.filter(({ method }) => method === "tools/call")
+        assert.deepStrictEqual(
+          made.map(({ arguments: kept, decision, outcome }) => [outcome, decision, kept]),
+          [
+            ["ok", "allow", '{"message":"ok so"}'],
+            ["denied", "tool", '{"message":"not so"}'],
+            ["denied", "tool", undefined]
+          ]
+        )
+      })
+  )
+
   it.effect("Mcp.connect and Mcp.stdio: the same tools as effects, with progress as a stream", () =>
     Effect.gen(function* () {
       const { agent } = yield* Stage
