@@ -145,4 +145,28 @@ describe("a front session that stands for several modern clients", () => {
       assert.strictEqual(ended["id"], "first")
       assert.property(ended, "error")
     }))
+
+  test("a stream beyond those that there may be is closed at once, and leaves no subscription behind", () =>
+    Effect.gen(function* () {
+      const { clients } = yield* rigged
+      const listen = (id: string) => ({
+        id,
+        method: "subscriptions/listen",
+        params: {
+          ...{ notifications: { toolsListChanged: true }, _meta: asClient("a", "who").params._meta }
+        }
+      })
+      for (let id = 0; id < 16; id++) {
+        yield* clients.write(listen(`l${id}`))
+        const begun = yield* clients.next
+        assert.deepStrictEqual(paramsOf(begun)["notifications"], { toolsListChanged: true })
+      }
+      yield* clients.write(listen("beyond"))
+      assert.deepStrictEqual(paramsOf(yield* clients.next)["notifications"], {})
+      const { id, result } = yield* clients.next
+      assert.deepStrictEqual(
+        [id, result],
+        ["beyond", { resultType: "complete", _meta: { "io.modelcontextprotocol/subscriptionId": "beyond" } }]
+      )
+    }))
 })

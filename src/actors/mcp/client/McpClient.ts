@@ -100,6 +100,13 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
     return known(params).pipe(
       Effect.map((value) => JsonRpc.result(id, value)),
       Effect.catch(({ message }) => Effect.succeed(JsonRpc.failure(id, INTERNAL_ERROR, message))),
+      // A program that breaks must not leave the server waiting for it.
+      Effect.catchDefect((defect) =>
+        Effect.as(
+          Effect.logError(`mcp: the answer to ${method} broke`, defect),
+          JsonRpc.failure(id, INTERNAL_ERROR, "this client could not answer")
+        )
+      ),
       Effect.flatMap(write),
       Effect.ignore,
       Effect.ensuring(Effect.sync(() => asked.delete(id))),

@@ -4,9 +4,10 @@
  * back carries the client's again. What belongs to no request is dropped, since it may be for another client.
  *
  * Owns the requests that wait, and the relay session, which starts with the first and ends with the last of a server that
- * turns out to be a legacy one. A client that goes away cancels its request (mcp §1.1).
+ * turns out to be a legacy one. A client that goes away cancels its request (mcp §1.1), and so does one that reads nothing, so
+ * that the others do not wait for it.
  */
-import { type Cause, Effect, Exit, Queue, Result, Scope } from "effect"
+import { type Cause, Effect, Exit, Queue, Result, Scope, Semaphore } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
@@ -36,6 +37,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<EdgeExchange, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const waiting = new Map<string, Waiting>()
+  const opening = yield* Semaphore.make(1)
   let link: Link | undefined
   let count = 0
 
@@ -46,24 +48,43 @@ export const make = Effect.fnUntraced(function* (
       if (call === undefined) return
       waiting.delete(envelope.id)
       const answered = JsonSplice.replace(JsonSplice.replace(message, ["id"], call.id), RESULT_SUBSCRIPTION, call.id)
-      yield* Queue.offer(call.messages, answered)
-      yield* Queue.end(call.messages)
+      if (yield* isTaken(call, answered)) yield* Queue.end(call.messages)
+      else yield* abandon(call)
       if (call.method === "server/discover" && envelope.isError) from.isLegacy = true
       return
     }
     if (envelope?._tag === "Request") return yield* from.write(BridgeReplies.noClient(envelope.id, "modern"))
     if (envelope?._tag !== "Notification") return
     const subscription = JsonRpcPeek.member(message, SUBSCRIPTION)
-    const call = waiting.get(envelope.progressToken ?? subscription ?? "")
+    const number = envelope.progressToken ?? subscription ?? ""
+    const call = waiting.get(number)
     if (call === undefined) return
     const named = JsonSplice.replace(message, SUBSCRIPTION, call.id)
     const token = call.token === undefined ? named : JsonSplice.replace(named, ["params", "progressToken"], call.token)
-    yield* Queue.offer(call.messages, token)
+    if (yield* isTaken(call, token)) return
+    waiting.delete(number)
+    yield* from.write(BridgeReplies.cancelled(number))
+    yield* abandon(call)
+  })
+
+  /** False if the client leaves no room for it for too long. */
+  const isTaken = ({ messages }: Waiting, message: Uint8Array): Effect.Effect<boolean> =>
+    Queue.offerUnsafe(messages, message)
+      ? Effect.succeed(true)
+      : Effect.map(Effect.timeoutOption(Queue.offer(messages, message), SLOW_TIMEOUT), ({ _tag }) => _tag === "Some")
+
+  /** The client reads, if it ever does, why there is no answer, in place of what it has left lying. */
+  const abandon = Effect.fnUntraced(function* ({ id, messages }: Waiting) {
+    yield* Queue.clear(messages)
+    yield* Queue.offer(messages, BridgeError.encode({ ...TOO_SLOW, ...target }, id))
+    yield* Queue.end(messages)
   })
 
   const open = Effect.gen(function* () {
     const own = yield* Scope.fork(scope, "sequential")
-    const server = yield* Scope.provide(connect, own)
+    const server = yield* Scope.provide(connect, own).pipe(
+      Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(own, exit) : Effect.void))
+    )
     const opened: Link = {
       isLegacy: false,
       write: (message) => Effect.ignore(server.write(Bytes.concat(message, NEWLINE))),
@@ -84,16 +105,31 @@ export const make = Effect.fnUntraced(function* (
   const lost = Effect.fnUntraced(function* (gone: Link) {
     if (link === gone) link = undefined
     for (const [number, call] of [...waiting]) {
+      if (call.link !== gone) continue
       waiting.delete(number)
-      yield* Queue.offer(call.messages, BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, call.id))
-      yield* Queue.end(call.messages)
+      const ended = BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, call.id)
+      if (yield* isTaken(call, ended)) yield* Queue.end(call.messages)
+      else yield* abandon(call)
     }
     yield* gone.close
   })
 
-  const leave = (from: Link, number: string) =>
+  /** The call is carried by the session that there is, or by one that it opens; others that come wait for that. */
+  const carried = (call: Waiting) =>
+    opening.withPermit(
+      Effect.gen(function* () {
+        const current = link ?? (yield* open)
+        link = current
+        call.link = current
+        return current
+      })
+    )
+
+  const leave = (number: string, { link: from }: Waiting) =>
     Effect.gen(function* () {
-      if (waiting.delete(number)) yield* from.write(BridgeReplies.cancelled(number))
+      const didWait = waiting.delete(number)
+      if (from === undefined) return
+      if (didWait) yield* from.write(BridgeReplies.cancelled(number))
       if (!from.isLegacy || waiting.size > 0) return
       if (link === from) link = undefined
       yield* from.close
@@ -104,11 +140,11 @@ export const make = Effect.fnUntraced(function* (
       if (waiting.size >= WAITING_MAX) return undefined
       const number = String(++count)
       const messages = yield* Queue.bounded<Uint8Array, Cause.Done>(MESSAGES_MAX)
-      // Before the first pause, so that no two requests open two of them.
-      waiting.set(number, { id, method, token: progressToken, messages })
-      link ??= yield* open
-      const current = link
-      yield* Effect.addFinalizer(() => leave(current, number))
+      const call: Waiting = { id, method, token: progressToken, messages, link: undefined }
+      waiting.set(number, call)
+      // Before the first pause: a client may leave while the session is being opened.
+      yield* Effect.addFinalizer(() => leave(number, call))
+      const current = yield* carried(call)
       const numbered = JsonSplice.replace(message, ["id"], number)
       yield* current.write(JsonSplice.replace(numbered, ["params", "_meta", "progressToken"], number))
       return messages
@@ -122,6 +158,8 @@ interface Waiting {
   readonly method: string
   readonly token: string | undefined
   readonly messages: Queue.Queue<Uint8Array, Cause.Done>
+  /** Undefined while there is no session yet. */
+  link: Link | undefined
 }
 
 interface Link {
@@ -135,5 +173,12 @@ const RESULT_SUBSCRIPTION = ["result", "_meta", "io.modelcontextprotocol/subscri
 const NEWLINE = Uint8Array.of(0x0a)
 /** Requests of all clients together; the relay session allows 256. */
 const WAITING_MAX = 256
-/** Messages of one request that wait for its client; then the server is not read. */
+/** Messages of one request that wait for its client; then the server is not read, for a while. */
 const MESSAGES_MAX = 256
+const SLOW_TIMEOUT = "10 seconds"
+const TOO_SLOW = {
+  kind: "overloaded",
+  message: "This client did not read what the request had to tell, so it was given up.",
+  retryable: true,
+  delivered: true
+} as const

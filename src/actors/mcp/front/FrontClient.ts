@@ -29,8 +29,8 @@ export interface FrontClient {
   readonly changed: (kind: Kind) => Effect.Effect<void>
   /** Tells that a resource is another now, by the URI that the client knows. */
   readonly updated: (uri: string) => Effect.Effect<void>
-  /** Opens a stream of notifications; the request is answered when it is closed. */
-  readonly listen: (id: string, filter: Json.JsonObject) => Effect.Effect<void>
+  /** Opens a stream of notifications, or, where there are too many, answers the request at once: then false. */
+  readonly listen: (id: string, filter: Json.JsonObject) => Effect.Effect<boolean>
   /** Closes it, and gives its filter; undefined if there is none of that id. */
   readonly unlisten: (id: string) => Json.JsonObject | undefined
 }
@@ -76,9 +76,17 @@ export const make = <E>(lines: Duplex<E>, self: Json.JsonObject): FrontClient =>
         Json.strings(filter, "resourceSubscriptions").includes(uri)
       ),
     listen: (id, filter) => {
-      if (listens.size >= LISTENS_MAX) return Effect.void
+      const acknowledged = (notifications: Json.JsonObject) =>
+        say(tagged("notifications/subscriptions/acknowledged", { notifications }, id))
+      if (listens.size >= LISTENS_MAX && !listens.has(id)) {
+        const closed = `{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":${id}}}`
+        return Effect.as(
+          Effect.andThen(acknowledged({}), say(`{"jsonrpc":"2.0","id":${id},"result":${closed}}`)),
+          false
+        )
+      }
       listens.set(id, filter)
-      return say(tagged("notifications/subscriptions/acknowledged", { notifications: filter }, id))
+      return Effect.as(acknowledged(filter), true)
     },
     unlisten: (id) => {
       const filter = listens.get(id)

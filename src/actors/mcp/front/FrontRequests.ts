@@ -148,7 +148,7 @@ const subscribe = (parts: Parts, uri: string): Effect.Effect<void, Refused> =>
 
 const listen = Effect.fnUntraced(function* (parts: Parts, message: Uint8Array, id: string) {
   const filter = Json.parseObject(JsonRpcPeek.member(message, ["params", "notifications"]) ?? "{}") ?? {}
-  yield* parts.client.listen(id, filter)
+  if (!(yield* parts.client.listen(id, filter))) return
   // One after the other is slow where services have to be opened; the stream is there already.
   yield* Effect.forkIn(
     Effect.forEach(

@@ -264,6 +264,26 @@ describe("McpClient", () => {
       })
   )
 
+  it.effect("a program whose answer breaks leaves no server waiting", () =>
+    Effect.gen(function* () {
+      const [near, far] = yield* DuplexPair.make
+      const server = yield* serverOf(far)
+      const answers = { "elicitation/create": () => Effect.die(new Error("a defect of the program")) }
+      const opening = yield* Effect.forkChild(McpClient.make(near, SELF, answers))
+      yield* server.refuse(yield* server.next, METHOD_NOT_FOUND)
+      const result = { protocolVersion: "2025-06-18", capabilities: {}, serverInfo: { name: "old", version: "3" } }
+      yield* server.answer(yield* server.next, result)
+      yield* server.next
+      yield* Fiber.join(opening)
+
+      yield* server.say({ id: 7, method: "elicitation/create", params: { message: "who?" } })
+      assert.deepInclude(yield* server.next, {
+        id: 7,
+        error: { code: -32603, message: "this client could not answer" }
+      })
+    })
+  )
+
   it.effect("makes a modern call again with answers and the server's state, until it has no questions (mcp §1.5)", () =>
     Effect.gen(function* () {
       const [near, far] = yield* DuplexPair.make
