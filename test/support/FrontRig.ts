@@ -27,6 +27,8 @@ export type Behaviour = (message: Message, life: Life) => Effect.Effect<Message 
 /** A client. */
 export interface Client {
   readonly write: (message: Message) => Effect.Effect<void>
+  /** A line as it is. */
+  readonly say: (line: string) => Effect.Effect<void>
   /** The next message that is not the answer to an `ask`. */
   readonly next: Effect.Effect<Message>
   /** Those that are there. */
@@ -121,11 +123,12 @@ export const make = Effect.fnUntraced(function* (
       return Queue.offer("method" in message || !String(message["id"]).startsWith("ask") ? heard : answers, message)
     })
     yield* Effect.forkScoped(Effect.ignore(Effect.forever(read)))
-    const write = (message: Message) =>
-      near.write(Bytes.fromUtf8(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`))
+    const say = (line: string) => near.write(Bytes.fromUtf8(`${line}\n`))
+    const write = (message: Message) => say(JSON.stringify({ jsonrpc: "2.0", ...message }))
     let asked = 0
     return {
       write,
+      say,
       next: Queue.take(heard),
       heard: Queue.clear(heard),
       ask: (method, params = {}) => Effect.andThen(write({ id: `ask${++asked}`, method, params }), Queue.take(answers)),

@@ -11,6 +11,7 @@ import * as Json from "../../../core/data/Json.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as Era from "../../../protocol/mcp/Era.ts"
 import * as JsonRpc from "../../../protocol/mcp/JsonRpc.ts"
+import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import * as CallTrace from "../CallTrace.ts"
@@ -115,6 +116,16 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
     )
   }
 
+  /** Nobody waits for ever for what was too large to be read. */
+  const dropped = (envelope: JsonRpcPeek.Envelope | undefined): Effect.Effect<void> =>
+    Effect.sync(() => {
+      for (const { id } of envelope === undefined ? [] : JsonRpcPeek.responses(envelope)) {
+        const key = Json.parse(id)
+        if (typeof key === "number")
+          calls.get(key)?.done(protocol(`the answer is larger than ${MESSAGE_BYTES_MAX} bytes`))
+      }
+    })
+
   const withdrawn = (params: Json.JsonObject): void => {
     const id = Json.member(params, "requestId")
     if (typeof id === "string" || typeof id === "number") asked.get(id)?.interruptUnsafe()
@@ -139,6 +150,7 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
       for (const line of lines.push(yield* stream.read)) {
         if (line._tag === "Oversized") {
           yield* Effect.logWarning(`mcp: dropped a message of ${line.sizeBytes} bytes`)
+          yield* dropped(line.envelope)
           continue
         }
         yield* Effect.forEach(JsonRpc.parse(decoder.decode(line.bytes)), receive, { discard: true })

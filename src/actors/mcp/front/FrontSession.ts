@@ -8,10 +8,12 @@ import { type Duration, Effect, Result, type Scope, Stream } from "effect"
 import * as Json from "../../../core/data/Json.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import { Catalog } from "../../../protocol/mcp/Catalog.ts"
+import * as BrokenMessage from "../../../protocol/relay/BrokenMessage.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import * as JsonSplice from "../../../protocol/relay/JsonSplice.ts"
-import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
+import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
+import * as ShimRefusal from "../mount/ShimRefusal.ts"
 import type { Target } from "../Target.ts"
 import * as FrontAlone from "./FrontAlone.ts"
 import * as FrontCalls from "./FrontCalls.ts"
@@ -53,14 +55,14 @@ export interface Options<E, E2> {
 export const run = Effect.fn("FrontSession.run")(function* <E, E2>(options: Options<E, E2>): Effect.fn.Return<void> {
   yield* Effect.scoped(
     Effect.gen(function* () {
-      const receive = yield* assemble(options)
+      const { client, receive } = yield* assemble(options)
       const lines = new LineSplitter(MESSAGE_BYTES_MAX)
       yield* Effect.ignore(
         Effect.gen(function* () {
           while (true) {
             for (const line of lines.push(yield* options.client.read)) {
               if (line._tag === "Whole") yield* receive(line.bytes)
-              else yield* Effect.logWarning(`mcp: dropped a message of ${line.sizeBytes} bytes`)
+              else yield* tooLarge(client, line)
             }
           }
         })
@@ -133,8 +135,18 @@ const assemble = Effect.fnUntraced(function* <E, E2>(options: Options<E, E2>) {
     Effect.forkScoped
   )
   const requests = { calls, catalog, client, held, lists, logs, questions, routing, self, services, subscriptions }
-  return (message: Uint8Array) => receive(requests, message)
+  return { client, receive: (message: Uint8Array) => receive(requests, message) }
 })
+
+/** What its requests are can still be told. */
+const tooLarge = (
+  client: FrontClient.FrontClient,
+  { envelope, sizeBytes }: Extract<Line, { _tag: "Oversized" }>
+): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.logWarning(`mcp: dropped a message of ${sizeBytes} bytes`),
+    Effect.forEach(ShimRefusal.refusals(envelope, ShimRefusal.tooLarge(SELF, false)), client.write, { discard: true })
+  )
 
 const receive = (parts: FrontRequests.Parts, message: Uint8Array): Effect.Effect<void> =>
   Effect.gen(function* () {
@@ -150,6 +162,10 @@ const receive = (parts: FrontRequests.Parts, message: Uint8Array): Effect.Effect
       case "Response":
         return yield* parts.questions.answered(message, envelope.id)
       default:
-        return yield* Effect.logWarning("mcp: dropped a line of the client that is no message")
+        yield* Effect.logWarning("mcp: dropped a line of the client that is no message")
+        return yield* Effect.forEach(BrokenMessage.refusals(message), parts.client.write, { discard: true })
     }
   })
+
+/** Where errors come from that are of no service. */
+const SELF: Target = { peer: "this node", service: "front" }

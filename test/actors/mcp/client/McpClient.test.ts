@@ -7,6 +7,7 @@ import * as Json from "../../../../src/core/data/Json.ts"
 import type { Duplex } from "../../../../src/core/net/Duplex.ts"
 import * as DuplexPair from "../../../../src/core/net/DuplexPair.ts"
 import { LineSplitter } from "../../../../src/protocol/relay/LineSplitter.ts"
+import { MESSAGE_BYTES_MAX } from "../../../../src/protocol/relay/RelayControl.ts"
 
 const SELF = { name: "test", version: "1" }
 const TEXT = new TextDecoder()
@@ -262,6 +263,19 @@ describe("McpClient", () => {
         yield* server.say({ method: "notifications/cancelled", params: { requestId: "slow" } })
         yield* Deferred.await(slow)
       })
+  )
+
+  it.effect("an answer that is too large to be read is an error, and the next call works", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* legacy()
+      const call = yield* Effect.forkChild(Effect.flip(client.request("tools/call", { name: "big" })))
+      yield* server.answer(yield* server.next, { text: "x".repeat(MESSAGE_BYTES_MAX) })
+      assert.deepInclude(yield* Fiber.join(call), { reason: "Protocol", delivered: true, retryable: false })
+
+      const next = yield* Effect.forkChild(client.request("tools/call", { name: "small" }))
+      yield* server.answer(yield* server.next, { n: 1 })
+      assert.deepStrictEqual(yield* Fiber.join(next), { n: 1 })
+    })
   )
 
   it.effect("a program whose answer breaks leaves no server waiting", () =>

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Fiber, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { Json, JsonObject } from "../../../../src/core/data/Json.ts"
+import { MESSAGE_BYTES_MAX } from "../../../../src/protocol/relay/RelayControl.ts"
 import * as FrontRig from "../../../support/FrontRig.ts"
 
 const test = (name: string, body: () => Effect.Effect<void, unknown, Scope.Scope>) => it.effect(name, body)
@@ -90,6 +91,23 @@ describe("FrontSession", () => {
         yield* client.write({ id, method: "tools/call", params: { name: "host_a__read" } })
         assert.strictEqual((yield* client.next)["id"], id)
       }
+    }))
+
+  test("a request that is too large, or no JSON, is answered as one (mcp §6.8)", () =>
+    Effect.gen(function* () {
+      const rig = yield* two({ tools: [tool("read")] }, { tools: [] })
+      const client = yield* rig.client()
+      yield* open(client)
+      const text = "x".repeat(MESSAGE_BYTES_MAX)
+      yield* client.write({ id: "big", method: "tools/call", params: { name: "host_a__read", arguments: { text } } })
+      const refused = yield* client.next
+      assert.strictEqual(refused["id"], "big")
+      assert.deepInclude(errorOf(refused), { code: -31005 })
+      assert.deepInclude(errorOf(refused).data, { delivered: false })
+      yield* client.say('{"jsonrpc":"2.0","id":"bad","method":"tools/call","params":{nonsense}}')
+      const broken = yield* client.next
+      assert.deepStrictEqual([broken["id"], errorOf(broken).code], ["bad", -32700])
+      assert.strictEqual(textOf(yield* client.ask("tools/call", { name: "host_a__read" })).slice(0, 6), "host_a")
     }))
 
   test("prompts and resources keep their names, unless two services have the same", () =>
