@@ -116,7 +116,11 @@ describe("a client that sends nonsense", () => {
       const { rig, starts } = yield* station()
       const duplex = yield* rig.stream(2, "files")
       yield* duplex.write(Bytes.fromUtf8('{"jsonrpc":"2.0","id":"a","method":"tools/call","params":[}\n'))
-      assert.deepStrictEqual(errorIn(yield* ScriptedServer.lines(duplex)), { id: "a", code: -32700 })
+      const line = ScriptedServer.lines(duplex)
+      assert.deepStrictEqual(errorIn(yield* line), { id: "a", code: -32700 })
+      const [before, after] = ['{"jsonrpc":"2.0","id":"b","method":"tools/call","params":{"name":"', '"}}\n']
+      yield* duplex.write(Bytes.fromUtf8(`${before}${"x".repeat(MESSAGE_BYTES_MAX)}${after}`))
+      assert.deepStrictEqual(errorIn(yield* line), { id: "b", code: -31005 })
       assert.strictEqual(yield* starts, 0)
     }))
 

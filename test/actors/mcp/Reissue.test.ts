@@ -1,14 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Queue, Result, type Scope } from "effect"
+import { Effect, Latch, Queue, Result, type Scope } from "effect"
 import { TestClock } from "effect/testing"
+import type { Child } from "../../../src/actors/mcp/server/Child.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../src/core/crypto/PortableCrypto.ts"
 import type * as AuditChain from "../../../src/protocol/relay/AuditChain.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
 
-/** A host whose one service declares these tools safe. */
-const station = Effect.fnUntraced(function* (safe: ReadonlyArray<string>, trustHints = false) {
+/** A host whose one service declares these tools safe; `change` puts something of the test's around the children. */
+const station = Effect.fnUntraced(function* (
+  safe: ReadonlyArray<string>,
+  trustHints = false,
+  change: (child: Child) => Child = (child) => child
+) {
   const recorded: Array<AuditChain.Call> = []
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
   const rules = { tools: [], transparent: false, identify: false, safe, trustHints }
@@ -18,7 +23,7 @@ const station = Effect.fnUntraced(function* (safe: ReadonlyArray<string>, trustH
     spawn: () =>
       Effect.map(
         Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
-        ({ child }) => child
+        ({ child }) => change(child)
       )
   })
   const duplex = yield* rig.client("files", 2)
@@ -212,5 +217,39 @@ describe("calls that may run twice", () => {
       assert.strictEqual(yield* starts, 0)
       yield* write(call(2, "t"))
       assert.strictEqual(yield* (yield* server).line, call(2, "t"))
+    }))
+
+  test("a server that dies while it hears the last of what the one before it knew has the call answered all the same", () =>
+    Effect.gen(function* () {
+      const taken = Latch.makeUnsafe(true)
+      const stage = yield* station([], false, ({ stdio, ...child }) => ({
+        ...child,
+        stdio: {
+          ...stdio,
+          write: (bytes) => {
+            const isLast = new TextDecoder().decode(bytes).includes("notifications/initialized")
+            return isLast ? Effect.andThen(taken.await, stdio.write(bytes)) : stdio.write(bytes)
+          }
+        }
+      }))
+      const { line, server, write } = stage
+      const first = yield* opened(stage)
+      taken.closeUnsafe()
+      yield* first.die
+      yield* TestClock.adjust("2 seconds")
+      yield* write(call(1, "write_file"))
+      const second = yield* server
+      yield* second.line
+      yield* second.write(`${initializeResult('{"tools":{}}')}\n`)
+      yield* TestClock.adjust("1 second")
+      yield* second.die
+      yield* TestClock.adjust("5 seconds")
+      yield* taken.open
+
+      const { error, id } = JSON.parse(yield* line)
+      assert.deepStrictEqual([id, error.code, error.data.delivered], [1, -31001, false])
+      yield* write(call(2, "write_file"))
+      const third = yield* server
+      yield* third.line
     }))
 })

@@ -7,6 +7,7 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
+import * as ShimRefusal from "../mount/ShimRefusal.ts"
 import * as Upstream from "../server/Upstream.ts"
 import type * as KeeperSession from "./KeeperSession.ts"
 
@@ -28,6 +29,8 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<LineSession, never, Scope.Scope> {
   const { duplex } = options
+  const toClient = (message: Uint8Array) => Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE)))
+  const tooLarge = ShimRefusal.tooLarge({ peer: options.self, service: options.service }, false)
   const upstream = yield* Upstream.make({
     service: options.service,
     self: options.self,
@@ -41,7 +44,7 @@ export const make = Effect.fnUntraced(function* <E>(
     client: { isAttached: () => true, hasTaken: () => true },
     clientBytesMax: MESSAGE_BYTES_MAX,
     // A client that reads no more is noticed by the reading side.
-    toClient: (message) => Effect.as(Effect.ignore(duplex.write(Bytes.concat(message, NEWLINE))), 0)
+    toClient: (message) => Effect.as(toClient(message), 0)
   })
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
   let count = 0
@@ -51,7 +54,10 @@ export const make = Effect.fnUntraced(function* <E>(
       (line) =>
         line._tag === "Whole"
           ? upstream.fromClient(line.bytes, ++count)
-          : Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
+          : Effect.andThen(
+              Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
+              Effect.forEach(ShimRefusal.refusals(line.envelope, tooLarge), toClient, { discard: true })
+            ),
       { discard: true }
     )
   const run = passOn(options.head).pipe(

@@ -39,21 +39,24 @@ export const make = Effect.fnUntraced(function* (
       Effect.onError((cause) => Scope.close(childScope, Exit.failCause(cause)))
     )
     const close = Scope.close(childScope, Exit.void)
+    let isOver = false
     const started = yield* RunningChild.run(child, {
       ...options.running,
       ended: (self, why) =>
         Effect.suspend(() => {
+          isOver = true
           if (current === self) current = undefined
           return Effect.andThen(options.ended(self, why), Effect.forkIn(close, scope))
         })
     }).pipe(Scope.provide(childScope))
     const replayed = options.running.opening.isComplete ? yield* started.replay : "same"
-    if (replayed === "same") {
+    // It may have ended after it answered, while it was told the rest; nobody would hear of that again.
+    if (replayed === "same" && !isOver) {
       current = started
       return started
     }
     yield* close
-    if (replayed === "gone") return yield* new CannotStart({ detail: "it stopped while it was opened again" })
+    if (replayed !== "changed") return yield* new CannotStart({ detail: "it stopped while it was opened again" })
     return yield* new ServerChanged({ service: options.running.service })
   })
 
