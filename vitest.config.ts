@@ -11,7 +11,8 @@ const LONG = [
   "interop/cli/",
   "interop/conformance/",
   "interop/mcp/",
-  "interop/gateway/"
+  "interop/gateway/",
+  "interop/tasks/"
 ]
 
 class LongFirst extends BaseSequencer {
