@@ -7,6 +7,7 @@ import { SqlClient, type SqlError } from "effect/sql"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as Migrations from "../../core/storage/Migrations.ts"
+import { SqlInt } from "../../core/storage/SqlInt.ts"
 import type { Change, Rows } from "../../protocol/registry/Change.ts"
 import * as NodeKeys from "../../protocol/registry/NodeKeys.ts"
 import type { NodeRecord } from "../../protocol/registry/NodeRecord.ts"
@@ -206,48 +207,48 @@ const flag = (value: boolean): number => (value ? 1 : 0)
 
 const Texts = Schema.fromJsonString(Schema.Array(Schema.String))
 const NodeRow = Schema.Struct({
-  id: Schema.Int,
+  id: SqlInt,
   public_key: Schema.Uint8ArrayFromBase64,
   owner_text: Schema.String,
   endpoint: Schema.String,
   lan_addresses: Texts,
   hostname: Schema.String,
   tags: Texts,
-  is_public: Schema.Int,
-  task_exec: Schema.Int,
-  polo_score: Schema.Int,
-  is_present: Schema.Int,
-  present_at: Schema.Int,
-  has_signed: Schema.Int,
-  has_bound_rotation: Schema.Int,
-  has_bound_heartbeat: Schema.Int,
+  is_public: SqlInt,
+  task_exec: SqlInt,
+  polo_score: SqlInt,
+  is_present: SqlInt,
+  present_at: SqlInt,
+  has_signed: SqlInt,
+  has_bound_rotation: SqlInt,
+  has_bound_heartbeat: SqlInt,
   node_keys: Schema.String
 })
 const decodeNodes = Schema.decodeUnknownEffect(Schema.Array(NodeRow))
-const decodeTrust = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ from_id: Schema.Int, to_id: Schema.Int })))
+const decodeTrust = Schema.decodeUnknownEffect(Schema.Array(Schema.Struct({ from_id: SqlInt, to_id: SqlInt })))
 const decodeRequests = Schema.decodeUnknownEffect(
   Schema.Array(
     Schema.Struct({
-      target_id: Schema.Int,
-      from_id: Schema.Int,
+      target_id: SqlInt,
+      from_id: SqlInt,
       justification: Schema.String,
-      requested_at: Schema.Int,
-      is_delivered: Schema.Int
+      requested_at: SqlInt,
+      is_delivered: SqlInt
     })
   )
 )
 const decodeResponses = Schema.decodeUnknownEffect(
   Schema.Array(
     Schema.Struct({
-      requester_id: Schema.Int,
-      from_id: Schema.Int,
-      is_accept: Schema.Int,
-      responded_at: Schema.Int
+      requester_id: SqlInt,
+      from_id: SqlInt,
+      is_accept: SqlInt,
+      responded_at: SqlInt
     })
   )
 )
 const decodeCards = Schema.decodeUnknownEffect(
-  Schema.Array(Schema.Struct({ node_id: Schema.Int, service: Schema.String, signed_card: Schema.String }))
+  Schema.Array(Schema.Struct({ node_id: SqlInt, service: Schema.String, signed_card: Schema.String }))
 )
 /** Each released step never changes; the next one is appended. */
 const MIGRATIONS = [

@@ -41,9 +41,12 @@ function toMigrationError(error: MigrationError | Migrator.MigrationError | { re
   if (error instanceof MigrationError) return error
   const isList = error instanceof Migrator.MigrationError && error.kind === "Duplicates"
   const cause =
-    error instanceof Migrator.MigrationError && error.cause instanceof Error ? `: ${error.cause.message}` : ""
+    error instanceof Migrator.MigrationError && error.cause instanceof Error ? `: ${innermost(error.cause)}` : ""
   return new MigrationError({ reason: isList ? "BadList" : "Failed", detail: error.message + cause })
 }
+
+/** What the engine itself has said; clients wrap it in words of their own. */
+const innermost = (error: Error): string => (error.cause instanceof Error ? innermost(error.cause) : error.message)
 
 /** Where the applied migrations are recorded. */
 const TABLE = "migrations"

@@ -1,59 +1,6 @@
-import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import { SqlClient } from "effect/sql"
-import * as Migrations from "../../../src/core/storage/Migrations.ts"
-import * as SqliteClient from "../../../src/core/storage/SqliteClient.ts"
-import { IN_MEMORY } from "../../../src/core/storage/SqliteDatabase.ts"
+import { layer } from "@effect/vitest"
+import { Layer } from "effect"
+import * as MigrationsSuite from "../../support/MigrationsSuite.ts"
+import * as StorageEngine from "../../support/StorageEngine.ts"
 
-const statement = (id: number, text: string) => ({
-  id,
-  name: `step ${id}`,
-  migrate: Effect.flatMap(SqlClient.SqlClient, (sql) => sql.unsafe(text))
-})
-
-const first = statement(1, "CREATE TABLE peers (id INTEGER PRIMARY KEY)")
-const second = statement(2, "ALTER TABLE peers ADD COLUMN name TEXT")
-const broken = statement(3, "ALTER TABLE absent ADD COLUMN name TEXT")
-
-const columns = Effect.flatMap(SqlClient.SqlClient, (sql) =>
-  Effect.map(sql<{ readonly name: string }>`PRAGMA table_info(peers)`, (rows) => rows.map(({ name }) => name))
-)
-
-const inMemory = Effect.provide(SqliteClient.layer({ path: IN_MEMORY }))
-
-describe("Migrations", () => {
-  it.effect("each runs once, in order", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* Migrations.run([first]), [1])
-      assert.deepStrictEqual(yield* Migrations.run([first, second]), [2])
-      assert.deepStrictEqual(yield* Migrations.run([first, second]), [])
-      assert.deepStrictEqual(yield* columns, ["id", "name"])
-    }).pipe(inMemory)
-  )
-
-  it.effect("a failing one takes back those that ran with it", () =>
-    Effect.gen(function* () {
-      yield* Migrations.run([first])
-      const error = yield* Effect.flip(Migrations.run([first, second, broken]))
-
-      assert.strictEqual(error.reason, "Failed")
-      assert.include(error.detail, "no such table: absent")
-      assert.deepStrictEqual(yield* columns, ["id"])
-      assert.deepStrictEqual(yield* Migrations.run([first, second]), [2])
-    }).pipe(inMemory)
-  )
-
-  it.effect("a database of a later program is refused", () =>
-    Effect.gen(function* () {
-      yield* Migrations.run([first, second])
-
-      assert.strictEqual((yield* Effect.flip(Migrations.run([first]))).reason, "TooNew")
-    }).pipe(inMemory)
-  )
-
-  it.effect("a list with the same id twice is refused", () =>
-    Effect.gen(function* () {
-      assert.strictEqual((yield* Effect.flip(Migrations.run([first, first]))).reason, "BadList")
-    }).pipe(inMemory)
-  )
-})
+layer(Layer.empty)("Migrations", (it) => MigrationsSuite.run(it, StorageEngine.sqlite))

@@ -83,8 +83,12 @@ const writeLedger = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, chang
 
 const createTables = Effect.gen(function* () {
   const sql = yield* SqlClient.SqlClient
+  const counting = sql.onDialectOrElse({
+    pg: () => sql`BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY`,
+    orElse: () => sql`INTEGER PRIMARY KEY AUTOINCREMENT`
+  })
   yield* sql`CREATE TABLE tasks (
-        position INTEGER PRIMARY KEY AUTOINCREMENT,
+        position ${counting},
         side TEXT NOT NULL,
         id TEXT NOT NULL,
         description TEXT NOT NULL,
