@@ -2,6 +2,7 @@
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Runtime, Schema, type Scope } from "effect"
 import { SimNet } from "effect-pilot/testing"
+import * as a2a from "./a2a/play.ts"
 import * as research from "./research/play.ts"
 import * as delegation from "./teams/delegation.ts"
 import * as monitoring from "./teams/monitoring.ts"
@@ -17,7 +18,7 @@ interface Team {
 /** On a simulated network in this process, on virtual time; the lines are what came of it. */
 const teams: Readonly<Record<string, Team>> = { delegation, monitoring, pipeline, reports, swarm }
 /** With nodes and programs in processes of their own, which tell what they do. */
-const programs: Readonly<Record<string, typeof research>> = { research }
+const programs: Readonly<Record<string, typeof a2a | typeof research>> = { a2a, research }
 
 /** It is not known what to play. */
 class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {

@@ -61,9 +61,12 @@ export const trust = Effect.fnUntraced(function* (asking: string, approving: str
   )
 })
 
-/** Runs a program as one beside the daemon of that state directory. */
+/** What programs beside the daemon of that state directory have. */
+export const beside = (home: string) => Pilot.layerDaemon({ home })
+
+/** Runs such a program. */
 export const inside = <A, E>(home: string, program: Effect.Effect<A, E, Pilot.Services>) =>
-  Effect.provide(program, Pilot.layerDaemon({ home }))
+  Effect.provide(program, beside(home))
 
 /** Runs a program beside the daemon of that state directory, and tells what it prints; returns once it has printed `ready`. */
 export const program = Effect.fnUntraced(function* (

@@ -43,6 +43,7 @@ export type { Access } from "./Access.ts"
 export { NoSuchActor, ProtocolMismatch } from "./ActorsProtocol.ts"
 export { Caller, caller } from "./Caller.ts"
 export type { Connection, Options as ConnectionOptions } from "./Connection.ts"
+export { fetch } from "./Fetch.ts"
 export { httpClient, httpServer } from "./Http.ts"
 export { type DialOptions, type Info, type Peer, Pilot, PilotError, type Ping } from "./PilotService.ts"
 export {

@@ -6,8 +6,8 @@ import { createHash, randomBytes } from "node:crypto"
 import { readFileSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
-import { HttpClient } from "effect/http"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
+import { HttpClient, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import { RpcClient, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
@@ -307,6 +307,62 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           assert.strictEqual((yield* Effect.flip(http.get("http://127.0.0.1:4009/")))._tag, "HttpClientError")
         }).pipe(Effect.provide(Pilot.httpClient), Effect.scoped, Effect.provideContext(programs.alice))
       }).pipe(Effect.scoped)
+    )
+
+    it.effect(
+      "fetch leads to peers: an answer streams until its signal ends it at both ends, other hosts are refused",
+      () =>
+        Effect.gen(function* () {
+          const { programs } = yield* Stage
+          const ended = yield* Deferred.make<void>()
+          const forever = Stream.make("tick").pipe(
+            Stream.concat(Stream.never),
+            Stream.encodeText,
+            Stream.ensuring(Deferred.succeed(ended, undefined))
+          )
+          const echo = Effect.gen(function* () {
+            const { headers, text } = yield* HttpServerRequest.HttpServerRequest
+            return HttpServerResponse.text(`${headers["content-type"]} ${yield* text}`, { status: 201 })
+          })
+          const routes = Layer.mergeAll(
+            HttpRouter.add("GET", "/forever", HttpServerResponse.stream(forever)),
+            HttpRouter.add("POST", "/echo", echo)
+          )
+          const served = HttpRouter.serve(routes, { disableListenLog: true, disableLogger: true })
+          yield* Layer.build(
+            served.pipe(
+              Layer.provide(Pilot.httpServer({ port: 4011, allow: ["alice"] })),
+              Layer.provide(Layer.succeedContext(programs.bob))
+            )
+          )
+          yield* Effect.gen(function* () {
+            const fetch = yield* Pilot.fetch
+            const rejected = (run: () => Promise<unknown>) =>
+              Effect.flip(Effect.tryPromise({ try: run, catch: (cause) => cause as Error }))
+            const body = JSON.stringify({ sku: "A-17" })
+            const headers = { "content-type": "application/json" }
+            const echoed = yield* Effect.promise(() =>
+              fetch("http://bob.pilot:4011/echo", { method: "POST", body, headers })
+            )
+            assert.strictEqual(echoed.status, 201)
+            assert.strictEqual(yield* Effect.promise(() => echoed.text()), `application/json ${body}`)
+
+            const controller = new AbortController()
+            const answer = yield* Effect.promise(() =>
+              fetch("http://bob.pilot:4011/forever", { signal: controller.signal })
+            )
+            const reader = answer.body!.getReader()
+            const first = yield* Effect.promise(() => reader.read())
+            assert.strictEqual(new TextDecoder().decode(first.value), "tick")
+            controller.abort()
+            assert.strictEqual((yield* rejected(() => reader.read())).name, "AbortError")
+            yield* Deferred.await(ended)
+
+            assert.instanceOf(yield* rejected(() => fetch("http://127.0.0.1:4011/echo")), TypeError)
+            const late = yield* rejected(() => fetch("http://bob.pilot:4011/echo", { signal: AbortSignal.abort() }))
+            assert.strictEqual(late.name, "AbortError")
+          }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
+        }).pipe(Effect.scoped)
     )
 
     it.effect("an actor is told, asked and watched by name", () =>
