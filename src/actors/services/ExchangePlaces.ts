@@ -34,12 +34,19 @@ export const prepare = Effect.fnUntraced(function* ({
     const path = `${transfers}/${name}`
     const { mtime } = yield* files.stat(path)
     const ageMs = Option.match(mtime, { onNone: () => 0, onSome: (time) => nowMs - time.getTime() })
-    if (name.endsWith(TEMPORARY) || ageMs > KEPT_MS) yield* files.remove(path, { recursive: true, force: true })
+    if (name.endsWith(TEMPORARY) || (ageMs > KEPT_MS && !isJournal(name)))
+      yield* files.remove(path, { recursive: true, force: true })
   }
 })
 
 /** A file in `transfers` that is written in one go; one that is found there at a start is nothing. */
 export const temporary = ({ transfers }: ExchangePlaces, name: string): string => `${transfers}/${name}${TEMPORARY}`
+
+/** A journal of the inbox (`InboxJournal`): it is for whoever comes after a crash, however long after. */
+export const journal = ({ transfers }: ExchangePlaces, name: string): string => `${transfers}/${name}${JOURNAL}`
+
+/** Whether the name in `transfers` is that of a journal. */
+export const isJournal = (name: string): boolean => name.endsWith(JOURNAL)
 
 /** Writes a file that did not exist, to the disk. */
 export const writeSynced = Effect.fnUntraced(function* (path: string, content: Uint8Array) {
@@ -72,6 +79,7 @@ export const stamp: Effect.Effect<string> = Effect.map(Clock.currentTimeMillis, 
 export const timeText = (epochMs: number): string => `${new Date(epochMs).toISOString().slice(0, 19)}Z`
 
 const TEMPORARY = ".tmp"
+const JOURNAL = ".journal"
 const OWNER_ONLY = 0o600
 /** How long a transfer that broke can be taken up again. */
 export const KEPT_MS = 7 * 86_400_000

@@ -68,7 +68,11 @@ const scene = Effect.gen(function* () {
   const options = { home: HOME, receivedBytesMax: 1000, report: (event: ProtocolEvent) => void events.push(event) }
   yield* Effect.orDie(DataExchange.spawn(options).pipe(Effect.provideContext(services)))
   const dial = (id = 2) => nodes.add(id, new Uint8Array(32)).service.dial(SERVER, DataExchange.PORT)
-  const list = (directory: string) => Effect.orElseSucceed(files.readDirectory(`${HOME}/${directory}`), () => [])
+  const list = (directory: string) =>
+    files.readDirectory(`${HOME}/${directory}`).pipe(
+      Effect.map((names) => names.filter((name) => !ExchangePlaces.isJournal(name))),
+      Effect.orElseSucceed(() => [])
+    )
   return { dial, events, files, list, state }
 })
 
@@ -291,7 +295,8 @@ describe("InboxWriter", () => {
       assert.strictEqual((yield* files.readDirectory(places.inbox)).length, 3)
       const bySize = yield* Effect.provideContext(save({ files: 100, bytes: 500 }, 5), services)
       assert.isBelow(bySize.filter(Result.isSuccess).length, 5)
-      assert.deepStrictEqual(yield* files.readDirectory(places.transfers), [])
+      const left = (yield* files.readDirectory(places.transfers)).filter((name) => !ExchangePlaces.isJournal(name))
+      assert.deepStrictEqual(left, [])
     })
   )
 })
