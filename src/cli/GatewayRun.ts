@@ -6,6 +6,7 @@ import * as GatewayControl from "../actors/gateway/GatewayControl.ts"
 import * as ControlLines from "../actors/ipc/ControlLines.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import { LocalSocket } from "../core/net/LocalSocket.ts"
+import * as NodeBuffers from "../core/net/NodeBuffers.ts"
 import * as NodeHttpRelay from "../core/net/NodeHttpRelay.ts"
 import * as NodeTcp from "../core/net/NodeTcp.ts"
 import * as NodeUdpEndpoint from "../core/net/NodeUdpEndpoint.ts"
@@ -25,6 +26,7 @@ import * as TrustFirst from "./TrustFirst.ts"
 /** Runs a gateway until a signal comes. Its control socket is its lock. */
 export const run = Effect.fnUntraced(
   function* (input: Input): Effect.fn.Return<never, CliError.CliError, GatewayOffice.Services> {
+    NodeBuffers.growFreely()
     const plan = yield* GatewayPlan.read(input)
     const { home } = yield* ConfigFile.directory
     yield* ConfigFile.makeHome(home)

@@ -5,6 +5,7 @@ import type { NodeConfig } from "../actors/layers/NodeConfig.ts"
 import type { NodeError } from "../actors/layers/NodeError.ts"
 import { NodeRules } from "../actors/layers/PolicyLayer.ts"
 import * as Telemetry from "../actors/layers/Telemetry.ts"
+import * as NodeBuffers from "../core/net/NodeBuffers.ts"
 import * as CliError from "./CliError.ts"
 import * as Hangup from "./Hangup.ts"
 
@@ -18,6 +19,7 @@ export const runDaemon = <R>(
   claim: Effect.Effect<void, CliError.CliError, R>
 ): Effect.Effect<never, CliError.CliError, R | Scope.Scope> =>
   Effect.gen(function* () {
+    NodeBuffers.growFreely()
     const services = yield* Effect.mapError(DaemonLayer.start(config, version), refusal)
     yield* Hangup.on(Effect.ignore(Context.get(services, NodeRules).policy.reload))
     yield* claim

@@ -11,5 +11,14 @@ export const countAsHeap = (): void => {
   if (Number.parseInt(process.versions.node, 10) >= 24) setFlagsFromString(BUFFERS_COUNT_AS_HEAP)
 }
 
+/**
+ * For a process that does little but move buffers: all garbage is collected when the heap with its buffers has grown fourfold,
+ * which is also the most that V8 allows itself when collecting is quick. On a busy machine it is slow, and V8 then collects
+ * whenever some 8 MB have come and gone: of 256 MiB through two daemons, in every second run one of them made 29 full
+ * collections, and now one.
+ */
+export const growFreely = (): void => setFlagsFromString(HEAP_GROWS_FOURFOLD)
+
 /** Buffers are weighed against the size of the heap. */
 const BUFFERS_COUNT_AS_HEAP = "--external-memory-accounted-in-global-limit"
+const HEAP_GROWS_FOURFOLD = "--heap-growing-percent=300"
