@@ -16,6 +16,7 @@ import * as IpcReply from "../../protocol/wire/IpcReply.ts"
 import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import type { DatagramReceived } from "../node/Node.ts"
 import { IpcError } from "./IpcError.ts"
+import type * as IpcExchange from "./IpcExchange.ts"
 import { type Accepted, dialledBy, IpcSession } from "./IpcSession.ts"
 
 /** One overlay stream. `end` closes it as a whole: the IPC of the reference knows no half-closed streams (node §1.5). */
@@ -101,6 +102,7 @@ export const make = Effect.fnUntraced(function* (
   const wire: Wire = {
     session,
     oneAtATime: yield* Semaphore.make(1),
+    inOrder: yield* Semaphore.make(1),
     knowsEnds: false,
     send: (request, operation) =>
       Effect.mapError(writer.write(IpcRequest.encode(request)), () => disconnected(operation)),
@@ -117,6 +119,8 @@ export const make = Effect.fnUntraced(function* (
 interface Wire {
   readonly session: IpcSession
   readonly oneAtATime: Semaphore.Semaphore
+  /** Held from taking a place among the replies until the request is written. */
+  readonly inOrder: Semaphore.Semaphore
   knowsEnds: boolean
   readonly send: (request: IpcRequest.IpcRequest, operation: string) => Effect.Effect<void, IpcError>
   /** Bytes of one stream, in as few writes as the socket takes. */
@@ -159,20 +163,25 @@ const receiveAll = (
 
 /** One request and its reply. After a time-out or an interruption the reply is still expected, and then undone. */
 const ask = (
-  { session, oneAtATime, send }: Wire,
+  { inOrder, session, oneAtATime, send }: Wire,
   operation: string,
   request: IpcRequest.IpcRequest,
   accepts: (reply: IpcReply.IpcReply) => boolean
 ): Effect.Effect<IpcReply.IpcReply, IpcError> =>
   Effect.suspend(() => {
-    const pending = session.exchange.begin(operation, accepts)
-    return Effect.andThen(send(request, operation), Deferred.await(pending.reply)).pipe(
+    let pending: IpcExchange.Pending | undefined
+    const begun = Effect.suspend(() => {
+      pending = session.exchange.begin(operation, accepts)
+      return Effect.as(send(request, operation), pending)
+    })
+    return Effect.flatMap(inOrder.withPermit(begun), ({ reply }) => Deferred.await(reply)).pipe(
       Effect.timeoutOrElse({
         duration: REPLY_TIMEOUT,
         orElse: () =>
           Effect.fail(new IpcError({ reason: "Timeout", operation, detail: Duration.format(REPLY_TIMEOUT) }))
       }),
       Effect.onError(() => {
+        if (pending === undefined) return Effect.void
         pending.isAbandoned = true
         const dialled = pending.delivered === undefined ? undefined : dialledBy(pending.delivered)
         return dialled === undefined
@@ -199,6 +208,15 @@ const askJson = (
 /** One of our own operations (`IpcExtension`). */
 const askOwn = (wire: Wire, op: string, value: Json.JsonObject): Effect.Effect<Json.JsonObject, IpcError> =>
   askJson(wire, op, "Extension", { _tag: "Extension", op, value })
+
+/** The same, when nobody waits for the answer, not even behind a dial that takes its time. */
+const tellOwn = ({ inOrder, send, session }: Wire, op: string, value: Json.JsonObject): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    session.exchange.begin(op, isOwnAnswer)
+    return Effect.ignore(send({ _tag: "Extension", op, value }, op))
+  }).pipe(inOrder.withPermit)
+
+const isOwnAnswer = (reply: IpcReply.IpcReply): boolean => reply._tag === "Answer" && reply.to === "Extension"
 
 const clientOf = (wire: Wire): IpcClient => ({
   info: askJson(wire, "info", "Info", { _tag: "Info" }),
@@ -319,7 +337,7 @@ const connectionOf = (
   const endWriting = Effect.suspend(() => {
     if (isEnded || wire.session.stream(id) !== stream) return Effect.void
     isEnded = true
-    return wire.knowsEnds ? Effect.ignore(askOwn(wire, "stream.end", { connection: id })) : end
+    return wire.knowsEnds ? tellOwn(wire, "stream.end", { connection: id }) : end
   })
   const write = (bytes: Uint8Array): Effect.Effect<void, IpcError> =>
     Effect.suspend(() => {

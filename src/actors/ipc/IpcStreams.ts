@@ -213,13 +213,19 @@ const open = Effect.fnUntraced(function* (
 
 const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
   const { direct, id, read } = pipe.connection
-  /** Gives what to wait for when the client's outbox has no room. */
+  /** Gives what to wait for when the client's outbox has no room. What our own nodes send beyond the reference's segments is split. */
   const pass = (segment: Uint8Array): Effect.Effect<void> | undefined => {
     const maxBytes = self.knowsEnds ? RECV_OWN_BYTES_MAX : RECV_BYTES_MAX
-    if (segment.length > maxBytes)
-      return Effect.forEach(frames(id, segment, maxBytes), (frame) => self.outbox.send(frame), { discard: true })
-    const frame = IpcReply.encode({ _tag: "Recv", connection: id, data: segment })
-    return self.outbox.offer(frame) ? undefined : self.outbox.send(frame)
+    for (let start = 0; start < segment.length; start += maxBytes) {
+      const data = segment.length <= maxBytes ? segment : segment.subarray(start, start + maxBytes)
+      if (self.outbox.offer(...IpcReply.encodeRecv(id, data))) continue
+      const rest = segment.subarray(start)
+      return Effect.andThen(
+        self.outbox.hasRoom,
+        Effect.suspend(() => pass(rest) ?? Effect.void)
+      )
+    }
+    return undefined
   }
   /** Everything that has come, then waits for more. */
   const passAll = (stream: DirectStream): Effect.Effect<void, ConnectionReset | Cause.Done> => {
@@ -247,13 +253,6 @@ const receive = (self: IpcStreams, pipe: IpcPipe): Effect.Effect<void> => {
 
 const resetEvent = (connection: number, reason: string): Uint8Array =>
   IpcReply.encode({ _tag: "Answer", to: "Extension", value: { event: RESET_EVENT, connection, reason } })
-
-/** What our own nodes send beyond the reference's segments is split (node §1.5). */
-const frames = (connection: number, segment: Uint8Array, maxBytes: number): ReadonlyArray<Uint8Array> =>
-  Array.from({ length: Math.ceil(segment.length / maxBytes) }, (_, index) => {
-    const data = segment.subarray(index * maxBytes, (index + 1) * maxBytes)
-    return IpcReply.encode({ _tag: "Recv", connection, data })
-  })
 
 const announcement = ({ id, localPort, remote, remotePort }: Connection): Uint8Array =>
   IpcReply.encode({ _tag: "Accept", localPort, connection: id, remote, remotePort })

@@ -21,10 +21,12 @@ export class Outbox {
     this.#turns = turns
   }
 
-  /** Takes a frame in any case. */
-  push(frame: Uint8Array): void {
-    this.#frames.push(frame)
-    this.#sizeBytes += frame.length
+  /** Takes a frame in any case, in pieces or whole. The bytes must stay as they are. */
+  push(...pieces: ReadonlyArray<Uint8Array>): void {
+    for (const piece of pieces) {
+      this.#frames.push(piece)
+      this.#sizeBytes += piece.length
+    }
     if (!this.#isScheduled && this.#hasFrames.isAwaited) {
       this.#isScheduled = true
       this.#turns.schedule(this.#flush)
@@ -33,9 +35,9 @@ export class Outbox {
   }
 
   /** Takes a frame if there is room. */
-  offer(frame: Uint8Array): boolean {
+  offer(...pieces: ReadonlyArray<Uint8Array>): boolean {
     if (this.#sizeBytes >= ROOM_BYTES) return false
-    this.push(frame)
+    this.push(...pieces)
     return true
   }
 

@@ -1,5 +1,6 @@
 /** `Tcp` over `node:net`. */
 import * as Net from "node:net"
+import process from "node:process"
 import { Cause, Effect, Layer, Queue, type Scope } from "effect"
 import { Signal } from "../actor/Signal.ts"
 import type { Endpoint } from "../data/Endpoint.ts"
@@ -61,6 +62,11 @@ const connectionOf = (socket: Net.Socket): TcpConnection => {
     ended ??= how
     changed.raise()
   }
+  let isCorked = false
+  const uncork = () => {
+    isCorked = false
+    socket.uncork()
+  }
   const cut = () => new TcpError({ reason: "Reset", detail: "the connection is closed" })
   socket.on("readable", () => changed.raise())
   socket.on("end", () => end(Cause.Done()))
@@ -82,6 +88,12 @@ const connectionOf = (socket: Net.Socket): TcpConnection => {
     write: (bytes) =>
       Effect.callback<void, TcpError>((resume) => {
         if (!socket.writable) return resume(Effect.fail(cut()))
+        // What is written in one turn leaves in one system call.
+        if (!isCorked) {
+          isCorked = true
+          socket.cork()
+          process.nextTick(uncork)
+        }
         if (socket.write(bytes)) return resume(Effect.void)
         const stop = () => {
           socket.off("drain", onDrain)

@@ -17,6 +17,7 @@ import * as Json from "../../core/data/Json.ts"
 import * as Address from "./Address.ts"
 import * as DecodeError from "./DecodeError.ts"
 import { frame, Opcode } from "./IpcOpcode.ts"
+import * as LengthPrefix from "./LengthPrefix.ts"
 
 /** Requests that are answered with JSON. */
 export type Answered =
@@ -103,6 +104,15 @@ export const encode = (self: IpcReply): Uint8Array => {
   }
 }
 
+/** The frame of a `Recv` in two pieces that follow each other: what a stream brings is not copied on its way to a client. */
+export const encodeRecv = (connection: number, data: Uint8Array): readonly [Uint8Array, Uint8Array] => {
+  const head = new Uint8Array(LengthPrefix.PREFIX_BYTES + RECV_HEAD_BYTES)
+  Bytes.writeU32(head, 0, RECV_HEAD_BYTES + data.length)
+  head[LengthPrefix.PREFIX_BYTES] = Opcode.Recv
+  Bytes.writeU32(head, LengthPrefix.PREFIX_BYTES + 1, connection)
+  return [head, data]
+}
+
 /** Reads a body that `IpcOpcode.makeSplitter` gave. */
 export const decode = (body: Uint8Array): Result.Result<IpcReply, DecodeError.DecodeError> => {
   if (body.length === 0) return DecodeError.truncated(1, 0)
@@ -180,3 +190,6 @@ const ANSWERED: ReadonlyArray<Answered> = [
   "EnrollRecovery",
   "Extension"
 ]
+
+/** Opcode and connection. */
+const RECV_HEAD_BYTES = 5

@@ -29,7 +29,7 @@ export const encode = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => {
 
 /**
  * Splits a stream that arrives in arbitrary chunks. Mutable, with one owner. Holds at most twice what it has received
- * of one frame, and never more than the limit, whatever length was announced.
+ * of one frame, and never more than the frame has, whatever length was announced.
  */
 export class Splitter {
   readonly #bodyBytesMax: number
@@ -95,7 +95,8 @@ export class Splitter {
 
   #reserve(sizeBytes: number): void {
     if (sizeBytes <= this.#held.length) return
-    const grown = new Uint8Array(Math.min(Math.max(64, 2 * sizeBytes), PREFIX_BYTES + this.#bodyBytesMax))
+    const frameBytes = this.#heldBytes < PREFIX_BYTES ? 64 : PREFIX_BYTES + Bytes.readU32(this.#held, 0)
+    const grown = new Uint8Array(Math.min(Math.max(64, 2 * sizeBytes), frameBytes))
     grown.set(this.#held.subarray(0, this.#heldBytes))
     this.#held = grown
   }
