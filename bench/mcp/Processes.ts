@@ -11,14 +11,16 @@ export type Spent = typeof Spent.Type
 
 /** The nodes and the keeper, by name. */
 export const ofBridge = Effect.fnUntraced(function* ({ client, server }: Network.Network) {
-  const pidOf = (home: string, ...words: ReadonlyArray<string>) =>
-    Effect.map(Effect.flatMap(Pilotctl.run(home, ...words), decodePid), ({ pid }) => pid)
   return {
     "the client's node": yield* pidOf(client.path, "daemon", "status"),
     "the server's node": yield* pidOf(server.path, "daemon", "status"),
     keeper: yield* pidOf(server.path, "mcp", "status")
   }
 })
+
+/** Of what a command says is running. */
+export const pidOf = (home: string, ...words: ReadonlyArray<string>) =>
+  Effect.map(Effect.flatMap(Pilotctl.run(home, ...words), decodePid), ({ pid }) => pid)
 
 /** Since their starts. */
 export const spentOf = (pids: Readonly<Record<string, number>>): Readonly<Record<string, Spent>> =>
