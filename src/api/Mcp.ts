@@ -109,8 +109,8 @@ export const capable = (words: string, schema: JsonObject = {}): Capable => ({ _
 /**
  * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it
  * to this node. What is `capable` is looked for now, among trusted peers; who offers the same service later, or is trusted
- * later, joins its instances. With `pins`, a tool that is not what it was when it
- * was first listed is logged, or hidden and refused with −31006. `pilotctl mcp status` shows how it does.
+ * later, joins its instances. With `pins`, a tool that is not what it was when it was first listed is logged, or hidden and
+ * refused with −31006. `pilotctl mcp status` shows how it does.
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string | ReadonlyArray<string> | Capable,

@@ -1,6 +1,6 @@
 /**
  * The sessions of an HTTP edge's legacy clients (mcp §6.5): each with a relay session, and so a server, of its own. With a
- * `StateFile`, they outlive the process: another one that serves the same target, of several the one that had it, goes on with them.
+ * `StateFile`, they outlive the process: another one that serves the same target goes on with them, each where it was.
  *
  * Owns the table; told of clients by the `HttpEdge`. The end of its scope ends the sessions here, not at the keeper.
  */
