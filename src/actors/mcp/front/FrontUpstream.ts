@@ -132,7 +132,11 @@ export const open = Effect.fn("FrontUpstream.open")(function* <E>(
       return write(Bytes.fromUtf8(JsonRpc.notification("notifications/cancelled", { requestId: number })))
     })
 
-  const era = yield* opened(ask, profile)
+  // The client did not ask for this, so its own clock may not run: whoever waits for the service must hear in the end.
+  const era = yield* Effect.timeoutOrElse(opened(ask, profile), {
+    duration: OPEN_TIMEOUT,
+    orElse: () => Effect.fail(new Refused({ error: { code: JSON_INTERNAL, message: "The server does not open." } }))
+  })
   if (era.kind === "legacy") yield* write(INITIALIZED)
   const params = (own: Json.JsonObject) =>
     era.kind === "modern" ? { ...own, _meta: { ...member(own, "_meta"), ...envelopeOf(profile) } } : own
@@ -195,3 +199,5 @@ const INITIALIZED = Bytes.fromUtf8(JsonRpc.notification("notifications/initializ
 const JSON_INTERNAL = -32603
 /** Old servers never answer what they do not know (mcp §2.2). */
 const DISCOVER_TIMEOUT = "5 seconds"
+/** As long as the official SDKs wait; some servers are fetched from a package registry when they first start. */
+const OPEN_TIMEOUT = "60 seconds"

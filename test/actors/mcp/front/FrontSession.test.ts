@@ -56,6 +56,22 @@ describe("FrontSession", () => {
       assert.deepStrictEqual(names(yield* Fiber.join(list)), ["host_a__x"])
     }))
 
+  test("a server that reads and never opens keeps no call waiting for ever, and is opened anew by the next", () =>
+    Effect.gen(function* () {
+      let isSilent = true
+      const behaviour: FrontRig.Behaviour = (message, one) =>
+        isSilent ? Effect.succeed(undefined) : legacy({ tools: [tool("x")] })(message, one)
+      const rig = yield* FrontRig.make([service("a")], { host_a: behaviour })
+      const client = yield* rig.client()
+      yield* open(client)
+      const called = yield* Effect.forkChild(client.ask("tools/call", { name: "host_a__x" }))
+      for (let seconds = 0; seconds < 70; seconds++) yield* TestClock.adjust("1 second")
+      assert.strictEqual(errorOf(yield* Fiber.join(called)).code, -32602)
+      isSilent = false
+      assert.include(textOf(yield* client.ask("tools/call", { name: "host_a__x" })), "host_a tools/call")
+      assert.lengthOf(rig.lives, 2)
+    }))
+
   test("tools of all services are listed by alias, then name, and their services see their own names", () =>
     Effect.gen(function* () {
       const rig = yield* two({ tools: [tool("write"), tool("read")] }, { tools: [tool("read")] })
