@@ -3,9 +3,9 @@
  * of a mount. It is opened with the first `Mcp.connect`, and a program works without it as well.
  */
 import { Clock, Context, Effect, type FileSystem, Layer, type Scope } from "effect"
+import * as MountDoor from "../actors/layers/MountDoor.ts"
 import type { Seen } from "../actors/mcp/mount/Instances.ts"
 import { MountBoard } from "../actors/mcp/mount/MountBoard.ts"
-import * as MountDoor from "../actors/mcp/mount/MountDoor.ts"
 import type { LocalSocket } from "../core/net/LocalSocket.ts"
 
 /** Where used servers are told of. */

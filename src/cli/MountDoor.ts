@@ -1,8 +1,8 @@
 /** The doors of the mounts and programs of a state directory, for commands. */
 import { Clock, Effect } from "effect"
+import * as Door from "../actors/layers/MountDoor.ts"
 import type * as MountControl from "../actors/mcp/MountControl.ts"
 import { MountBoard } from "../actors/mcp/mount/MountBoard.ts"
-import * as Door from "../actors/mcp/mount/MountDoor.ts"
 import { CliHost } from "./CliHost.ts"
 import type { Environment } from "./Command.ts"
 import * as ConfigFile from "./ConfigFile.ts"

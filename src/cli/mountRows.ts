@@ -11,7 +11,8 @@ export const CAPABILITY: Flag = {
   name: "capability",
   value: "text",
   placeholder: "words",
-  summary: "instead of PEER/NAME: the best service that you may use for these words, of every peer that has the same, now or later",
+  summary:
+    "instead of PEER/NAME: the best service that you may use for these words, of every peer that has the same, now or later",
   repeats: true
 }
 

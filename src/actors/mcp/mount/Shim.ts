@@ -78,17 +78,15 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       const traced = yield* TracedStream.traced(counted, spansOf(given.target))
       const guard = yield* guardOf(given)
       const options: Guarded<E, E2> = { ...given, client: traced, guard }
-      const { board, pins, record, target } = options
+      const { board, isEager, lists: fileOf, moves, pins, record, target } = options
       // What is recorded is written message by message, because each must have its place before the next.
       const output = record === undefined ? yield* TurnWriter.make(traced.write) : undefined
       const plain = output === undefined ? traced : { ...traced, write: output.write }
       const restored = record?.restored && ShimState.restore(record.restored)
       const signs = board && (yield* SignOfLife.make(plain, restored && ShimState.eraOf(restored)))
-      const health =
-        options.moves && (yield* InstanceHealth.make(signs?.client ?? plain, options.moves, restored?.calls))
+      const health = moves && (yield* InstanceHealth.make(signs?.client ?? plain, moves, restored?.calls))
       const client = health?.client ?? signs?.client ?? plain
       const isWhole = pins?.isStrict !== true
-      const { isEager, lists: fileOf, moves } = options
       const lists = fileOf && (yield* SessionLists.make({ target, fileOf, moves, isWhole, isEager }))
       for (const { id, method } of restored?.calls ?? []) if (method === "tools/list") pins?.awaits(id)
       const known = { carried: guard?.carried, lists, record, restored }

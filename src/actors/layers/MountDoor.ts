@@ -4,12 +4,12 @@
  */
 import { Effect, FileSystem, Option, type Scope } from "effect"
 import type { Socket, SocketServer } from "effect/socket"
-import { LocalSocket, type LocalSocketError } from "../../../core/net/LocalSocket.ts"
-import * as ControlLines from "../../ipc/ControlLines.ts"
-import * as MountControl from "../MountControl.ts"
-import * as Target from "../Target.ts"
-import type { Seen } from "./Instances.ts"
-import type { MountBoard } from "./MountBoard.ts"
+import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.ts"
+import * as ControlLines from "../ipc/ControlLines.ts"
+import * as MountControl from "../mcp/MountControl.ts"
+import type { Seen } from "../mcp/mount/Instances.ts"
+import type { MountBoard } from "../mcp/mount/MountBoard.ts"
+import * as Target from "../mcp/Target.ts"
 
 /** What this process uses. */
 export interface Options {
