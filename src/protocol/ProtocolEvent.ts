@@ -59,6 +59,8 @@ export type ProtocolEvent =
       readonly peer?: NodeId | undefined
       /** Where a stream came from that was turned away for coming too often. */
       readonly source?: { readonly address: Address; readonly port: Port }
+      /** Of the nonce that came again. */
+      readonly counter?: number
     }
   /** A peer wants a stream; `ConnectionOpened` follows. */
   | {

@@ -19,6 +19,10 @@ export const entryOf = (event: ProtocolEvent): Entry | undefined => {
       return { kind: "key.refused", node: event.peer, facts: { reason: event.reason } }
     case "OwnKeyMoved":
       return { kind: "key.moved", facts: { to: event.key } }
+    case "PacketDropped":
+      return event.reason === "ReplayedNonce" && event.peer !== undefined
+        ? { kind: "security.nonce_replay", node: event.peer, facts: { counter: event.counter ?? null } }
+        : undefined
     case "ConnectionOpened": {
       const { connection, direction, peer, port } = event
       return { kind: "connection.opened", node: peer.node, facts: { connection, direction, port } }

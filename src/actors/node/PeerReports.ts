@@ -29,6 +29,11 @@ export class PeerReports {
     this.#isEstablished = true
   }
 
+  /** A frame with that counter came again. */
+  replayed(counter: number): void {
+    this.#report({ _tag: "PacketDropped", reason: "ReplayedNonce", peer: this.#peer, counter })
+  }
+
   /** The path in use by a tunnel that is open. */
   path(path: Path.Path | undefined): void {
     if (path === undefined || path === this.#path) return

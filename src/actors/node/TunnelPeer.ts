@@ -325,6 +325,9 @@ export class TunnelPeer {
       case "Downgraded":
         this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: "Downgrade" })
         return
+      case "Replayed":
+        this.#reports.replayed(output.counter)
+        return
       case "Desynchronised":
         return
     }

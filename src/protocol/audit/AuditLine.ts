@@ -20,6 +20,7 @@ export const KINDS = [
   "trust.revoked",
   "key.refused",
   "key.moved",
+  "security.nonce_replay",
   "policy.loaded",
   "policy.refused",
   "policy.denied",

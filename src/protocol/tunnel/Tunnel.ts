@@ -183,6 +183,7 @@ export class Tunnel {
   open(frame: TunnelFrame.Sealed, path: Path, nowMs: number): Uint8Array | undefined {
     const opened = SealedOpening.open(frame, this.#peer, this.#ring.inUse, this.#schemes.toTry)
     if (opened === "badTag") return this.#unopened(frame, path, nowMs)
+    if (opened === "replayed") this.#outputs.replayed(frame, nowMs)
     if (typeof opened === "string") return this.#drop(opened)
     this.#opened(opened, path, nowMs)
     return opened.packet

@@ -1,6 +1,7 @@
 /** What a tunnel asks of its owner. */
-import type { Pieces } from "../../core/data/Bytes.ts"
+import { type Pieces, readU64 } from "../../core/data/Bytes.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { Sealed } from "../wire/TunnelFrame.ts"
 import type { Scheme } from "./KeyDerivation.ts"
 
 /** Where a frame came from, or is to go. */
@@ -12,9 +13,17 @@ export interface Path {
 /** Collects what the owner must do; emptied after each call. */
 export class Outputs {
   #list: Array<Output> = []
+  #replayedAtMs = Number.NEGATIVE_INFINITY
 
   push(output: Output): void {
     this.#list.push(output)
+  }
+
+  /** A genuine frame came again. Networks repeat datagrams too, so one in a while is told. */
+  replayed({ nonce }: Sealed, nowMs: number): void {
+    if (nowMs - this.#replayedAtMs < REPLAY_INTERVAL_MS) return
+    this.#replayedAtMs = nowMs
+    this.#list.push({ _tag: "Replayed", counter: readU64(nonce, PREFIX_BYTES) ?? 0 })
   }
 
   /** In order; empties the list. */
@@ -47,7 +56,13 @@ export type Output =
   | { readonly _tag: "PeerRestarted" }
   /** A frame of the earlier generation opened, which this identity has left for ever (security rule 5); it was dropped. */
   | { readonly _tag: "Downgraded" }
+  /** A genuine frame came again, or too late to tell, and was dropped; said once a second at most. */
+  | { readonly _tag: "Replayed"; readonly counter: number }
   /** The peer seems to have lost our keys; they stay in use until it has proven new ones. */
   | { readonly _tag: "Desynchronised" }
 
+/** Of a nonce, before its counter (wire §6.6). */
+const PREFIX_BYTES = 4
+/** Between reports of replayed frames. */
+const REPLAY_INTERVAL_MS = 1000
 const NOTHING: ReadonlyArray<Output> = []

@@ -110,7 +110,10 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
         return made("security.syn_rate_limited", { src_addr: text(address), src_port: port })
       }
       return event.reason === "ReplayedNonce" && event.peer !== undefined
-        ? made("security.nonce_replay", { peer_node_id: event.peer })
+        ? made("security.nonce_replay", {
+            ...(event.counter === undefined ? {} : { counter: event.counter }),
+            peer_node_id: event.peer
+          })
         : undefined
     default:
       return undefined

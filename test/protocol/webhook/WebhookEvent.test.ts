@@ -46,6 +46,7 @@ const EVENTS: Readonly<Record<string, ProtocolEvent>> = {
   "handshake.pending": { _tag: "HandshakePending", peer: A.node, justification: "work together" },
   "handshake.approved": { _tag: "PeerTrusted", peer: A.node, mutual: false },
   "handshake.rejected": { _tag: "HandshakeRejected", peer: Address.NodeId(556), reason: "no" },
+  "security.nonce_replay": { _tag: "PacketDropped", reason: "ReplayedNonce", peer: Address.NodeId(2), counter: 1 },
   "trust.revoked": { _tag: "TrustRevoked", peer: Address.NodeId(2), by: "here" }
 }
 
