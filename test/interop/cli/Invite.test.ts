@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -14,6 +15,10 @@ const ok = (home: string, ...args: ReadonlyArray<string>) =>
     assert.strictEqual(exitCode, 0, `${args.join(" ")}: ${stderr}`)
     return data
   })
+
+/** Of a third node, at the other rendezvous. */
+const homeOf = (network: PilotNetwork.PilotNetwork, card: Pilotctl.Card, other: string) =>
+  Effect.map(PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "carol"), ({ home }) => home)
 
 /** An MCP server of a few lines. */
 const SERVER = `
@@ -36,6 +41,48 @@ process.stdin.on("data", (chunk) => {
 `
 
 describe("invitations, as processes", () => {
+  it.live(
+    "a node that runs at another rendezvous joins the inviter's beside its own, and both reach each other",
+    () =>
+      Effect.gen(function* () {
+        const network = yield* PilotNetwork.make
+        const other = `${network.directory}/other`
+        const card = yield* Pilotctl.startRendezvous(
+          other,
+          ...["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"]
+        )
+        const alice = yield* PilotNetwork.startDaemon(network, "alice")
+        const bob = yield* PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "bob")
+        const invitation = Json.string(yield* ok(alice.home, "invite"), "invitation")
+
+        const redeemed = yield* ok(bob.home, "redeem", invitation)
+        assert.deepInclude(redeemed, { status: "trusted", hostname: "alice", fingerprint: alice.fingerprint })
+        const memberships = Json.objects(yield* ok(bob.home, "rendezvous", "list"), "memberships")
+        assert.deepStrictEqual(
+          memberships.map(({ registry, state }) => [registry, state]),
+          [
+            [card.registry, "joined"],
+            [network.card.registry, "joined"]
+          ]
+        )
+        yield* ok(bob.home, "send-message", Json.string(redeemed, "address"), "--data", "to alice")
+        const [trusted] = Json.objects(yield* ok(alice.home, "trust"), "trusted")
+        assert.strictEqual(trusted?.["fingerprint"], bob.fingerprint)
+        yield* ok(alice.home, "send-message", String(trusted?.["node_id"]), "--data", "to bob")
+        const [message] = Json.objects(yield* ok(bob.home, "inbox"), "messages")
+        assert.deepInclude(message, { data: "to bob", from: Json.string(redeemed, "address") })
+
+        // Both are as they were after a restart; the invitation is used up for whoever comes later.
+        yield* ok(bob.home, "daemon", "stop")
+        yield* PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "bob")
+        yield* ok(bob.home, "send-message", Json.string(redeemed, "address"), "--data", "again")
+        const late = yield* run(yield* homeOf(network, card, other), "redeem", invitation)
+        assert.deepInclude(PilotProcesses.errorOf(late), { message: "the invitation is used up" })
+        yield* Pilotctl.run(other, "rendezvous", "stop")
+      }).pipe(Effect.scoped),
+    180_000
+  )
+
   it.live(
     "one string on one side, one command on the other: joined, trusted both ways, and the service works",
     () =>
