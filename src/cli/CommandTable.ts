@@ -17,6 +17,7 @@ import * as Keys from "./keys.ts"
 import * as Mcp from "./mcp.ts"
 import * as Measure from "./measure.ts"
 import * as Netcheck from "./netcheck.ts"
+import * as Network from "./network.ts"
 import * as Node from "./node.ts"
 import * as Policy from "./policy.ts"
 import * as Registration from "./registration.ts"
@@ -55,6 +56,7 @@ export const COMMANDS: ReadonlyArray<Command> = [
   ...Node.commands,
   ...Trust.commands,
   ...Invite.commands,
+  ...Network.commands,
   ...Identity.commands,
   ...Registration.commands,
   ...Connect.commands,

@@ -1,6 +1,5 @@
 /** Commands about who may come in without anybody here: invitations (decision 52) and listed keys. */
-import { Duration, Effect } from "effect"
-import * as DurationText from "../core/data/DurationText.ts"
+import { Effect } from "effect"
 import * as Json from "../core/data/Json.ts"
 import * as CliError from "./CliError.ts"
 import { CliHost } from "./CliHost.ts"
@@ -9,6 +8,7 @@ import * as DaemonClient from "./DaemonClient.ts"
 import * as Daemon from "./daemon.ts"
 import * as FingerprintFlag from "./FingerprintFlag.ts"
 import * as InviteText from "./InviteText.ts"
+import * as LifeText from "./LifeText.ts"
 import * as Terminal from "./Terminal.ts"
 import * as Values from "./Values.ts"
 
@@ -37,7 +37,7 @@ const invite: Command = {
     const request = {
       services,
       uses,
-      life_seconds: yield* lifeOf(input),
+      life_seconds: yield* LifeText.seconds(input, DEFAULT_LIFE),
       for: typed === undefined ? "" : yield* FingerprintFlag.parse(typed),
       note: Values.text(input, "note") ?? ""
     }
@@ -175,15 +175,6 @@ const servicesOf = Effect.fnUntraced(function* (input: Input) {
       `expose it first: pilotctl mcp expose ${missing} -- COMMAND`
     )
   return services
-})
-
-const lifeOf = Effect.fnUntraced(function* (input: Input) {
-  const text = Values.text(input, "expires") ?? DEFAULT_LIFE
-  const days = /^(\d{1,3})d$/.exec(text)
-  const life = days === null ? DurationText.parse(text) : Duration.days(Number(days[1]))
-  const seconds = life === undefined ? 0 : Math.floor(Duration.toSeconds(life))
-  if (seconds >= 1) return seconds
-  return yield* CliError.invalidArgument(`invalid --expires "${text}"`, "like 24h, 90m or 7d")
 })
 
 /** As others reach it: a beacon usually stands beside its registry. */

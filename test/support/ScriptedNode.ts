@@ -341,5 +341,10 @@ const NO_ADMISSIONS: Trust["Service"]["admissions"] = {
   redeem: () => NOT_HERE,
   listKey: () => NOT_HERE,
   unlistKey: () => NOT_HERE,
-  listedKeys: Effect.succeed([])
+  listedKeys: Effect.succeed([]),
+  joinNetwork: () => NOT_HERE,
+  leaveNetwork: () => NOT_HERE,
+  networks: Effect.succeed([]),
+  reviseNetwork: () => NOT_HERE,
+  barMember: () => NOT_HERE
 }

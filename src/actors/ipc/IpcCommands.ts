@@ -23,6 +23,7 @@ import * as IpcAnswer from "./IpcAnswer.ts"
 import * as IpcEvents from "./IpcEvents.ts"
 import * as IpcExtension from "./IpcExtension.ts"
 import * as IpcKeys from "./IpcKeys.ts"
+import * as IpcNetworks from "./IpcNetworks.ts"
 import * as IpcRendezvous from "./IpcRendezvous.ts"
 import * as IpcTasks from "./IpcTasks.ts"
 import * as IpcTrust from "./IpcTrust.ts"
@@ -92,6 +93,7 @@ export const answer = (daemon: Daemon, request: JsonRequest): Effect.Effect<Json
         IpcRendezvous.perform(daemon, request.op, request.value) ??
         IpcTasks.perform(daemon.tasks, request.op, request.value) ??
         IpcKeys.perform(daemon.ownKeys, request.op, request.value) ??
+        IpcNetworks.perform(request.op, request.value) ??
         IpcTrust.perform(daemon, request.op, request.value) ??
         IpcExtension.perform(request.op, request.value)
       )

@@ -21,6 +21,7 @@
  * | `events.status` | | the broker: `log first last size_bytes subscribers counters` (`IpcEvents`) |
  * | `webhook.status`, `.list`, `.retry`, `.drop` | `id`, or nothing for all | the webhook; `letters`; `count` |
  * | `task.…` | | see `IpcTasks` |
+ * | `network.…` | | see `IpcNetworks` |
  * | `rendezvous`, `invite.…`, `trust.…` | | see `IpcTrust` |
  * | `card.…` | | see `IpcCards` |
  * | `rendezvous.…` | | see `IpcRendezvous` |

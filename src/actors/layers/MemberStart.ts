@@ -171,7 +171,7 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
   )
 })
 
-/** Keys that need nobody here are listed for all memberships; one that was not there when they changed hears of it now. */
+/** Keys and networks that need nobody here are so for all memberships; one that was not there when they changed hears of it now. */
 const shareListed = Effect.fnUntraced(function* (roster: Roster, member: Member, trust: Trust["Service"]) {
   const [home] = roster.up()
   if (home === undefined || home === member) return
@@ -184,6 +184,13 @@ const shareListed = Effect.fnUntraced(function* (roster: Roster, member: Member,
       Effect.forEach(gone, ({ fingerprint }) => trust.admissions.unlistKey(fingerprint), { discard: true })
     )
   )
+  const networks = yield* home.up.trust.admissions.networks
+  const left = (yield* trust.admissions.networks).filter(({ name }) => !networks.some((row) => row.name === name))
+  yield* Effect.forEach(left, ({ name }) => Effect.ignore(trust.admissions.leaveNetwork(name)), { discard: true })
+  for (const { list, text } of networks) {
+    yield* Effect.ignore(trust.admissions.joinNetwork(text))
+    if (list !== "") yield* Effect.ignore(trust.admissions.reviseNetwork(list))
+  }
 })
 
 /** Where a membership keeps its state: home's is where that of a node always was. */

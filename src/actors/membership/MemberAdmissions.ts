@@ -49,6 +49,23 @@ export const make = (roster: Roster): Admissions => {
         each((admissions) => admissions.unlistKey(fingerprint)),
         (known) => known.includes(true)
       ),
+    joinNetwork: (token) =>
+      Effect.flatMap(
+        each((admissions) => admissions.joinNetwork(token)),
+        ([row]) => (row === undefined ? Effect.fail(nowhere) : Effect.succeed(row))
+      ),
+    leaveNetwork: (name) =>
+      Effect.map(
+        each((admissions) => admissions.leaveNetwork(name)),
+        (known) => known.includes(true)
+      ),
+    reviseNetwork: (list) =>
+      Effect.map(
+        each((admissions) => admissions.reviseNetwork(list)),
+        (isNews) => isNews.includes(true)
+      ),
+    barMember: (publicKey) => Effect.asVoid(each((admissions) => admissions.barMember(publicKey))),
+    networks: Effect.suspend(() => roster.up()[0]?.up.trust.admissions.networks ?? Effect.succeed([])),
     listedKeys: Effect.suspend(() => roster.up()[0]?.up.trust.admissions.listedKeys ?? Effect.succeed([]))
   }
 }

@@ -83,6 +83,8 @@ const revoke = Effect.fnUntraced(function* (
     same.filter((row) => isListed(roster, row.node)),
     same.filter((row) => !isListed(roster, row.node))
   ]
+  // Nor does it come in by a network at another of them.
+  if (publicKey !== undefined) yield* Effect.ignore(MemberAdmissions.make(roster).barMember(publicKey))
   if (own.length === 0) return yield* at(local, (trust, node) => trust.revoke(node))
   yield* Effect.forEach(own, ({ node }) => at(node, (trust, id) => trust.revoke(id)), { discard: true })
   // Where it was only met, its streams end as well.

@@ -1,4 +1,4 @@
-/** What was allowed beforehand, as rows of `trust.json`: two lists of ours that other implementations ignore. */
+/** What was allowed beforehand, as rows of `trust.json`: lists of ours that other implementations ignore. */
 import { DateTime, Option } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -8,21 +8,25 @@ import { PUBLIC_KEY_BYTES } from "../../protocol/trust/HandshakeCheck.ts"
 import * as InvitationTable from "../../protocol/trust/InvitationTable.ts"
 import * as Justification from "../../protocol/trust/Justification.ts"
 import type * as ListedKeys from "../../protocol/trust/ListedKeys.ts"
+import type * as NetworkTable from "../../protocol/trust/NetworkTable.ts"
+import * as NetworkToken from "../../protocol/trust/NetworkToken.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 
 /** The members of the file that are read and written here. */
-export const LISTS: ReadonlyArray<string> = ["invitations", "listed_keys"]
+export const LISTS: ReadonlyArray<string> = ["invitations", "listed_keys", "networks"]
 
 /** Reads both lists; a row that is not whole allows nothing. */
 export const admissionOf = (file: Json.JsonObject): Admission => ({
   invitations: byKey(Json.objects(file, "invitations").flatMap(invitationOf), ({ id }) => id),
-  listedKeys: byKey(Json.objects(file, "listed_keys").flatMap(listedKeyOf), ({ fingerprint }) => fingerprint)
+  listedKeys: byKey(Json.objects(file, "listed_keys").flatMap(listedKeyOf), ({ fingerprint }) => fingerprint),
+  networks: new Map(Json.objects(file, "networks").flatMap(networkOf))
 })
 
 /** Both lists; empty ones are left out. */
-export const listsOf = ({ invitations, listedKeys }: Admission): Json.JsonObject => ({
+export const listsOf = ({ invitations, listedKeys, networks }: Admission): Json.JsonObject => ({
   ...(invitations.size === 0 ? {} : { invitations: [...invitations.values()].map(invitationRow) }),
-  ...(listedKeys.size === 0 ? {} : { listed_keys: [...listedKeys.values()].map(listedKeyRow) })
+  ...(listedKeys.size === 0 ? {} : { listed_keys: [...listedKeys.values()].map(listedKeyRow) }),
+  ...(networks.size === 0 ? {} : { networks: [...networks].map(networkRow) })
 })
 
 const invitationOf = (row: Json.JsonObject): ReadonlyArray<InvitationTable.Entry> => {
@@ -57,6 +61,26 @@ const listedKeyOf = (row: Json.JsonObject): ReadonlyArray<ListedKeys.ListedKey> 
   const note = Justification.clean(Json.string(row, "note"))
   return [{ fingerprint, note, listedAtSeconds: secondsOf(row, "listed_at") ?? 0 }]
 }
+
+const networkOf = (row: Json.JsonObject): ReadonlyArray<readonly [string, NetworkTable.Membership]> => {
+  const [network, token] = [
+    Fingerprint.parse(Json.string(row, "network")),
+    NetworkToken.decode(Json.string(row, "token"))
+  ]
+  if (network === undefined || token === undefined) return []
+  const revocations = NetworkToken.decodeRevocations(Json.string(row, "revoked"))
+  return [[network, { token, revocations, barred: Json.strings(row, "barred") }]]
+}
+
+const networkRow = ([network, { barred, revocations, token }]: readonly [
+  string,
+  NetworkTable.Membership
+]): Json.JsonObject => ({
+  network,
+  token: NetworkToken.encode(token),
+  revoked: revocations === undefined ? "" : NetworkToken.encodeRevocations(revocations),
+  barred
+})
 
 const invitationRow = (entry: InvitationTable.Entry): Json.JsonObject => ({
   id: entry.id,

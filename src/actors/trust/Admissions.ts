@@ -3,6 +3,7 @@ import type { Effect } from "effect"
 import type { Invitation } from "../../protocol/trust/Invitation.ts"
 import type * as InvitationTable from "../../protocol/trust/InvitationTable.ts"
 import type { ListedKey } from "../../protocol/trust/ListedKeys.ts"
+import type * as NetworkToken from "../../protocol/trust/NetworkToken.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import type { TrustError } from "./TrustError.ts"
 
@@ -44,8 +45,39 @@ export interface Redeemed {
   readonly status: "sent" | "already_trusted"
 }
 
+/** One network that this node is in. */
+export interface NetworkRow {
+  readonly name: string
+  readonly number: number
+  /** Of the network's key. */
+  readonly fingerprint: string
+  /** Of this node's token. */
+  readonly text: string
+  readonly expiresAtSeconds: number
+  /** Members come in by it; false when this node's own token has expired or was revoked. */
+  readonly isOpen: boolean
+  /** Of the list of revoked members; 0 for none. */
+  readonly serial: number
+  readonly revoked: ReadonlyArray<NetworkToken.Revoked>
+  /** The list, for other members; empty for none. */
+  readonly list: string
+}
+
+/** Networks whose members come in without anybody here (decision 77). */
+export interface Networks {
+  /** Takes a token that was issued to this node; from then on it shows it, and lets other members in. */
+  readonly joinNetwork: (token: string) => Effect.Effect<NetworkRow, TrustError>
+  /** False when this node is in no such network. Trust that it brought stays. */
+  readonly leaveNetwork: (name: string) => Effect.Effect<boolean, TrustError>
+  readonly networks: Effect.Effect<ReadonlyArray<NetworkRow>>
+  /** Takes a list of revoked members, ends the trust that the network gave them, and tells other members. `false`: no news. */
+  readonly reviseNetwork: (list: string) => Effect.Effect<boolean, TrustError>
+  /** No network brings this key in: a person here has ended its trust. */
+  readonly barMember: (publicKey: Uint8Array) => Effect.Effect<void, TrustError>
+}
+
 /** What may be asked of it. */
-export interface Admissions {
+export interface Admissions extends Networks {
   readonly invite: (options: InviteOptions) => Effect.Effect<Invited, TrustError>
   /** Oldest first; those that ended stay for a while. */
   readonly invitations: Effect.Effect<ReadonlyArray<InvitationRow>>

@@ -10,6 +10,7 @@ import * as Quota from "../../core/data/Quota.ts"
 import type { DropReason, KeyRefusal } from "../../protocol/ProtocolEvent.ts"
 import * as HandshakeCheck from "../../protocol/trust/HandshakeCheck.ts"
 import * as Justification from "../../protocol/trust/Justification.ts"
+import type * as NetworkNotice from "../../protocol/trust/NetworkNotice.ts"
 import * as ReplaySet from "../../protocol/trust/ReplaySet.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
@@ -24,6 +25,8 @@ export interface Options {
   readonly context: TrustContext
   readonly listener: Listener
   readonly received: (node: NodeId, input: Input) => Effect.Effect<void>
+  /** What a peer knows of a network's revocations. */
+  readonly noticed: (node: NodeId, notice: NetworkNotice.NetworkNotice) => Effect.Effect<void>
 }
 
 /** Serves in the surrounding scope until the listener ends. */
@@ -52,6 +55,7 @@ const handle = Effect.fn("HandshakeReceiver.handle")(function* (
   // A peer that opens a stream and says nothing shows its key to us (security rule 2).
   if (message === "Nothing") return
   if (message === "Malformed") return context.report({ _tag: "PacketDropped", reason: "Malformed", peer: node })
+  if ("serial" in message) return yield* options.noticed(node, message)
   // About its sender only; whether it is believed is in its statements.
   if ("chain" in message)
     return message.node === node ? yield* context.keys.chains.learn(node, message.chain) : undefined
@@ -100,7 +104,7 @@ const inputOf = (message: HandshakeMessage.HandshakeMessage, confirmed: boolean)
         confirmed
       })
     case "accept":
-      return Input.AcceptReceived({ publicKey })
+      return Input.AcceptReceived({ publicKey, reason: Justification.clean(message.reason) })
     case "reject":
       return Input.RejectReceived({ publicKey, reason: Justification.clean(message.reason) })
     case "revoke":

@@ -6,6 +6,7 @@ import { Clock, Effect, Result, type Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as KeyChainMessage from "../../protocol/identity/KeyChainMessage.ts"
 import * as Justification from "../../protocol/trust/Justification.ts"
+import * as NetworkNotice from "../../protocol/trust/NetworkNotice.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import * as HandshakeMessage from "../../protocol/wire/HandshakeMessage.ts"
 import type { Connection, ConnectionReset, DialError } from "../node/Node.ts"
@@ -73,7 +74,12 @@ export const linger = (connection: Connection): Effect.Effect<void> =>
   )
 
 /** What an accepted stream brought: a message, nothing in time, or what is no message or too long for one. */
-export type Received = HandshakeMessage.HandshakeMessage | KeyChainMessage.KeyChainMessage | "Nothing" | "Malformed"
+export type Received =
+  | HandshakeMessage.HandshakeMessage
+  | KeyChainMessage.KeyChainMessage
+  | NetworkNotice.NetworkNotice
+  | "Nothing"
+  | "Malformed"
 
 /** The one message of an accepted stream, which it closes in any case. */
 export const receive = (connection: Connection): Effect.Effect<Received> =>
@@ -92,7 +98,7 @@ const readMessage = Effect.fnUntraced(function* (connection: Connection): Effect
     bytes = bytes.length === 0 ? segment : Bytes.concat(bytes, segment)
     const message = HandshakeMessage.decode(bytes)
     if (Result.isSuccess(message)) return message.success
-    const told = KeyChainMessage.decode(bytes)
+    const told = KeyChainMessage.decode(bytes) ?? NetworkNotice.decode(bytes)
     if (told !== undefined) return told
   }
   return "Malformed"

@@ -12,7 +12,7 @@ import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
 import { RegistryClient } from "../registry/RegistryClient.ts"
-import type { Admissions, InvitationRow, Invited, InviteOptions, Redeemed } from "./Admissions.ts"
+import type { Admissions, InvitationRow, Invited, InviteOptions, Networks, Redeemed } from "./Admissions.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import type { TrustActor } from "./TrustActor.ts"
 import type { TrustContext } from "./TrustContext.ts"
@@ -26,7 +26,7 @@ export interface Options {
 }
 
 /** The service. */
-export const make = (options: Options): Admissions => ({
+export const make = (options: Options): Omit<Admissions, keyof Networks> => ({
   invite: (wanted) => invite(options, wanted),
   invitations: list(options),
   revokeInvitation: (id) => revoke(options, id),

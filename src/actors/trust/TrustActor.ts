@@ -11,6 +11,7 @@ import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorStopped, AskTimeout, MailboxFull } from "../../core/actor/ActorError.ts"
 import * as Quota from "../../core/data/Quota.ts"
 import type { Admission } from "../../protocol/trust/Admission.ts"
+import * as NetworkTable from "../../protocol/trust/NetworkTable.ts"
 import type { Relation } from "../../protocol/trust/Relation.ts"
 import type * as TrustHandshake from "../../protocol/trust/TrustHandshake.ts"
 import type * as TrustOutput from "../../protocol/trust/TrustOutput.ts"
@@ -68,6 +69,7 @@ export const spawn = Effect.fn("TrustActor.spawn")(function* (options: {
   const open = TrustLedger.open(options.store, context.keys, limits, {
     ownKey: context.identity.publicKey,
     hmac: context.crypto.hmacSha256,
+    verify: context.crypto.verify,
     fingerprintOf: (publicKey) => PeerIdentity.fingerprintOf(context, publicKey)
   })
   // Opened here first, so that an unreadable file fails the start instead of the first life.
@@ -79,6 +81,8 @@ export const spawn = Effect.fn("TrustActor.spawn")(function* (options: {
     permits: yield* Semaphore.make(DELIVERIES_MAX),
     busy: Quota.make({ countMax: Number.POSITIVE_INFINITY, perKeyMax: Number.POSITIVE_INFINITY }),
     relation: (node) => TrustTable.relation(ledger.table, node),
+    vouch: (network) =>
+      Effect.map(TrustLedger.nowSeconds, (seconds) => NetworkTable.claims(ledger.admission.networks, seconds, network)),
     tell: (node, input) => Effect.ignore(apply(node, input))
   }
   const ref = yield* Actor.spawn<Message, TrustNotStored, never>({
@@ -118,6 +122,8 @@ interface Deliveries {
   /** Deliveries by peer, so that what is under way is not started again. */
   readonly busy: Quota.Quota<NodeId>
   readonly relation: (node: NodeId) => Relation
+  /** What this node shows to a member of the network with that number. */
+  readonly vouch: TrustDelivery.Delivery["vouch"]
   readonly tell: (node: NodeId, input: TrustHandshake.Input) => Effect.Effect<void>
 }
 
@@ -152,14 +158,14 @@ const applyOne = Effect.fnUntraced(function* (
 })
 
 const deliver = (deliveries: Deliveries, node: NodeId, outputs: ReadonlyArray<TrustOutput.Output>) => {
-  const { context, scope, permits, busy } = deliveries
+  const { context, scope, permits, busy, vouch } = deliveries
   const tasks = outputs.filter(TrustDelivery.isTask)
   if (tasks.length === 0) return Effect.forkIn(Effect.void, scope)
   Quota.enter(busy, node)
   const done = Effect.sync(() => Quota.leave(busy, node))
   const relation = () => deliveries.relation(node)
   const tell = (input: TrustHandshake.Input) => deliveries.tell(node, input)
-  return TrustDelivery.perform({ context, node, scope, relation, tell }, tasks).pipe(
+  return TrustDelivery.perform({ context, node, scope, relation, tell, vouch }, tasks).pipe(
     permits.withPermit,
     Effect.ensuring(done),
     Effect.forkIn(scope)

@@ -23,6 +23,8 @@ export interface Delivery {
   readonly scope: Scope.Scope
   /** As it is at the moment of the call. */
   readonly relation: () => Relation
+  /** The claims of this node to a network, by its number, for the accept of another member. */
+  readonly vouch: (network: number) => Effect.Effect<string>
   /** Tells the table what became of something. */
   readonly tell: (input: TrustHandshake.Input) => Effect.Effect<void>
 }
@@ -120,7 +122,9 @@ const sendAccept = (self: Delivery, output: Of<"SendAccept">): Effect.Effect<voi
   const answer = Effect.suspend(() =>
     isCurrent(self, output) ? self.context.registry.respondHandshake(self.node, true) : Effect.void
   )
-  return send(self, output, { kind: "accept", text: "" }, DIAL_TIMEOUT_MS).pipe(
+  const network = self.relation().trusted?.network ?? 0
+  const claims = network === 0 ? Effect.succeed("") : self.vouch(network)
+  return Effect.flatMap(claims, (text) => send(self, output, { kind: "accept", text }, DIAL_TIMEOUT_MS)).pipe(
     Effect.catchTags({ DialError: () => answer, ConnectionReset: () => answer }),
     Effect.andThen(self.tell(TrustHandshake.Input.AcceptDelivered())),
     Effect.ignore

@@ -1,11 +1,13 @@
 /** The `Trust` service over the actor: what a person decides, and what a person sees. */
 import { Effect, Fiber } from "effect"
 import * as Justification from "../../protocol/trust/Justification.ts"
+import * as NetworkTable from "../../protocol/trust/NetworkTable.ts"
 import * as Relation from "../../protocol/trust/Relation.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as Invitations from "./Invitations.ts"
+import type * as Networks from "./Networks.ts"
 import * as PeerIdentity from "./PeerIdentity.ts"
 import type { Trust } from "./Trust.ts"
 import type { TrustActor } from "./TrustActor.ts"
@@ -19,6 +21,7 @@ export interface Options {
   readonly actor: TrustActor
   readonly limits: TrustTable.Limits
   readonly poll: Effect.Effect<void>
+  readonly networks: Networks.Networks
 }
 
 /** The service. */
@@ -46,7 +49,7 @@ export const make = (options: Options): Trust["Service"] => ({
       const relation = TrustTable.relation(table, node)
       return { standing: Relation.standing(relation), refusal: relation.refused?.reason }
     }),
-  admissions: Invitations.make(options),
+  admissions: { ...Invitations.make(options), ...options.networks },
   poll: options.poll
 })
 
@@ -57,9 +60,10 @@ const request = Effect.fn("Trust.request")(function* (options: Options, node: No
   if (node === own.node)
     return yield* new TrustError({ reason: "UnknownPeer", node, detail: "this is this node itself" })
   const publicKey = yield* PeerIdentity.confirmed(context, node)
+  const shown = NetworkTable.claims(actor.admission().networks, yield* TrustLedger.nowSeconds)
   const input = Input.RequestChosen({
     publicKey,
-    justification: Justification.clean(justification),
+    justification: Justification.clean(`${shown} ${justification}`.trim()),
     isInsisting: false
   })
   const { choice, delivery } = yield* actor.apply(node, input)
@@ -85,8 +89,10 @@ const reject = Effect.fn("Trust.reject")(function* (options: Options, node: Node
   return { known: choice === "Rejected" }
 })
 
-/** Returns when the peer was told, or could not be, and its tunnel is gone. */
+/** Returns when the peer was told, or could not be, and its tunnel is gone. No network brings it back. */
 const revoke = Effect.fn("Trust.revoke")(function* (options: Options, node: NodeId) {
+  const { trusted } = TrustTable.relation(options.actor.table(), node)
+  if (trusted !== undefined) yield* Effect.ignore(options.networks.barMember(trusted.publicKey))
   const { choice, delivery } = yield* options.actor.apply(node, Input.RevocationChosen())
   if (choice !== "Revoked")
     return yield* new TrustError({ reason: "NotTrusted", node, detail: `node ${node} was not trusted` })

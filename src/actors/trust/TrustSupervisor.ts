@@ -14,6 +14,7 @@ import * as HandshakeReceiver from "./HandshakeReceiver.ts"
 import * as HandshakeStream from "./HandshakeStream.ts"
 import * as Invitations from "./Invitations.ts"
 import * as KeyWatch from "./KeyWatch.ts"
+import * as Networks from "./Networks.ts"
 import { PeerKeys } from "./PeerKeys.ts"
 import { ServiceOpener } from "./ServiceOpener.ts"
 import type { Trust } from "./Trust.ts"
@@ -58,8 +59,10 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   const actor = yield* TrustActor.spawn({ context, store: options.store, limits })
   const watch = yield* KeyWatch.make(context, actor)
   const listener = yield* context.node.listen(HandshakeStream.PORT)
-  const received: HandshakeReceiver.Options["received"] = (node, input) => Effect.ignore(actor.apply(node, input))
-  yield* HandshakeReceiver.spawn({ context, listener, received })
+  const networks = yield* Networks.make(context, actor)
+  const received: HandshakeReceiver.Options["received"] = (node, input) =>
+    Effect.andThen(Effect.ignore(actor.apply(node, input)), networks.met(node))
+  yield* HandshakeReceiver.spawn({ context, listener, received, noticed: networks.noticed })
   const { poll } = yield* HandshakePoll.make(context, actor)
   yield* Effect.forkScoped(Effect.delay(poll, FIRST_POLL_MS))
   const pollWhileOpen = Effect.flatMap(Invitations.isOpen({ context, actor }), (isOpen) =>
@@ -67,7 +70,7 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
   )
   yield* Effect.forkScoped(Effect.forever(Effect.delay(pollWhileOpen, INVITED_POLL_MS)))
   return {
-    trust: TrustService.make({ context, actor, limits, poll }),
+    trust: TrustService.make({ context, actor, limits, poll, networks: networks.service }),
     watch,
     reregistered: actor.applyToAll(Input.Reregistered())
   }

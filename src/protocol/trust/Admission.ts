@@ -1,7 +1,8 @@
 /**
- * Who comes in unattended (security rule 2): whoever proves an invitation of this node, and whoever has a listed key. Looks
- * at each request for trust before the handshake does; all other inputs pass as they are. Names, tags and networks never
- * count, and neither does a key that nobody could confirm.
+ * Who comes in unattended (security rule 2): whoever proves an invitation of this node, whoever holds a token of a network that
+ * this node is in, and whoever has a listed key. Looks at each request for trust before the handshake does, and at accepts for the
+ * network of their sender; all other inputs pass as they are. Names, tags and what a registry calls a network never count, and
+ * neither does a key that nobody could confirm.
  */
 import { Result } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -9,6 +10,9 @@ import type { NodeId } from "../wire/Address.ts"
 import * as InvitationClaim from "./InvitationClaim.ts"
 import * as InvitationTable from "./InvitationTable.ts"
 import * as ListedKeys from "./ListedKeys.ts"
+import * as NetworkClaim from "./NetworkClaim.ts"
+import * as NetworkTable from "./NetworkTable.ts"
+import type * as NetworkToken from "./NetworkToken.ts"
 import * as Relation from "./Relation.ts"
 import { Input } from "./TrustHandshake.ts"
 
@@ -16,15 +20,21 @@ import { Input } from "./TrustHandshake.ts"
 export interface Admission {
   readonly invitations: InvitationTable.InvitationTable
   readonly listedKeys: ListedKeys.ListedKeys
+  readonly networks: NetworkTable.NetworkTable
 }
 
 /** Nothing. */
-export const empty: Admission = { invitations: InvitationTable.empty, listedKeys: ListedKeys.empty }
+export const empty: Admission = {
+  invitations: InvitationTable.empty,
+  listedKeys: ListedKeys.empty,
+  networks: NetworkTable.empty
+}
 
 /** The cryptography that judging takes, and whose invitations these are. */
 export interface Means {
   readonly ownKey: Uint8Array
   readonly hmac: InvitationClaim.Hmac
+  readonly verify: NetworkToken.Verify
   /** Of a key, as people compare it. */
   readonly fingerprintOf: (publicKey: Uint8Array) => string
 }
@@ -44,6 +54,7 @@ export const judge = (
   means: Means,
   nowSeconds: number
 ): Judged => {
+  if (input._tag === "AcceptReceived") return { admission: self, input: accepted(self, input, means, nowSeconds) }
   const request = requestOf(input)
   if (request === undefined) return { admission: self, input }
   const carried = InvitationClaim.parse(request.justification)
@@ -51,12 +62,40 @@ export const judge = (
     const asked = { ...request, node, justification: carried.text }
     return redeem(self, asked, carried.claim, relation, means, nowSeconds)
   }
+  const shown = NetworkClaim.parse(request.justification)
+  if (shown.claims.length > 0) {
+    const claiming = { ...request, justification: shown.text }
+    const member = means.fingerprintOf(request.publicKey)
+    const vouched = NetworkTable.vouched(self.networks, shown.claims, member, means.verify, nowSeconds)
+    if (request.isConfirmed && Result.isSuccess(vouched))
+      return { admission: self, input: granted(claiming, [], vouched.success) }
+    const note = Result.isSuccess(vouched) ? UNCONFIRMED_MEMBER : CLAIM_NOTES[vouched.failure]
+    return {
+      admission: self,
+      input: isListedHere(self, claiming, relation, means) ? granted(claiming, []) : asked(claiming, note)
+    }
+  }
+  return { admission: self, input: isListedHere(self, request, relation, means) ? granted(request, []) : input }
+}
+
+const isListedHere = (self: Admission, request: Request, relation: Relation.Relation, means: Means): boolean =>
   // What stands between the two already decides first: a listed key that is trusted, or was asked for, needs no listing.
-  const isListed =
-    request.isConfirmed &&
-    Relation.standing(relation) !== "trusted" &&
-    self.listedKeys.has(means.fingerprintOf(request.publicKey))
-  return { admission: self, input: isListed ? granted(request, []) : input }
+  request.isConfirmed &&
+  Relation.standing(relation) !== "trusted" &&
+  self.listedKeys.has(means.fingerprintOf(request.publicKey))
+
+/** The accept of a member says by which network it is one, so that rules about networks hold on both sides. */
+const accepted = (
+  self: Admission,
+  input: Extract<Input, { readonly _tag: "AcceptReceived" }>,
+  means: Means,
+  nowSeconds: number
+): Input => {
+  const { claims } = NetworkClaim.parse(input.reason ?? "")
+  if (claims.length === 0) return input
+  const member = means.fingerprintOf(input.publicKey)
+  const vouched = NetworkTable.vouched(self.networks, claims, member, means.verify, nowSeconds)
+  return Result.isSuccess(vouched) ? { ...input, network: vouched.success } : input
 }
 
 interface Request {
@@ -103,8 +142,15 @@ const redeem = (
   return { admission: self, input: reason === undefined ? asked(request, NOTES[failure]) : barred(request, reason) }
 }
 
-const granted = ({ isRelayed, justification, publicKey }: Request, services: ReadonlyArray<string>): Input =>
-  Input.RequestGranted({ publicKey, justification, isRelayed, services })
+const granted = (
+  { isRelayed, justification, publicKey }: Request,
+  services: ReadonlyArray<string>,
+  network?: number
+): Input =>
+  Input.RequestGranted({
+    ...{ publicKey, justification, isRelayed, services },
+    ...(network === undefined ? {} : { network })
+  })
 
 const barred = ({ isRelayed, justification, publicKey }: Request, reason: string): Input =>
   Input.RequestBarred({ publicKey, justification, isRelayed, reason })
@@ -131,4 +177,14 @@ const NOTES: Readonly<Partial<Record<InvitationTable.Refusal, string>>> = {
   BadProof: "(with an invitation whose proof is wrong)"
 }
 
+const CLAIM_NOTES: Readonly<Record<NetworkTable.Refusal, string>> = {
+  Unknown: "(with a token of a network that this node is not in)",
+  BadSignature: "(with a token that its network has not signed)",
+  Expired: "(with a token of its network that has expired)",
+  Revoked: "(with a token that its network has revoked)",
+  Barred: "(with a token of its network; its trust was ended here)",
+  Closed: "(with a token of a network in which this node's own has ended)"
+}
+
+const UNCONFIRMED_MEMBER = "(with a token of its network; its key could not be confirmed)"
 const UNCONFIRMED = "(with an invitation; its key could not be confirmed)"

@@ -11,7 +11,7 @@ export interface Trusted {
   readonly approvedAtSeconds: number
   /** Both sides asked, or our own request was accepted. */
   readonly mutual: boolean
-  /** The network that vouched in the reference; ours never lets one vouch, so it is only kept. */
+  /** The network whose token brought it (decision 77), or that vouched in the reference; 0 for none. */
   readonly network: number
   /** Our accept has reached neither the peer nor the registry yet; it is sent again after each poll. */
   readonly acceptDue: boolean

@@ -17,7 +17,7 @@ import { Output, type Step, stay } from "./TrustOutput.ts"
 export type Input = Data.TaggedEnum<{
   /** `confirmed`: the pin or the registry names the same key. */
   RequestReceived: { readonly publicKey: Uint8Array; readonly justification: string; readonly confirmed: boolean }
-  AcceptReceived: { readonly publicKey: Uint8Array }
+  AcceptReceived: AcceptMessage
   /** `reason` is cleaned. */
   RejectReceived: { readonly publicKey: Uint8Array; readonly reason: string }
   RevokeReceived: { readonly publicKey: Uint8Array }
@@ -56,11 +56,21 @@ export type Input = Data.TaggedEnum<{
 /** Constructors of `Input`. */
 export const Input = Data.taggedEnum<Input>()
 
+interface AcceptMessage {
+  readonly publicKey: Uint8Array
+  /** Cleaned; empty from other implementations. */
+  readonly reason?: string
+  /** `Admission`: the network that this key has shown itself to be a member of. */
+  readonly network?: number
+}
+
 interface GrantedRequest {
   readonly publicKey: Uint8Array
   readonly justification: string
   readonly isRelayed: boolean
   readonly services: ReadonlyArray<string>
+  /** The network whose token brought it. */
+  readonly network?: number
 }
 
 interface BarredRequest {
@@ -74,7 +84,7 @@ interface BarredRequest {
 export const step = (self: Relation.Relation, input: Input, nowSeconds: number): Step =>
   Input.$match(input, {
     RequestReceived: (request) => requestReceived(self, request, nowSeconds),
-    AcceptReceived: ({ publicKey }) => acceptReceived(self, publicKey, nowSeconds),
+    AcceptReceived: (accept) => acceptReceived(self, accept, nowSeconds),
     RejectReceived: ({ publicKey, reason }) => rejectReceived(self, publicKey, reason, nowSeconds),
     RevokeReceived: ({ publicKey }) => Revocation.received(self, publicKey),
     RequestRelayed: (request) => requestRelayed(self, request, nowSeconds),
@@ -134,12 +144,14 @@ const askPerson = (self: Relation.Relation, request: Relation.Pending): Step => 
 }
 
 /** An accept without a request of ours is nobody's wish here, so it changes nothing (node §2.2). */
-const acceptReceived = (self: Relation.Relation, publicKey: Uint8Array, nowSeconds: number): Step => {
-  if (Relation.isTrustedUnder(self, publicKey))
-    return amendTrusted(self, { approvedAtSeconds: nowSeconds, mutual: true, acceptDue: false })
-  return Relation.isOutgoingTo(self, publicKey)
-    ? trust(self, publicKey, { mutual: true, acceptDue: false }, nowSeconds)
-    : stay(self)
+const acceptReceived = (
+  self: Relation.Relation,
+  { network, publicKey }: Of<"AcceptReceived">,
+  nowSeconds: number
+): Step => {
+  const how = { mutual: true, acceptDue: false, ...(network === undefined ? {} : { network }) }
+  if (Relation.isTrustedUnder(self, publicKey)) return amendTrusted(self, { approvedAtSeconds: nowSeconds, ...how })
+  return Relation.isOutgoingTo(self, publicKey) ? trust(self, publicKey, how, nowSeconds) : stay(self)
 }
 
 /** The registry may have relayed the refusal first, without its reason. */
@@ -155,11 +167,12 @@ const requestRefused = (self: Relation.Relation, reason: string, nowSeconds: num
 
 /** A person here has allowed the key beforehand, so both sides have said yes. */
 const requestGranted = (self: Relation.Relation, request: Of<"RequestGranted">, nowSeconds: number): Step => {
-  const { isRelayed, publicKey, services } = request
+  const { isRelayed, network, publicKey, services } = request
   const isKnown = Relation.isTrustedUnder(self, publicKey)
-  const how = { mutual: true, acceptDue: true, servicesDue: services }
+  const how = { mutual: true, acceptDue: true, servicesDue: services, ...(network === undefined ? {} : { network }) }
   const granted = isKnown
-    ? amendTrusted(self, { acceptDue: true, servicesDue: [...(self.trusted?.servicesDue ?? []), ...services] })
+    ? // Trust that a person gave does not become the network's, which could then end it.
+      amendTrusted(self, { acceptDue: true, servicesDue: [...(self.trusted?.servicesDue ?? []), ...services] })
     : trust(self, publicKey, how, nowSeconds)
   return {
     relation: granted.relation,
@@ -278,7 +291,7 @@ const rejectionChosen = (self: Relation.Relation, reason: string): Step => {
 const trust = (
   self: Relation.Relation,
   publicKey: Uint8Array,
-  how: Pick<Relation.Trusted, "mutual" | "acceptDue"> & Partial<Pick<Relation.Trusted, "servicesDue">>,
+  how: Pick<Relation.Trusted, "mutual" | "acceptDue"> & Partial<Pick<Relation.Trusted, "servicesDue" | "network">>,
   nowSeconds: number
 ): Step => {
   const network = self.trusted?.network ?? 0

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import * as TrustFile from "../../../src/actors/trust/TrustFile.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
+import * as NetworkToken from "../../../src/protocol/trust/NetworkToken.ts"
 import type * as Relation from "../../../src/protocol/trust/Relation.ts"
 import * as TrustTable from "../../../src/protocol/trust/TrustTable.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
@@ -100,6 +101,21 @@ describe("TrustFile", () => {
   it("reads times of any zone", () => {
     const text = vectors.state_files["trust.json_trusted"].replace("17:49:22Z", "19:49:22+02:00")
     assert.strictEqual(only(decode(text)).trusted?.approvedAtSeconds, NOW)
+  })
+
+  it("keeps the networks of the node; a token that is damaged lets nobody in", () => {
+    const signed = () => new Uint8Array(64).fill(8)
+    const network = { publicKey: new Uint8Array(32).fill(7), number: 7, name: "fleet" }
+    const member = "0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV-WXYZ"
+    const token = NetworkToken.issue({ ...network, member, issuedAtSeconds: 5, expiresAtSeconds: 9 }, signed)
+    const revocations = NetworkToken.revoke({ ...network, serial: 2, revoked: [{ member, atSeconds: 5 }] }, signed)
+    const networks = new Map([[member, { token, revocations, barred: [member] }]])
+    const content = { ...TrustFile.empty, admission: { ...TrustFile.empty.admission, networks } }
+    const text = TrustFile.encode(content)
+
+    assert.deepStrictEqual(TrustFile.decode(text, 0), content)
+    const damaged = TrustFile.decode(text.replace("pilot-network:1:", "pilot-network:2:"), 0)
+    assert.strictEqual(damaged?.admission.networks.size, 0)
   })
 
   it("keeps members that it does not know, of the file and of rows", () => {

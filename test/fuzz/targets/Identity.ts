@@ -1,6 +1,7 @@
 /** Statements about keys, chains of them, and what a reader makes of them. */
 import { Result } from "effect"
 import * as IdentityBackup from "../../../src/actors/layers/IdentityBackup.ts"
+import * as MembershipFile from "../../../src/actors/layers/MembershipFile.ts"
 import * as ChainFile from "../../../src/actors/trust/ChainFile.ts"
 import * as RecoveryFile from "../../../src/cli/RecoveryFile.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
@@ -53,13 +54,22 @@ const identity = () =>
     ...NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(1)),
     chain: KeyChain.toText(statements())
   })
+const TRUST = '{"trusted": []}'
+const MEMBERSHIPS = JSON.stringify({
+  cards: [{ alias: "acme", slot: 1, registry: "r.acme.example:9000", beacon: "r.acme.example:9001" }],
+  lastSlot: 1
+})
+
 const backup = () =>
   JSON.stringify({
     format: "effect-pilot backup",
     version: 1,
     created_at: BEGIN,
     encrypted_at_rest: false,
-    files: { "identity.key": identity(), "trust.json": '{"trusted": []}', "pins.json": '{"nodes": [], "names": []}' }
+    files: {
+      ...{ "identity.key": identity(), "trust.json": TRUST, "pins.json": '{"nodes": [], "names": []}' },
+      ...{ "memberships.json": MEMBERSHIPS, "memberships/acme/trust.json": TRUST }
+    }
   })
 
 /** Every format of this room. */
@@ -94,7 +104,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "file/backup",
-    covers: [IdentityBackup.parse],
+    covers: [IdentityBackup.parse, MembershipFile.decode],
     format: "json",
     samples: () => Corpus.texts(backup()),
     decode: (bytes) => IdentityBackup.parse(Bytes.toUtf8Lossy(bytes), publicKeyOf)?.files.length

@@ -5,6 +5,9 @@ import * as Bytes from "../../../src/core/data/Bytes.ts"
 import * as Crc32 from "../../../src/core/data/Crc32.ts"
 import * as Invitation from "../../../src/protocol/trust/Invitation.ts"
 import * as InvitationClaim from "../../../src/protocol/trust/InvitationClaim.ts"
+import * as NetworkClaim from "../../../src/protocol/trust/NetworkClaim.ts"
+import * as NetworkNotice from "../../../src/protocol/trust/NetworkNotice.ts"
+import * as NetworkToken from "../../../src/protocol/trust/NetworkToken.ts"
 import * as Revocation from "../../../src/protocol/trust/Revocation.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
 import * as Corpus from "../Corpus.ts"
@@ -28,6 +31,27 @@ const INVITATIONS = [
   { ...WHOLE, name: "", fingerprint: "", services: [], hints: [] },
   { ...WHOLE, name: "é☕", services: ["x".repeat(255)] }
 ].map(Invitation.encode)
+
+const NETWORK = { publicKey: new Uint8Array(32).fill(7), number: 7, name: "fleet" }
+const MEMBER = "0123-4567-89AB-CDEF-GHJK-MNPQ-RSTV-WXYZ"
+const SIGNED = () => new Uint8Array(64).fill(8)
+const TOKEN = NetworkToken.issue(
+  { ...NETWORK, member: MEMBER, issuedAtSeconds: 1_800_000_000, expiresAtSeconds: 1_800_086_400 },
+  SIGNED
+)
+const LIST = NetworkToken.revoke(
+  { ...NETWORK, serial: 2, revoked: [1, 2].map((day) => ({ member: MEMBER, atSeconds: 1_800_000_000 + day })) },
+  SIGNED
+)
+const NETWORK_TEXTS = [
+  NetworkToken.encode(TOKEN),
+  NetworkToken.encodeRevocations(LIST),
+  NetworkToken.encodeRevocations({ ...LIST, revoked: [] }),
+  `${NetworkClaim.format(MEMBER, TOKEN)} ${NetworkClaim.format(MEMBER, TOKEN)} please`,
+  Bytes.toUtf8Lossy(
+    NetworkNotice.encode({ node: NodeId(7), network: MEMBER, serial: 2, list: NetworkToken.encodeRevocations(LIST) })
+  )
+]
 
 /** The bytes behind the prefix with a right checksum, so that mutations reach what stands behind it. */
 const sealed = (bytes: Uint8Array): string => {
@@ -60,6 +84,32 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     covers: [],
     samples: () => INVITATIONS.map((text) => Base64Url.decode(text.slice(Invitation.PREFIX.length)) ?? Bytes.empty),
     decode: (bytes) => read(sealed(bytes))
+  }),
+  Fuzzer.decoder({
+    name: "text/NetworkToken",
+    covers: [NetworkToken.decode, NetworkToken.decodeRevocations, NetworkClaim.parse, NetworkNotice.decode],
+    samples: () => Corpus.texts(...NETWORK_TEXTS),
+    decode: (bytes) => {
+      const text = Bytes.toUtf8Lossy(bytes)
+      const token = NetworkToken.decode(text)
+      if (token !== undefined)
+        assertSame(NetworkToken.decode(NetworkToken.encode(token)), token, "a token changes when written")
+      const list = NetworkToken.decodeRevocations(text)
+      if (list !== undefined) {
+        assertSame(list.revoked.length <= NetworkToken.REVOKED_MAX, true, "a list beyond its bounds")
+        assertSame(
+          NetworkToken.decodeRevocations(NetworkToken.encodeRevocations(list)),
+          list,
+          "a list changes when written"
+        )
+      }
+      const shown = NetworkClaim.parse(text)
+      assertSame(shown.claims.length <= NetworkClaim.CLAIMS_MAX, true, "more claims than networks")
+      const notice = NetworkNotice.decode(bytes)
+      if (notice !== undefined)
+        assertSame(NetworkNotice.decode(NetworkNotice.encode(notice)), notice, "a notice changes when written")
+      return [token?.member, list?.serial, shown.claims.length, notice?.serial]
+    }
   }),
   Fuzzer.decoder({
     name: "text/Justification claims",

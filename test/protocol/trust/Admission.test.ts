@@ -17,7 +17,7 @@ const key = (fill: number) => new Uint8Array(32).fill(fill)
 const [OWN, PEER, THIEF] = [key(1), key(2), key(3)]
 const SECRET = new Uint8Array(16).fill(5)
 const fingerprintOf = (publicKey: Uint8Array) => Fingerprint.format(NativeCrypto.crypto.sha256(publicKey))
-const means: Admission.Means = { ownKey: OWN, hmac, fingerprintOf }
+const means: Admission.Means = { ownKey: OWN, hmac, fingerprintOf, verify: NativeCrypto.crypto.verify }
 
 const entryOf = (secret: Uint8Array, changes: Partial<InvitationTable.Entry> = {}): InvitationTable.Entry => ({
   id: InvitationClaim.idOf(secret, hmac),
