@@ -3,6 +3,7 @@ import { Duration, Effect, Option, Queue, Result } from "effect"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as GoJson from "../core/data/GoJson.ts"
 import type { JsonObject } from "../core/data/Json.ts"
+import * as Json from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as CliError from "./CliError.ts"
 import { type Command, type Environment, type Output, output, silent } from "./Command.ts"
@@ -69,12 +70,28 @@ const dgram: Command = {
 const broadcast: Command = {
   name: "broadcast",
   usage: "<network_id> <message>",
-  summary: "Would send a datagram to every node of a network; there are no networks but the backbone",
-  returns: "nothing: it fails",
-  flags: [],
+  summary: "Sends a datagram to every member of a network of this node that it trusts by it; each may be lost",
+  returns: "network, port, bytes, sent [node_id], failed [node_id, error]",
+  flags: [{ name: "port", value: "number", summary: "port it goes to (default 1000)" }],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
-    yield* Effect.fromResult(Values.positional(broadcast, input, 1))
-    return yield* CliError.make("unavailable", "broadcast is not available yet — custom networks are WIP")
+    const text = yield* Effect.fromResult(Values.positional(broadcast, input, 0))
+    const message = yield* Effect.fromResult(Values.positional(broadcast, input, 1))
+    const port = yield* Effect.fromResult(Values.port(Values.text(input, "port") ?? "1000"))
+    const client = yield* DaemonClient.connect
+    const listed = yield* DaemonClient.ask("broadcast", client.extension("network.list", {}))
+    const found = Json.objects(listed, "networks").find(
+      (row) => Json.string(row, "name") === text || String(Json.integer(row, "number")) === text
+    )
+    if (found === undefined)
+      return yield* CliError.make("not_found", `this node is in no network ${text}`, "pilotctl network list shows them")
+    const network = Json.integer(found, "number")
+    const payload = Bytes.fromUtf8(message)
+    const value = { network, port, data: Bytes.toBase64(payload) }
+    const reply = yield* DaemonClient.ask("broadcast", client.extension("network.broadcast", value))
+    const [sent, failed] = [Json.objects(reply, "sent"), Json.objects(reply, "failed")]
+    const data = { network, port, bytes: payload.length, sent, failed }
+    const lines = failed.map((row) => `  not to node ${Json.integer(row, "node_id")}: ${Json.string(row, "error")}`)
+    return output(data, [`sent to ${sent.length} members of ${Json.string(found, "name")}`, ...lines].join("\n"))
   })
 }
 

@@ -56,12 +56,13 @@ const REPLAYED = new Set([
  *
  * - A name where the reference takes only a number is resolved (cli §7, better), so a wrong one is not found.
  * - `disconnect` returns (cli §8).
+ * - `broadcast` sends to a network (decision 77).
  * - `traceroute` takes names (cli §8, better).
  * - `daemon start` and `stop` have tests of their own.
  */
 const DIFFERENT = new Set([
   ...["--json approve x", "--json untrust zz", "--json disconnect 9999", "disconnect 9999"],
-  "--json traceroute bravo"
+  ...["--json traceroute bravo", "--json broadcast 1 x"]
 ])
 
 const isReplayed = (sample: Sample): boolean =>

@@ -252,6 +252,7 @@ export const ipcRequest: Arbitrary.Arbitrary<IpcRequest> = oneOf<IpcRequest>(
   tagged("SetWebhook", { url: utf8 }),
   tagged("SetTaskExec", { enabled: element(true, false) }),
   tagged("Health", {}),
+  tagged("Broadcast", { network: unsigned(16), port, token: bytes(20), data: bytes(40) }),
   tagged("RotateKey", {}),
   tagged("EnrollRecovery", { enrollment: utf8, signature: utf8 }),
   Arbitrary.map(Arbitrary.all({ op: utf8, value: jsonObject }), ({ op, value }) => ({

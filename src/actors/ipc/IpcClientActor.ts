@@ -21,6 +21,7 @@ import * as InfoReply from "./InfoReply.ts"
 import * as IpcCommands from "./IpcCommands.ts"
 import * as IpcDatagrams from "./IpcDatagrams.ts"
 import * as IpcExtension from "./IpcExtension.ts"
+import * as IpcNetworks from "./IpcNetworks.ts"
 import * as IpcStreams from "./IpcStreams.ts"
 import { Outbox } from "./Outbox.ts"
 import { ReplyOrder, type Slot } from "./ReplyOrder.ts"
@@ -133,6 +134,15 @@ const handle = (client: Client, frame: Uint8Array): Work | undefined => {
       return Effect.sync(() => IpcDatagrams.send(client.datagrams, request))
     case "SendToConfirm":
       return IpcDatagrams.confirm(client.datagrams, request, client.replies.reserve())
+    case "Broadcast": {
+      const slot = client.replies.reserve()
+      const sent = Effect.match(IpcNetworks.broadcast(request.network, request.port, request.data), {
+        onSuccess: (): IpcReply.IpcReply => ({ _tag: "Broadcasted" }),
+        onFailure: (detail) => IpcReply.error(detail)
+      })
+      const filled = Effect.map(sent, (reply) => client.replies.fill(slot, IpcReply.encode(reply)))
+      return Effect.asVoid(Effect.forkIn(filled, client.scope))
+    }
     case "Cancel":
       return Effect.sync(() => IpcStreams.cancel(client.streams))
     case "Dial":

@@ -54,7 +54,19 @@ export type Services = Node | RegistryClient | Trust | PeerKeys | Crypto
 /** Requests that `answer` knows. */
 export type JsonRequest = Exclude<
   IpcRequest,
-  { readonly _tag: "Empty" | "Bind" | "Unbind" | "Dial" | "Cancel" | "Send" | "SendTo" | "SendToConfirm" | "Close" }
+  {
+    readonly _tag:
+      | "Empty"
+      | "Bind"
+      | "Unbind"
+      | "Dial"
+      | "Cancel"
+      | "Broadcast"
+      | "Send"
+      | "SendTo"
+      | "SendToConfirm"
+      | "Close"
+  }
 >
 
 /** The JSON reply, or the text of the refusal. */

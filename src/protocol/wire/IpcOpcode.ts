@@ -27,6 +27,8 @@ export const Opcode = {
   Health: 0x21,
   /** Newer. */
   RotateKey: 0x25,
+  /** Newer; its answer is empty. */
+  Broadcast: 0x29,
   /** Newer (node §1.9), answered by nothing. */
   Cancel: 0x2b,
   /** Newer. */

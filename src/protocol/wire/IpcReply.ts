@@ -6,7 +6,7 @@
  * DialOk  connection (4)   Recv      connection (4)  data
  * CloseOk connection (4)   RecvFrom  source address (6)  source port (2)  destination port (2)  data
  * Error   code (2), text   Answer    JSON object; the opcode is the request's plus one
- * UnbindOk  port (2)       SendToConfirmed  nothing
+ * UnbindOk  port (2)       SendToConfirmed, Broadcasted  nothing
  * ```
  */
 import { type Data, Result } from "effect"
@@ -42,6 +42,8 @@ export type IpcReply = Data.TaggedEnum<{
   UnbindOk: { readonly port: Address.Port }
   /** The reply to SendToConfirm. */
   SendToConfirmed: object
+  /** The reply to Broadcast. */
+  Broadcasted: object
   /** Pushed: a stream to a port of this client is established. */
   Accept: {
     readonly localPort: Address.Port
@@ -75,6 +77,8 @@ export const encode = (self: IpcReply): Uint8Array => {
       return frame(Opcode.Unbind + 1, Bytes.ofU16(self.port))
     case "SendToConfirmed":
       return frame(Opcode.SendToConfirm + 1)
+    case "Broadcasted":
+      return frame(Opcode.Broadcast + 1)
     case "DialOk":
       return frame(Opcode.DialOk, Bytes.ofU32(self.connection))
     case "Accept":
@@ -135,6 +139,8 @@ const decodePayload = (
       return Result.succeed({ _tag: "UnbindOk", port: Address.readPort(reader) })
     case Opcode.SendToConfirm + 1:
       return Result.succeed({ _tag: "SendToConfirmed" })
+    case Opcode.Broadcast + 1:
+      return Result.succeed({ _tag: "Broadcasted" })
     case Opcode.DialOk:
       return Result.succeed({ _tag: "DialOk", connection: ByteReader.u32(reader) })
     case Opcode.Accept:

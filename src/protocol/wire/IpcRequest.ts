@@ -6,6 +6,7 @@
  * Dial      address (6)  port (2)           Close   connection (4)             names      UTF-8 to the end
  * SendTo    address (6)  port (2)  data     switches  one byte, 1 = on         Extension  JSON object with "op"
  * Unbind    port (2)                        SendToConfirm  as SendTo           Cancel     ignored
+ * Broadcast network (2)  port (2)  length of token (2)  token  data
  * RotateKey empty                           EnrollRecovery  JSON object with "enrollment", "enrollment_sig"
  * ```
  */
@@ -31,6 +32,13 @@ export type IpcRequest = Data.TaggedEnum<{
   SendTo: { readonly address: Address.Address; readonly port: Address.Port; readonly data: Uint8Array }
   /** The same, with a reply once the datagram has left or could not (node §1.9). */
   SendToConfirm: { readonly address: Address.Address; readonly port: Address.Port; readonly data: Uint8Array }
+  /** To every member of a network; `token` is the reference's admin token, for which ours has no use. */
+  Broadcast: {
+    readonly network: number
+    readonly port: Address.Port
+    readonly token: Uint8Array
+    readonly data: Uint8Array
+  }
   /** Gives back a port that this client has bound. */
   Unbind: { readonly port: Address.Port }
   /** Every dial of this client that is under way ends; no reply of its own. */
@@ -91,6 +99,11 @@ export const encode = (self: IpcRequest): Uint8Array => {
     case "SendTo":
     case "SendToConfirm":
       return frame(Opcode[self._tag], Address.encode(self.address), Bytes.ofU16(self.port), self.data)
+    case "Broadcast": {
+      const { data, network, port, token } = self
+      const head = [Bytes.ofU16(network), Bytes.ofU16(port), Bytes.ofU16(token.length)]
+      return frame(Opcode.Broadcast, ...head, token, data)
+    }
     case "ResolveHostname":
     case "SetHostname":
       return frame(Opcode[self._tag], Bytes.fromUtf8(self.name))
@@ -151,6 +164,11 @@ const decodePayload = (opcode: number, reader: ByteReader.ByteReader, refuse: Re
         port: Address.readPort(reader),
         data: ByteReader.rest(reader)
       })
+    case Opcode.Broadcast: {
+      const [network, port] = [ByteReader.u16(reader), Address.readPort(reader)]
+      const token = ByteReader.take(reader, ByteReader.u16(reader))
+      return Result.succeed({ _tag: "Broadcast", network, port, token, data: ByteReader.rest(reader) })
+    }
     case Opcode.Info:
       return Result.succeed({ _tag: "Info" })
     case Opcode.Handshake:
@@ -272,6 +290,7 @@ const MISSING: Readonly<Record<number, string>> = {
   [Opcode.Close]: "close: missing conn_id",
   [Opcode.SendTo]: "sendto: missing address/port",
   [Opcode.SendToConfirm]: "sendto: missing address/port",
+  [Opcode.Broadcast]: "broadcast: missing network/port/token",
   [Opcode.Unbind]: "unbind: port is required",
   [Opcode.SetVisibility]: "set_visibility: missing value",
   [Opcode.SetTaskExec]: "set_task_exec: missing value"

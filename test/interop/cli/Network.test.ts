@@ -1,6 +1,6 @@
 import { statSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as LocalPilotctl from "../../support/LocalPilotctl.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
@@ -44,6 +44,16 @@ describe("networks, as processes", () => {
         assert.strictEqual(Json.integer(sent, "bytes"), 10)
         const trusted = yield* ok(alpha.home, "trust")
         assert.deepInclude(Json.objects(trusted, "trusted")[0], { fingerprint: bravo.fingerprint, network: 7 })
+
+        const hearing = yield* Effect.forkChild(run(bravo.home, "listen", "1000", "--count", "1", "--timeout", "60s"))
+        yield* Effect.repeat(ok(alpha.home, "broadcast", "fleet", "to all of us"), {
+          until: () => hearing.pollUnsafe() !== undefined,
+          schedule: Schedule.spaced("100 millis")
+        })
+        const [heard] = Json.objects((yield* Fiber.join(hearing)).data, "messages")
+        assert.deepInclude(heard, { data: "to all of us", src_addr: alpha.address })
+        const told = yield* ok(bravo.home, "broadcast", "7", "x")
+        assert.deepInclude(told, { network: 7, port: 1000, bytes: 1, sent: [{ node_id: alpha.node }], failed: [] })
 
         const { list } = yield* ok(network.directory, "network", "revoke", file, bravo.fingerprint)
         assert.deepStrictEqual(yield* ok(alpha.home, "network", "update", String(list)), { news: true })

@@ -119,7 +119,7 @@ describe("every service, with two daemons", () => {
           for (const key of keys.split(" ").filter((word) => word !== "")) assert.include(has, key, line)
         }
         const failed = yield* run(alpha.home, "--json broadcast 1 x")
-        assert.strictEqual(Json.string(Json.parseObject(failed.stderr) ?? {}, "code"), "unavailable")
+        assert.strictEqual(Json.string(Json.parseObject(failed.stderr) ?? {}, "code"), "not_found")
 
         // A datagram, a stream and a secure channel find whoever waits for them.
         const waiting = yield* Effect.forkChild(run(bravo.home, "--json listen 6001 --count 1 --timeout 20s"))
@@ -232,6 +232,9 @@ const ipcCommands = Effect.fnUntraced(function* (alpha: PilotNetwork.Daemon, bra
   yield* client.send({ _tag: "Cancel" })
   yield* client.send({ _tag: "SendTo", address, port, data })
   assert.deepStrictEqual(yield* ask({ _tag: "SendToConfirm", address, port, data }), { _tag: "SendToConfirmed" })
+  assert.deepStrictEqual(yield* ask({ _tag: "Broadcast", network: 7, port, token: Bytes.empty, data }), {
+    ...{ _tag: "Error", code: 1, message: "broadcast: this node is in no network 7" }
+  })
 
   // A recovery key, then a new key, which waits.
   const recovery = NativeCrypto.crypto.signingKey(new Uint8Array(32).fill(9))
