@@ -19,6 +19,8 @@ export interface Home {
   readonly options: Pilot.NodeOptions
   /** Its daemon, until the scope ends. */
   readonly daemon: ReturnType<typeof startDaemon>
+  /** Starts it once more, after it was killed. */
+  readonly startAgain: ReturnType<typeof startAgain>
 }
 
 /** Everything ends with the scope. */
@@ -50,21 +52,26 @@ const makeHome = (path: string, hostname: string, card: Pilotctl.Card): Home => 
     registryFingerprint: card.fingerprint,
     beacon: card.beacon
   }
-  return { path, options: { ...options, home: path }, daemon: startDaemon(path, options) }
+  return {
+    path,
+    options: { ...options, home: path },
+    daemon: startDaemon(path, options),
+    startAgain: startAgain(path, options)
+  }
 }
 
-const startDaemon = (home: string, options: Readonly<Record<string, string>>) =>
-  Effect.acquireRelease(
-    Pilotctl.run(
-      home,
-      ...["daemon", "start"],
-      ...Object.entries(options).flatMap(([key, value]) => [
-        `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
-        value
-      ])
-    ),
-    () => Effect.sync(() => Pilotctl.runSync(home, "daemon", "stop"))
+const startAgain = (home: string, options: Readonly<Record<string, string>>) =>
+  Pilotctl.run(
+    home,
+    ...["daemon", "start"],
+    ...Object.entries(options).flatMap(([key, value]) => [
+      `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`,
+      value
+    ])
   )
+
+const startDaemon = (home: string, options: Readonly<Record<string, string>>) =>
+  Effect.acquireRelease(startAgain(home, options), () => Effect.sync(() => Pilotctl.runSync(home, "daemon", "stop")))
 
 const establishTrust = Effect.fnUntraced(function* (server: string, client: string, serverName: string) {
   yield* Pilotctl.run(client, "trust", "add", serverName, "benchmark")

@@ -2,10 +2,10 @@
  * `npm run bench`: how fast it is, each figure next to what the machine allows and what others do, measured in the same
  * run. Nothing here asserts a time.
  *
- * npm run bench -- [GROUP…] [--docs] [--list] [--size MiB]
+ * npm run bench -- [GROUP…] [--docs] [--list] [--size MiB] [--tasks N]
  *
  * Without a group all of them run. `--docs` also writes the tables of `docs/benchmarks.md`; `--size` is that of the file in
- * `exchange`.
+ * `exchange`, `--tasks` how many wait in `tasks`.
  */
 import { parseArgs } from "node:util"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
@@ -31,6 +31,7 @@ import * as Registry from "./groups/Registry.ts"
 import * as Requests from "./groups/Requests.ts"
 import * as RpcCalls from "./groups/Rpc.ts"
 import * as Streams from "./groups/Streams.ts"
+import * as TaskFlow from "./groups/Tasks.ts"
 import * as Report from "./Report.ts"
 
 const GROUPS: ReadonlyArray<Group> = [
@@ -43,6 +44,7 @@ const GROUPS: ReadonlyArray<Group> = [
   Loss.group,
   Requests.group,
   RpcCalls.group,
+  TaskFlow.group,
   Events.group,
   Ping.group,
   Fairness.group,
@@ -58,7 +60,12 @@ const GROUPS: ReadonlyArray<Group> = [
 const bench = Effect.gen(function* () {
   const { positionals, values } = parseArgs({
     allowPositionals: true,
-    options: { docs: { type: "boolean" }, list: { type: "boolean" }, size: { type: "string" } }
+    options: {
+      docs: { type: "boolean" },
+      list: { type: "boolean" },
+      size: { type: "string" },
+      tasks: { type: "string" }
+    }
   })
   if (values.list) return yield* Console.log(GROUPS.map(describe).join("\n"))
   const unknown = positionals.filter((name) => GROUPS.every((group) => group.name !== name))
@@ -69,7 +76,12 @@ const bench = Effect.gen(function* () {
   yield* Console.log(`some ${Math.ceil(chosen.reduce((sum, { seconds }) => sum + seconds, 0) / 60)} minutes`)
   const loadBefore = Report.load()
   const sizeMiB = Math.max(1, Number(values.size ?? 64) || 64)
-  for (const group of chosen) yield* Effect.provideService(run(group, loadBefore), Exchange.SizeMiB, sizeMiB)
+  const waiting = Math.max(1, Number(values.tasks ?? 10_000) || 10_000)
+  for (const group of chosen)
+    yield* run(group, loadBefore).pipe(
+      Effect.provideService(Exchange.SizeMiB, sizeMiB),
+      Effect.provideService(TaskFlow.Waiting, waiting)
+    )
   if (values.docs) yield* Report.writePage
 })
 
