@@ -93,6 +93,9 @@ const source = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Json.JsonObject, TaskError, Scope.Scope> {
   if (outcome._tag === "Local") return { path: outcome.path, name: outcome.name }
   if (outcome._tag === "Text" && outcome.text.length <= INLINE_MAX) return { text: outcome.text }
+  // A character is a byte at least: what cannot fit is not written first.
+  const size = outcome._tag === "Text" ? outcome.text.length : outcome.content.length
+  if (size > TaskPlaces.RESULT_BYTES_MAX) return yield* TaskPlaces.tooLarge()
   const failed = (error: { readonly message: string }) => new TaskError({ reason: "NotStored", detail: error.message })
   const path = yield* Effect.mapError(files.makeTempFileScoped({ prefix: "pilot-result-" }), failed)
   const content = outcome._tag === "Text" ? new TextEncoder().encode(outcome.text) : outcome.content

@@ -197,6 +197,74 @@ describe("tasks, in the simulator", { timeout: PATIENCE_MS }, () => {
       )
   )
 
+  it.effect("the clocks of both ends jump, forth and back, while it is worked on: it is done, and by one attempt", () =>
+    SimNet.run({ seed: 6007 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        const begun: Array<number> = []
+        yield* inBackground(bob, serving(net, begun))
+        const { id } = yield* alice.run(
+          Tasks.submit(Sum, { numbers: Array.from({ length: 8 }, () => 1) }, { to: "bob" })
+        )
+        for (const [node, by] of [
+          [bob, "2 hours"],
+          [alice, "3 hours"],
+          [bob, "-5 hours"],
+          [alice, "-5 hours"]
+        ] as const) {
+          yield* net.sleep("1500 millis")
+          yield* net.skew(node, by)
+        }
+        const output = yield* alice.run(Effect.flatMap(Tasks.handle(Sum, id), ({ result }) => result))
+        assert.deepStrictEqual(output, { sum: 8, attempt: begun.at(-1) })
+        assert.strictEqual(new Set(begun).size, begun.length)
+      })
+    )
+  )
+
+  it.effect("so many at once and no more, the most urgent first, and a failure that may pass is tried again", () =>
+    SimNet.run({ seed: 6008 }, (net) =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* pair(net)
+        const Job = Tasks.make("job", { input: Schema.String, output: Schema.Int })
+        const submit = (name: string, priority: number) => Tasks.submit(Job, name, { to: "bob", id: name, priority })
+        yield* alice.run(
+          Effect.forEach(
+            [
+              ["late", -5],
+              ["plain", 0],
+              ["first", 9],
+              ["second", 3]
+            ] as const,
+            ([name, priority]) => submit(name, priority)
+          )
+        )
+        yield* net.sleep("5 seconds")
+        const begun: Array<string> = []
+        const at = { once: 0, most: 0 }
+        const handler = (name: string, { attempt }: Tasks.Job<never>) =>
+          Effect.gen(function* () {
+            begun.push(name)
+            at.once++
+            at.most = Math.max(at.most, at.once)
+            yield* net.sleep("1 second")
+            at.once--
+            if (name === "second" && attempt < 3) return yield* Effect.fail("busy")
+            return attempt
+          })
+        const served = Tasks.serve(Job, handler, { concurrency: 2, isRetryable: (why) => why === "busy" })
+        yield* Effect.forkScoped(Effect.ignore(bob.run(Layer.launch(served))))
+        const resultOf = (name: string) => Effect.flatMap(Tasks.handle(Job, name), ({ result }) => result)
+        const attempts = yield* alice.run(
+          Effect.forEach(["first", "second", "plain", "late"], resultOf, { concurrency: "unbounded" })
+        )
+        assert.deepStrictEqual(attempts, [1, 3, 1, 1])
+        assert.deepStrictEqual(begun.slice(0, 4), ["first", "second", "plain", "late"])
+        assert.strictEqual(at.most, 2)
+      })
+    )
+  )
+
   it.effect("two workers share what there is, and a deadline ends what takes too long", () =>
     SimNet.run({ seed: 6004 }, (net) =>
       Effect.gen(function* () {

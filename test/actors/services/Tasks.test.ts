@@ -268,6 +268,43 @@ describe("Tasks", () => {
     })
   )
 
+  it.effect("a peer that floods is refused beyond its quota, and others are served", () =>
+    Effect.gen(function* () {
+      const { dial, workers } = yield* TaskStage.make(3, { openPerPeerMax: 2 })
+      const [alice, bob, carol] = [workers[0]!, workers[1]!, workers[2]!]
+      yield* bob.stop
+      const flood = scripted(yield* dial(2))
+      const answers: Array<string> = []
+      for (const id of ["t-1", "t-2", "t-3", "t-4"]) {
+        yield* flood.say(submission(id))
+        const answer = yield* flood.hear
+        answers.push(answer._tag === "Answer" ? answer.message : answer._tag)
+      }
+      const full = "too many tasks of this peer are waiting"
+      const taken = "Task received with status NEW"
+      assert.deepStrictEqual(answers, [taken, taken, full, full])
+      assert.strictEqual((yield* alice.tasks().status).refused, 2)
+      assert.strictEqual((yield* carol.tasks().offer(task(alice))).status, "NEW")
+    })
+  )
+
+  it.effect(
+    "an executor that announces a result of 1 GB is cut off before it is read, and may still send a real one",
+    () =>
+      Effect.gen(function* () {
+        const { alice, bob, dial } = yield* pair
+        const { id } = yield* alice.tasks().offer(task(bob))
+        const connection = yield* dial(2)
+        yield* connection.write(DataFrame.encodeHeader(4, 1 << 30))
+        assert.isTrue(yield* scripted(connection).ended)
+        assert.strictEqual((yield* alice.tasks().status).malformed, 1)
+        assert.strictEqual(yield* statusOf(alice, "submitted", id), "NEW")
+        yield* bob.tasks().accept(id, 0)
+        yield* bob.tasks().finish(id, text("3"))
+        assert.strictEqual(yield* statusOf(alice, "submitted", id), "COMPLETED")
+      })
+  )
+
   it.effect("a full disk is an answer: nothing is taken, nothing is said, and it goes on when there is room", () =>
     Effect.gen(function* () {
       const { alice, bob } = yield* pair

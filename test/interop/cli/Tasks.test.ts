@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import * as Json from "../../../src/core/data/Json.ts"
@@ -101,6 +101,21 @@ describe("tasks, as processes (cli §10)", () => {
           "--file",
           "/x/y.py"
         )
+        // A gigabyte, of which nothing is read.
+        const gigabyte = `${network.directory}/large.bin`
+        writeFileSync(gigabyte, "")
+        truncateSync(gigabyte, 1 << 30)
+        yield* fails(
+          bob.home,
+          "invalid_argument",
+          "a result has at most 12500000 bytes: send a file instead",
+          "task",
+          "send-results",
+          "--id",
+          second,
+          "--file",
+          gigabyte
+        )
         const sent = yield* ok(bob.home, "task", "send-results", "--id", second, "--file", file)
         assert.deepStrictEqual(sent.data, {
           ...{
@@ -133,6 +148,8 @@ describe("tasks, as processes (cli §10)", () => {
 
         yield* fails(alice.home, "not_found", "task not found: nope", "task", "accept", "--id", "nope")
         yield* fails(alice.home, "not_found", "no new task waits", "task", "accept", "--wait", "10ms")
+        const person = yield* PilotProcesses.pilotctl(alice.home, ["task", "accept", "--wait", "10ms"])
+        assert.include(person.stderr, "waiting for a task, up to 10ms ...")
         yield* fails(alice.home, "invalid_argument", "--task is required", "task", "submit", "bob")
         yield* fails(alice.home, "invalid_argument", "missing subcommand", "task")
         yield* fails(alice.home, "invalid_argument", "unknown task subcommand: zzz", "task", "zzz")
