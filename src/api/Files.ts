@@ -184,3 +184,9 @@ export const received: Effect.Effect<ReadonlyArray<Mailbox.Received>, Mailbox.Ma
   Files,
   (files) => files.received
 )
+
+/** See `Files`. */
+export const clearReceived: Effect.Effect<number, Mailbox.MailboxError, Files> = Effect.flatMap(
+  Files,
+  (files) => files.clearReceived
+)

@@ -1,5 +1,5 @@
 /** `McpHost` over a node that runs in this process: its keeper runs here as well, while anything is exposed. */
-import { Clock, Context, Effect, Option, RcRef, Scope } from "effect"
+import { Clock, Context, Effect, type FileSystem, Option, type Path, RcRef, Scope } from "effect"
 import type { Audit } from "../actors/mcp/CallLedger.ts"
 import * as Approvals from "../actors/mcp/keeper/Approvals.ts"
 import type { CallGate } from "../actors/mcp/keeper/CallGate.ts"
@@ -15,6 +15,7 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as Address from "../protocol/wire/Address.ts"
+import * as HostCards from "./HostCards.ts"
 import * as InProcess from "./InProcess.ts"
 import * as InProcessCallers from "./InProcessCallers.ts"
 import { ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
@@ -23,12 +24,14 @@ import { ExposeError, type McpHost, type Open, type Question } from "./McpHost.t
 export interface Options {
   readonly start: (
     service: ServiceTable.StoredService,
-    gate: CallGate
+    gate: Pick<CallGate, "callerHeaders" | "mayRepeat">
   ) => Effect.Effect<Child, CannotStart, Scope.Scope>
   readonly audit?: Pick<Audit, "record">
+  /** Where the numbers of capability cards are kept. */
+  readonly cardsPath: string
 }
 
-type Services = Crypto | Node | PeerKeys | RegistryClient | Trust
+type Services = Crypto | FileSystem.FileSystem | Node | Path.Path | PeerKeys | RegistryClient | Trust
 
 /** The host; the end of its scope ends what it exposes. */
 export const make = Effect.fnUntraced(function* (
@@ -63,9 +66,10 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.addFinalizer(() =>
         Effect.suspend(() => {
           held.delete(service.name)
-          return keeper.recheck
+          return Effect.andThen(keeper.recheck, keeper.cards.removed)
         })
       )
+      yield* keeper.cards.added
       if (service.port !== undefined) yield* keeper.listen(service.port, service.name)
       return { ended: Effect.never }
     })
@@ -86,11 +90,12 @@ const mayUse = (
 
 /** A keeper on the node's MCP port. */
 const run = Effect.fnUntraced(function* (
-  { audit, start }: Options,
+  { audit, cardsPath, start }: Options,
   held: ReadonlyMap<string, Held>,
   approvals: Approvals.Approvals
 ): Effect.fn.Return<
   Keeper.Keeper & {
+    readonly cards: HostCards.HostCards
     readonly listen: (port: number, service?: string) => Effect.Effect<void, ExposeError, Scope.Scope>
   },
   ExposeError,
@@ -103,7 +108,20 @@ const run = Effect.fnUntraced(function* (
   const clock = yield* Clock.Clock
   const { address, hostname } = yield* node.status
   const callerOf = (remote: Address.Address) => Effect.provideContext(InProcessCallers.caller(remote), services)
+  const programOf = (service: ServiceTable.Service, remote: Address.Address) => {
+    const open = held.get(service.name)?.open
+    return open === undefined
+      ? new CannotStart({ detail: "the program exposes it no more" })
+      : Effect.flatMap(callerOf(remote), open)
+  }
+  const cards = yield* HostCards.make({
+    path: cardsPath,
+    services: () => [...held.values()].map(({ service }) => service),
+    spawn: (service) => ("program" in service ? programOf(service, address) : start(service, OURSELVES))
+  })
   const keeper = yield* Keeper.make({
+    cards: cards.page,
+    inspected: cards.known,
     self: hostname || Address.format(address),
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
@@ -122,11 +140,7 @@ const run = Effect.fnUntraced(function* (
         [...held.values()].map(({ service }) => service).filter((service) => mayUse(guard, service, remote, keys))
       ),
     spawn: (service, gate, remote) => {
-      if (!("program" in service)) return start(service, gate)
-      const open = held.get(service.name)?.open
-      return open === undefined
-        ? new CannotStart({ detail: "the program exposes it no more" })
-        : Effect.flatMap(callerOf(remote), open)
+      return "program" in service ? programOf(service, remote) : start(service, gate)
     },
     sha256,
     approvals,
@@ -155,8 +169,11 @@ const run = Effect.fnUntraced(function* (
     )
   })
   yield* listen(MCP_PORT)
-  return { ...keeper, listen }
+  return { ...keeper, cards, listen }
 })
+
+/** A look at a server is nobody's call. */
+const OURSELVES = { callerHeaders: () => ({}), mayRepeat: () => false }
 
 const questionOf = ({ id, ...question }: Approvals.Waiting): Question => ({
   id,

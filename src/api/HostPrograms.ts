@@ -26,6 +26,7 @@ export const layer = (home: string): Layer.Layer<McpHost, never, Needs> =>
       const client = yield* HttpClient.HttpClient
       const { sha256 } = yield* Crypto
       return yield* HostInProcess.make({
+        cardsPath: `${home}/mcp-cards.json`,
         audit: yield* AuditLog.make(`${home}/mcp-audit.jsonl`, sha256),
         start: (service, gate) => {
           if ("url" in service) {

@@ -146,9 +146,10 @@ const boot = Effect.fnUntraced(function* (
   const services = Context.add(started, Node, world.ledger.watch(node, names)).pipe(Context.add(Crypto, crypto))
   const pilot = yield* Effect.provideContext(InProcess.make, services)
   const start = () => new CannotStart({ detail: "a program exposes only servers of its own in the simulation" })
-  const host = yield* Effect.provide(HostInProcess.make({ start }), services)
-  const events = yield* EventsService.make(pilot, crypto.randomBytes)
   const around = Context.merge(surroundings, Context.add(services, Pilot, pilot))
+  const cardsPath = `${config.home}/mcp-cards.json`
+  const host = yield* Effect.provide(HostInProcess.make({ start, cardsPath }), around)
+  const events = yield* EventsService.make(pilot, crypto.randomBytes)
   const messages = yield* Effect.provideContext(Messages.make(config.home), around)
   const files = yield* Effect.provideContext(Files.make(config.home), around)
   const actors = yield* Effect.provideService(RemoteActors.make, Pilot, pilot)

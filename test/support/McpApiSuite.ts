@@ -2,7 +2,7 @@
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Queue, Schema, Scope, Stream } from "effect"
 import { Tool, Toolkit } from "effect/ai"
-import { Mcp, type Pilot } from "effect-pilot"
+import { Directory, Mcp, Peer, type Pilot } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as HttpUpstreams from "../interop/mcp/HttpUpstreams.ts"
 import * as Kitchen from "./Kitchen.ts"
@@ -201,6 +201,28 @@ export const run = (variant: Variant<Pilot.Pilot | Mcp.McpHost>): void =>
         const wrong = { rules: { tools: ["add("] } }
         const refused = yield* Effect.flip(Effect.provideContext(Mcp.connect("host/asking", wrong), services))
         assert.include(refused.message, "is no pattern")
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("what a peer offers is found by words and arguments, and so is the peer; not by whom it is not for", () =>
+      Effect.gen(function* () {
+        const { agent, daemons, other } = yield* Stage
+        yield* serve("sums", { allow: ["agent"] })
+        const schema = { properties: { a: { type: "number" }, b: { type: "number" } } }
+        const search = Directory.search("adds two numbers", { schema, includePublic: false }).pipe(
+          Effect.provide(Directory.fromPilot)
+        )
+        const { problems, services } = yield* Effect.provideContext(search, agent)
+        assert.deepStrictEqual(problems, [])
+        assert.deepInclude(services[0], { target: "host/sums", isUsable: true })
+        const wanted = Peer.capable("adds two numbers", schema)
+        const found = yield* Effect.provideContext(Peer.candidates(wanted), agent)
+        assert.deepStrictEqual(
+          found.map(({ node }) => node),
+          [daemons.host.node]
+        )
+        const nobody = yield* Effect.flip(Effect.provideContext(Peer.resolve(wanted), other))
+        assert.deepInclude(nobody, { _tag: "NoSuchPeer" })
       }).pipe(Effect.scoped)
     )
 

@@ -3,7 +3,7 @@
  * processes of their own.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { DatabaseSync } from "node:sqlite"
 import { assert, layer } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Schedule, Scope, Stream } from "effect"
@@ -11,7 +11,7 @@ import { HttpClient, HttpRouter, HttpServerRequest, HttpServerResponse } from "e
 import { HttpApiClient } from "effect/http-api"
 import { RpcClient, RpcServer } from "effect/rpc"
 import { SocketServer } from "effect/socket"
-import { Actor, Files, Messages, Pilot, Trust } from "effect-pilot"
+import { Actor, Files, Messages, Peer, Pilot, Trust } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import { Counter } from "./Counter.ts"
 import * as Greeting from "./Greeting.ts"
@@ -410,6 +410,140 @@ export const run = (variant: Variant<Pilot.Services>): void =>
       })
     )
 
+    it.effect("trust is asked for, rejected, given to one key only, ended, and come by with an invitation", () =>
+      Effect.gen(function* () {
+        const { daemons, programs } = yield* Stage
+        const { bob, carol } = daemons
+        const other = yield* Layer.build(Pilot.layerDaemon({ home: carol.home }))
+        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+          Effect.provideContext(program, programs.bob)
+        const onCarol = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) => Effect.provideContext(program, other)
+        const seen = (is: (change: Trust.Change) => boolean) =>
+          Stream.runHead(Stream.filter(Trust.watch, is)).pipe(Effect.asVoid)
+        const asked = (node: number) => seen((change) => change._tag === "Asked" && change.pending.node === node)
+        const approved = (node: number) => seen((change) => change._tag === "Approved" && change.trusted.node === node)
+        const trusts = (node: number) => Effect.map(Trust.list, (list) => list.some((one) => one.node === node))
+
+        assert.strictEqual(yield* onCarol(Trust.request(bob.node, "let me in")), "sent")
+        yield* onBob(asked(carol.node))
+        const [waiting] = yield* onBob(Trust.pending)
+        assert.deepInclude(waiting, { node: carol.node, justification: "let me in" })
+        assert.isTrue(yield* onBob(Trust.reject(carol.node, "not now")))
+        assert.isFalse(yield* onBob(Trust.reject(carol.node)))
+        assert.deepStrictEqual(yield* onBob(Trust.pending), [])
+        assert.isFalse(yield* onBob(trusts(carol.node)))
+
+        yield* onCarol(Trust.request(Peer.byAddress(bob.address), "please"))
+        yield* onBob(asked(carol.node))
+        const another = yield* Effect.flip(onBob(Trust.approve(carol.node, bob.fingerprint)))
+        assert.deepInclude(another, { _tag: "TrustError", reason: "Refused" })
+        assert.isFalse(yield* onBob(trusts(carol.node)))
+        assert.isTrue(yield* onBob(Trust.approve(carol.node, carol.fingerprint)))
+        assert.isFalse(yield* onBob(Trust.approve(carol.node)))
+        yield* onCarol(approved(bob.node))
+        assert.strictEqual(yield* onBob(Trust.request("carol")), "already_trusted")
+        yield* onBob(Trust.revoke(Peer.byName("carol")))
+        yield* PilotProcesses.until(Effect.map(onCarol(trusts(bob.node)), (is) => !is))
+
+        assert.strictEqual(yield* onBob(Trust.request(carol.address, "once more")), "sent")
+        yield* onCarol(asked(bob.node))
+        yield* onCarol(Trust.approve(bob.node, bob.fingerprint))
+        yield* onBob(approved(carol.node))
+        yield* onBob(Trust.revoke(carol.node))
+
+        const { id, text } = yield* onCarol(Trust.invite({ life: "1 hour", for: bob.fingerprint }))
+        assert.deepInclude(yield* onBob(Trust.redeem(text, "as agreed")), { node: carol.node, status: "sent" })
+        yield* onBob(approved(carol.node))
+        assert.isTrue(yield* onCarol(Trust.revokeInvitation(id)))
+        assert.strictEqual((yield* Effect.flip(onBob(Trust.redeem("pilot-invite:no")))).reason, "Refused")
+        const nobody = yield* Effect.flip(onBob(Trust.request("nobody")))
+        assert.deepInclude(nobody, { _tag: "DialError", reason: "NotFound" })
+        yield* onBob(Trust.revoke(carol.node))
+      }).pipe(Effect.scoped)
+    )
+
+    it.effect("a peer is who has the name, the address, the number or the key; of several, who can be found", () =>
+      Effect.gen(function* () {
+        const { daemons, programs } = yield* Stage
+        const { address, fingerprint, node } = daemons.bob
+        yield* Effect.gen(function* () {
+          const selectors = [
+            ...["bob", Peer.byName("bob"), Peer.byAddress(address), Peer.byAddress(node)],
+            ...[Peer.byKey(fingerprint.toLowerCase()), Peer.anyOf("nobody", "bob")]
+          ]
+          for (const selector of selectors)
+            assert.deepInclude(yield* Peer.resolve(selector), { address, fingerprint, node }, Peer.format(selector))
+          const both = yield* Peer.candidates(Peer.anyOf(Peer.byName("bob"), "nobody", "alice", address))
+          assert.deepStrictEqual(
+            both.map(({ hostname }) => hostname),
+            ["bob", "alice"]
+          )
+          const none = yield* Effect.flip(Peer.resolve(Peer.byKey(daemons.carol.fingerprint)))
+          assert.deepInclude(none, { _tag: "NoSuchPeer" })
+          assert.strictEqual((yield* Effect.flip(Peer.resolve(Peer.anyOf("nobody"))))._tag, "DialError")
+        }).pipe(Effect.provideContext(programs.alice))
+      })
+    )
+
+    it.effect(
+      "messages of every kind come in their order and stay until they are cleared; a stranger's do not go",
+      () =>
+        Effect.gen(function* () {
+          const { programs } = yield* Stage
+          const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+            Effect.provideContext(program, programs.bob)
+          yield* onBob(Messages.clear)
+          const binary = Uint8Array.from([0, 255, 254, 10])
+          yield* Effect.gen(function* () {
+            yield* Messages.send("bob", { text: "grüße" })
+            yield* Messages.send("bob", { bytes: binary }, { timeout: "1 minute" })
+            yield* Messages.send("bob", { json: { rows: 1842 } })
+            const failure = yield* Effect.flip(Messages.send("carol", { text: "hello" }))
+            assert.deepInclude(failure, { _tag: "DialError", reason: "Untrusted" })
+          }).pipe(Effect.provideContext(programs.alice))
+          const inbox = yield* onBob(Messages.inbox)
+          assert.deepStrictEqual(
+            inbox.map(({ kind, text }) => (kind === "binary" ? kind : `${kind} ${text}`)),
+            ["text grüße", "binary", 'json {"rows":1842}']
+          )
+          assert.deepStrictEqual([...inbox[1]!.data], [...binary])
+          assert.strictEqual(yield* onBob(Messages.clear), 3)
+          assert.deepStrictEqual(yield* onBob(Messages.inbox), [])
+        })
+    )
+
+    it.effect("directories are sent and shared as files are, and taken back; nobody else's are there", () =>
+      Effect.gen(function* () {
+        const { network, programs } = yield* Stage
+        const onAlice = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+          Effect.provideContext(program, programs.alice)
+        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
+          Effect.provideContext(program, programs.bob)
+        yield* onBob(Files.clearReceived)
+        const album = `${network.directory}/${variant.name}-album`
+        mkdirSync(`${album}/inner`, { recursive: true })
+        writeFileSync(`${album}/inner/a.txt`, "alpha")
+
+        assert.deepInclude(yield* onAlice(Files.send("bob", album)), { files: 1, sizeBytes: 5 })
+        assert.strictEqual((yield* onBob(Files.received)).length, 1)
+        assert.strictEqual(yield* onBob(Files.clearReceived), 1)
+        yield* onAlice(Files.share(album, { allowTrusted: true, name: "album" }))
+        assert.deepStrictEqual(
+          (yield* onAlice(Files.shares)).map(({ name }) => name),
+          ["album"]
+        )
+        assert.deepInclude(yield* onBob(Files.list("alice", "album/inner")), { name: "a.txt", kind: "file", bytes: 5 })
+        const tell = yield* Deferred.make<Files.Progress>()
+        const progress = (step: Files.Progress) => Effect.asVoid(Deferred.succeed(tell, step))
+        yield* onBob(Files.get("alice", "album", `${album}.copy`, { progress }))
+        assert.isTrue(yield* Deferred.isDone(tell))
+        assert.strictEqual(readFileSync(`${album}.copy/inner/a.txt`, "utf8"), "alpha")
+        yield* onAlice(Files.unshare("album"))
+        assert.deepStrictEqual(yield* onBob(Files.list("alice")), [])
+        assert.strictEqual((yield* Effect.flip(onAlice(Files.unshare("album"))))._tag, "ShareError")
+      })
+    )
+
     it.effect("a served port lets nobody in until someone is named, and one of that name only", () =>
       Effect.gen(function* () {
         const { alice, programs } = yield* Stage
@@ -444,6 +578,9 @@ export const run = (variant: Variant<Pilot.Services>): void =>
 
         assert.include(["direct", "relay"], path)
         assert.isAbove(rttMs, 0)
+        const { candidates, kind } = yield* alice.why("bob")
+        assert.include(["direct", "relay"], kind)
+        assert.isAbove(candidates.length, 0)
       })
     )
 

@@ -1,7 +1,7 @@
 /** What `Tasks` promises, run against every way to have one: nodes over real UDP, a real rendezvous. */
 import { assert, layer } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Stream } from "effect"
-import { type Pilot, Tasks } from "effect-pilot"
+import { Context, Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
+import { Peer, type Pilot, Tasks } from "effect-pilot"
 import * as Pilotctl from "../../examples/demo/Pilotctl.ts"
 import * as PilotNetwork from "./PilotNetwork.ts"
 import type { Variant } from "./PilotSuite.ts"
@@ -72,6 +72,31 @@ export const run = (variant: Variant<Services>): void =>
         assert.strictEqual(yield* handle.result, 21)
         const unknown = yield* Effect.flip(Effect.provideContext(Tasks.handle(later, "nobody"), alice))
         assert.strictEqual(unknown.reason, "NotFound")
+      })
+    )
+
+    it.effect("of several peers who can be found does it; the ledger counts; what is taken back is told", () =>
+      Effect.gen(function* () {
+        const { alice, bob } = yield* Stage
+        const half = Tasks.make("half", { input: Schema.Int, output: Schema.Int })
+        const serving = Tasks.serve(half, (number) =>
+          number % 2 === 0 ? Effect.succeed(number / 2) : Effect.fail("odd")
+        )
+        const scope = yield* Scope.make()
+        yield* Layer.buildWithScope(Layer.provide(serving, Layer.succeedContext(bob)), scope)
+        const to = Peer.anyOf("nobody", "bob")
+        yield* Effect.gen(function* () {
+          assert.strictEqual(yield* Tasks.call(half, 8, { to }), 4)
+          assert.strictEqual((yield* Effect.flip(Tasks.call(half, 7, { to })))._tag, "TaskFailed")
+          const { publicKey } = yield* Peer.resolve("bob")
+          const tally = (yield* Tasks.ledger).find(({ kind, peerKey }) => kind === "half" && peerKey === publicKey)
+          assert.deepInclude(tally, { done: 1, failed: 1, late: 0, declined: 0 })
+          yield* Scope.close(scope, Exit.void)
+          const waiting = yield* Tasks.submit(half, 2, { to })
+          yield* waiting.cancel
+          assert.strictEqual((yield* Effect.flip(waiting.result))._tag, "TaskCancelled")
+          assert.strictEqual(yield* waiting.status, "CANCELLED")
+        }).pipe(Effect.provideContext(alice))
       })
     )
   })
