@@ -121,6 +121,29 @@ describe("IpcClient over a daemon of ours", () => {
     })
   )
 
+  it.effect("the end of a stream does not wait for a dial under way, and each answer finds its question", () =>
+    Effect.gen(function* () {
+      const { client, node } = yield* ours
+      const connection = yield* client.dialTarget("bravo", ECHO)
+      const far = node.streams.get(connection.id)!
+      const gate = yield* Deferred.make<void>()
+      node.gates.set(2, gate)
+      const dialling = yield* Effect.forkChild(client.dialTarget("bravo", ECHO))
+      yield* settle
+      const ending = yield* Effect.forkChild(connection.endWriting)
+      yield* settle
+      assert.isTrue(far.isEnded)
+      assert.isDefined(ending.pollUnsafe())
+
+      yield* Deferred.succeed(gate, undefined)
+      const second = yield* Fiber.join(dialling)
+      yield* second.write(bytes("here"))
+      yield* settle
+      assert.strictEqual(Json.integer(yield* client.info, "node_id"), 1)
+      assert.deepStrictEqual(node.streams.get(second.id)!.written, [bytes("here")])
+    })
+  )
+
   it.effect("an interrupted dial by name leaves nothing open either", () =>
     Effect.gen(function* () {
       const { client, node } = yield* ours
