@@ -18,6 +18,7 @@ import * as Random from "../../fuzz/Random.ts"
 import * as Arb from "../../support/Arbitraries.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
+import * as Hosts from "../gateway/Hosts.ts"
 
 /** Another run: `FUZZ_SEED=…`; a failure is repeated with the seed it names. */
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_260_214)
@@ -117,6 +118,41 @@ layer(stage, { excludeTestServices: true, timeout: "60 seconds" })("garbage", (i
 
       yield* allIsWell
     })
+  )
+
+  it.effect("at a gateway's proxy, at its ports and at its socket", () =>
+    Effect.gen(function* () {
+      const { alice } = yield* Stage
+      const doors = yield* Hosts.gateway(alice, "--proxy", "127.0.0.1:0", "--map", "127.0.0.1:0=bob:7")
+      const hello = Uint8Array.of(0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03)
+      const openings = [
+        ...[
+          [5, 1, 0],
+          [5, 1, 2, 1, 1, 97, 255],
+          [5, 255],
+          [4, 1, 0, 80, 0, 0, 0, 1, 0]
+        ].map((bytes) => Uint8Array.from(bytes)),
+        ...[
+          "CONNECT bob.pilot:7 HTTP/1.1\r\n\r\n",
+          "GET http://bob.pilot:7/ HTTP/1.1\r\nProxy-Authorization: Basic x\r\n\r\n"
+        ].map(Bytes.fromUtf8),
+        hello,
+        Bytes.concat(hello, new Uint8Array(600).fill(0xa5)),
+        new Uint8Array(1 << 20).fill(0x41)
+      ]
+
+      for (const member of ["proxy", "overlay_port"]) {
+        const { host, port } = HostAddress.split(Hosts.placeOf(doors, member))
+        yield* pour({ host, port }, openings)
+      }
+      yield* pour({ path: `${alice.home}/gateway.sock` }, [
+        ...['{"op":"map"}\n', '{"op":"list","x":', '{"op":7}\n', "[]\n", "\n\n\n", "\u0000\n"].map(Bytes.fromUtf8),
+        new Uint8Array(4 << 20).fill(0x20)
+      ])
+
+      assert.include(JSON.stringify(yield* Pilotctl.run(alice.home, "gateway", "list")), '"overlay_port":7')
+      yield* allIsWell
+    }).pipe(Effect.scoped)
   )
 
   it.effect("at a keeper's socket", () =>
