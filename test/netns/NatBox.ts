@@ -85,6 +85,32 @@ export const rules = (kind: Exclude<Kind, "open" | "two levels">, { host, wan }:
 }
 
 /**
+ * A box with several hosts behind it, a full cone for each: a port of the outside is whose who sent from it last. With `hairpin` that
+ * holds for those inside as well.
+ */
+export const household = ({
+  hairpin,
+  inside,
+  wan
+}: {
+  readonly hairpin: boolean
+  /** Their network. */
+  readonly inside: string
+  readonly wan: string
+}): string => {
+  const parts = [
+    "map owner { type inet_service : ipv4_addr; flags dynamic,timeout; timeout 2m; }",
+    `chain pre { type nat hook prerouting priority dstnat;
+      ${hairpin ? "" : 'iifname "wan"'} ip daddr ${wan} meta l4proto udp dnat to udp dport map @owner; }`,
+    `chain post { type nat hook postrouting priority srcnat;
+      ip saddr ${inside} meta l4proto udp update @owner { udp sport : ip saddr };
+      ${hairpin ? `ip saddr ${inside} oifname "lan" meta l4proto udp snat to ${wan};` : ""}
+      oifname "wan" snat to ${wan}; }`
+  ]
+  return `table ip box {\n${parts.join("\n")}\n}\n`
+}
+
+/**
  * What comes first from outside is dropped before it is tracked: else a peer's early punch would occupy the port, and the host's
  * own punch would leave from another one.
  */

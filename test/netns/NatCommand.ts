@@ -12,22 +12,27 @@ export const Card = Schema.Struct({
 const common = { id: Schema.Int, name: Schema.String }
 const waiting = { ...common, to: Schema.String, waitMs: Schema.Finite }
 
+/** Answer to `take`: who a node will be. */
+export const Reserved = Schema.Struct({ address: Schema.String, publicKey: Schema.String, identity: Schema.String })
+
+const both = { ...common, own: Reserved, peer: Reserved }
+export const Open = Schema.Struct({ op: Schema.Literals(["open", "close"]), ...both })
+
 /** One line to it. */
 export const Command = Schema.Union([
-  Schema.Struct({ op: Schema.Literal("open"), ...common }),
-  Schema.Struct({ op: Schema.Literal("close"), ...common }),
+  Schema.Struct({ op: Schema.Literal("take"), id: Schema.Int }),
+  Open,
   Schema.Struct({ op: Schema.Literal("dial"), ...waiting }),
   Schema.Struct({ op: Schema.Literal("await"), ...waiting })
 ])
 
 const Path = Schema.Literals(["direct", "relay", "none"])
 
-/** Answer to `open`. */
-export const Opened = Schema.Struct({ address: Schema.String })
 /** Answer to `dial`; milliseconds from its beginning. */
 export const Dialled = Schema.Struct({
   firstByteMs: Schema.Finite,
   path: Path,
+  endpoint: Schema.optionalKey(Schema.String),
   directMs: Schema.optionalKey(Schema.Finite)
 })
 /** Answer to `await`. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url"
 import { Deferred, Effect, Schema } from "effect"
 import { rolldown } from "rolldown"
 import * as Namespaces from "./Namespaces.ts"
-import { Awaited, Card, Dialled, Opened } from "./NatCommand.ts"
+import { Awaited, Card, Dialled, Reserved } from "./NatCommand.ts"
 
 /** The program, in one file that loads in a fraction of the time. */
 export const program = (directory: string): Effect.Effect<string> =>
@@ -66,12 +66,15 @@ export const make = Effect.fnUntraced(function* (
     (command: object) =>
       Effect.flatMap(ask(command), Schema.decodeUnknownEffect(schema))
   return {
-    open: (name: string) => Effect.map(asked(Opened)({ op: "open", name }), ({ address }) => address),
-    close: (name: string) => ask({ op: "close", name }),
+    take: asked(Reserved)({ op: "take" }),
+    open: (name: string, own: Who, peer: Who) => ask({ op: "open", name, own, peer }),
+    close: (name: string, own: Who, peer: Who) => ask({ op: "close", name, own, peer }),
     dial: (name: string, to: string, waitMs: number) => asked(Dialled)({ op: "dial", name, to, waitMs }),
     awaitDirect: (name: string, to: string, waitMs: number) => asked(Awaited)({ op: "await", name, to, waitMs })
   }
 })
+
+type Who = typeof Reserved.Type
 
 const Said = Schema.Struct({
   id: Schema.optionalKey(Schema.Int),

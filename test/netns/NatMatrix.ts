@@ -3,16 +3,19 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect } from "effect"
+import type * as Namespaces from "./Namespaces.ts"
 import * as NatBox from "./NatBox.ts"
 import * as NatHome from "./NatHome.ts"
 import * as NatNet from "./NatNet.ts"
 
 /** What one dial came to. */
-export interface Dial {
-  readonly from: NatBox.Kind
-  readonly to: NatBox.Kind
+export interface Dial<Kind extends string = NatBox.Kind> {
+  readonly from: Kind
+  readonly to: Kind
   /** Direct when it is for both ends. */
   readonly path: "direct" | "relay" | "none"
+  /** Where a direct path leads, as the end that dialled has it. */
+  readonly endpoint: string | undefined
   /** Milliseconds from the beginning of the dial; infinite when it failed. */
   readonly firstByteMs: number
   readonly directMs: number | undefined
@@ -33,44 +36,60 @@ export const make = Effect.fnUntraced(function* (
   const program = yield* NatHome.program(directory)
   const world = yield* NatNet.make
   const card = yield* NatHome.rendezvous(world.net, program)
-  const side = Effect.fnUntraced(function* (kind: NatBox.Kind) {
-    const home = yield* world.home(kind)
-    return { ...home, nodes: yield* NatHome.make(home.host, program, directory, card) }
+  /** A host's process of nodes; `on` is where it finds the rendezvous if not where all others do. */
+  const side = <Kind extends string>(kind: Kind, host: Namespaces.Host, on: Partial<typeof card> = {}) =>
+    Effect.map(
+      NatHome.make(host, program, directory, { ...card, ...on }),
+      (nodes): Side<Kind> => ({ kind, host, nodes })
+    )
+  const placed = Effect.fnUntraced(function* (kind: NatBox.Kind) {
+    const { host } = yield* world.home(kind)
+    return yield* side(kind, host)
   })
-  const homes = yield* Effect.forEach(kinds, side)
-  const second = yield* Effect.forEach(twins, side)
-  const pairs = homes.flatMap((one) =>
-    homes.flatMap((other) => {
-      const to = one === other ? second.find(({ kind }) => kind === one.kind) : other
+  const homes = yield* Effect.forEach(kinds, placed)
+  const second = yield* Effect.forEach(twins, placed)
+  // Each in turn with the one next to it, then with the one after that: so none has many nodes at once.
+  const pairs = homes.flatMap((_, distance) =>
+    homes.flatMap((one, index) => {
+      const other = homes[(index + distance) % homes.length]
+      const to = distance === 0 ? second.find(({ kind }) => kind === one.kind) : other
       return to === undefined ? [] : [[one, to] as const]
     })
   )
-  return { world, pairs }
+  return { world, homes, pairs, side }
 })
 
-type Side = Effect.Success<ReturnType<typeof make>>["pairs"][number][0]
+/** A host that can be dialled from, and to. */
+export interface Side<Kind extends string> {
+  readonly kind: Kind
+  readonly host: Namespaces.Host
+  readonly nodes: Effect.Success<ReturnType<typeof NatHome.make>>
+}
 
-/** Two fresh nodes, one dial. */
-export const dial = Effect.fnUntraced(function* (from: Side, to: Side, waitMs: number) {
-  const name = `${from.kind}/${to.kind}`
-  const [own, peer] = yield* Effect.all([from.nodes.open(name), to.nodes.open(name)], { concurrency: 2 })
-  const [dialled, other] = yield* Effect.all(
-    [
-      from.nodes.dial(name, peer, waitMs).pipe(Effect.catchTag("NodeFailed", () => Effect.succeed(FAILED))),
-      to.nodes.awaitDirect(name, own, waitMs)
-    ],
-    { concurrency: 2 }
-  )
-  yield* Effect.all([from.nodes.close(name), to.nodes.close(name)], { concurrency: 2 })
-  const path = dialled.path === "direct" && other.path !== "direct" ? "relay" : dialled.path
-  return {
-    from: from.kind,
-    to: to.kind,
-    path,
-    firstByteMs: dialled.firstByteMs,
-    directMs: dialled.directMs
-  } satisfies Dial
-})
+/** Two nodes that trust each other and have not met, one dial. */
+export const dial = <Kind extends string>(from: Side<Kind>, to: Side<Kind>, waitMs: number) =>
+  Effect.gen(function* () {
+    const name = `${from.kind}/${to.kind}`
+    const [own, peer] = yield* Effect.all([from.nodes.take, to.nodes.take], { concurrency: 2 })
+    yield* Effect.all([from.nodes.open(name, own, peer), to.nodes.open(name, peer, own)], { concurrency: 2 })
+    const [dialled, other] = yield* Effect.all(
+      [
+        from.nodes.dial(name, peer.address, waitMs).pipe(Effect.catchTag("NodeFailed", () => Effect.succeed(FAILED))),
+        to.nodes.awaitDirect(name, own.address, waitMs)
+      ],
+      { concurrency: 2 }
+    )
+    yield* Effect.all([from.nodes.close(name, own, peer), to.nodes.close(name, peer, own)], { concurrency: 2 })
+    const path = dialled.path === "direct" && other.path !== "direct" ? "relay" : dialled.path
+    return {
+      from: from.kind,
+      to: to.kind,
+      path,
+      endpoint: path === "direct" ? dialled.endpoint : undefined,
+      firstByteMs: dialled.firstByteMs,
+      directMs: dialled.directMs
+    } satisfies Dial<Kind>
+  })
 
 /** All of them, `concurrency` at once; a direct path is waited for as long as `waitMs` says. */
 export const all = (
@@ -80,4 +99,9 @@ export const all = (
 ) => Effect.forEach(pairs, ([one, other]) => dial(one, other, waitMs(one.kind, other.kind)), { concurrency })
 
 /** A dial that came to nothing. */
-const FAILED = { path: "none", firstByteMs: Number.POSITIVE_INFINITY, directMs: undefined } as const
+const FAILED = {
+  path: "none",
+  endpoint: undefined,
+  firstByteMs: Number.POSITIVE_INFINITY,
+  directMs: undefined
+} as const

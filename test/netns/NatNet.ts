@@ -9,6 +9,8 @@ import * as NatBox from "./NatBox.ts"
 
 /** Where the rendezvous is: two addresses, as a beacon wants for finding out what a translator does. */
 export const RENDEZVOUS = ["198.51.100.1", "198.51.100.2"] as const
+/** The same machine, for those who have no IPv4. */
+export const RENDEZVOUS_V6 = "2001:db8::1"
 
 /** A home. */
 export interface Home {
@@ -26,18 +28,22 @@ export const make = Effect.gen(function* () {
     net,
     "ip link add public type bridge",
     ...RENDEZVOUS.map((address) => `ip address add ${address}/24 dev public`),
+    `ip address add ${RENDEZVOUS_V6}/64 dev public nodad`,
     "ip link set public up"
   )
   let homes = 0
-  /** A cable from the public network to `wan` of a box. */
-  const attached = Effect.fnUntraced(function* (box: Namespaces.Host) {
+  /** A cable from the public network to `wan` of a box; which one it is. */
+  const cabled = Effect.fnUntraced(function* (box: Namespaces.Host) {
     const index = ++homes
-    const wan = `198.51.100.${index + 9}`
     yield* script(
       net,
       `ip link add wan${index} type veth peer name wan netns ${box.pid}`,
       `ip link set wan${index} master public up`
     )
+    return index
+  })
+  const attached = Effect.fnUntraced(function* (box: Namespaces.Host) {
+    const wan = `198.51.100.${(yield* cabled(box)) + 9}`
     yield* addressed(box, `${wan}/24`, RENDEZVOUS[0])
     return wan
   })
@@ -60,7 +66,85 @@ export const make = Effect.gen(function* () {
     yield* ruled(box, NatBox.rules("port-restricted", { wan: "100.64.0.2", host: INSIDE }))
     return { kind: "two levels", host: inside, box: carrier, wan } satisfies Home
   })
-  return { net, home: (kind: NatBox.Kind) => (kind === "two levels" ? carried() : home(kind)) }
+  /** A host on the public network that has no address of IPv4. */
+  const sixOnly = Effect.gen(function* () {
+    const inside = yield* host("")
+    const address = `2001:db8::${(yield* cabled(inside)) + 9}`
+    yield* script(
+      inside,
+      `ip address add ${address}/64 dev wan nodad`,
+      "ip link set wan up",
+      `ip route add default via ${RENDEZVOUS_V6}`
+    )
+    return inside
+  })
+  /** Two hosts behind one box. */
+  const household = Effect.gen(function* () {
+    const [box, one, other] = [yield* host(""), yield* host(INSIDE), yield* host(INSIDE_OTHER)]
+    const wan = yield* attached(box)
+    yield* script(
+      box,
+      "echo 1 > /proc/sys/net/ipv4/ip_forward",
+      // Where the kernel has it, bridged frames would be translated as well, and not come back by the cable they came by.
+      "if [ -e /proc/sys/net/bridge ]; then echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables; fi",
+      "ip link add lan type bridge",
+      `ip address add ${INSIDE_BOX}/24 dev lan`,
+      "ip link set lan up"
+    )
+    for (const [index, inside] of [one, other].entries()) {
+      yield* script(
+        box,
+        `ip link add port${index} type veth peer name home netns ${inside.pid}`,
+        `ip link set port${index} master lan up`
+      )
+      yield* addressed(inside, `${inside.ip}/24`, INSIDE_BOX, "home")
+    }
+    /** Whether they see each other by their own addresses, as not in a guest network, and by those of the box. */
+    const become = ({ apart, hairpin }: { readonly apart: boolean; readonly hairpin: boolean }) =>
+      Effect.andThen(
+        script(
+          box,
+          "nft flush ruleset",
+          ...[0, 1].map((index) => `bridge link set dev port${index} isolated ${apart ? "on" : "off"}`)
+        ),
+        ruled(box, NatBox.household({ hairpin, inside: `${INSIDE_BOX}/24`, wan }))
+      )
+    return { hosts: [one, other] as const, wan, become }
+  })
+  /** A second provider for a host, with a box of its own: `take` goes over to it, as if the first one's cable were drawn. */
+  const uplink = Effect.fnUntraced(function* (inside: Namespaces.Host) {
+    const box = yield* host("")
+    const wan = yield* attached(box)
+    yield* script(
+      box,
+      "echo 1 > /proc/sys/net/ipv4/ip_forward",
+      `ip link add lan type veth peer name mobile netns ${inside.pid}`,
+      `ip address add ${MOBILE_BOX}/24 dev lan`,
+      "ip link set lan up"
+    )
+    yield* ruled(box, NatBox.rules("port-restricted", { wan, host: MOBILE }))
+    const take = script(
+      inside,
+      "ip link set home down",
+      `ip address replace ${MOBILE}/24 dev mobile`,
+      "ip link set mobile up",
+      `ip route replace default via ${MOBILE_BOX}`
+    )
+    const leave = script(
+      inside,
+      "ip link set mobile down",
+      "ip link set home up",
+      `ip route replace default via ${INSIDE_BOX}`
+    )
+    return { box, take, leave }
+  })
+  return {
+    net,
+    sixOnly,
+    household,
+    uplink,
+    home: (kind: NatBox.Kind) => (kind === "two levels" ? carried() : home(kind))
+  }
 })
 
 /** Loads rules for `nft` into a namespace. */
@@ -95,4 +179,7 @@ const addressed = (where: Namespaces.Host, address: string, gateway: string, int
 const script = (where: Namespaces.Host, ...lines: ReadonlyArray<string>) => where.run("sh", "-ec", lines.join("\n"))
 
 const INSIDE = "192.168.1.2"
+const INSIDE_OTHER = "192.168.1.3"
 const INSIDE_BOX = "192.168.1.1"
+const MOBILE = "10.20.30.40"
+const MOBILE_BOX = "10.20.30.1"

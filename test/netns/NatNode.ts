@@ -4,7 +4,7 @@
  *
  * `node NatNode.ts rendezvous` | `node NatNode.ts nodes DIRECTORY CARD`
  */
-import { mkdtempSync } from "node:fs"
+import { copyFileSync, mkdtempSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { Context, Effect, Exit, Layer, References, Result, Schema, Scope } from "effect"
@@ -14,8 +14,10 @@ import * as NodeLayer from "../../src/actors/layers/NodeLayer.ts"
 import { RendezvousConfig } from "../../src/actors/layers/RendezvousConfig.ts"
 import * as RendezvousLayer from "../../src/actors/layers/RendezvousLayer.ts"
 import { Node } from "../../src/actors/node/Node.ts"
+import * as Bytes from "../../src/core/data/Bytes.ts"
+import * as Endpoint from "../../src/core/data/Endpoint.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
-import { Card, Command } from "./NatCommand.ts"
+import { Card, Command, type Open, type Reserved } from "./NatCommand.ts"
 
 const [role, directory = "", card = "{}"] = process.argv.slice(2)
 const ECHO = Address.Port(7)
@@ -24,7 +26,7 @@ const rendezvous = Effect.gen(function* () {
   const running = yield* RendezvousLayer.start(
     Schema.decodeSync(RendezvousConfig)({
       registryAddr: ":9000",
-      beaconAddr: "198.51.100.1:9001",
+      beaconAddr: ":9001",
       beaconOtherAddr: "198.51.100.2:9001",
       wssAddr: ":443"
     })
@@ -38,8 +40,29 @@ const rendezvous = Effect.gen(function* () {
 /** The nodes of this process by the name they were given. */
 const nodes = new Map<string, { readonly node: Node["Service"]; readonly scope: Scope.Closeable }>()
 
-const open = Effect.fnUntraced(function* (name: string) {
+/**
+ * Keys that no node has now. A registry takes few new keys from one address, and any number of old ones; everything else that a node
+ * remembers is new each time.
+ */
+const reserve: Array<typeof Reserved.Type> = []
+
+const take = Effect.suspend(() => {
+  const reserved = reserve.pop()
+  return reserved === undefined ? Effect.scoped(born) : Effect.succeed(reserved)
+})
+
+/** A node that has been there once, so that it is known who it is. */
+const born = Effect.gen(function* () {
   const home = mkdtempSync(join(directory, "node-"))
+  const { address, publicKey } = yield* Effect.flatMap(started(home, yield* Effect.scope), ({ status }) => status)
+  return {
+    address: Address.format(address),
+    publicKey: Bytes.toBase64(publicKey),
+    identity: `${home}/identity.key`
+  } satisfies typeof Reserved.Type
+})
+
+const started = Effect.fnUntraced(function* (home: string, scope: Scope.Scope) {
   const { fingerprint, ...places } = Schema.decodeSync(Schema.fromJsonString(Card))(card)
   const values = { ...places, registryFingerprint: fingerprint, public: "true", logLevel: "error" }
   const config = yield* Effect.fromResult(
@@ -48,22 +71,29 @@ const open = Effect.fnUntraced(function* (name: string) {
       socket: `${home}/socket`
     })
   )
+  const layer = NodeLayer.layer(config).pipe(Layer.provide(DaemonLayer.surroundings))
+  return Context.get(yield* Layer.buildWithScope(layer, scope), Node)
+})
+
+/** Both trust each other, as if two people had said so before; they have not met. */
+const open = Effect.fnUntraced(function* ({ name, own, peer }: typeof Open.Type) {
+  const home = mkdtempSync(join(directory, "node-"))
+  copyFileSync(own.identity, `${home}/identity.key`)
+  const row = { node_id: address(peer.address).node, public_key: peer.publicKey, mutual: true }
+  writeFileSync(`${home}/trust.json`, JSON.stringify({ trusted: [row] }), { mode: 0o600 })
   const scope = yield* Scope.make()
-  const services = yield* Layer.buildWithScope(
-    NodeLayer.layer(config).pipe(Layer.provide(DaemonLayer.surroundings)),
-    scope
-  )
-  const node = Context.get(services, Node)
+  const node = yield* Effect.onError(started(home, scope), () => Scope.close(scope, Exit.void))
   nodes.set(name, { node, scope })
-  return { address: Address.format(yield* node.address) }
+  return {}
 })
 
 const flagged = ([key, value]: [string, string]) => [NodeConfig.flagOf(key as NodeConfig.Key), value] as const
 
-const close = (name: string) =>
+const close = ({ name, own }: typeof Open.Type) =>
   Effect.suspend(() => {
     const found = nodes.get(name)
     nodes.delete(name)
+    reserve.push(own)
     return found === undefined ? Effect.succeed({}) : Effect.as(Scope.close(found.scope, Exit.void), {})
   })
 
@@ -73,9 +103,10 @@ const named = (name: string) =>
     return found === undefined ? Effect.die(`no node ${name}`) : Effect.succeed(found.node)
   })
 
-const pathTo = Effect.fnUntraced(function* (node: Node["Service"], peer: Address.Address) {
+const wayTo = Effect.fnUntraced(function* (node: Node["Service"], peer: Address.Address) {
   const { peers } = yield* node.status
-  return peers.find((known) => known.node === peer.node)?.path ?? "none"
+  const { endpoint, path = "none" } = peers.find((known) => known.node === peer.node) ?? {}
+  return { path, endpoint: endpoint === undefined ? undefined : Endpoint.format(endpoint) }
 })
 
 const address = (text: string) => Result.getOrThrow(Address.parse(text))
@@ -90,34 +121,36 @@ const dial = Effect.fnUntraced(function* (name: string, to: string, waitMs: numb
   yield* connection.write(ONE)
   yield* connection.read
   const firstByteMs = elapsedMs()
-  let path = yield* pathTo(node, peer)
-  while (path !== "direct" && elapsedMs() < waitMs) {
+  let way = yield* wayTo(node, peer)
+  while (way.path !== "direct" && elapsedMs() < waitMs) {
     yield* Effect.sleep("20 millis")
     yield* connection.write(ONE)
     yield* connection.read
-    path = yield* pathTo(node, peer)
+    way = yield* wayTo(node, peer)
   }
-  return { firstByteMs, path, directMs: path === "direct" ? elapsedMs() : undefined }
+  return { firstByteMs, ...way, directMs: way.path === "direct" ? elapsedMs() : undefined }
 }, Effect.scoped)
 
 /** When the way to a peer is direct for this end too: it may have been met by a dial of the other. */
 const awaitPath = Effect.fnUntraced(function* (name: string, to: string, waitMs: number) {
   const node = yield* named(name)
   const deadlineMs = performance.now() + waitMs
-  let path = yield* pathTo(node, address(to))
-  while (path !== "direct" && performance.now() < deadlineMs) {
+  let way = yield* wayTo(node, address(to))
+  while (way.path !== "direct" && performance.now() < deadlineMs) {
     yield* Effect.sleep("20 millis")
-    path = yield* pathTo(node, address(to))
+    way = yield* wayTo(node, address(to))
   }
-  return { path }
+  return { path: way.path }
 })
 
 const run = (command: typeof Command.Type): Effect.Effect<object, unknown> => {
   switch (command.op) {
+    case "take":
+      return take
     case "open":
-      return open(command.name)
+      return open(command)
     case "close":
-      return close(command.name)
+      return close(command)
     case "dial":
       return dial(command.name, command.to, command.waitMs)
     case "await":

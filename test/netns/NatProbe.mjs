@@ -3,6 +3,7 @@
  *
  * `node NatProbe.mjs serve IP IP`: three sockets, two of them on the first address; prints `ready`.
  * `node NatProbe.mjs ask IP IP`: asks them and prints mapping and filtering as JSON.
+ * `node NatProbe.mjs hairpin IP IP`: prints as JSON whether a second socket reaches the first by its outside endpoint.
  *
  * A datagram `N` asks for an answer from socket N, which says from where the question came. What must not arrive is followed by an
  * answer that must, so that nothing waits for an absence but the first question.
@@ -69,8 +70,32 @@ const ask = async () => {
   result(others.every((other) => other === mapped) ? "endpoint-independent" : "endpoint-dependent", filtering)
 }
 
+const hairpin = async () => {
+  const sockets = [createSocket("udp4"), createSocket("udp4")]
+  await Promise.all(sockets.map((socket) => new Promise((resolve) => socket.bind(0, resolve))))
+  const [inside, caller] = sockets
+  const answered = (socket) =>
+    new Promise((resolve) => socket.once("message", (text) => resolve(String(text).slice(2))))
+  const question = (socket) => socket.send("0", SERVERS[0][1], SERVERS[0][0])
+  const mapped = answered(inside)
+  question(inside)
+  const [, host, port] = /^(.*):(\d+)$/.exec(await mapped)
+  let isReached = false
+  inside.on("message", (text) => {
+    isReached ||= String(text) === "here"
+  })
+  caller.send("here", Number(port), host)
+  // An answer that must arrive follows, on either socket.
+  const later = [answered(caller), answered(inside)]
+  question(caller)
+  await later[0]
+  question(inside)
+  await later[1]
+  console.log(JSON.stringify({ hairpin: isReached }))
+}
+
 if (role === "serve") await serve()
 else {
-  await ask()
+  await (role === "ask" ? ask() : hairpin())
   process.exit(0)
 }

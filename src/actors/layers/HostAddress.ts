@@ -30,4 +30,11 @@ export const resolve = Effect.fn("HostAddress.resolve")(function* (
   return { host: NetAddress.formatIp(chosen.address), port }
 })
 
+/**
+ * Where to listen: every interface, unless a host is named, by the family that the beacon has, because a socket has one and whoever
+ * has no address of that family has no beacon.
+ */
+export const listening = (text: string, beacon: Endpoint | undefined) =>
+  resolve(text.startsWith(":") ? `${beacon?.host.includes(":") ? "[::]" : "0.0.0.0"}${text}` : text)
+
 const isLiteral = (host: string): boolean => host.includes(":") || /^[0-9.]+$/.test(host)

@@ -241,7 +241,7 @@ const startNode = Effect.fnUntraced(function* (
   const crypto = yield* Crypto
   const places = yield* WebSocketPlace.of(config, card, registryPins)
   const beacon = yield* beaconOf(card, places)
-  const listen = yield* HostAddress.resolve(config.listen.startsWith(":") ? `0.0.0.0${config.listen}` : config.listen)
+  const listen = yield* HostAddress.listening(config.listen, beacon)
   const endpoint = config.endpoint === undefined || !isHome ? undefined : yield* HostAddress.resolve(config.endpoint)
   const [first] = roster.up()
   const known = first === undefined ? undefined : yield* first.up.node.status

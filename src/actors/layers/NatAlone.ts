@@ -19,8 +19,7 @@ export const look = (config: NodeConfig): Effect.Effect<NatKnowledge, NodeError 
 const lookIn = Effect.fnUntraced(function* (config: NodeConfig) {
   const udp = yield* UdpEndpoint
   const beacon = yield* HostAddress.resolve(config.beacon)
-  const host = beacon.host.includes(":") ? "::" : "0.0.0.0"
-  const listen = yield* HostAddress.resolve(config.listen.startsWith(":") ? `${host}${config.listen}` : config.listen)
+  const listen = yield* HostAddress.listening(config.listen, beacon)
   const socket = yield* Effect.catch(udp.bind(listen), () => udp.bind({ ...listen, port: 0 }))
   const observer = yield* NatObserver.make({ socket, udp, crypto: yield* Crypto, beacons: () => [beacon] })
   socket.onBatch((batch) => {
