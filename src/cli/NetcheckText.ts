@@ -17,7 +17,7 @@ export const netcheck = (data: Json.JsonObject): string => {
     fact("Proxies", proxies(object(data, "proxies") ?? {})),
     ...Json.objects(data, "beacons").map((row) => fact("Beacon", beacon(row))),
     ...(text(data, "beacon_route") === "websocket" ? [fact("Beacon by", `WebSocket ${text(data, "websocket")}`)] : []),
-    fact("Port map", portMapping(object(data, "port_mapping"))),
+    fact("Port map", portMapping(data)),
     ...clock(Json.member(data, "clock_skew_seconds")),
     ...(Json.boolean(data, "daemon") ? [] : ["", "no daemon runs; this was looked at by a socket of its own"])
   ]
@@ -41,7 +41,7 @@ export const advice = (data: Json.JsonObject): ReadonlyArray<string> => {
   if (text(data, "nat") === "symmetric" && !hasMapping)
     lines.push(
       "peers behind such translators are reached by relay: forward a UDP port to this host (daemon start --listen :PORT " +
-        "--endpoint HOST:PORT), or let the router speak NAT-PMP or PCP"
+        "--endpoint HOST:PORT), or let the router speak NAT-PMP, PCP or UPnP"
     )
   if (text(data, "nat") === "firewall")
     lines.push("this host has a public address behind a firewall: allow incoming UDP to its port for direct paths")
@@ -92,8 +92,11 @@ const beacon = (row: Json.JsonObject): string => {
   return `${text(row, "endpoint")}  ${answer}${Json.boolean(row, "probes") ? "" : "  (only says where it sees us)"}`
 }
 
-const portMapping = (row: Json.JsonObject | undefined): string =>
-  row === undefined ? "none" : `${text(row, "external")} by ${text(row, "protocol")}`
+const portMapping = (data: Json.JsonObject): string => {
+  const [row, detail] = [object(data, "port_mapping"), text(data, "port_map_detail")]
+  if (row !== undefined) return `${text(row, "external")} by ${text(row, "protocol")}`
+  return detail === "" ? "none" : `none (the router by UPnP: ${detail})`
+}
 
 const clock = (skew: Json.Json | undefined): ReadonlyArray<string> => {
   if (typeof skew !== "number") return []

@@ -36,6 +36,7 @@ export const why = (data: Json.JsonObject): string => {
     `${Json.string(data, "target")}: ${summary(data)}`,
     `because ${Json.string(data, "reason")}`,
     ...(error === "" ? [] : [`no answer now: ${error}`]),
+    ...portMap(data),
     ...(rows.length === 0 ? [] : ["", table]),
     ...(advice.length === 0 ? [] : ["", ...advice])
   ].join("\n")
@@ -53,6 +54,14 @@ export const summary = (data: Json.JsonObject): string => {
     ...(typeof loss === "number" && loss > 0 ? [`${(100 * loss).toFixed(1)} % sent again`] : []),
     Json.boolean(data, "encrypted") ? "encrypted" : "not encrypted"
   ].join(", ")
+}
+
+/** Part of how others reach this host. */
+const portMap = (data: Json.JsonObject): ReadonlyArray<string> => {
+  const row = Json.member(data, "port_mapping")
+  return Json.isObject(row)
+    ? [`this host's router forwards ${Json.string(row, "external")}, by ${Json.string(row, "protocol")}`]
+    : []
 }
 
 const milliseconds = (ms: Json.Json | undefined): string => (typeof ms === "number" ? `${ms.toFixed(1)} ms` : "")

@@ -17,7 +17,8 @@ const netcheck: Command = {
     "What this network does to tunnels: translator, families, proxies, beacons; asks the daemon, or looks by itself",
   returns:
     "daemon, udp, nat, translated, mapping, filtering, hairpin, ports, local, mapped, lifetime [alive_ms, gone_ms], " +
-    "beacons [endpoint, rtt_ms, probes], families [ipv4, ipv6], proxies, beacon_route, clock_skew_seconds, advice",
+    "beacons [endpoint, rtt_ms, probes], families [ipv4, ipv6], proxies, beacon_route, port_mapping [protocol, external], " +
+    "port_map_detail, clock_skew_seconds, advice",
   flags: [
     { name: "beacon", value: "address", summary: "the beacon to ask when no daemon runs (default as the daemon's)" },
     { name: "config", value: "path", summary: "JSON file whose keys are flags of daemon start, when no daemon runs" }

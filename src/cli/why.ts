@@ -17,7 +17,7 @@ const why: Command = {
   returns:
     "target, node_id, kind (direct, hole-punch, relay, websocket, none), path, rtt_ms, loss, encrypted, authenticated, reason, " +
     "candidates [path, source, verdict, in_use, heard_ms_ago, sent_bytes, received_bytes, unanswered, probes_sent, " +
-    "probes_answered, rtt_ms, loss], nat, advice, error",
+    "probes_answered, rtt_ms, loss], nat, port_mapping [protocol, external], port_map_detail, advice, error",
   flags: [],
   run: Effect.fnUntraced(function* (input): Effect.fn.Return<Output, CliError.CliError, Environment> {
     const text = yield* Effect.fromResult(Values.positional(why, input, 0))

@@ -88,7 +88,7 @@ export const advice = (
   const peer = "run pilotctl netcheck on the peer: if its NAT is symmetric, its side is what stands in the way"
   if (here === "symmetric")
     return [
-      "this host's NAT is symmetric: forward a UDP port to it (--listen, --endpoint), or let the router speak NAT-PMP or PCP",
+      "this host's NAT is symmetric: forward a UDP port to it (--listen, --endpoint), or let the router speak NAT-PMP, PCP or UPnP",
       peer
     ]
   if (here === "firewall") return ["this host's firewall lets in only who was sent something: allow incoming UDP", peer]

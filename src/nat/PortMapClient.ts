@@ -10,7 +10,7 @@ import * as PortMapMessage from "../protocol/wire/PortMapMessage.ts"
 
 /** A port that is ours for a while. */
 export interface PortMapping {
-  readonly protocol: "pcp" | "nat-pmp"
+  readonly protocol: "pcp" | "nat-pmp" | "upnp"
   readonly external: Endpoint
 }
 
@@ -43,6 +43,11 @@ export class PortMapClient {
   /** What the router gave; `undefined` while it gave nothing. */
   get mapping(): PortMapping | undefined {
     return this.#mapping
+  }
+
+  /** The router gave nothing; it is asked again at `deadlineMs`. */
+  get hasGivenUp(): boolean {
+    return this.#phase === "given up"
   }
 
   /** When to call `timeout`; `undefined` after `end`. */
@@ -148,7 +153,7 @@ export class PortMapClient {
 }
 
 /** Recommended (RFC 6886 §3.3). */
-const LIFETIME_SECONDS = 7_200
+export const LIFETIME_SECONDS = 7_200
 /** A router that gives less is asked this often at most. */
 const LIFETIME_MIN_SECONDS = 120
 /** Questions of one protocol before the next, a quarter of a second apart at first, then twice as far. */

@@ -12,7 +12,9 @@ import { Crypto } from "../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../src/core/crypto/NativeCrypto.ts"
 import { Gateway } from "../../src/core/net/Gateway.ts"
 import * as NodeGateway from "../../src/core/net/NodeGateway.ts"
+import * as NodeRouterHttp from "../../src/core/net/NodeRouterHttp.ts"
 import * as NodeUdpEndpoint from "../../src/core/net/NodeUdpEndpoint.ts"
+import { RouterHttp } from "../../src/core/net/RouterHttp.ts"
 import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
 
 const program = Effect.gen(function* () {
@@ -20,12 +22,13 @@ const program = Effect.gen(function* () {
     udp: yield* UdpEndpoint,
     crypto: yield* Crypto,
     internalPort: Number(process.argv[2]),
-    changed: (mapping) => void process.stdout.write(`${JSON.stringify(mapping ?? null)}\n`)
+    changed: (mapping, detail) => void process.stdout.write(`${JSON.stringify(mapping ?? detail ?? null)}\n`)
   })
   return yield* Effect.never
 }).pipe(
   Effect.scoped,
   Effect.provideService(Gateway, Effect.provide(NodeGateway.find, NodeFileSystem.layer)),
+  Effect.provideService(RouterHttp, NodeRouterHttp.ask),
   Effect.provide(Layer.mergeAll(NodeUdpEndpoint.layer, NativeCrypto.layer))
 )
 

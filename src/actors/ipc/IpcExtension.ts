@@ -34,7 +34,6 @@
 import { Clock, Effect, Option, Result } from "effect"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
-import * as Endpoint from "../../core/data/Endpoint.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as Fingerprint from "../../protocol/trust/Fingerprint.ts"
 import * as Address from "../../protocol/wire/Address.ts"
@@ -143,10 +142,11 @@ const ping = Effect.fnUntraced(function* (node: Address.NodeId, timeoutMs: numbe
 
 const why = Effect.fnUntraced(function* (node: Address.NodeId) {
   const service = yield* Node
-  const { connections, nat } = yield* service.status
+  const { connections, nat, ...status } = yield* service.status
   const peer = yield* service.peer(node)
   const own = connections.filter(({ remote }) => remote.node === node)
-  return WhyReply.make({ peer, connections: own, nat: nat ?? { report: undefined, lifetime: undefined } })
+  const knowledge = nat ?? { report: undefined, lifetime: undefined }
+  return { ...WhyReply.make({ peer, connections: own, nat: knowledge }), ...NatReply.portMap(status) }
 })
 
 /** The registry tells whole seconds, so one of them is no difference; nothing is known while it is away. */
@@ -157,13 +157,10 @@ const netcheck = Effect.gen(function* () {
   const skewSeconds = Option.isNone(beat)
     ? null
     : beat.value.timeSeconds - Math.floor((yield* Clock.currentTimeMillis) / 1000)
-  const { beaconRoute, portMapping } = yield* node.status
+  const found = yield* node.nat
+  const { beaconRoute, ...status } = yield* node.status
   const route = beaconRoute === undefined ? {} : { beacon_route: beaconRoute.by, websocket: beaconRoute.url }
-  const mapped =
-    portMapping === undefined
-      ? null
-      : { protocol: portMapping.protocol, external: Endpoint.format(portMapping.external) }
-  return { ...NatReply.make(yield* node.nat), ...route, port_mapping: mapped, clock_skew_seconds: skewSeconds }
+  return { ...NatReply.make(found), ...route, ...NatReply.portMap(status), clock_skew_seconds: skewSeconds }
 })
 
 const lookup = (node: Address.NodeId) =>

@@ -2,6 +2,7 @@
 import * as Endpoint from "../../core/data/Endpoint.ts"
 import type { JsonObject } from "../../core/data/Json.ts"
 import * as NatReport from "../../nat/NatReport.ts"
+import type { NodeStatus } from "../node/Node.ts"
 
 /** Unknowns are null. */
 export const make = ({ lifetime, report }: NatReport.NatKnowledge): JsonObject => {
@@ -26,6 +27,18 @@ export const make = ({ lifetime, report }: NatReport.NatKnowledge): JsonObject =
     }))
   }
 }
+
+/** A port that the router gave, and why one that speaks UPnP gave none. */
+export const portMap = ({
+  portMapDetail,
+  portMapping
+}: Pick<NodeStatus, "portMapping" | "portMapDetail">): JsonObject => ({
+  port_mapping:
+    portMapping === undefined
+      ? null
+      : { protocol: portMapping.protocol, external: Endpoint.format(portMapping.external) },
+  port_map_detail: portMapDetail ?? null
+})
 
 const NAMES: Readonly<Record<NatReport.Dependence, string>> = {
   EndpointIndependent: "endpoint-independent",

@@ -12,10 +12,12 @@ import { LocalSocket, type LocalSocketError } from "../../core/net/LocalSocket.t
 import * as NodeGateway from "../../core/net/NodeGateway.ts"
 import * as NodeLanDiscovery from "../../core/net/NodeLanDiscovery.ts"
 import * as NodeLocalSocket from "../../core/net/NodeLocalSocket.ts"
+import * as NodeRouterHttp from "../../core/net/NodeRouterHttp.ts"
 import * as NodeTlsClient from "../../core/net/NodeTlsClient.ts"
 import * as NodeUdpEndpoint from "../../core/net/NodeUdpEndpoint.ts"
 import * as NodeWebhookPost from "../../core/net/NodeWebhookPost.ts"
 import * as NodeWebSocketClient from "../../core/net/NodeWebSocketClient.ts"
+import { RouterHttp } from "../../core/net/RouterHttp.ts"
 import * as Databases from "../../core/storage/Databases.ts"
 import * as FileLock from "../../core/storage/FileLock.ts"
 import { OwnKeys } from "../identity/OwnKeys.ts"
@@ -69,6 +71,7 @@ export const start = Effect.fn("DaemonLayer.start")(function* (
   const node = yield* NodeLayer.start(config).pipe(
     Effect.provideService(NatMemory, memory),
     Effect.provideService(Gateway, Effect.provide(NodeGateway.find, needs)),
+    Effect.provideService(RouterHttp, NodeRouterHttp.ask),
     Effect.provide(needs)
   )
   const services = Context.merge(node, needs)

@@ -157,6 +157,8 @@ export interface NodeStatus {
   readonly nat?: NatKnowledge
   /** A port that the router has given to this node. */
   readonly portMapping?: PortMapping | undefined
+  /** Why a router that speaks UPnP has given none. */
+  readonly portMapDetail?: string | undefined
   readonly sentBytes: number
   readonly receivedBytes: number
   readonly sentDatagrams: number

@@ -230,8 +230,9 @@ export class NodeCore {
   }
 
   /** The router gave a port, or took it back. */
-  portMappingChanged(mapping: PortMapping | undefined): void {
+  portMappingChanged(mapping: PortMapping | undefined, detail: string | undefined): void {
     this.places.portMapping = mapping
+    this.places.portMapDetail = detail
     this.parts.mapping.wake()
   }
 
@@ -306,6 +307,7 @@ export class NodeCore {
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
       portMapping: this.places.portMapping,
+      portMapDetail: this.places.portMapDetail,
       peers: remote.filter((peer) => peer.hasOpened()).map(this.#reached()),
       connections: peers.all().flatMap((peer) => peer.connections())
     }

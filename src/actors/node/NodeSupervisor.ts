@@ -102,7 +102,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     udp: yield* UdpEndpoint,
     crypto: core.parts.crypto,
     internalPort: core.parts.socket.local.port,
-    changed: (mapping) => core.portMappingChanged(mapping)
+    changed: (mapping, detail) => core.portMappingChanged(mapping, detail)
   })
   const keepalive: Keepalive.Options = {
     heartbeatMs: options.keepaliveMs,

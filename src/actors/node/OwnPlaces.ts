@@ -22,6 +22,8 @@ export interface Options {
 export class OwnPlaces {
   /** What the router gave, as long as it does. */
   portMapping: PortMapping | undefined
+  /** Why a router that speaks UPnP gave none. */
+  portMapDetail: string | undefined
   readonly #options: Options
 
   constructor(options: Options) {

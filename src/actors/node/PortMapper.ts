@@ -1,24 +1,28 @@
 /**
  * Asks the router for a port of its outside address for the tunnel's socket, keeps it, and gives it back at the end
- * (`PortMapClient`).
+ * (`PortMapClient`), by UPnP where the router knows nothing better (`UpnpSession`).
  *
- * Owns a UDP socket and one client per gateway. Tells `changed` what it has. Nothing waits for it: a router that does not
- * answer, or gives nothing, is as none. Ends with the scope.
+ * Owns a UDP socket, one client and at most one session per gateway. Tells `changed` what it has. Nothing waits for it: a router that
+ * does not answer, or gives nothing, is as none. Ends with the scope.
  */
-import { Clock, Effect, Latch, type Scope } from "effect"
+import { Clock, Effect, FiberHandle, Latch, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import { Gateway } from "../../core/net/Gateway.ts"
+import { RouterHttp } from "../../core/net/RouterHttp.ts"
 import type { UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
 import { PortMapClient, type PortMapping } from "../../nat/PortMapClient.ts"
 import * as PortMapMessage from "../../protocol/wire/PortMapMessage.ts"
+import * as UpnpSession from "./UpnpSession.ts"
 
 /** For which port, and who wants to know. */
 export interface Options {
   readonly udp: UdpEndpoint["Service"]
   readonly crypto: Crypto["Service"]
   readonly internalPort: number
-  readonly changed: (mapping: PortMapping | undefined) => void
+  /** `detail`: why a router that speaks UPnP gave none. */
+  readonly changed: (mapping: PortMapping | undefined, detail: string | undefined) => void
 }
 
 /** Starts it in the surrounding scope, in the background. */
@@ -28,6 +32,7 @@ export const spawn = (options: Options): Effect.Effect<void, never, Scope.Scope>
 const keep = Effect.fnUntraced(function* (options: Options) {
   const found = yield* yield* Gateway
   if (found === undefined) return
+  const ask = yield* RouterHttp
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   const { crypto, internalPort, udp } = options
@@ -52,12 +57,37 @@ const keep = Effect.fnUntraced(function* (options: Options) {
       flush()
     })
   )
-  let told: PortMapping | undefined
+  const told: { mapping?: PortMapping | undefined; detail?: string | undefined } = {}
+  let byUpnp: PortMapping | undefined
+  const tell = (detail: string | undefined) => {
+    const mapping = client.mapping ?? byUpnp
+    if (mapping === told.mapping && detail === told.detail) return
+    Object.assign(told, { mapping, detail })
+    options.changed(mapping, detail)
+  }
+  const session = yield* FiberHandle.make()
+  const upnp =
+    ask === undefined
+      ? undefined
+      : UpnpSession.hold({
+          ...{ udp, ask, router: found, internalPort },
+          random: (below) => Bytes.readU32(crypto.randomBytes(4), 0) % below,
+          changed: (mapping) => {
+            byUpnp = mapping
+            tell(undefined)
+          }
+        }).pipe(Effect.scoped, Effect.map(tell))
+  let triedBeforeMs: number | undefined
   while (true) {
     heard.closeUnsafe()
     flush()
-    if (client.mapping !== told) options.changed(client.mapping)
-    told = client.mapping
+    if (client.mapping !== undefined) yield* FiberHandle.clear(session)
+    else if (client.hasGivenUp && upnp !== undefined && triedBeforeMs !== client.deadlineMs) {
+      // Once each time that the client gives up, whatever else wakes this loop.
+      triedBeforeMs = client.deadlineMs
+      yield* FiberHandle.run(session, upnp, { onlyIfMissing: true })
+    }
+    tell(client.mapping === undefined ? told.detail : undefined)
     const dueAtMs = client.deadlineMs ?? nowMs()
     yield* Effect.raceFirst(Effect.sleep(Math.max(0, dueAtMs - nowMs())), heard.await)
     client.timeout(nowMs())
