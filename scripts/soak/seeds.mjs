@@ -9,13 +9,25 @@ import { join } from "node:path"
 export const play = ({ from, heard = () => {}, jobs, part, seeds, worker }) =>
   new Promise((resolve) => {
     let next = from
+    let end = from + seeds
     let done = 0
     let running = 0
     const failures = []
 
+    /** Ctrl-C: what was begun is played to its end, and what was found is said. */
+    const stopped = () => {
+      if (end === next) process.exit(130)
+      end = next
+      console.log("stopping after the seeds that are being played …")
+    }
+    process.on("SIGINT", stopped)
+
     const finished = () => {
       running--
       if (running > 0) return
+      process.off("SIGINT", stopped)
+      if (end < from + seeds)
+        console.log(`\nto go on: npm run soak -- ${part} --from ${end} --seeds ${from + seeds - end}`)
       for (const { error, seed } of failures) {
         console.log(`\nseed ${seed}: ${error}\n  again: npm run soak -- ${part} --from ${seed} --seeds 1`)
       }
@@ -37,12 +49,16 @@ export const play = ({ from, heard = () => {}, jobs, part, seeds, worker }) =>
 
     /** One process plays seeds until there are none; one that dies or hangs costs its seed only. */
     const start = () => {
-      const player = fork(join(import.meta.dirname, worker), { stdio: ["ignore", "ignore", "ignore", "ipc"] })
+      const player = fork(join(import.meta.dirname, worker), {
+        stdio: ["ignore", "ignore", "ignore", "ipc"],
+        // Not for the terminal's Ctrl-C, which is for this process.
+        detached: true
+      })
       let seed
       let timer
       const give = () => {
         clearTimeout(timer)
-        if (next >= from + seeds) {
+        if (next >= end) {
           seed = undefined
           return player.disconnect()
         }
