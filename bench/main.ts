@@ -2,14 +2,15 @@
  * `npm run bench`: how fast it is, each figure next to what the machine allows and what others do, measured in the same
  * run. Nothing here asserts a time.
  *
- * npm run bench -- [GROUP…] [--docs] [--list] [--size MiB] [--tasks N]
+ * npm run bench -- [GROUP…] [--docs] [--list] [--size MiB] [--tasks N] [--kinds KIND,…]
  *
  * Without a group all of them run. `--docs` also writes the tables of `docs/benchmarks.md`; `--size` is that of the file in
- * `exchange`, `--tasks` how many wait in `tasks`.
+ * `exchange`, `--tasks` how many wait in `tasks`, and `--kinds` are the translators in `nat`, as its table calls them.
  */
 import { parseArgs } from "node:util"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Console, Effect, References } from "effect"
+import * as NatBox from "../test/netns/NatBox.ts"
 import * as Figure from "./Figure.ts"
 import * as Cpu from "./groups/Cpu.ts"
 import * as Datagrams from "./groups/Datagrams.ts"
@@ -64,7 +65,8 @@ const bench = Effect.gen(function* () {
       docs: { type: "boolean" },
       list: { type: "boolean" },
       size: { type: "string" },
-      tasks: { type: "string" }
+      tasks: { type: "string" },
+      kinds: { type: "string" }
     }
   })
   if (values.list) return yield* Console.log(GROUPS.map(describe).join("\n"))
@@ -77,10 +79,15 @@ const bench = Effect.gen(function* () {
   const loadBefore = Report.load()
   const sizeMiB = Math.max(1, Number(values.size ?? 64) || 64)
   const waiting = Math.max(1, Number(values.tasks ?? 10_000) || 10_000)
+  const kinds = (values.kinds ?? "").split(",").filter((kind) => kind !== "")
+  const strange = kinds.filter((kind) => !NatBox.KINDS.some((known) => known === kind))
+  if (strange.length > 0)
+    return yield* Console.error(`no kind ${strange.join(", ")}; there are: ${NatBox.KINDS.join(", ")}`)
   for (const group of chosen)
     yield* run(group, loadBefore).pipe(
       Effect.provideService(Exchange.SizeMiB, sizeMiB),
-      Effect.provideService(TaskFlow.Waiting, waiting)
+      Effect.provideService(TaskFlow.Waiting, waiting),
+      Effect.provideService(Nat.Kinds, kinds)
     )
   if (values.docs) yield* Report.writePage
 })

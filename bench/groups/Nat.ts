@@ -1,22 +1,33 @@
 /** Every pair of translators, dialled both ways between hosts of their own: which path, and how soon. */
-import { Console, Effect, Schema } from "effect"
+import { Console, Context, Effect, Schema } from "effect"
 import * as NatBox from "../../test/netns/NatBox.ts"
+import * as NatFailover from "../../test/netns/NatFailover.ts"
 import * as NatMatrix from "../../test/netns/NatMatrix.ts"
 import * as NatTable from "../../test/netns/NatTable.ts"
 import type { Figure } from "../Figure.ts"
 import * as Statistics from "../Statistics.ts"
 import type { Group } from "./Group.ts"
 
+/** The kinds that are dialled, all of them if none is named. */
+export const Kinds = Context.Reference<ReadonlyArray<string>>("bench/nat/Kinds", { defaultValue: () => [] })
+
 /** There are no such hosts here. */
-class Impossible extends Schema.TaggedError<Impossible>()("Impossible", { detail: Schema.String }) {}
+class Impossible extends Schema.TaggedError<Impossible>()("Impossible", { detail: Schema.String }) {
+  override get message(): string {
+    return this.detail
+  }
+}
 
 const measure = Effect.gen(function* () {
-  const matrix = yield* NatMatrix.make()
+  const named = yield* Kinds
+  const matrix = yield* NatMatrix.make(NatBox.KINDS.filter((kind) => named.length === 0 || named.includes(kind)))
   yield* Console.log("a first round, which pays for the compiler …")
   yield* NatMatrix.all(matrix, () => 0, 4)
   yield* Console.log("one after the other …")
   const dials = yield* NatMatrix.all(matrix, () => DIRECT_MS, 1)
   yield* Console.log(`\n${NatTable.markdown(dials)}\n`)
+  yield* Console.log("ways that die and change …")
+  const times = yield* NatFailover.measure(matrix)
   const possible = dials.filter(({ from, to }) => NatBox.theory(from, to) === "direct")
   const direct = possible.filter(({ path }) => path === "direct")
   const firstBytes = dials.flatMap(({ firstByteMs }) => (Number.isFinite(firstByteMs) ? [firstByteMs] : []))
@@ -40,17 +51,38 @@ const measure = Effect.gen(function* () {
       unit: "ms",
       ours: Math.max(...direct.map(({ directMs }) => directMs ?? Number.POSITIVE_INFINITY)),
       bar: { kind: "atMost", value: 1000 }
-    }
+    },
+    {
+      name: "a stream is silent when its direct path dies",
+      unit: "ms",
+      ours: times.deathMs,
+      bar: { kind: "atMost", value: 1000 }
+    },
+    {
+      name: "the direct path is used again after it came back",
+      unit: "ms",
+      ours: times.returnMs ?? Number.POSITIVE_INFINITY
+    },
+    {
+      name: "a stream is silent when its host changes to another network",
+      unit: "ms",
+      ours: times.roamingMs,
+      bar: { kind: "atMost", value: 1000 }
+    },
+    { name: "an idle node's UDP, both directions", unit: "bytes/h", ours: times.idleBytesAnHour }
   ] satisfies ReadonlyArray<Figure>
 }).pipe(
-  Effect.catch((error) => Effect.fail(new Impossible({ detail: `needs Linux, root, iproute2 and nftables: ${error}` })))
+  Effect.catch((error) =>
+    Effect.fail(new Impossible({ detail: `needs Linux, root, iproute2 and nftables: ${JSON.stringify(error)}` }))
+  )
 )
 
 /** The rows about paths. */
 export const group: Group = {
   name: "nat",
-  about: "every pair of translators in network namespaces: path, first byte, time to the direct path (needs root)",
-  seconds: 150,
+  about:
+    "every pair of translators in network namespaces: path, first byte, time to the direct path; failover; keepalive (needs root)",
+  seconds: 270,
   run: measure
 }
 

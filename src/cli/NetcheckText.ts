@@ -88,8 +88,9 @@ const proxies = (row: Json.JsonObject): string => {
 
 const beacon = (row: Json.JsonObject): string => {
   const rtt = Json.member(row, "rtt_ms")
-  const answer = typeof rtt === "number" ? `${rtt.toFixed(1)} ms` : "no answer"
-  return `${text(row, "endpoint")}  ${answer}${Json.boolean(row, "probes") ? "" : "  (only says where it sees us)"}`
+  if (typeof rtt !== "number") return `${text(row, "endpoint")}  no answer`
+  const reserve = Json.boolean(row, "probes") ? "" : "  (only says where it sees us)"
+  return `${text(row, "endpoint")}  ${rtt.toFixed(1)} ms${reserve}`
 }
 
 const portMapping = (data: Json.JsonObject): string => {

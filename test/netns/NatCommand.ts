@@ -23,7 +23,8 @@ export const Command = Schema.Union([
   Schema.Struct({ op: Schema.Literal("take"), id: Schema.Int }),
   Open,
   Schema.Struct({ op: Schema.Literal("dial"), ...waiting }),
-  Schema.Struct({ op: Schema.Literal("await"), ...waiting })
+  Schema.Struct({ op: Schema.Literal("await"), ...waiting }),
+  Schema.Struct({ op: Schema.Literal("pulse"), ...waiting })
 ])
 
 const Path = Schema.Literals(["direct", "relay", "none"])
@@ -34,6 +35,11 @@ export const Dialled = Schema.Struct({
   path: Path,
   endpoint: Schema.optionalKey(Schema.String),
   directMs: Schema.optionalKey(Schema.Finite)
+})
+/** Answer to `pulse`: the longest time between two answers, and what the path became, when (milliseconds of the epoch). */
+export const Pulsed = Schema.Struct({
+  silentMs: Schema.Finite,
+  changes: Schema.Array(Schema.Struct({ atMs: Schema.Finite, path: Path }))
 })
 /** Answer to `await`. */
 export const Awaited = Schema.Struct({ path: Path })

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url"
 import { Deferred, Effect, Schema } from "effect"
 import { rolldown } from "rolldown"
 import * as Namespaces from "./Namespaces.ts"
-import { Awaited, Card, Dialled, Reserved } from "./NatCommand.ts"
+import { Awaited, Card, Dialled, Pulsed, Reserved } from "./NatCommand.ts"
 
 /** The program, in one file that loads in a fraction of the time. */
 export const program = (directory: string): Effect.Effect<string> =>
@@ -70,6 +70,7 @@ export const make = Effect.fnUntraced(function* (
     open: (name: string, own: Who, peer: Who) => ask({ op: "open", name, own, peer }),
     close: (name: string, own: Who, peer: Who) => ask({ op: "close", name, own, peer }),
     dial: (name: string, to: string, waitMs: number) => asked(Dialled)({ op: "dial", name, to, waitMs }),
+    pulse: (name: string, to: string, waitMs: number) => asked(Pulsed)({ op: "pulse", name, to, waitMs }),
     awaitDirect: (name: string, to: string, waitMs: number) => asked(Awaited)({ op: "await", name, to, waitMs })
   }
 })

@@ -17,7 +17,7 @@ import { Node } from "../../src/actors/node/Node.ts"
 import * as Bytes from "../../src/core/data/Bytes.ts"
 import * as Endpoint from "../../src/core/data/Endpoint.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
-import { Card, Command, type Open, type Reserved } from "./NatCommand.ts"
+import { Card, Command, type Open, type Pulsed, type Reserved } from "./NatCommand.ts"
 
 const [role, directory = "", card = "{}"] = process.argv.slice(2)
 const ECHO = Address.Port(7)
@@ -131,6 +131,27 @@ const dial = Effect.fnUntraced(function* (name: string, to: string, waitMs: numb
   return { firstByteMs, ...way, directMs: way.path === "direct" ? elapsedMs() : undefined }
 }, Effect.scoped)
 
+/** A byte there and back, again and again for `waitMs`, by a way that is direct to begin with. */
+const pulse = Effect.fnUntraced(function* (name: string, to: string, waitMs: number) {
+  const node = yield* named(name)
+  const peer = address(to)
+  const connection = yield* node.dial(peer, ECHO)
+  const changes: Array<(typeof Pulsed.Type)["changes"][number]> = []
+  let silentMs = 0
+  let startedAtMs: number | undefined
+  while (startedAtMs === undefined || performance.now() - startedAtMs < waitMs) {
+    const sentAtMs = performance.now()
+    yield* connection.write(ONE)
+    yield* connection.read
+    if (startedAtMs !== undefined) silentMs = Math.max(silentMs, performance.now() - sentAtMs)
+    const { path } = yield* wayTo(node, peer)
+    if (path !== changes.at(-1)?.path) changes.push({ atMs: Date.now(), path })
+    if (path === "direct") startedAtMs ??= performance.now()
+    yield* Effect.sleep("5 millis")
+  }
+  return { silentMs, changes }
+}, Effect.scoped)
+
 /** When the way to a peer is direct for this end too: it may have been met by a dial of the other. */
 const awaitPath = Effect.fnUntraced(function* (name: string, to: string, waitMs: number) {
   const node = yield* named(name)
@@ -153,6 +174,8 @@ const run = (command: typeof Command.Type): Effect.Effect<object, unknown> => {
       return close(command)
     case "dial":
       return dial(command.name, command.to, command.waitMs)
+    case "pulse":
+      return pulse(command.name, command.to, command.waitMs)
     case "await":
       return awaitPath(command.name, command.to, command.waitMs)
   }

@@ -1,0 +1,30 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as NetcheckText from "../../src/cli/NetcheckText.ts"
+
+const line = (data: Parameters<typeof NetcheckText.netcheck>[0], name: string): string | undefined =>
+  NetcheckText.netcheck(data)
+    .split("\n")
+    .find((text) => text.startsWith(`${name}:`))
+
+describe("NetcheckText", () => {
+  it("says of a beacon that is silent no more than that", () => {
+    const beacon = (rtt_ms: number | null) => ({ beacons: [{ endpoint: "203.0.113.1:9001", rtt_ms, probes: false }] })
+
+    assert.strictEqual(line(beacon(null), "Beacon"), "Beacon:     203.0.113.1:9001  no answer")
+    assert.include(line(beacon(31.2), "Beacon"), "31.2 ms  (only says where it sees us)")
+  })
+
+  it("says which port the router gave, or why it gave none", () => {
+    const port_mapping = { protocol: "upnp", external: "203.0.113.7:4000" }
+
+    assert.strictEqual(
+      line({ port_mapping, port_map_detail: null }, "Port map"),
+      "Port map:   203.0.113.7:4000 by upnp"
+    )
+    assert.strictEqual(line({ port_mapping: null, port_map_detail: null }, "Port map"), "Port map:   none")
+    assert.strictEqual(
+      line({ port_mapping: null, port_map_detail: "it does not answer in time" }, "Port map"),
+      "Port map:   none (the router by UPnP: it does not answer in time)"
+    )
+  })
+})
