@@ -6,6 +6,7 @@
  * npm run soak                          all parts, at full length
  * npm run soak -- sim --seeds 100       one part, shorter
  */
+import * as audit from "./soak/audit.mjs"
 import * as events from "./soak/events.mjs"
 import * as exchange from "./soak/exchange.mjs"
 import * as fuzz from "./soak/fuzz.mjs"
@@ -19,7 +20,7 @@ import * as tasks from "./soak/tasks.mjs"
  * A part exports `name`, `summary`, `options` (name → default number and what it means), and `run(values, names)`, which
  * prints as it goes and resolves to `{ passed, summary }`. `names` are words after the part that are no options.
  */
-const PARTS = [fuzz, sim, nat, tables, events, tasks, exchange, mutations]
+const PARTS = [fuzz, sim, nat, tables, events, audit, tasks, exchange, mutations]
 
 const main = async () => {
   const [first, ...rest] = process.argv.slice(2)
