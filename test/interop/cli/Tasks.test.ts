@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -148,8 +149,11 @@ describe("tasks, as processes (cli §10)", () => {
 
         yield* fails(alice.home, "not_found", "task not found: nope", "task", "accept", "--id", "nope")
         yield* fails(alice.home, "not_found", "no new task waits", "task", "accept", "--wait", "10ms")
-        const person = yield* PilotProcesses.pilotctl(alice.home, ["task", "accept", "--wait", "10ms"])
-        assert.include(person.stderr, "waiting for a task, up to 10ms ...")
+        // A person sees for what, and how long.
+        const patient = [Pilotctl.PROGRAM, "task", "accept"]
+        const person = yield* PilotProcesses.watch(process.execPath, patient, Pilotctl.environment(alice.home))
+        yield* person.printed("waiting for a task, up to 45s ...")
+        person.child.kill("SIGKILL")
         yield* fails(alice.home, "invalid_argument", "--task is required", "task", "submit", "bob")
         yield* fails(alice.home, "invalid_argument", "missing subcommand", "task")
         yield* fails(alice.home, "invalid_argument", "unknown task subcommand: zzz", "task", "zzz")
