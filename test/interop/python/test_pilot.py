@@ -31,8 +31,7 @@ class Everything(unittest.TestCase):
 
     def test_messages(self):
         """Into the inbox, in order, with what JSON they were."""
-        for _ in self.bob.inbox():
-            self.bob.next_message(1)
+        self._drain()
         self.assertEqual(self.alice.send_message("bob", "grüße"), "ACK TEXT 7 bytes")
         first = self.bob.next_message(10)
         self.assertEqual((first.kind, first.text, first.sender), ("TEXT", "grüße", self.address))
@@ -106,11 +105,68 @@ class Everything(unittest.TestCase):
             stream.read()
         self.assertEqual(caught.exception.code, "connection_failed")
 
+    def test_stranger(self):
+        """Who is not trusted is told apart from who is away, with what to do about it."""
+        with self.assertRaises(pilot.PilotError) as caught:
+            self.alice.send("carol", 7, "hello", timeout=5)
+        self.assertEqual(caught.exception.code, "untrusted")
+        self.assertIn("pilotctl trust", caught.exception.hint)
+
+    def test_binary(self):
+        """Bytes arrive as they are, or are refused where only text goes; they are never changed."""
+        data = bytes(range(256))
+
+        def refused(ask):
+            with self.assertRaises(pilot.PilotError) as caught:
+                ask()
+            self.assertEqual(caught.exception.code, "invalid_argument")
+
+        if isinstance(self.alice, pilot.Pilot):
+            self._drain()
+            self.assertEqual(self.alice.send_message("bob", data), "ACK BINARY 256 bytes")
+            message = self.bob.next_message(10)
+            self.assertEqual((message.kind, message.data), ("BINARY", data))
+            with self.bob.subscribe("bytes", node="alice") as heard:
+                self.alice.publish("bytes", data)
+                self.assertEqual(heard.next(20).data, data)
+        else:
+            refused(lambda: self.alice.send_message("bob", data))
+            refused(lambda: self.alice.publish("bytes", data))
+        given = self.alice.submit_task("bob", "bytes", kind="bytes")
+        self.bob.accept_task(20, kind="bytes")
+        refused(lambda: self.bob.send_results(given, data))
+        self.bob.send_results(given, "done")
+        self.assertEqual(self.alice.task_result(given, 20).text, "done")
+
+    def _drain(self):
+        """What other tests have left in the inbox is not waited for."""
+        with self.assertRaises(pilot.PilotError):
+            while True:
+                self.bob.next_message(0)
+
     def _finished(self):
         given = self.alice.submit_task("bob", "nothing")
         self.bob.accept_task(20)
         self.bob.send_results(given, "done")
         return given
+
+
+@unittest.skipUnless(os.environ["TRANSPORT"] == "socket", "of the socket only")
+class Articles(unittest.TestCase):
+    """The functions that articles use, with the daemon of this user."""
+
+    def setUp(self):
+        self.addCleanup(os.environ.pop, "PILOT_HOME", None)
+
+    def test_functions(self):
+        os.environ["PILOT_HOME"] = ALICE
+        self.assertIs(pilot.send, pilot.pilot_send)
+        self.assertEqual(pilot.pilot_send("bob", 1001, "hello"), b"ACK TEXT 5 bytes")
+        with pilot.connect("bob", 7) as stream:
+            stream.write("there")
+            self.assertEqual(stream.read_exactly(5), b"there")
+        os.environ["PILOT_HOME"] = BOB
+        self.assertEqual(pilot.pilot_receive(1001), pilot.Pilot().inbox()[0].data)
 
 
 @unittest.skipUnless(os.environ["TRANSPORT"] == "socket", "of the socket only")
