@@ -4,7 +4,7 @@
  * before DialOK, datagrams of other ports, and errors for Sends (node §12).
  *
  * One request is in flight at a time, so a slow dial holds back other requests of the same client, though not the data
- * of its streams. Open a second client where that matters.
+ * of its streams nor their ends. Open a second client where that matters.
  */
 import { Deferred, Duration, Effect, Queue, Result, type Scope, Semaphore } from "effect"
 import { Socket } from "effect/socket"
@@ -16,8 +16,8 @@ import * as IpcReply from "../../protocol/wire/IpcReply.ts"
 import * as IpcRequest from "../../protocol/wire/IpcRequest.ts"
 import type { DatagramReceived } from "../node/Node.ts"
 import { IpcError } from "./IpcError.ts"
-import type * as IpcExchange from "./IpcExchange.ts"
 import { type Accepted, dialledBy, IpcSession } from "./IpcSession.ts"
+import { ask, askJson, askOwn, disconnected, tellOwn, type Wire } from "./IpcWire.ts"
 
 /** One overlay stream. `end` closes it as a whole: the IPC of the reference knows no half-closed streams (node §1.5). */
 export interface IpcConnection extends Duplex<IpcError> {
@@ -116,17 +116,6 @@ export const make = Effect.fnUntraced(function* (
   return clientOf(wire)
 })
 
-interface Wire {
-  readonly session: IpcSession
-  readonly oneAtATime: Semaphore.Semaphore
-  /** Held from taking a place among the replies until the request is written. */
-  readonly inOrder: Semaphore.Semaphore
-  knowsEnds: boolean
-  readonly send: (request: IpcRequest.IpcRequest, operation: string) => Effect.Effect<void, IpcError>
-  /** Bytes of one stream, in as few writes as the socket takes. */
-  readonly sendAll: (connection: number, bytes: Uint8Array) => Effect.Effect<void, IpcError>
-}
-
 const receiveAll = (
   { session, send }: Wire,
   pull: Effect.Effect<ReadonlyArray<Uint8Array>, Socket.SocketError>
@@ -160,63 +149,6 @@ const receiveAll = (
     Effect.ensuring(Effect.sync(() => session.lose()))
   )
 }
-
-/** One request and its reply. After a time-out or an interruption the reply is still expected, and then undone. */
-const ask = (
-  { inOrder, session, oneAtATime, send }: Wire,
-  operation: string,
-  request: IpcRequest.IpcRequest,
-  accepts: (reply: IpcReply.IpcReply) => boolean
-): Effect.Effect<IpcReply.IpcReply, IpcError> =>
-  Effect.suspend(() => {
-    let pending: IpcExchange.Pending | undefined
-    const begun = Effect.suspend(() => {
-      pending = session.exchange.begin(operation, accepts)
-      return Effect.as(send(request, operation), pending)
-    })
-    return Effect.flatMap(inOrder.withPermit(begun), ({ reply }) => Deferred.await(reply)).pipe(
-      Effect.timeoutOrElse({
-        duration: REPLY_TIMEOUT,
-        orElse: () =>
-          Effect.fail(new IpcError({ reason: "Timeout", operation, detail: Duration.format(REPLY_TIMEOUT) }))
-      }),
-      Effect.onError(() => {
-        if (pending === undefined) return Effect.void
-        pending.isAbandoned = true
-        const dialled = pending.delivered === undefined ? undefined : dialledBy(pending.delivered)
-        return dialled === undefined
-          ? Effect.void
-          : Effect.ignore(send({ _tag: "Close", connection: dialled }, "close"))
-      })
-    )
-  }).pipe(oneAtATime.withPermit)
-
-const askJson = (
-  wire: Wire,
-  operation: string,
-  to: IpcReply.Answered,
-  request: IpcRequest.IpcRequest
-): Effect.Effect<Json.JsonObject, IpcError> =>
-  Effect.flatMap(
-    ask(wire, operation, request, (reply) => reply._tag === "Answer" && reply.to === to),
-    (reply) =>
-      reply._tag === "Answer"
-        ? Effect.succeed(reply.value)
-        : Effect.fail(new IpcError({ reason: "BadReply", operation, detail: "not a JSON reply" }))
-  )
-
-/** One of our own operations (`IpcExtension`). */
-const askOwn = (wire: Wire, op: string, value: Json.JsonObject): Effect.Effect<Json.JsonObject, IpcError> =>
-  askJson(wire, op, "Extension", { _tag: "Extension", op, value })
-
-/** The same, when nobody waits for the answer, not even behind a dial that takes its time. */
-const tellOwn = ({ inOrder, send, session }: Wire, op: string, value: Json.JsonObject): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    session.exchange.begin(op, isOwnAnswer)
-    return Effect.ignore(send({ _tag: "Extension", op, value }, op))
-  }).pipe(inOrder.withPermit)
-
-const isOwnAnswer = (reply: IpcReply.IpcReply): boolean => reply._tag === "Answer" && reply.to === "Extension"
 
 const clientOf = (wire: Wire): IpcClient => ({
   info: askJson(wire, "info", "Info", { _tag: "Info" }),
@@ -358,10 +290,6 @@ const frames = (connection: number, bytes: Uint8Array): ReadonlyArray<Uint8Array
     return IpcRequest.encode({ _tag: "Send", connection, data })
   })
 
-const disconnected = (operation: string): IpcError => new IpcError({ reason: "Disconnected", operation, detail: "" })
-
-/** Longer than a daemon of the reference dials: 39 s (node §9). */
-const REPLY_TIMEOUT = Duration.seconds(45)
 /** Daemons of the reference may keep the reply of a Close to themselves (cli §8). */
 const CLOSE_TIMEOUT = Duration.seconds(1)
 /** A quarter of what one read of a socket brings: most frames then arrive whole, which triples the throughput. */
