@@ -1,5 +1,5 @@
 /** One running actor. Only `Actor` makes these; everyone else holds its `ActorRef`. */
-import { Cause, type Clock, Context, Deferred, Duration, Effect, Exit, type Fiber, Scheduler, Scope } from "effect"
+import { Cause, type Clock, Context, Deferred, Effect, Exit, type Fiber, Scheduler, Scope } from "effect"
 import { ActorStopped, AskTimeout, MailboxFull } from "./ActorError.ts"
 import { ActorExit, type ActorRef, ASK_TIMEOUT_MS } from "./ActorRef.ts"
 import { BATCH_MAX, type Behaviour, type Handlers, type Start, TIMER_STREAK_MAX } from "./Behaviour.ts"
@@ -111,10 +111,10 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     timeoutMs = ASK_TIMEOUT_MS
   ): Effect.Effect<A, E2 | ActorStopped | MailboxFull | AskTimeout> {
     return Effect.suspend(() => {
-      const reply = Deferred.makeUnsafe<A, E2>()
+      const answer: Answer<A, E2> = Deferred.makeUnsafe()
       // Only a sender that waits for room needs a time-out around the whole; it costs two fibers more.
       const mustWait = this.#mailbox.mustWait
-      const asked = Effect.flatMap(this.#deliver(message(reply)), () => this.#answer(reply, timeoutMs))
+      const asked = Effect.flatMap(this.#deliver(message(replySlot(answer))), () => this.#answer(answer, timeoutMs))
       return mustWait
         ? Effect.timeoutOrElse(asked, {
             duration: timeoutMs,
@@ -144,36 +144,24 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
   }
 
   /** The reply, the actor's end or the time-out, whichever comes first. */
-  #answer<A, E2>(reply: Deferred.Deferred<A, E2>, timeoutMs: number): Effect.Effect<A, E2 | ActorStopped | AskTimeout> {
-    return Effect.callback<A, E2 | ActorStopped | AskTimeout>((resume) => {
-      const fork = Effect.runForkWith(this.#context)
-      const waiting = fork(Deferred.await(reply))
-      const replied = waiting.pollUnsafe()
-      if (replied !== undefined) return resume(replied)
-      if (this.#mailbox.isClosed) return resume(Effect.fail(this.#stopped()))
-
-      const sleeping = fork(this.#clock.sleep(Duration.millis(timeoutMs)))
-      const settle = (outcome: Effect.Effect<A, E2 | ActorStopped | AskTimeout>) => {
-        clear()
-        resume(outcome)
-      }
-      const ended = () => settle(Effect.fail(this.#stopped()))
-      // What is interrupted here must not report it: hence no observer may be left on it.
-      const clear = () => {
-        this.#askers?.delete(ended)
-        forgetReply()
-        forgetTimeout()
-        waiting.interruptUnsafe()
-        sleeping.interruptUnsafe()
-      }
-      this.#askers ??= new Set()
-      this.#askers.add(ended)
-      const forgetReply = waiting.addObserver(settle)
-      const forgetTimeout = sleeping.addObserver(() =>
-        settle(Effect.fail(new AskTimeout({ actor: this.name, timeoutMs })))
-      )
-      return Effect.sync(clear)
-    })
+  #answer<A, E2>(answer: Answer<A, E2>, timeoutMs: number): Effect.Effect<A, E2 | ActorStopped | AskTimeout> {
+    if (Deferred.isDoneUnsafe(answer)) return Deferred.await(answer)
+    if (this.#mailbox.isClosed) return Effect.fail(this.#stopped())
+    const timers = Timers.of(this.#clock)
+    const clear = () => {
+      this.#askers?.delete(ended)
+      timers.cancel(timer)
+    }
+    const give = (end: ActorStopped | AskTimeout) => {
+      clear()
+      Deferred.doneUnsafe(answer, Effect.fail(end))
+    }
+    const ended = () => give(this.#stopped())
+    const expired = () => give(new AskTimeout({ actor: this.name, timeoutMs }))
+    const timer = timers.arm(timers.nowMs + timeoutMs, expired, this.#context)
+    this.#askers ??= new Set()
+    this.#askers.add(ended)
+    return Effect.onExit(Deferred.await(answer), () => Effect.sync(clear))
   }
 
   #stopped(): ActorStopped {
@@ -320,6 +308,12 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     })
   }
 }
+
+/** What an asker waits for: the reply, or the end of waiting for it. */
+type Answer<A, E> = Deferred.Deferred<A, E | ActorStopped | AskTimeout>
+
+/** The same, as whoever replies sees it: they only complete it, with less than it may hold. */
+const replySlot = <A, E>(answer: Answer<A, E>) => answer as Deferred.Deferred<A, E>
 
 const isStopSelf = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === STOP_SELF)
