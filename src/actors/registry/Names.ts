@@ -42,14 +42,14 @@ function remembering<E, R>(
 export const resolve = Effect.fn("Names.resolve")(function* (
   name: string
 ): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
-  return yield* routed(name, anew)
+  return yield* routed(name, orPinned(anew))
 })
 
 /** Looks a node id up, and checks or pins its key. */
 export const lookup = Effect.fn("Names.lookup")(function* (
   node: NodeId
 ): Effect.fn.Return<LookedUp, Failure, RegistryClient | PeerKeys> {
-  return yield* routed(node, anew)
+  return yield* routed(node, orPinned(anew))
 })
 
 /**
@@ -58,6 +58,12 @@ export const lookup = Effect.fn("Names.lookup")(function* (
  */
 export const recent = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   routed(target, recently)
+
+/** What was found a moment ago needs no patience with the registry. */
+const recently: Reach = (target) =>
+  Effect.flatMap(recalled(target), (known) =>
+    known === undefined ? orPinned(askedFor)(target) : Effect.succeed(known)
+  )
 
 /** While the registry is away, what is pinned is found nevertheless. */
 const orPinned =
@@ -78,11 +84,8 @@ const pinned = (target: string | NodeId): Effect.Effect<LookedUp | undefined, ne
     return { node, address: Address.make(0, node), publicKey, hostname, isPublic: false, endpoint: undefined, raw }
   })
 
-const recently = (target: string | NodeId): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
+const askedFor: Reach = (target) =>
   Effect.gen(function* () {
-    const { found } = yield* memory
-    const known = found.get(target, yield* MonotonicTime.nowMs)
-    if (known !== undefined) return known
     const { expected } = yield* memory
     const { guess } = yield* PeerKeys
     const node = typeof target === "string" ? guess(target) : target
@@ -103,11 +106,10 @@ export const anticipate = (peer: (node: NodeId) => void): Effect.Effect<void, ne
   })
 
 /** What was found of a node a moment ago, its key checked. */
-export const remembered = (node: NodeId): Effect.Effect<LookedUp | undefined, never, RegistryClient> =>
-  Effect.gen(function* () {
-    const { found } = yield* memory
-    return found.get(node, yield* MonotonicTime.nowMs)
-  })
+export const remembered = (node: NodeId): Effect.Effect<LookedUp | undefined, never, RegistryClient> => recalled(node)
+
+const recalled = (target: string | NodeId): Effect.Effect<LookedUp | undefined, never, RegistryClient> =>
+  Effect.flatMap(memory, ({ found }) => Effect.map(MonotonicTime.nowMs, (nowMs) => found.get(target, nowMs)))
 
 /**
  * Where a node is, as it was said just now, else asked. A refusal is no failure: a private node that does not trust us yet
@@ -196,9 +198,9 @@ const anew: Reach = (target) =>
 const routed = (target: string | NodeId, reach: Reach): Effect.Effect<LookedUp, Failure, RegistryClient | PeerKeys> =>
   Effect.flatMap(RegistryClient, ({ several }) =>
     several === undefined
-      ? orPinned(reach)(target)
+      ? reach(target)
       : Effect.flatMap(several.route(target), (route) =>
-          orPinned(reach)(route.target).pipe(
+          reach(route.target).pipe(
             Effect.mapBoth({ onFailure: (error) => route.failed<RegistryError>(error), onSuccess: route.found }),
             Effect.provideService(RegistryClient, route.registry),
             Effect.provideService(PeerKeys, route.keys)
