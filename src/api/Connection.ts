@@ -51,9 +51,14 @@ export const fromDuplex = (
   ...ends,
   duplex,
   write: (data) => duplex.write(bytesOf(data)),
-  readable: Stream.fromPull(Effect.succeed(Effect.map(duplex.read, (chunk) => [chunk] as const))),
   end: duplex.end,
-  socket: toSocket(duplex, ends.close)
+  // Made when asked for: most connections are used in one of the three ways.
+  get readable() {
+    return Stream.fromPull(Effect.succeed(Effect.map(duplex.read, (chunk) => [chunk] as const)))
+  },
+  get socket() {
+    return toSocket(duplex, ends.close)
+  }
 })
 
 /** A clean end is close code 1000, as Effect's sockets have it. */
