@@ -24,7 +24,7 @@ import { type Aead, type AgreementKey, Crypto, type SigningKey } from "./Crypto.
 
 /** The native implementation as a value, for code that runs outside of Effect. */
 export const crypto: Crypto["Service"] = {
-  randomBytes: (sizeBytes) => randomBytes(sizeBytes),
+  randomBytes: (sizeBytes) => (sizeBytes <= POOLED_BYTES_MAX ? pooled(sizeBytes) : randomBytes(sizeBytes)),
   sha256: (data) => plain(hash("sha256", data, "buffer")),
   hashing: () => {
     const running = createHash("sha256")
@@ -49,6 +49,18 @@ export const crypto: Crypto["Service"] = {
 
 /** Provides `Crypto` natively. */
 export const layer: Layer.Layer<Crypto> = Layer.succeed(Crypto, crypto)
+
+/** A few random bytes at a time cost a job of Node's each: they are drawn from many, and are nobody else's afterwards. */
+const pooled = (sizeBytes: number): Uint8Array => {
+  if (poolAt + sizeBytes > pool.length) {
+    pool = randomBytes(POOL_BYTES)
+    poolAt = 0
+  }
+  const drawn = Uint8Array.from(pool.subarray(poolAt, poolAt + sizeBytes))
+  pool.fill(0, poolAt, poolAt + sizeBytes)
+  poolAt += sizeBytes
+  return drawn
+}
 
 const makeAead = (key: KeyObject): Aead => {
   const sealAfter: Aead["sealAfter"] = (header, nonce, plaintext, additionalData) => {
@@ -165,6 +177,11 @@ const KEY_BYTES = 32
 const SIGNATURE_BYTES = 64
 const OPTIONS = { authTagLength: TAG_BYTES } as const
 const NOTHING = new Uint8Array(0)
+/** Numbers and nonces; keys are drawn by themselves. */
+const POOLED_BYTES_MAX = 16
+const POOL_BYTES = 4096
+let pool = new Uint8Array(0)
+let poolAt = 0
 
 /** ASN.1 around 32 raw bytes (RFC 8410 §4, §7). */
 const PKCS8_X25519 = hex("302e020100300506032b656e04220420")

@@ -9,6 +9,16 @@ import { cryptoSuite } from "../../support/CryptoSuite.ts"
 
 cryptoSuite("NativeCrypto", NativeCrypto.crypto)
 
+describe("NativeCrypto's random bytes", () => {
+  it("are drawn once, however few at a time, and shared with nobody", () => {
+    const drawn = Array.from({ length: 3000 }, (_, index) => NativeCrypto.crypto.randomBytes(9 + (index % 8)))
+
+    assert.strictEqual(new Set(drawn.map((bytes) => Bytes.toHex(bytes.subarray(0, 9)))).size, drawn.length)
+    assert.isTrue(drawn.every((bytes, index) => bytes.length === 9 + (index % 8)))
+    assert.isTrue(drawn.every((bytes) => bytes.buffer.byteLength === bytes.length))
+  })
+})
+
 describe("NativeCrypto beside its oracle", () => {
   const native = NativeCrypto.crypto
   const portable = PortableCrypto.crypto
