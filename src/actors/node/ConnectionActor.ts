@@ -26,9 +26,7 @@ export type Message = Data.TaggedEnum<{
   Segments: { readonly segments: ReadonlyArray<Segment> }
   /** Its user wrote or read: there may be something to send. */
   Touched: {}
-  /** Nothing more will be written. */
-  End: {}
-  /** Nor read. */
+  /** Nothing more will be written or read. */
   Close: {}
   Reset: { readonly reason: ConnectionReset["reason"] }
   /** The peer was heard from after a silence, or the path changed (`Connection.revived`). */
@@ -48,6 +46,8 @@ export interface Running {
   readonly handle: Connection
   /** Completes when the handshake did, fails when it never will. */
   readonly established: Effect.Effect<void, OpenFailure>
+  /** Whoever waits for the handshake does so no longer: it fails with `Timeout`, unless it is complete. */
+  readonly giveUp: () => void
   readonly status: () => ConnectionStatus
   /** It waits for a peer that has not answered. */
   readonly isBackedOff: () => boolean
@@ -152,9 +152,6 @@ class Live
         return
       case "Touched":
         return
-      case "End":
-        connection.end(nowMs)
-        return
       case "Close":
         connection.close(nowMs)
         return
@@ -170,15 +167,21 @@ class Live
     }
   }
 
-  /** Sends what is due, then wakes whoever waits for what changed. */
+  /**
+   * Wakes whoever waits for what changed, then sends what is due: the acknowledgement of what came leaves with the answer of
+   * a program that gives it at once.
+   */
   #flush(): void {
     const { connection } = this.#options
+    // What is written and read meanwhile is sent below.
+    this.#touched = true
+    if (!this.#opened) this.#noticeOpening()
+    this.#wake()
     this.#touched = false
     const segments = connection.drain(this.#nowMs())
     if (segments.length > 0) this.#options.transmit(segments)
     const vanishedBytes = connection.takeVanished()
     if (vanishedBytes > 0) this.#options.vanished(vanishedBytes)
-    if (!this.#opened) this.#noticeOpening()
     if (!this.#rests && (connection.state === "timeWait" || connection.isClosed)) {
       this.#rests = true
       this.#options.resting()
@@ -188,8 +191,12 @@ class Live
       this.#options.gone()
       this.closed.raise()
     }
-    if (this.isReadable) this.readable.raise()
-    if (connection.writableBytes > 0 || !this.canWrite) this.writable.raise()
+    this.#wake()
+  }
+
+  #wake(): void {
+    if (this.readable.isAwaited && this.isReadable) this.readable.raise()
+    if (this.writable.isAwaited && (this.#options.connection.writableBytes > 0 || !this.canWrite)) this.writable.raise()
   }
 
   /** The actor ended, in whatever way: nobody may wait for it any longer. */
@@ -209,6 +216,10 @@ class Live
 
   get established(): Effect.Effect<void, OpenFailure> {
     return Deferred.await(this.#opening)
+  }
+
+  giveUp(): void {
+    Deferred.doneUnsafe(this.#opening, Effect.fail("Timeout" as const))
   }
 
   status(): ConnectionStatus {
@@ -268,13 +279,15 @@ class Live
 
   end(): void {
     this.#isEnding = true
-    this.ref.tellUnsafe(Message.End())
+    this.#options.connection.end(this.#nowMs())
+    this.#touch()
   }
 
   close(): void {
     this.#isEnding = true
     this.#isClosing = true
-    this.ref.tellUnsafe(Message.Close())
+    this.#options.connection.close(this.#nowMs())
+    this.#touch()
     this.readable.raise()
   }
 

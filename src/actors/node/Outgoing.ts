@@ -2,7 +2,8 @@
  * What a node starts: dials, datagrams, pings. Confirms whom it reaches for (security rule 1), finds where that peer is,
  * and says what went wrong in terms a user can act on.
  */
-import { type Context, Effect, Result, Scope } from "effect"
+import { Context, Effect, Result, Scope } from "effect"
+import { Timers } from "../../core/actor/Timers.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
@@ -36,7 +37,7 @@ export type Outgoing = Pick<Node["Service"], "dial" | "ping" | "sendDatagram">
 
 /** Over the peers of one node. */
 export const make = (options: Options): Outgoing => ({
-  dial: Effect.fn("Node.dial")(function* (target, port, settings) {
+  dial: Effect.fnUntraced(function* (target, port, settings) {
     const peer = yield* reach(options, target)
     const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
     // Whoever gives up waiting must not wait for the rest of the time-out.
@@ -45,12 +46,12 @@ export const make = (options: Options): Outgoing => ({
       Effect.tap(open(options, peer, target, port, timeoutMs, restore), closeWithScope)
     )
   }),
-  ping: Effect.fn("Node.ping")(function* (target, timeoutMs) {
+  ping: Effect.fnUntraced(function* (target, timeoutMs) {
     const peer = yield* reach(options, target)
     const answer = peer.ref.ask<number>((reply) => PeerMessage.Message.Ping({ target, reply }), timeoutMs)
     return yield* Effect.mapError(answer, () => new PingTimeout({ target: AddressText.format(target) }))
   }),
-  sendDatagram: Effect.fn("Node.sendDatagram")(function* (target, port, payload, sourcePort) {
+  sendDatagram: Effect.fnUntraced(function* (target, port, payload, sourcePort) {
     const peer = yield* reach(options, target)
     const { address, ports } = options.context()
     const source =
@@ -149,8 +150,7 @@ const open = Effect.fnUntraced(function* (
       Effect.tapError(() => Effect.sync(() => ports.close(local.success, remote, options.nowMs()))),
       Effect.catch(() => failure(target, "NodeStopped", "this node is stopping"))
     )
-  return yield* running.established.pipe(
-    within(timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)),
+  return yield* established(running, timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)).pipe(
     restore,
     Effect.as(running.handle),
     Effect.catch((reason) => Effect.andThen(running.handle.reset, unopened(options, peer, target, port, reason))),
@@ -159,19 +159,22 @@ const open = Effect.fnUntraced(function* (
 })
 
 /** Gives up at the time-out; sooner on a peer that is up but answers no strangers, since waiting changes nothing. */
-const within =
-  (timeoutMs: number, isStranger: () => boolean) =>
-  (opening: Effect.Effect<void, ConnectionActor.OpenFailure>): Effect.Effect<void, ConnectionActor.OpenFailure> => {
+const established = (
+  running: ConnectionActor.Running,
+  timeoutMs: number,
+  isStranger: () => boolean
+): Effect.Effect<void, ConnectionActor.OpenFailure> =>
+  Effect.clockWith((clock) => {
+    const timers = Timers.of(clock)
+    const startMs = timers.nowMs
     const graceMs = Math.min(timeoutMs, STRANGER_TIMEOUT_MS)
-    const expired = Effect.suspend(() =>
-      isStranger() || timeoutMs === graceMs ? Effect.void : Effect.sleep(timeoutMs - graceMs)
-    )
-    const timedOut = Effect.sleep(graceMs).pipe(
-      Effect.andThen(expired),
-      Effect.andThen(Effect.fail("Timeout" as const))
-    )
-    return Effect.raceFirst(opening, timedOut)
-  }
+    const waited = () => {
+      if (timeoutMs === graceMs || isStranger()) running.giveUp()
+      else timer = timers.arm(startMs + timeoutMs, () => running.giveUp(), NOTHING)
+    }
+    let timer = timers.arm(startMs + graceMs, waited, NOTHING)
+    return Effect.onExit(running.established, () => Effect.sync(() => timers.cancel(timer)))
+  })
 
 const isUp = (peer: PeerMessage.Running): boolean => peer.hasOpened() && !peer.isAway()
 
@@ -199,6 +202,7 @@ const unopened = (
 const failure = (target: Address, reason: DialError["reason"], detail: string): Effect.Effect<never, DialError> =>
   Effect.fail(new DialError({ reason, target: AddressText.format(target), detail }))
 
+const NOTHING = Context.empty()
 const NO_STREAM = { flags: 0, sequence: 0, acknowledgement: 0, window: 0 }
 /** Several repeats of a SYN over any path whose keys have been agreed. */
 const STRANGER_TIMEOUT_MS = 5_000

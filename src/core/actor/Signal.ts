@@ -1,6 +1,6 @@
 /**
  * Wakes whoever waits for something to change. Like a latch that closes by itself, but costs nothing while nobody waits, and
- * runs the waiting fibers at once instead of in the next turn: raise it last.
+ * runs the waiting fibers at once instead of in the next turn: raise it where what follows may see what they did.
  */
 import { Effect } from "effect"
 

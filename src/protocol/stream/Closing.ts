@@ -28,6 +28,8 @@ export class Closing {
   /** When our direction was ended, while what was written is still being delivered. */
   #closeAtMs = Number.POSITIVE_INFINITY
   #finPosition = 0
+  /** The peer's FIN ended its direction, and nothing has told it yet that it was heard. */
+  #isPeerEndNew = false
   /** Nobody will read what still comes, and until when the peer's end is waited for all the same. */
   #isReaderGone = false
   #orphanUntilMs = Number.POSITIVE_INFINITY
@@ -63,6 +65,7 @@ export class Closing {
     const isDialing = this.#lifecycle.state === "synSent"
     this.#lifecycle.step("Close")
     this.#closeAtMs = nowMs
+    if (this.#mayAnswerForBoth) return this.#finishBoth(nowMs)
     if (!isDialing) return
     // The peer may have taken the SYN without our knowing; without a reset it would keep its end for minutes.
     this.#resetDue = "Aborted"
@@ -190,6 +193,7 @@ export class Closing {
       this.#fins.finSent(nowMs)
       out.push(Segments.fin(this.#finPosition))
     }
+    this.#isPeerEndNew = false
     if (this.#fins.isAnswerDue) {
       this.#fins.answered()
       out.push(Segments.finAck(this.#sender.next, (this.#fins.peerFinPosition ?? this.#receiver.buffer.next) + 1))
@@ -254,8 +258,20 @@ export class Closing {
     this.#receiver.buffer.synchronize(this.#receiver.buffer.next + 1)
     this.#receiver.requestAck()
     this.#lifecycle.step("FinReceived")
-    if (!this.#fins.isFinSent || !this.#sender.isAcknowledged) return
-    // In TIME_WAIT nothing is acknowledged any more, so that a FIN|ACK says it.
+    this.#isPeerEndNew = true
+    if (this.#fins.isFinSent && this.#sender.isAcknowledged) this.#finishBoth(nowMs)
+  }
+
+  /**
+   * The program ends its direction before the peer knows that its FIN was heard, and everything else is told: one FIN|ACK says
+   * both, and a peer that misses it repeats its FIN.
+   */
+  get #mayAnswerForBoth(): boolean {
+    return this.#isPeerEndNew && !this.#fins.isFinSent && this.#sender.isDrained && this.#sender.isAcknowledged
+  }
+
+  /** Both have ended. In TIME_WAIT nothing is acknowledged any more, so that a FIN|ACK says it. */
+  #finishBoth(nowMs: number): void {
     this.#fins.wantAnswer()
     this.#finish(nowMs)
   }

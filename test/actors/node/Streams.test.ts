@@ -52,6 +52,44 @@ describe("streams between nodes", () => {
     )
   )
 
+  it.effect("take seven datagrams for a question and an answer that are given at once, both ends included", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* pair({ link: { delayMs: 10 } })
+        const listener = yield* b.node.listen(PORT)
+        const served = Effect.gen(function* () {
+          const accepted = yield* listener.accept
+          yield* Effect.ignore(Effect.forever(Effect.flatMap(accepted.read, accepted.write)))
+          yield* accepted.close
+        })
+        yield* Effect.forkScoped(Effect.forever(served))
+        const asked = Effect.scoped(
+          Effect.gen(function* () {
+            const dialled = yield* a.node.dial(b.address, PORT)
+            yield* dialled.write(bytes("?"))
+            yield* dialled.read
+          })
+        )
+        const sent = Effect.map(Effect.all([a.node.status, b.node.status]), (statuses) =>
+          statuses.map(({ sentDatagrams }) => sentDatagrams)
+        )
+        // Keys, announcements and the size of datagrams are agreed on.
+        yield* asked
+        yield* Effect.sleep("5 seconds")
+        const before = yield* sent
+
+        yield* asked
+        yield* Effect.sleep("2 seconds")
+
+        // SYN, acknowledgement with the question, acknowledgement, FIN; SYN-ACK, answer, FIN-ACK.
+        assert.deepStrictEqual(
+          (yield* sent).map((count, index) => count - before[index]!),
+          [4, 3]
+        )
+      })
+    )
+  )
+
   it.effect("are written apart from their connection, as adapters and services do", () =>
     NodeNet.run(
       Effect.gen(function* () {

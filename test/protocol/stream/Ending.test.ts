@@ -89,6 +89,38 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
     assert.strictEqual(connection.state, "timeWait")
   })
 
+  it("answers the peer's end and gives its own in one FIN|ACK where the program ends at once", () => {
+    const connection = accept(both)
+    play(connection, [
+      { atMs: 20, receive: [{ flags: "F", seq: 1 }], call: end, expect: [{ flags: "FA", seq: 1, ack: 2 }] },
+      // It was lost.
+      { atMs: 270, receive: [{ flags: "F", seq: 1 }], expect: [{ flags: "FA", seq: 1, ack: 2 }] }
+    ])
+
+    assert.isTrue(connection.isReadEnded)
+    assert.strictEqual(connection.state, "timeWait")
+    assert.isUndefined(connection.error)
+  })
+
+  it("acknowledges the peer's end by itself while its own data is not acknowledged", () => {
+    const connection = accept(both)
+    play(connection, [
+      { atMs: 15, call: write("late"), expect: [{ flags: "A", seq: 1, ack: 1, payload: text("late") }] },
+      {
+        atMs: 20,
+        receive: [{ flags: "F", seq: 1 }],
+        call: end,
+        expect: [
+          { flags: "A", seq: 5, ack: 2 },
+          { flags: "F", seq: 5 }
+        ]
+      },
+      { atMs: 30, receive: [{ flags: "A", seq: 2, ack: 6 }], expect: [] }
+    ])
+
+    assert.strictEqual(connection.state, "timeWait")
+  })
+
   it("repeats its FIN like data, and fails a reader who waits in vain instead of calling that an end", () => {
     const connection = open(both)
     connection.end(100)
