@@ -10,6 +10,7 @@ import * as audit from "./soak/audit.mjs"
 import * as events from "./soak/events.mjs"
 import * as exchange from "./soak/exchange.mjs"
 import * as fuzz from "./soak/fuzz.mjs"
+import * as moving from "./soak/moving.mjs"
 import * as mutations from "./soak/mutations.mjs"
 import * as nat from "./soak/nat.mjs"
 import * as sim from "./soak/sim.mjs"
@@ -20,7 +21,7 @@ import * as tasks from "./soak/tasks.mjs"
  * A part exports `name`, `summary`, `options` (name → default number and what it means), and `run(values, names)`, which
  * prints as it goes and resolves to `{ passed, summary }`. `names` are words after the part that are no options.
  */
-const PARTS = [fuzz, sim, nat, tables, events, audit, tasks, exchange, mutations]
+const PARTS = [fuzz, sim, nat, moving, tables, events, audit, tasks, exchange, mutations]
 
 const main = async () => {
   const [first, ...rest] = process.argv.slice(2)
