@@ -1,6 +1,7 @@
 /** Workers for one kind of task: each claims one, keeps its lease while the handler runs, and reports what came of it. */
 import { Cause, Duration, Effect, Exit, Random, Schedule, Schema, type Scope } from "effect"
 import type { TaskRecord } from "../protocol/task/TaskRecord.ts"
+import { LEASE_MAX_MS, LEASE_MIN_MS } from "../protocol/task/TaskTime.ts"
 import { TaskError, type Tasks } from "./TasksService.ts"
 
 /** A kind of task. Programs at both ends share it, or have equal ones. */
@@ -77,7 +78,9 @@ const heir = (tasks: Tasks["Service"], worker: string): Effect.Effect<void> =>
   Effect.ignore(Effect.retry(tasks.release(worker, true), { while: isPassing, schedule: Schedule.spaced(PAUSE) }))
 
 const leaseMsOf = ({ lease }: { readonly lease?: Duration.Input }): number =>
-  lease === undefined ? LEASE_MS : Duration.toMillis(Duration.fromInputUnsafe(lease))
+  lease === undefined
+    ? LEASE_MS
+    : Math.max(LEASE_MIN_MS, Math.min(LEASE_MAX_MS, Duration.toMillis(Duration.fromInputUnsafe(lease))))
 
 const perform = Effect.fnUntraced(function* <Input, Progress, Output, E, R>(
   tasks: Tasks["Service"],

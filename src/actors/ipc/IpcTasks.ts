@@ -30,7 +30,7 @@ import { Effect } from "effect"
 import * as Json from "../../core/data/Json.ts"
 import { PEERS_MAX } from "../../protocol/task/Passing.ts"
 import type { Side, TaskRecord } from "../../protocol/task/TaskRecord.ts"
-import { LEASE_MAX_MS } from "../../protocol/task/TaskTime.ts"
+import { LEASE_MAX_MS, LEASE_MIN_MS } from "../../protocol/task/TaskTime.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import type { TaskError, Tasks } from "../services/tasks/Tasks.ts"
 
@@ -188,4 +188,3 @@ const leaseOf = (value: Json.JsonObject): number =>
 const TALLIES_AT_ONCE = 256
 const PAGE_BYTES = 700_000
 const WAIT_MAX_MS = 30_000
-const LEASE_MIN_MS = 1_000

@@ -87,6 +87,8 @@ export const LIFE_MAX_MS = 30 * 86_400_000
 const GRACE_MS = 60_000
 /** The longest that a worker may be believed without a word. */
 export const LEASE_MAX_MS = 600_000
+/** Shorter ones would be lost to a busy machine, and renewed too often. */
+export const LEASE_MIN_MS = 1_000
 /** Between two attempts, doubled each time. */
 const PAUSE_MS = 1_000
 const PAUSE_MAX_MS = 300_000
