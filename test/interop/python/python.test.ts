@@ -27,5 +27,5 @@ it.live(
         assert.match(outcome.stderr, /\nOK/)
       }
     }).pipe(Effect.scoped),
-  120_000
+  180_000
 )
