@@ -2,6 +2,12 @@
 import type * as Path from "./Path.ts"
 import { PathQuality } from "./PathQuality.ts"
 
+/**
+ * What opened: the peer's data, or a probe of a path. Data goes by the path that its sender uses; a probe may have come
+ * although nothing gets back. One that only measures does not even say that the peer is there rather than elsewhere.
+ */
+export type Opened = "Data" | "Probe" | "Measure"
+
 /** Mutable, owned by its selector. */
 export interface Candidate {
   readonly path: Path.Path
@@ -12,6 +18,10 @@ export interface Candidate {
   receivedBytes: number
   sentBytes: number
   openedAtMs: number
+  /** When it last carried something both ways, or the peer's data: not only a probe, of which nobody knows whether its answer gets back. */
+  aliveAtMs: number
+  /** Given up until it is seen alive again: the peer or this node has gone elsewhere, or it fell silent. */
+  isLeft: boolean
   /** Frames sent since a frame last opened on this path, and when so many had gone that an answer is missing. */
   unanswered: number
   unansweredSinceMs: number
@@ -31,6 +41,8 @@ export const make = (path: Path.Path): Candidate => ({
   receivedBytes: 0,
   sentBytes: 0,
   openedAtMs: Number.NEGATIVE_INFINITY,
+  aliveAtMs: Number.NEGATIVE_INFINITY,
+  isLeft: false,
   unanswered: 0,
   unansweredSinceMs: 0,
   probedAtMs: Number.NEGATIVE_INFINITY,
@@ -42,6 +54,13 @@ export const make = (path: Path.Path): Candidate => ({
 
 /** An authenticated frame has come by it. */
 export const isProven = (candidate: Candidate): boolean => candidate.openedAtMs > Number.NEGATIVE_INFINITY
+
+/** It carries again. */
+export const revive = (candidate: Candidate, nowMs: number): void => {
+  candidate.aliveAtMs = nowMs
+  candidate.unanswered = 0
+  candidate.isLeft = false
+}
 
 /** Books a datagram if it may go: all it wants to a proven path, three times what came to another (RFC 9000 §8.1). */
 export const book = (candidate: Candidate, payloadBytes: number): boolean => {

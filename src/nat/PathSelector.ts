@@ -10,8 +10,10 @@
  */
 import * as Path from "./Path.ts"
 import * as PathCandidate from "./PathCandidate.ts"
-import { book, type Candidate, isProven } from "./PathCandidate.ts"
+import { book, type Candidate, isProven, type Opened } from "./PathCandidate.ts"
+import { PathFlow } from "./PathFlow.ts"
 import * as PathMeasures from "./PathMeasures.ts"
+import * as PathRanking from "./PathRanking.ts"
 import type * as PathReport from "./PathReport.ts"
 
 /** `silenceMs`: how long a path may leave frames unanswered before another is preferred. */
@@ -35,6 +37,9 @@ export class PathSelector {
   #spentAtMs = Number.NEGATIVE_INFINITY
   #current: Candidate | undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
+  #askedAtMs = Number.NEGATIVE_INFINITY
+  #movedAtMs = Number.NEGATIVE_INFINITY
+  readonly #flow = new PathFlow()
 
   /**
    * `leads`: the other end follows this one from one direct path to another. Exactly one end does, lest both change to the
@@ -83,18 +88,58 @@ export class PathSelector {
     return this.isSilent(nowMs) && nowMs - this.#heardAtMs > AWAY_MS
   }
 
-  /**
-   * A frame that came by the path opened and was no replay. One that only measured the path does not say that the peer is
-   * there rather than elsewhere.
-   */
-  opened(path: Path.Path, nowMs: number, onlyMeasured = false): void {
+  /** A frame that came by the path opened and was no replay. */
+  opened(path: Path.Path, nowMs: number, opened: Opened = "Data"): void {
     const candidate = this.#candidate(path)
     const isNew = !isProven(candidate)
     candidate.openedAtMs = nowMs
-    candidate.unanswered = 0
+    if (opened === "Data") this.#carried(candidate, nowMs)
     const current = this.#current
-    if (current === undefined || this.#isBetter(candidate, current, { nowMs, isNew, onlyMeasured }))
-      this.#current = candidate
+    const how = { nowMs, isNew, onlyMeasured: opened === "Measure" }
+    if (current === undefined || this.#isBetter(candidate, current, how)) this.#use(candidate, nowMs)
+  }
+
+  #use(candidate: Candidate, nowMs: number): void {
+    const before = this.#current
+    if (candidate === before) return
+    this.#current = candidate
+    // From now on the peer's data is expected there.
+    candidate.aliveAtMs = nowMs
+    // Back to it only when it carries both ways: the peer's probes may still come.
+    if (before !== undefined && !before.path.relayed && candidate.path.relayed) before.isLeft = isProven(before)
+  }
+
+  /**
+   * The peer's data came by it. If that is the relay while a direct path is in use here, the peer has found that path dead, maybe in
+   * the direction that only it can see.
+   */
+  #carried(candidate: Candidate, nowMs: number): void {
+    const current = this.#current
+    PathCandidate.revive(candidate, nowMs)
+    this.#flow.carried(nowMs)
+    if (!candidate.path.relayed || current === undefined || current.path.relayed) return
+    if (nowMs - current.aliveAtMs > INSTEAD_PART * (current.quality.snapshot.rttMs ?? ASSUMED_MS)) current.isLeft = true
+  }
+
+  /** The peer says that it may be reached at these hosts, which it did not before: where it was elsewhere, it may be no more. */
+  departed(hosts: ReadonlySet<string>): void {
+    for (const candidate of this.#candidates) {
+      const { endpoint } = candidate.path
+      if (endpoint !== undefined && !hosts.has(endpoint.host)) candidate.isLeft = true
+    }
+  }
+
+  /** This node is in another network. The direct path in use may work as before, and is the only one until the beacon knows. */
+  moved(nowMs: number): void {
+    this.#movedAtMs = nowMs
+    this.tryAgain()
+  }
+
+  /** The beacon knows where this node is now: what has not been alive since is given up for the relay. */
+  announced(): void {
+    for (const candidate of this.#candidates)
+      if (!candidate.path.relayed && candidate.aliveAtMs < this.#movedAtMs) candidate.isLeft = true
+    this.tryAgain()
   }
 
   /**
@@ -106,7 +151,8 @@ export class PathSelector {
     current: Candidate,
     { isNew, nowMs, onlyMeasured }: { readonly nowMs: number; readonly isNew: boolean; readonly onlyMeasured: boolean }
   ): boolean {
-    if (candidate === current || !isProven(current) || this.#isSilent(current, nowMs)) return true
+    if (!isProven(current) || this.#isSilent(current, nowMs)) return true
+    if (candidate.isLeft) return false
     if (candidate.path.relayed || (onlyMeasured && !current.path.relayed)) return false
     return current.path.relayed || !this.#leads || isNew || nowMs - current.openedAtMs > LEAD_MS
   }
@@ -115,7 +161,8 @@ export class PathSelector {
   select(nowMs: number): Path.Path | undefined {
     const current = this.#current
     if (current !== undefined && isProven(current) && !this.#isSilent(current, nowMs)) return current.path
-    this.#current = this.#best(nowMs) ?? current
+    const best = PathRanking.best(this.#candidates, this.#config.silenceMs, nowMs)
+    if (best !== undefined) this.#use(best, nowMs)
     return this.#current?.path
   }
 
@@ -124,9 +171,7 @@ export class PathSelector {
     const candidate = this.#candidate(path)
     if (!book(candidate, payloadBytes)) return false
     this.#spentAtMs = nowMs
-    // Not the first of them: that may be the last acknowledgement before a pause, which nobody answers.
-    if (candidate.unanswered === UNANSWERED_MIN - 1) candidate.unansweredSinceMs = nowMs
-    candidate.unanswered += 1
+    PathRanking.awaits(candidate, nowMs)
     return true
   }
 
@@ -149,11 +194,29 @@ export class PathSelector {
     return this.#current !== undefined && this.#isSilent(this.#current, nowMs)
   }
 
+  /**
+   * When to ask on all paths, before anything is given up, because what flowed has stopped: our frames are unanswered for longer
+   * than usual, or the peer's come no more. Whoever is behind a translator that was restarted learns only so that its frames come
+   * from elsewhere now. To be told by `asked` that it was done.
+   */
+  get doubtAtMs(): number {
+    const current = this.#current
+    if (current === undefined) return Number.POSITIVE_INFINITY
+    const patienceMs = Math.max(DOUBT_MS, 2 * (current.quality.snapshot.rttMs ?? 0))
+    const missingAtMs = PathRanking.silentFromMs(current, patienceMs)
+    return Math.max(this.#askedAtMs + DOUBT_INTERVAL_MS, Math.min(missingAtMs, this.#flow.stoppedAtMs))
+  }
+
+  /** It was asked on all paths. */
+  asked(nowMs: number): void {
+    this.#askedAtMs = nowMs
+    this.#flow.asked()
+  }
+
   /** From when on it does, if no answer comes; `Infinity` while none is missing. */
   get silentFromMs(): number {
     const current = this.#current
-    if (current === undefined || current.unanswered < UNANSWERED_MIN) return Number.POSITIVE_INFINITY
-    return Math.max(current.unansweredSinceMs, current.openedAtMs) + this.#config.silenceMs
+    return current === undefined ? Number.POSITIVE_INFINITY : PathRanking.silentFromMs(current, this.#config.silenceMs)
   }
 
   /** The direct paths to try again now while the relay carries the data, by a frame of this size each. */
@@ -196,7 +259,11 @@ export class PathSelector {
   answered(path: Path.Path, sequence: number, nowMs: number): number | undefined {
     const candidate = this.#candidate(path)
     const rttMs = candidate.quality.answered(sequence, nowMs)
-    if (rttMs === undefined || !this.#leads || this.#current === undefined) return rttMs
+    if (rttMs === undefined) return undefined
+    PathCandidate.revive(candidate, nowMs)
+    if (this.#current === undefined) return rttMs
+    if (this.#current.path.relayed && !path.relayed) this.#current = candidate
+    if (!this.#leads) return rttMs
     if (!PathMeasures.hasWon(candidate, this.#current)) return rttMs
     for (const each of this.#candidates) each.wins = 0
     this.#current = candidate
@@ -239,57 +306,12 @@ export class PathSelector {
 
   /** All of them, for whoever wants to know why; the order is that of learning. */
   report(nowMs: number): ReadonlyArray<PathReport.Candidate> {
-    return this.#candidates.map((candidate) => ({
-      path: candidate.path,
-      isChosen: candidate === this.#current,
-      isLearned: candidate.isLearned,
-      verdict: this.#verdict(candidate, nowMs),
-      openedMsAgo: isProven(candidate) ? nowMs - candidate.openedAtMs : undefined,
-      sentBytes: candidate.sentBytes,
-      receivedBytes: candidate.receivedBytes,
-      unanswered: candidate.unanswered,
-      probes: candidate.quality.snapshot
-    }))
-  }
-
-  #verdict(candidate: Candidate, nowMs: number): PathReport.Verdict {
-    if (isProven(candidate)) return this.#isSilent(candidate, nowMs) ? "silent" : "proven"
-    if (candidate.receivedBytes > 0) return "heard"
-    return candidate.isLearned ? "unanswered" : "untried"
-  }
-
-  #best(nowMs: number): Candidate | undefined {
-    let best: Candidate | undefined
-    let bestScore = Number.NEGATIVE_INFINITY
-    for (const candidate of this.#candidates) {
-      const score = this.#score(candidate, nowMs)
-      const isLater = best !== undefined && score === bestScore && candidate.openedAtMs > best.openedAtMs
-      if (score > bestScore || isLater) {
-        best = candidate
-        bestScore = score
-      }
-    }
-    return best
-  }
-
-  /**
-   * Proven and answering beats proven and silent, so that no forged source takes over what is sent; heard from beats merely
-   * known. Direct beats relay, but not among silent ones: there the path that opened last does, because frames that want no
-   * answer make a living path look silent.
-   */
-  #score(candidate: Candidate, nowMs: number): number {
-    const preference = candidate.path.relayed ? 0 : 1
-    if (isProven(candidate)) return this.#isSilent(candidate, nowMs) ? 10 : 30 + preference
-    if (candidate.receivedBytes > 0) return 5 + preference
-    return candidate.path.relayed ? 1 : 0
+    const chosen = this.#current?.path
+    return this.#candidates.map((candidate) => PathRanking.report(candidate, chosen, this.#config.silenceMs, nowMs))
   }
 
   #isSilent(candidate: Candidate, nowMs: number): boolean {
-    return (
-      candidate.unanswered >= UNANSWERED_MIN &&
-      nowMs - candidate.unansweredSinceMs > this.#config.silenceMs &&
-      nowMs - candidate.openedAtMs > this.#config.silenceMs
-    )
+    return PathRanking.isSilent(candidate, this.#config.silenceMs, nowMs)
   }
 
   #candidate(path: Path.Path): Candidate {
@@ -311,11 +333,16 @@ export class PathSelector {
   }
 }
 
+/** Longer than most round trips, and soon enough to know more before the silence is long enough to go elsewhere. */
+const DOUBT_MS = 300
+/** Between two such questions. */
+const DOUBT_INTERVAL_MS = 1_000
+/** Data by the relay, so many round trips after the last by the direct path, says that the peer has left that. */
+const INSTEAD_PART = 1.5
+const ASSUMED_MS = 100
 /** Longer than a round trip, and short enough for a peer that roams. */
 const LEAD_MS = 500
 /** Paths remembered per peer. */
 export const CANDIDATES_MAX = 16
 /** A little more than two rounds of asking. */
 const AWAY_MS = 2_500
-/** A single lost frame is not silence. */
-const UNANSWERED_MIN = 3

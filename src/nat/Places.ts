@@ -34,6 +34,8 @@ export const own = ({ addresses, isSequential, local, mapped, reflexive }: Surro
   const places: Array<Place> = []
   for (const [kind, endpoint] of all) {
     if (endpoint === undefined || endpoint.port === 0) continue
+    // A beacon that lies does not make this node name a group, or nobody.
+    if (endpoint === reflexive && !AddressScope.isUsable(endpoint.host)) continue
     if (!places.some((place) => EndpointOf.equals(place.endpoint, endpoint))) places.push({ kind, endpoint })
   }
   return places.slice(0, PLACES_MAX)

@@ -19,6 +19,11 @@ export interface Disturbances {
     some: ReadonlyArray<SimNode.SimNode>,
     others: ReadonlyArray<SimNode.SimNode>
   ) => Effect.Effect<void>
+  /** Nothing passes from one group to the other until `heal()`; the way back is open. */
+  readonly block: (
+    senders: ReadonlyArray<SimNode.SimNode>,
+    receivers: ReadonlyArray<SimNode.SimNode>
+  ) => Effect.Effect<void>
   /** Changes a node's access; datagrams under way are not affected. */
   readonly setLink: (node: SimNode.SimNode, link: SimLink.SimLink) => Effect.Effect<void>
   /** Gives a node a new address, behind other translators if told so. Its open TCP connections are gone. */
@@ -77,6 +82,7 @@ export const make = (
         machine.host.isUdpBlocked = isBlocked
       }),
     partition: (some, others) => disturb("partition", () => network.partition(some.map(hostOf), others.map(hostOf))),
+    block: (senders, receivers) => disturb("block", () => network.block(senders.map(hostOf), receivers.map(hostOf))),
     setLink: ({ machine, name }, changed) =>
       disturb(`link of ${name}`, () => {
         machine.host.access = SimLink.access({ ...link, ...changed })

@@ -172,6 +172,11 @@ export class VirtualNetwork {
     for (const a of some) for (const b of others) this.#partitions.add(pair(a, b)).add(pair(b, a))
   }
 
+  /** Cuts what goes from one group to the other, until `healAll`. */
+  block(senders: ReadonlyArray<Host>, receivers: ReadonlyArray<Host>): void {
+    for (const a of senders) for (const b of receivers) this.#partitions.add(pair(a, b))
+  }
+
   /** Ends all cuts and partitions. */
   healAll(): void {
     this.#partitions.clear()

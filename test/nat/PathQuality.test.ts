@@ -58,7 +58,7 @@ describe("PathQuality", () => {
 const pair = (leads: boolean) => {
   const selector = new PathSelector(leads)
   selector.opened(wan, 0)
-  selector.opened(lan, 1, true)
+  selector.opened(lan, 1, "Measure")
   let sequence = 0
   const measure = (nowMs: number, wanMs: number, lanMs: number): void => {
     for (const [path, rttMs] of [
@@ -66,7 +66,7 @@ const pair = (leads: boolean) => {
       [lan, lanMs]
     ] as const) {
       selector.probed(path, ++sequence, nowMs)
-      selector.opened(path, nowMs + rttMs, true)
+      selector.opened(path, nowMs + rttMs, "Measure")
       selector.answered(path, sequence, nowMs + rttMs)
     }
   }
@@ -115,7 +115,7 @@ describe("PathSelector, between direct paths", () => {
       ] as const) {
         selector.probed(path, sequence, nowMs)
         if (path === wan && round % 2 === 0) continue
-        selector.opened(path, nowMs + rttMs, true)
+        selector.opened(path, nowMs + rttMs, "Measure")
         selector.answered(path, sequence, nowMs + rttMs)
       }
     }

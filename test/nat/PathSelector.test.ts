@@ -205,4 +205,86 @@ describe("PathSelector", () => {
       assert.isTrue(selector.toAsk(0).some((path) => path.relayed))
     }
   )
+
+  describe("leaves a direct path before it has been silent for long", () => {
+    const using = (): PathSelector => {
+      const selector = knowing(direct, Path.relay)
+      selector.opened(Path.relay, 0)
+      selector.opened(direct, 1)
+      return selector
+    }
+
+    it("when the peer says that it is at other hosts, and comes back once data comes by it again", () => {
+      const selector = using()
+      selector.departed(new Set(["198.51.100.7"]))
+      const meanwhile = selector.select(2)
+      selector.opened(direct, 3)
+
+      assert.deepStrictEqual([meanwhile, selector.select(4)], [Path.relay, direct])
+    })
+
+    it("but not when the peer says that it is at the same host, by whatever port", () => {
+      const selector = using()
+      selector.departed(new Set(["192.0.2.1"]))
+
+      assert.deepStrictEqual(selector.select(2), direct)
+    })
+
+    it("when this node has moved, the beacon knows where, and nothing has come back by it since", () => {
+      const [dead, alive] = [using(), using()]
+      for (const selector of [dead, alive]) selector.moved(10)
+      alive.opened(direct, 30)
+      const before = dead.select(40)
+      for (const selector of [dead, alive]) selector.announced()
+
+      assert.deepStrictEqual([before, dead.select(50), alive.select(50)], [direct, Path.relay, direct])
+    })
+
+    it("when the peer's data comes by the relay instead, since it may be dead in the peer's direction only", () => {
+      const selector = using()
+      selector.opened(Path.relay, 100)
+      const late = selector.select(100)
+      selector.opened(Path.relay, 200)
+
+      assert.deepStrictEqual([late, selector.select(200)], [direct, Path.relay])
+    })
+
+    it("and does not go back for the peer's probes, which come although nothing gets there, but for an answer to its own", () => {
+      const selector = using()
+      send(selector, 3, 2)
+      const fallen = selector.select(3 + defaults.silenceMs)
+      selector.opened(direct, 800, "Probe")
+      const probed = selector.select(801)
+      selector.probed(direct, 7, 810)
+      selector.opened(direct, 850, "Probe")
+      selector.answered(direct, 7, 850)
+
+      assert.deepStrictEqual([fallen, probed, selector.select(851)], [Path.relay, Path.relay, direct])
+    })
+  })
+
+  describe("doubts a path, so that it asks on all of them,", () => {
+    it("when frames are unanswered for 300 ms, or two of its round trips, and at most once a second", () => {
+      const selector = knowing(direct, Path.relay)
+      selector.opened(direct, 1)
+      send(selector, 3, 2)
+      const atMs = selector.doubtAtMs
+      selector.asked(302)
+
+      assert.deepStrictEqual([atMs, selector.doubtAtMs], [302, 1_302])
+      selector.opened(direct, 310)
+      assert.strictEqual(selector.doubtAtMs, Number.POSITIVE_INFINITY)
+    })
+
+    it("when data that flowed for a second comes no more, once; a message is no flow", () => {
+      const selector = knowing(direct, Path.relay)
+      for (let atMs = 0; atMs < 1_000; atMs += 20) selector.opened(direct, atMs)
+      const short = selector.doubtAtMs
+      selector.opened(direct, 1_000)
+      const doubtAtMs = selector.doubtAtMs
+      selector.asked(doubtAtMs)
+
+      assert.deepStrictEqual([short, doubtAtMs, selector.doubtAtMs], [Infinity, 1_300, Infinity])
+    })
+  })
 })

@@ -28,6 +28,12 @@ describe("Places", () => {
     assert.strictEqual(Places.own({ ...none, addresses }).length, PLACES_MAX)
   })
 
+  for (const host of ["255.255.255.255", "224.0.0.1", "0.0.0.0", "127.0.0.1"]) {
+    it(`does not tell peers that it is at ${host}, whatever the beacon says`, () => {
+      assert.deepStrictEqual(Places.own({ ...none, reflexive: { host, port: 5000 } }), [])
+    })
+  }
+
   it("says so when its translator counts its ports up", () => {
     assert.deepStrictEqual(Places.own({ ...none, reflexive, isSequential: true }), [
       { kind: "sequential", endpoint: reflexive }

@@ -20,9 +20,15 @@ const serve = (heard: (chunk: Uint8Array) => void) =>
   )
 
 describe("a path dies under a transfer, in the simulator", { timeout: PATIENCE_MS }, () => {
-  it.effect.each([711, 712, 713])(
-    "bytes go on by the relay within a second, all of them once, and return to the direct path: seed %i",
-    (seed) =>
+  it.effect.each([
+    { seed: 711, dies: "both" },
+    { seed: 712, dies: "both" },
+    { seed: 713, dies: "both" },
+    { seed: 714, dies: "data" },
+    { seed: 715, dies: "answers" }
+  ] as const)(
+    "bytes go on by the relay within a second, all of them once, and return to the direct path: seed $seed, $dies lost",
+    ({ dies, seed }) =>
       SimNet.run({ seed }, (net) =>
         Effect.gen(function* () {
           const chunks: Array<Uint8Array> = []
@@ -38,7 +44,7 @@ describe("a path dies under a transfer, in the simulator", { timeout: PATIENCE_M
           const pushing = yield* Effect.forkScoped(a.run(push("b", PORT, BYTES)))
           yield* net.sleep(`${1500 + (seed % 7) * 37} millis`)
           const before = yield* pathOf
-          yield* net.partition([a], [b])
+          yield* { both: net.partition([a], [b]), data: net.block([a], [b]), answers: net.block([b], [a]) }[dies]
           yield* net.sleep("1500 millis")
           const meanwhile = yield* pathOf
           yield* net.heal()

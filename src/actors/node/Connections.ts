@@ -89,9 +89,8 @@ export class Connections {
     const before = this.#path
     this.#path = path
     if (before === path || path === undefined) return
-    if (before !== undefined && before.endpoint?.host === path.endpoint?.host) return
+    if (before === undefined || before.endpoint?.host !== path.endpoint?.host) this.#config.path = this.#newPath()
     // Of the first path as well: what was sent before it opened has waited for keys.
-    this.#config.path = this.#newPath()
     for (const running of this.#running.values()) running.ref.tellUnsafe(ConnectionActor.Message.Revived())
   }
 
@@ -343,7 +342,6 @@ export class Connections {
 const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): number =>
   network * 0x1_0000_0000 + localPort * 0x1_0000 + remotePort
 
-/** A clock that has not moved is no reason for an estimate of nothing. */
 const RTT_MS_MIN = 0.001
 /** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
 const SILENCE_MS = 1_000

@@ -1,6 +1,7 @@
 /**
  * Sealed frames that came before the keys that open them. A challenge follows its key exchange at once, and where a link
- * reorders by a millisecond it overtakes it: dropped, it would cost the round trip until it is asked for again.
+ * reorders by a millisecond it overtakes it: dropped, it would cost the round trip until it is asked for again. No SYN is
+ * among them: those wait until this end has proven the keys, too.
  */
 import * as Bytes from "../../core/data/Bytes.ts"
 import type * as Path from "../../nat/Path.ts"
@@ -16,11 +17,12 @@ export interface Early {
 export class EarlyFrames {
   #kept: Array<Early> = []
 
-  /** Keeps one, if there is room. */
-  keep({ frame, path }: Early): void {
-    if (this.#kept.length >= FRAMES_MAX || frame.sealed.length > SEALED_BYTES_MAX) return
+  /** Keeps one, if there is room; there is nothing to give yet. */
+  keep({ frame, path }: Early): undefined {
+    if (this.#kept.length >= FRAMES_MAX || frame.sealed.length > SEALED_BYTES_MAX) return undefined
     const own = { ...frame, nonce: Bytes.copy(frame.nonce), sealed: Bytes.copy(frame.sealed) }
     this.#kept.push({ frame: own, path })
+    return undefined
   }
 
   /** All of them, in order; afterwards there is none. */

@@ -5,10 +5,17 @@
 import { Clock, Effect, Latch } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import * as EndpointOf from "../../core/data/Endpoint.ts"
 import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import * as AddressDiscovery from "../../nat/AddressDiscovery.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as BeaconMessage from "../../protocol/wire/BeaconMessage.ts"
+
+/** Why the node is to announce itself before its time. */
+export interface Woken {
+  readonly hasMoved: boolean
+  readonly isSeenElsewhere: boolean
+}
 
 /** The answers of one beacon. */
 export class Mapping {
@@ -18,6 +25,7 @@ export class Mapping {
   #round: AddressDiscovery.AddressDiscovery | undefined
   #askedAtMs = Number.NEGATIVE_INFINITY
   #hasMoved = false
+  #isSeenElsewhere = false
   readonly #woken = Latch.makeUnsafe(false)
 
   constructor(socket: UdpSocket, beacon: Endpoint | undefined) {
@@ -32,14 +40,16 @@ export class Mapping {
 
   /**
    * Waits until the beacon has answered without having been asked, so it does not know this node any more, though somebody
-   * wants it, or until `wake`. Gives whether this host has moved. For one waiter.
+   * wants it, or until `wake`. Gives whether this host has moved, and whether that answer named another place than the last one.
+   * For one waiter.
    */
-  get woken(): Effect.Effect<{ readonly hasMoved: boolean }> {
+  get woken(): Effect.Effect<Woken> {
     return Effect.map(this.#woken.await, () => {
       this.#woken.closeUnsafe()
-      const hasMoved = this.#hasMoved
+      const woken = { hasMoved: this.#hasMoved, isSeenElsewhere: this.#isSeenElsewhere }
       this.#hasMoved = false
-      return { hasMoved }
+      this.#isSeenElsewhere = false
+      return woken
     })
   }
 
@@ -52,7 +62,10 @@ export class Mapping {
   /** A discover reply arrived. */
   answered(from: Endpoint, mapped: Endpoint, nowMs: number): void {
     // Not a late answer, or a copy of one: that would make questions out of answers for ever.
-    if (nowMs - this.#askedAtMs > LATE_MS) this.#woken.openUnsafe()
+    if (nowMs - this.#askedAtMs > LATE_MS) {
+      this.#isSeenElsewhere ||= this.endpoint !== undefined && !EndpointOf.equals(this.endpoint, mapped)
+      this.#woken.openUnsafe()
+    }
     if (this.#round === undefined) return
     this.#round = AddressDiscovery.received(this.#round, AddressDiscovery.defaults, from, mapped, nowMs)
     this.#heard.openUnsafe()

@@ -11,6 +11,7 @@ import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import * as PathReport from "../../nat/PathReport.ts"
 import type { PortMapping } from "../../nat/PortMapClient.ts"
+import { PUNCHES, PunchLimit } from "../../nat/PunchLimit.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { PortTable } from "../../protocol/stream/PortTable.ts"
 import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
@@ -175,6 +176,7 @@ export class NodeCore {
   readonly #outside: Outside
   readonly #refusals = new KeyRefusals()
   readonly #startedAtMs: number
+  readonly #punches = new PunchLimit()
   readonly #stream: StreamConfig
 
   constructor(options: Options, parts: Parts) {
@@ -197,7 +199,10 @@ export class NodeCore {
       stranger: parts.sinks.stranger,
       mapped: (from, endpoint) => parts.mapping.answered(from, endpoint, this.nowMs()),
       probed: (bytes, from) => parts.nat.received(bytes, from),
-      punch: (endpoint) => this.#punch(endpoint),
+      punch: (endpoint) => {
+        if (!this.#punches.take(endpoint, options.beacon, this.nowMs())) return
+        for (let sent = 0; sent < PUNCHES; sent++) parts.socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
+      },
       nowMs: () => this.nowMs()
     })
   }
@@ -336,15 +341,9 @@ export class NodeCore {
     peer?.ref.tellUnsafe({ _tag: "Frames", frames })
     return peer !== undefined
   }
-
-  #punch(endpoint: Endpoint): void {
-    for (let sent = 0; sent < PUNCHES; sent++) this.parts.socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
-  }
 }
 
 /** Datagrams that wait while the loop is busy: under saturation the kernel's default loses one in twelve. */
 const RECEIVE_BUFFER_BYTES = 4 << 20
-/** wire §4. */
-const PUNCHES = 3
 /** Registrations and heartbeats a slow subscriber may fall behind. */
 const EVENTS_MAX = 64

@@ -89,7 +89,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
       )
     },
     heartbeat: core.publish({ _tag: "HeartbeatAnswered" }),
-    moved: tellPeers(PeerMessage.Message.NetworkChanged())
+    moved: (isAnnounced) => tellPeers(PeerMessage.Message.NetworkChanged({ isAnnounced }))
   })
   const measuring = yield* FiberHandle.make()
   // On another network the answers are others, so a measurement that is under way there is given up first.
@@ -119,7 +119,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
       Effect.sync(() => core.parts.mapping.wake(true)),
       measure
     ),
-    tellPeers(PeerMessage.Message.NetworkChanged())
+    tellPeers(PeerMessage.Message.NetworkChanged({ isAnnounced: false }))
   )
   const isBusy = () => core.peers.all().some((peer) => peer.isBusy())
   yield* Effect.forkScoped(NetworkWatch.run(core.parts.addresses, isBusy, networkChanged))

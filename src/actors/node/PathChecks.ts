@@ -5,7 +5,9 @@
  */
 import type { Pieces } from "../../core/data/Bytes.ts"
 import * as EndpointOf from "../../core/data/Endpoint.ts"
+import * as TokenBucket from "../../core/data/TokenBucket.ts"
 import * as Path from "../../nat/Path.ts"
+import type { Opened } from "../../nat/PathCandidate.ts"
 import * as Places from "../../nat/Places.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
@@ -20,13 +22,13 @@ export interface Options {
   readonly context: NodeContext
   readonly node: NodeId
   readonly paths: PeerPaths
+  readonly nowMs: number
   /** By the path in use. */
   readonly send: (packet: Packet.Packet) => void
   /** By one path only. */
   readonly write: (packet: Packet.Packet, path: Path.Path) => void
   /** A probe was answered so soon by the path it went by. */
   readonly measured: (path: Path.Path, rttMs: number) => void
-  readonly seal: (packet: Packet.Packet) => Pieces | undefined
   /** A key exchange, and a request for one: for a peer that has lost our keys. */
   readonly introductions: () => ReadonlyArray<Pieces>
 }
@@ -43,12 +45,14 @@ export class PathChecks {
   #sentAtMs = Number.NEGATIVE_INFINITY
   /** The peer's round that was heard last. */
   #heard = 0
+  readonly #offers: TokenBucket.TokenBucket
   #punchedAtMs = Number.NEGATIVE_INFINITY
   /** Of the last probe by one path. */
   #sequence = 0
 
   constructor(options: Options) {
     this.#options = options
+    this.#offers = new TokenBucket.TokenBucket(OFFERS, options.nowMs)
   }
 
   /** When there is something to do, if streams are open; `Infinity` if nothing is. */
@@ -57,7 +61,8 @@ export class PathChecks {
     const { searchAtMs, selector } = paths
     const probeAtMs = selector.hasProven ? selector.probeAtMs : Number.POSITIVE_INFINITY
     const measureAtMs = this.#isUnderstood ? selector.measureAtMs(context.keepaliveMs()) : Number.POSITIVE_INFINITY
-    return Math.min(searchAtMs, probeAtMs, measureAtMs, this.#offerAtMs)
+    const doubtAtMs = this.#isUnderstood ? selector.doubtAtMs : Number.POSITIVE_INFINITY
+    return Math.min(searchAtMs, probeAtMs, measureAtMs, doubtAtMs, this.#offerAtMs)
   }
 
   /** Does what is due. */
@@ -73,6 +78,7 @@ export class PathChecks {
   measure(nowMs: number): void {
     if (!this.#isUnderstood) return
     const { context, paths } = this.#options
+    if (paths.selector.doubtAtMs <= nowMs) this.#askAll(nowMs)
     for (const path of paths.selector.measures(nowMs, context.keepaliveMs())) this.#probe(path, true, nowMs)
   }
 
@@ -110,7 +116,8 @@ export class PathChecks {
     const { context, node, paths } = this.#options
     if (!context.isTrusted(node)) return
     if (offer.heard === this.#round && this.#round > 0) this.#isHeard = true
-    if (offer.round === this.#heard) return
+    if (offer.round === this.#heard || !this.#offers.take(nowMs)) return
+    if (this.#heard > 0) paths.selector.departed(new Set(offer.places.map(({ endpoint }) => endpoint.host)))
     this.#heard = offer.round
     const endpoints = Places.worthTrying(offer.places, context.places(), context.beacon)
     for (const endpoint of endpoints) paths.selector.learn(Path.direct(endpoint))
@@ -131,19 +138,22 @@ export class PathChecks {
     for (const endpoint of endpoints) socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
   }
 
-  /** This host is in another network now, or was asleep. */
-  networkChanged(nowMs: number): void {
-    this.#options.paths.selector.tryAgain()
-    if (this.#options.paths.selector.hasProven) this.search(nowMs)
-    if (this.#isUnderstood && !isSame(this.#places, this.#options.context.places())) this.#offer(nowMs)
+  /** This host is in another network now, or was asleep; once more when the beacon knows where. Nobody knows which path works. */
+  networkChanged(isAnnounced: boolean, nowMs: number): void {
+    const { paths } = this.#options
+    if (isAnnounced) paths.selector.announced()
+    else paths.selector.moved(nowMs)
+    this.#offer(nowMs, (packet) => this.#writeToAll(packet))
+    if (paths.selector.hasProven) this.search(nowMs)
   }
 
   /** Nothing answers on the path in use: asks on all of them, for a peer with our keys and for one that has lost them. */
   search(nowMs: number): void {
-    const { introductions, paths, seal } = this.#options
+    const { introductions, paths } = this.#options
     paths.searched(nowMs)
-    const frame = seal(paths.probePacket)
-    if (frame !== undefined) paths.challenge(frame, undefined)
+    // Streams follow now, and not when they next have something to send.
+    paths.selector.select(nowMs)
+    this.#askAll(nowMs)
     for (const introduction of introductions()) paths.challenge(introduction, undefined)
   }
 
@@ -157,8 +167,21 @@ export class PathChecks {
     return this.#options.context.isTrusted(this.#options.node) || this.#options.context.isPublic()
   }
 
-  #offer(nowMs: number): void {
-    const { context, paths, send } = this.#options
+  #askAll(nowMs: number): void {
+    const { selector } = this.#options.paths
+    selector.asked(nowMs)
+    // Each its own frame, since of copies only the first one opens.
+    for (const path of selector.toAsk(PROBE_BYTES)) this.#probe(path, false, nowMs)
+  }
+
+  #writeToAll(packet: Packet.Packet): void {
+    const { paths, write } = this.#options
+    const sealedBytes = Packet.HEADER_BYTES + packet.payload.length + TunnelFrame.SEALED_OVERHEAD_BYTES
+    for (const path of paths.selector.toAsk(sealedBytes)) write(packet, path)
+  }
+
+  #offer(nowMs: number, send = this.#options.send): void {
+    const { context, paths } = this.#options
     if (!this.#isUnderstood || !this.#mayTell) return
     const places = context.places()
     if (this.#round === 0 || !isSame(places, this.#places)) {
@@ -174,6 +197,14 @@ export class PathChecks {
   }
 }
 
+/** What a packet that opened says of the path that it came by. */
+export const openedBy = (packet: Packet.Packet): Opened => {
+  // An answer without a number is to a challenge, and came by the path that its sender uses.
+  const isAnswer = (packet.flags & Packet.Flag.Ack) !== 0 && packet.sequence === 0
+  if (isAnswer || !ControlMessage.isPathProbe(packet)) return "Data"
+  return ControlMessage.onlyMeasures(packet) ? "Measure" : "Probe"
+}
+
 const isSame = (a: ReadonlyArray<Place>, b: ReadonlyArray<Place>): boolean =>
   a.length === b.length && a.every(({ endpoint }, index) => EndpointOf.equals(endpoint, b[index]!.endpoint))
 
@@ -182,6 +213,8 @@ const PROBE_BYTES = Packet.HEADER_BYTES + ControlMessage.PATH_PROBE.length + Tun
 /** One offer is repeated so often, unless it was heard. */
 const OFFERS_MAX = 4
 const OFFER_INTERVAL_MS = 500
+/** New lists of places that a peer may have tried, at once and per second: each sends six probes to wherever it says. */
+const OFFERS = { capacity: 5, perSecond: 0.5 }
 const ROUND_MAX = 255
 /** Between two openings of guessed ports, two kilobytes each, for one peer. */
 const PUNCH_INTERVAL_MS = 5_000

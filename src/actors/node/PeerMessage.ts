@@ -29,8 +29,8 @@ export type Message = Data.TaggedEnum<{
   }
   /** A place the registry says the peer is at. */
   LearnPath: { readonly path: Path.Path }
-  /** This host is in another network now, or was asleep. */
-  NetworkChanged: {}
+  /** This host is in another network now, or was asleep; told again when the beacon knows where it is. */
+  NetworkChanged: { readonly isAnnounced: boolean }
   /** Agrees on keys now, since something is about to be sent. */
   Connect: {}
   /** New keys for the tunnel, under the identity of this node as it is now; streams go on. */

@@ -31,8 +31,8 @@ export interface Options {
   readonly hostname: () => string
   readonly registered: (address: Address) => Effect.Effect<void>
   readonly heartbeat: Effect.Effect<void>
-  /** This host is in another network, and the beacon knows its new place. */
-  readonly moved: Effect.Effect<void>
+  /** The world sees this host elsewhere; told again when the beacon knows. */
+  readonly moved: (isAnnounced: boolean) => Effect.Effect<void>
 }
 
 /** Registers once, asking the beacon for the address first. */
@@ -80,13 +80,15 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
         Effect.as(Effect.sleep(Math.max(0, dueAtMs - nowMs())), undefined),
         options.mapping.woken
       )
-      if (woken?.hasMoved === true) {
+      const isElsewhere = woken?.isSeenElsewhere === true && (yield* isSeenElsewhere(options))
+      if (isElsewhere) yield* options.moved(false)
+      if (woken?.hasMoved === true || isElsewhere) {
         // The beacon believes a registered place at once; the old connection would only be waited for.
         yield* registry.hangUp ?? Effect.void
         const isRegistered = yield* again(options)
         failures = isRegistered ? 0 : FAILURES_MAX
         dueAtMs = nowMs() + (isRegistered ? options.intervalMs : MOVED_INTERVAL_MS)
-        yield* options.moved
+        yield* options.moved(true)
         continue
       }
       const isWoken = woken !== undefined
@@ -115,6 +117,14 @@ export const spawn = (options: Options): Effect.Effect<void, never, RegistryClie
     Effect.forkScoped({ startImmediately: true }),
     Effect.asVoid
   )
+
+/** A translator that was restarted gives another place, maybe another address, and has forgotten the registry's connection too. */
+const isSeenElsewhere = ({ endpoint, mapping }: Options) =>
+  Effect.suspend(() => {
+    const before = mapping.endpoint
+    if (endpoint !== undefined || before === undefined) return Effect.succeed(false)
+    return Effect.map(mapping.announce(NodeId(0)), (now) => !isSame(before, now))
+  })
 
 /** Whether it is registered now. */
 const again = (options: Options) =>

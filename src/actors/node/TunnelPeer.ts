@@ -21,7 +21,7 @@ import { KeyLookups } from "./KeyLookups.ts"
 import type { PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import * as PacketIntake from "./PacketIntake.ts"
-import { PathChecks } from "./PathChecks.ts"
+import { openedBy, PathChecks } from "./PathChecks.ts"
 import { PathSizes } from "./PathSizes.ts"
 import { type Inbound, Message } from "./PeerMessage.ts"
 import { PeerPaths } from "./PeerPaths.ts"
@@ -79,11 +79,10 @@ export class TunnelPeer {
       tell
     })
     this.#checks = new PathChecks({
-      ...{ context, node, paths: this.#paths },
+      ...{ context, node, paths: this.#paths, nowMs: nowMs() },
       send: (packet) => this.#send(Packet.encode(packet)),
       write: (packet, path) => this.#write(packet, path),
       measured: (path, rttMs) => this.connections.measured(path, rttMs),
-      seal: (packet) => this.#tunnel.seal(Packet.encode(packet), nowMs()),
       introductions: () => [this.#keys.exchange, this.#keys.request]
     })
     this.#tunnel = new Tunnel({ self: context.address.node, peer: node, config: context.tunnel })
@@ -117,7 +116,7 @@ export class TunnelPeer {
         if (!this.hasOpened) this.#paths.punch(this.#nowMs())
         return this.#tunnel.connect(this.#nowMs())
       case "NetworkChanged":
-        return this.#checks.networkChanged(this.#nowMs())
+        return this.#checks.networkChanged(message.isAnnounced, this.#nowMs())
       case "Ping":
         return this.#ping(message.target, message.reply)
       case "KeyKnown":
@@ -191,7 +190,9 @@ export class TunnelPeer {
     }
     this.connections.deliver()
     if (accepts === undefined) return work
-    const accepting = this.#accept(accepts)
+    const accepting = Effect.forEach(accepts, (syn) => this.connections.accept(syn), { discard: true }).pipe(
+      Scope.provide(this.#scope)
+    )
     return work === undefined ? accepting : Effect.andThen(work, accepting)
   }
 
@@ -200,18 +201,14 @@ export class TunnelPeer {
     const nowMs = this.#nowMs()
     const { lives } = this.#tunnel
     const bytes = this.#tunnel.open(frame, path, nowMs)
-    if (bytes === undefined) {
-      if (!this.hasOpened) this.#early.keep({ frame, path })
-      return undefined
-    }
+    if (bytes === undefined) return this.hasOpened ? undefined : this.#early.keep({ frame, path })
     // Before the packet is handed on: it may open a stream under the name of an old one.
     if (lives > 0 && this.#tunnel.lives > lives) this.connections.peerRestarted()
     this.hasOpened = true
     this.#activeAtMs = nowMs
     this.connections.heard(nowMs)
     const decoded = Packet.decode(bytes, NativeCrc32.update)
-    const onlyMeasured = Result.isSuccess(decoded) && ControlMessage.onlyMeasures(decoded.success)
-    this.#paths.selector.opened(path, nowMs, onlyMeasured)
+    this.#paths.selector.opened(path, nowMs, Result.isSuccess(decoded) ? openedBy(decoded.success) : "Data")
     if (Result.isFailure(decoded) || decoded.success.destination.node !== this.#context.address.node) {
       this.#context.report({ _tag: "PacketDropped", reason: "Malformed", peer: this.#node })
       return undefined
@@ -222,18 +219,6 @@ export class TunnelPeer {
     else if (packet.protocol === Packet.Protocol.Datagram)
       PacketIntake.receiveDatagram(this.#context, this.#node, packet)
     return undefined
-  }
-
-  /** What came before the keys of now. */
-  #openEarly(): Effect.Effect<void> | undefined {
-    const accepts = this.#early.take().flatMap(({ frame, path }) => this.#open(frame, path) ?? [])
-    return accepts.length === 0 ? undefined : this.#accept(accepts)
-  }
-
-  #accept(accepts: ReadonlyArray<Packet.Packet>): Effect.Effect<void> {
-    return Effect.forEach(accepts, (syn) => this.connections.accept(syn), { discard: true }).pipe(
-      Scope.provide(this.#scope)
-    )
   }
 
   /** Answers pings of those who may know this node is here, and matches pongs (wire §12). */
@@ -258,7 +243,7 @@ export class TunnelPeer {
 
   #ping(target: SocketAddress["address"], reply: Deferred.Deferred<number>): void {
     const port = this.#pings.start(this.#context.crypto.randomBytes(2), reply, this.#nowMs())
-    this.#send(Packet.encode(ControlMessage.ping(this.#context.address, target, port, EMPTY)))
+    this.#send(Packet.encode(ControlMessage.ping(this.#context.address, target, port, new Uint8Array(0))))
   }
 
   #send(packet: Pieces): void {
@@ -290,7 +275,8 @@ export class TunnelPeer {
     }
     this.#identityKey = expectedKey
     this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
-    return this.#openEarly()
+    for (const early of this.#early.take()) this.#open(early.frame, early.path)
+    return undefined
   }
 
   /** Performing one may ask for more: a renewed key has to be sent. */
@@ -358,7 +344,6 @@ export class TunnelPeer {
   }
 }
 
-const EMPTY = new Uint8Array(0)
 /** A silent peer's keys are forgotten after this long without connections. */
 const IDLE_MS = 600_000
 /** The same for a peer of which nothing has opened yet. */

@@ -2,11 +2,9 @@
  * What a sender concludes from acknowledgements and from their absence: the round-trip time, what is lost, and what that
  * means for the congestion window (RFC 6675, RFC 8985, RFC 6298). One recovery answers all losses of one flight.
  */
-import { Bbr } from "./Bbr.ts"
-import type { CongestionController, CongestionSizes } from "./CongestionController.ts"
-import { Cubic } from "./Cubic.ts"
+import type { CongestionController } from "./CongestionController.ts"
+import * as Controllers from "./Controllers.ts"
 import { type Expiry, LossDetector } from "./LossDetector.ts"
-import { NewReno } from "./NewReno.ts"
 import { PathRtt } from "./PathRtt.ts"
 import { RateSampler } from "./RateSampler.ts"
 import * as RttEstimator from "./RttEstimator.ts"
@@ -57,7 +55,7 @@ export class Recovery {
     this.#config = config
     this.#sizes = { segmentBytes, initialWindowBytes: initialWindowBytes(config), seed }
     const limits = { minMs: config.retransmitMinMs, maxMs: config.retransmitMaxMs, ackDelayMs: config.ackDelayMs }
-    this.congestion = makeController(config.congestionControl, this.#sizes)
+    this.congestion = Controllers.make(config.congestionControl, this.#sizes)
     this.#acknowledgement = {
       bytes: 0,
       bytesInFlight: 0,
@@ -160,7 +158,7 @@ export class Recovery {
     this.#minRttMs = Number.POSITIVE_INFINITY
     this.#isTold = false
     this.#losses = 0
-    this.congestion = makeController(this.#config.congestionControl, this.#sizes)
+    this.congestion = Controllers.make(this.#config.congestionControl, this.#sizes)
   }
 
   /** Data was sent, or dropped: the timers follow. */
@@ -171,6 +169,11 @@ export class Recovery {
   /** The peer is there after all: see `Connection.revived`. */
   revived(nowMs: number): void {
     this.#loss.revived(nowMs)
+  }
+
+  /** One acknowledgement is about to be taken in. */
+  acknowledging(nowMs: number): void {
+    this.#board.delivery.clear(nowMs - RttEstimator.leastMs(this.rtt))
   }
 
   /** An acknowledgement has delivered something, which the scoreboard's `delivery` tells. */
@@ -328,11 +331,6 @@ export class Recovery {
 /** Larger segments than Ethernet's do not make the first burst larger, unless by being two (RFC 9002 §7.2). */
 const initialWindowBytes = ({ initialWindowSegments, segmentBytesMax }: StreamConfig): number =>
   Math.max(2 * segmentBytesMax, initialWindowSegments * Math.min(segmentBytesMax, ETHERNET_BYTES))
-
-const makeController = (name: StreamConfig["congestionControl"], sizes: CongestionSizes): CongestionController => {
-  if (name === "Bbr") return new Bbr(sizes)
-  return name === "Cubic" ? new Cubic(sizes) : new NewReno(sizes)
-}
 
 const ETHERNET_BYTES = 1500
 /** A clock that has not moved is no reason for an estimate of nothing. */

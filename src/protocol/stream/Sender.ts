@@ -11,7 +11,6 @@ import { Pacer } from "./Pacer.ts"
 import { fromWire } from "./Position.ts"
 import { type Progress, Recovery } from "./Recovery.ts"
 import * as Recut from "./Recut.ts"
-import * as RttEstimator from "./RttEstimator.ts"
 import { SackScoreboard } from "./SackScoreboard.ts"
 import { SegmentSize } from "./SegmentSize.ts"
 import * as Segments from "./Segments.ts"
@@ -133,7 +132,7 @@ export class Sender {
     const isAdvance = position > this.#unacked
     const bytesInFlightBefore = this.#board.bytesInFlight
     const windowBefore = this.window.segments
-    this.#board.delivery.clear(nowMs - RttEstimator.leastMs(this.recovery.rtt))
+    this.recovery.acknowledging(nowMs)
     if (isAdvance) this.#advance(position)
     if (blocks.length > 0) this.#sack(blocks)
     if (position >= this.#unacked) this.window.update(segment.window, at, isAdvance)
