@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import type { Input } from "../../src/cli/Command.ts"
-import * as McpCallRules from "../../src/cli/McpCallRules.ts"
+import * as McpCallRules from "../../src/cli/mcp/McpCallRules.ts"
 
 const input = (flags: Readonly<Record<string, ReadonlyArray<string>>>): Input => ({
   positionals: [],

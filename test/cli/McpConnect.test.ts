@@ -3,7 +3,7 @@ import * as DialErrorText from "../../src/actors/ipc/DialErrorText.ts"
 import { IpcError } from "../../src/actors/ipc/IpcError.ts"
 import * as Target from "../../src/actors/mcp/Target.ts"
 import { DialError } from "../../src/actors/node/Node.ts"
-import * as McpConnect from "../../src/cli/McpConnect.ts"
+import * as McpConnect from "../../src/cli/mcp/McpConnect.ts"
 
 const target = { peer: "mcp-host", service: "files" }
 const failure = (reason: DialError["reason"]) =>

@@ -4,7 +4,7 @@ import { Effect, FileSystem, type Scope } from "effect"
 import type { CliError } from "../../src/cli/CliError.ts"
 import { CliHost } from "../../src/cli/CliHost.ts"
 import type { Output } from "../../src/cli/Command.ts"
-import * as McpInstall from "../../src/cli/McpInstall.ts"
+import * as McpInstall from "../../src/cli/mcp/McpInstall.ts"
 import { Processes } from "../../src/cli/Processes.ts"
 import { LocalSocket } from "../../src/core/net/LocalSocket.ts"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type * as MountControl from "../../src/actors/mcp/MountControl.ts"
-import * as MountText from "../../src/cli/MountText.ts"
+import * as MountText from "../../src/cli/mcp/MountText.ts"
 import * as Json from "../../src/core/data/Json.ts"
 
 const SESSION: MountControl.Session = {

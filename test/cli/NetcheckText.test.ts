@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as NetcheckText from "../../src/cli/NetcheckText.ts"
+import * as NetcheckText from "../../src/cli/path/NetcheckText.ts"
 
 const line = (data: Parameters<typeof NetcheckText.netcheck>[0], name: string): string | undefined =>
   NetcheckText.netcheck(data)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as NodeText from "../../src/cli/NodeText.ts"
+import * as NodeText from "../../src/cli/daemon/NodeText.ts"
 
 describe("NodeText", () => {
   it("shows in `info` whose key was not believed, why and how often", () => {

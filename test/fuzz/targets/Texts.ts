@@ -11,7 +11,7 @@ import * as TrustFile from "../../../src/actors/trust/TrustFile.ts"
 import * as Arguments from "../../../src/cli/Arguments.ts"
 import { COMMANDS } from "../../../src/cli/CommandTable.ts"
 import * as DaemonClient from "../../../src/cli/DaemonClient.ts"
-import * as FingerprintFlag from "../../../src/cli/FingerprintFlag.ts"
+import * as FingerprintFlag from "../../../src/cli/trust/FingerprintFlag.ts"
 
 import * as SelfSignedCertificate from "../../../src/core/crypto/SelfSignedCertificate.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
