@@ -338,7 +338,12 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           yield* Effect.gen(function* () {
             const fetch = yield* Pilot.fetch
             const rejected = (run: () => Promise<unknown>) =>
-              Effect.flip(Effect.tryPromise({ try: run, catch: (cause) => cause as Error }))
+              Effect.promise(() =>
+                run().then(
+                  () => assert.fail("it was answered"),
+                  (error: Error) => error
+                )
+              )
             const body = JSON.stringify({ sku: "A-17" })
             const headers = { "content-type": "application/json" }
             const echoed = yield* Effect.promise(() =>
