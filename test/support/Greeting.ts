@@ -5,7 +5,9 @@ import { HttpApi, HttpApiBuilder, HttpApiEndpoint, HttpApiGroup } from "effect/h
 import { Pilot } from "effect-pilot"
 
 const Greeting = HttpApiGroup.make("greeting").add(
-  HttpApiEndpoint.get("hello", "/hello", { success: Schema.Struct({ to: Schema.String, header: Schema.String }) })
+  HttpApiEndpoint.get("hello", "/hello", {
+    success: Schema.Struct({ to: Schema.String, header: Schema.String, traceId: Schema.String })
+  })
 )
 
 /** The API. */
@@ -23,7 +25,8 @@ const greeting = HttpApiBuilder.group(Api, "greeting", (handle) =>
     Effect.gen(function* () {
       const { headers } = yield* HttpServerRequest.HttpServerRequest
       const { hostname } = yield* Pilot.caller
-      return { to: hostname, header: headers["pilot-caller-hostname"] ?? "" }
+      const { traceId } = yield* Effect.orDie(Effect.currentSpan)
+      return { to: hostname, header: headers["pilot-caller-hostname"] ?? "", traceId }
     })
   )
 )
