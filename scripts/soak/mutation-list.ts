@@ -144,9 +144,9 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
   {
     name: "stay-on-a-dead-path",
     scenario: "Recovery.test.ts",
-    file: "nat/PathSelector.ts",
-    from: "candidate.unanswered >= UNANSWERED_MIN &&",
-    to: "candidate.unanswered < 0 &&"
+    file: "nat/PathRanking.ts",
+    from: "unanswered < UNANSWERED_MIN ?",
+    to: "unanswered >= 0 ?"
   },
   {
     name: "never-look-for-a-direct-path",

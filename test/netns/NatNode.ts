@@ -7,7 +7,7 @@
 import { copyFileSync, mkdtempSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
-import { Context, Effect, Exit, Layer, References, Result, Schema, Scope } from "effect"
+import { Context, Effect, Exit, Layer, References, Result, Schedule, Schema, Scope } from "effect"
 import * as DaemonLayer from "../../src/actors/layers/DaemonLayer.ts"
 import * as NodeConfig from "../../src/actors/layers/NodeConfig.ts"
 import * as NodeLayer from "../../src/actors/layers/NodeLayer.ts"
@@ -49,7 +49,14 @@ const reserve: Array<typeof Reserved.Type> = []
 const take = Effect.suspend(() => {
   const reserved = reserve.pop()
   return reserved === undefined ? Effect.scoped(born) : Effect.succeed(reserved)
-})
+}).pipe(
+  // On a fast machine all those few are in use: one of them comes back, or the registry takes another.
+  Effect.retry({
+    while: (error) => error.message.includes("rate limited"),
+    schedule: Schedule.spaced("1 second"),
+    times: 60
+  })
+)
 
 /** A node that has been there once, so that it is known who it is. */
 const born = Effect.gen(function* () {
