@@ -78,7 +78,7 @@ export const heard = (table: TaskTable, update: TaskFrame.Status, from: TaskRefu
     )
   return Result.map(theirs(table, id, from), (task) => {
     if (isOld(task, ours)) return task
-    const listened = { ...task, heard: ours?.revision ?? task.heard, progress: ours?.progress || task.progress }
+    const listened = { ...task, ...spokenOf(task, ours) }
     const known = TaskRecord.STATUSES.find((one) => one === status && one !== "OFFERED")
     // A result says more than that there is one (node §6.1), and what was cancelled here stays so.
     if (TaskRecord.isDone(task) || known === undefined) return table.put(listened)
@@ -121,8 +121,7 @@ export const completed = (
     table.put({
       ...task,
       ...{ status: "COMPLETED", justification: "Task completed with results", completedAtMs: nowMs, times, result },
-      heard: ours?.revision ?? task.heard,
-      progress: ours?.progress || task.progress
+      ...spokenOf(task, ours)
     })
   )
 
@@ -144,6 +143,14 @@ const theirs = (table: TaskTable, id: string, peer: TaskRefusal.Peer): Answer =>
     ? Result.succeed(task)
     : TaskRefusal.fail("NotTheirs", `task ${id} was given to somebody else`)
 }
+
+/** Whoever speaks of a task has it, even if a crash has cut its answer to the offer; and shows what it is. */
+const spokenOf = (task: TaskRecord.TaskRecord, ours: TaskFrame.Letter | undefined) => ({
+  told: Math.max(1, task.told),
+  isOurs: task.isOurs || ours !== undefined,
+  heard: ours?.revision ?? task.heard,
+  progress: ours?.progress || task.progress
+})
 
 const isOld = (task: TaskRecord.TaskRecord, ours: TaskFrame.Letter | undefined): boolean =>
   ours !== undefined && ours.revision <= task.heard

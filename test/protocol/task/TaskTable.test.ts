@@ -282,6 +282,24 @@ describe("tasks that a node gave away", () => {
     assert.strictEqual(statusOf(taken(), "a", "submitted"), "NEW")
   })
 
+  it("is known to whoever speaks of it, also if a crash has cut the answer to its offer", () => {
+    const table = offered()
+    success(Submitting.heard(table, status("EXECUTING", 2), peer(2), 5))
+    assert.isEmpty(table.untoldPeers)
+    assert.deepInclude(table.get("submitted", "a"), { isOurs: true, told: 1 })
+    // It has ears for that, too.
+    success(Submitting.cancel(table, "a", "enough", 6))
+    assert.deepStrictEqual(table.untoldPeers, [Address.NodeId(2)])
+
+    const done = offered()
+    success(Submitting.completed(done, results(2), result, peer(2), 5))
+    assert.isEmpty(done.untoldPeers)
+    const ofReference = offered()
+    success(Submitting.heard(ofReference, status("EXECUTING"), peer(2), 5))
+    assert.isEmpty(ofReference.untoldPeers)
+    assert.isFalse(ofReference.get("submitted", "a")?.isOurs)
+  })
+
   it("follows what its executor says, in its order, and nobody else", () => {
     const table = taken()
     success(Submitting.heard(table, status("EXECUTING", 2, "1"), peer(2), 5))

@@ -83,7 +83,8 @@ const tellAll = Effect.fnUntraced(function* (
       .filter((task) => TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task)))
     const [first] = letters
     if (first === undefined) return
-    if (line === undefined && !first.isOurs && !TaskLetter.isOffer(first)) {
+    // Also beside an open stream, which it would never be written to.
+    if (!first.isOurs && !TaskLetter.isOffer(first)) {
       passed.add(TaskLetter.nameOf(first))
       yield* Effect.scoped(tellReference(desk, peer, first))
       continue
