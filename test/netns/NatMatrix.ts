@@ -19,6 +19,8 @@ export interface Dial<Kind extends string = NatBox.Kind> {
   /** Milliseconds from the beginning of the dial; infinite when it failed. */
   readonly firstByteMs: number
   readonly directMs: number | undefined
+  /** Why it failed. */
+  readonly detail?: string
 }
 
 /**
@@ -74,7 +76,9 @@ export const dial = <Kind extends string>(from: Side<Kind>, to: Side<Kind>, wait
     yield* Effect.all([from.nodes.open(name, own, peer), to.nodes.open(name, peer, own)], { concurrency: 2 })
     const [dialled, other] = yield* Effect.all(
       [
-        from.nodes.dial(name, peer.address, waitMs).pipe(Effect.catchTag("NodeFailed", () => Effect.succeed(FAILED))),
+        from.nodes
+          .dial(name, peer.address, waitMs)
+          .pipe(Effect.catchTag("NodeFailed", ({ detail }) => Effect.succeed({ ...FAILED, detail }))),
         to.nodes.awaitDirect(name, own.address, waitMs)
       ],
       { concurrency: 2 }
@@ -87,7 +91,8 @@ export const dial = <Kind extends string>(from: Side<Kind>, to: Side<Kind>, wait
       path,
       endpoint: path === "direct" ? dialled.endpoint : undefined,
       firstByteMs: dialled.firstByteMs,
-      directMs: dialled.directMs
+      directMs: dialled.directMs,
+      ...("detail" in dialled && { detail: dialled.detail })
     } satisfies Dial<Kind>
   })
 

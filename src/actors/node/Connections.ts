@@ -4,16 +4,13 @@
  */
 import { Deferred, Effect, Scope } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
-import * as TokenBucket from "../../core/data/TokenBucket.ts"
 import * as Path from "../../nat/Path.ts"
 import * as Stream from "../../protocol/stream/Connection.ts"
 import { PathRtt } from "../../protocol/stream/PathRtt.ts"
-import * as Segments from "../../protocol/stream/Segments.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import type * as Address from "../../protocol/wire/Address.ts"
-import type { NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { Port } from "../../protocol/wire/Address.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
-import type { ResetReason } from "../../protocol/wire/ResetReason.ts"
 import type { Answer } from "../policy/PolicyGuard.ts"
 import * as BoundedConnection from "./BoundedConnection.ts"
 import * as ConnectionActor from "./ConnectionActor.ts"
@@ -21,18 +18,14 @@ import type { ConnectionStatus } from "./Node.ts"
 import * as NodeContext from "./NodeContext.ts"
 import type { ConnectionMessage } from "./PeerMessage.ts"
 import * as StreamPackets from "./StreamPackets.ts"
+import * as StreamRefusals from "./StreamRefusals.ts"
 
-/** How the connections of this peer reach the network and the time. */
-export interface Link {
-  readonly context: NodeContext.NodeContext
-  readonly peer: NodeId
-  /** Hands whole packets to the tunnel; a full mailbox loses them, as the network would. */
-  readonly transmit: (packets: ReadonlyArray<Bytes.Pieces>) => void
+/** How the connections of this peer reach the network, the time and their owner. */
+export interface Link extends StreamRefusals.Link {
   /** Tells the owner that a connection has nothing left to do. */
   readonly gone: (key: number, id: number) => void
   /** Tells the owner that segments of this size vanish on the way. */
   readonly vanished?: (segmentBytes: number) => void
-  readonly nowMs: () => number
 }
 
 /** The streams of one peer. */
@@ -43,7 +36,7 @@ export class Connections {
   readonly #displaced = new Map<number, ConnectionActor.Running>()
   /** One for all connections of this peer, because what it announces holds for all of them. */
   readonly #config: { -readonly [key in keyof StreamConfig.StreamConfig]: StreamConfig.StreamConfig[key] }
-  readonly #disowned: TokenBucket.TokenBucket
+  readonly #refusals: StreamRefusals.StreamRefusals
   #path: Path.Path | undefined = undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
   /** What this batch brought, per connection. */
@@ -52,7 +45,7 @@ export class Connections {
   constructor(link: Link) {
     this.#link = link
     this.#config = { ...link.context.stream, path: this.#newPath() }
-    this.#disowned = new TokenBucket.TokenBucket({ capacity: DISOWNED_MAX, perSecond: DISOWNED_MAX }, link.nowMs())
+    this.#refusals = new StreamRefusals.StreamRefusals(link, this.#config)
   }
 
   /** The peer has announced what it can do (wire §17): of that, what this node announces too is used. */
@@ -114,7 +107,7 @@ export class Connections {
     const isSyn = (packet.flags & (Packet.Flag.Syn | Packet.Flag.Ack)) === Packet.Flag.Syn
     const running = this.#running.get(key)
     if (running === undefined) {
-      if (!isSyn) this.#disown(packet)
+      if (!isSyn) this.#refusals.disown(packet)
       return isSyn
     }
     if (isSyn && running.isSupersededBy(packet)) {
@@ -144,8 +137,9 @@ export class Connections {
     const port = syn.destinationPort
     const key = keyOf(port, syn.source.network, syn.sourcePort)
     if (this.#running.has(key) && !this.receive(syn)) return Effect.void
+    if (this.#refusals.repeated(key, syn)) return Effect.void
     const admission = NodeContext.admission(context, peer, port)
-    if (!admission.isAllowed) return this.#deny(syn, admission)
+    if (!admission.isAllowed) return this.#deny(key, syn, admission)
     // A trusted peer is known by its key and bounded by its connections; the rate keeps strangers off (wire §9.5).
     if (!context.isTrusted(peer) && !context.ports.admitSyn(peer, this.#link.nowMs())) {
       admission.release()
@@ -156,7 +150,7 @@ export class Connections {
     const remote = { address: syn.source, port: syn.sourcePort }
     if (!context.listeners.hasRoom(port) || !context.ports.open(port, remote)) {
       admission.release()
-      this.#reset(syn, context.ports.isBound(port) ? "ResourceLimit" : "NoListener")
+      this.#refusals.refuse(key, syn, context.ports.isBound(port) ? "ResourceLimit" : "NoListener")
       return Effect.void
     }
     const connection = Stream.Connection.listening(this.#config, this.#initialSequence())
@@ -298,29 +292,11 @@ export class Connections {
     return this.#running.get(key)?.handle.id === id
   }
 
-  /**
-   * A packet of a stream that is not known here, because this node has restarted or has given the stream up. A peer that
-   * announced reasons is told (RFC 9293 §3.10.7.1); to any other an RST would mean too much (wire §9.4). Strangers hear
-   * nothing (security rule 3).
-   */
-  #disown(packet: Packet.Packet): void {
-    const isAnswer = (packet.flags & Packet.Flag.Rst) !== 0 || (packet.flags & FIN_ACK) === FIN_ACK
-    const { context, nowMs, peer } = this.#link
-    if (isAnswer || !this.#config.hasResetReasons || !NodeContext.admits(context, peer, packet.destinationPort)) return
-    if (this.#disowned.take(nowMs())) this.#reset(packet, "NoConnection")
-  }
-
   /** Silence, as for a stranger; what comes too often is told so, since it was let in before. */
-  #deny(syn: Packet.Packet, { reason }: Answer): Effect.Effect<void> {
-    if (reason === "limit") this.#reset(syn, "ResourceLimit")
+  #deny(key: number, syn: Packet.Packet, { reason }: Answer): Effect.Effect<void> {
+    if (reason === "limit") this.#refusals.refuse(key, syn, "ResourceLimit")
     else this.#link.context.report({ _tag: "PacketDropped", reason: "Untrusted", peer: this.#link.peer })
     return Effect.void
-  }
-
-  #reset({ destinationPort, source, sourcePort }: Packet.Packet, reason: ResetReason): void {
-    const rst = this.#config.hasResetReasons ? Segments.resetFor(reason) : Segments.reset
-    const remote = { address: source, port: sourcePort }
-    this.#link.transmit(StreamPackets.encode([rst], this.#link.context.address, destinationPort, remote))
   }
 
   #revive(): void {
@@ -345,6 +321,3 @@ const keyOf = (localPort: Port, network: Address.NetworkId, remotePort: Port): n
 const RTT_MS_MIN = 0.001
 /** Timers of streams have backed off by then, and a path that loses is heard from sooner. */
 const SILENCE_MS = 1_000
-const FIN_ACK = Packet.Flag.Fin | Packet.Flag.Ack
-/** Packets of unknown streams that are answered, per second and at once; one is enough to end such a stream. */
-const DISOWNED_MAX = 32

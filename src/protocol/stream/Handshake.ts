@@ -199,4 +199,4 @@ const SYN_RETRY_MS_MIN = 50
 /** A responder repeats its SYN-ACK so often without being asked (RFC 9293 §3.8.3; v1.2/1.3 never does). */
 const SYN_ACKS_MAX = 6
 /** A copy of a SYN that has been answered is not under way for longer; no path's round trip is. */
-const SYN_LIFE_MS = 5_000
+export const SYN_LIFE_MS = 5_000

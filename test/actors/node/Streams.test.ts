@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { type ConnectionReset, DialError } from "../../../src/actors/node/Node.ts"
 import { type Opened, StreamObserver } from "../../../src/actors/node/StreamObserver.ts"
 import type { StreamSample } from "../../../src/protocol/stream/StreamSample.ts"
@@ -193,6 +193,26 @@ describe("streams between nodes", () => {
 
         assert.instanceOf(error, DialError)
         assert.strictEqual(error.reason, "Refused")
+      })
+    )
+  )
+
+  it.effect("are not opened by a repeat of a SYN that was refused, under way when somebody began to listen", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b, net } = yield* pair({ link: { delayMs: 10 } })
+        yield* a.node.ping(b.address, 5_000)
+        net.network.setLink("192.0.2.1", "192.0.2.2", { delayMs: 300 })
+        const dialling = yield* Effect.forkScoped(Effect.flip(a.node.dial(b.address, PORT)))
+        // The first SYN has been refused, the first repeat has left and not arrived.
+        yield* Effect.sleep("310 millis")
+
+        const listener = yield* b.node.listen(PORT)
+        const accepting = yield* Effect.forkScoped(listener.accept)
+        yield* Effect.sleep("2 seconds")
+
+        assert.strictEqual((yield* Fiber.join(dialling)).reason, "Refused")
+        assert.isUndefined(accepting.pollUnsafe())
       })
     )
   )
