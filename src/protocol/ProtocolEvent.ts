@@ -32,6 +32,17 @@ export type KeyRefusal =
   | "UnknownIdentity"
   | "Downgrade"
 
+/** What can become of what a person allows beforehand (security rule 2). `network.revised`: it has revoked members. */
+export type AdmissionChange =
+  | "invitation.made"
+  | "invitation.redeemed"
+  | "invitation.revoked"
+  | "key.listed"
+  | "key.unlisted"
+  | "network.joined"
+  | "network.left"
+  | "network.revised"
+
 /** One event of one node. */
 export type ProtocolEvent =
   /** The registry gave or confirmed the address. */
@@ -126,6 +137,15 @@ export type ProtocolEvent =
       readonly store: "inbox" | "received"
       readonly peer: Address
       readonly sizeBytes: number
+    }
+  /** Somebody here has changed who comes in unattended, or somebody has come in so. */
+  | {
+      readonly _tag: "AdmissionChanged"
+      readonly change: AdmissionChange
+      /** The id of an invitation, the fingerprint of a listed key, the name of a network. */
+      readonly subject: string
+      /** Who came in by it. */
+      readonly peer?: NodeId
     }
   | { readonly _tag: "TrustRevoked"; readonly peer: NodeId; readonly by: "here" | "peer" }
   /** Keys of a peer (security rule 9), by their fingerprints. A new one counts from `fromSeconds`, Unix time. */

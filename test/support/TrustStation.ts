@@ -82,6 +82,14 @@ export const start = Effect.fnUntraced(function* (
   return { id: Address.NodeId(id), identity, node, keys, events, ...running }
 })
 
+/** What the station reports of what its person allows beforehand. */
+export const admissionChanges = ({ events }: Station) =>
+  events.flatMap((event) => {
+    if (event._tag !== "AdmissionChanged") return []
+    const { _tag: _, ...change } = event
+    return [change]
+  })
+
 /** Lets `steps` tenths of a second pass one by one, so that chains of messages between fibers have their turns. */
 export const pass = (steps: number): Effect.Effect<void> =>
   Effect.repeat(TestClock.adjust("100 millis"), { times: steps - 1 }).pipe(Effect.asVoid)

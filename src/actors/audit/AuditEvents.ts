@@ -15,6 +15,24 @@ export const entryOf = (event: ProtocolEvent): Entry | undefined => {
       return { kind: "trust.rejected", node: event.peer, facts: { reason: event.reason } }
     case "TrustRevoked":
       return { kind: "trust.revoked", node: event.peer, facts: { by: event.by } }
+    case "AdmissionChanged":
+      return { kind: event.change, node: event.peer, facts: { subject: event.subject } }
+    case "KeyAnnounced":
+      return { kind: "key.announced", node: event.peer, facts: { fingerprint: event.key, from: event.fromSeconds } }
+    case "KeyCancelled":
+      return { kind: "key.cancelled", node: event.peer, facts: { fingerprint: event.key } }
+    case "KeyMoved":
+      return { kind: "key.moved", node: event.peer, facts: { from: event.from, to: event.to } }
+    case "KeyForked":
+      return { kind: "key.forked", node: event.peer, facts: { fingerprints: event.keys } }
+    case "RecoveryKeyEnrolled": {
+      const facts = { fingerprint: event.key, from: event.fromSeconds }
+      return { kind: "key.recovery_enrolled", node: event.peer, facts }
+    }
+    case "RecoveryKeyContested":
+      return { kind: "key.recovery_contested", node: event.peer }
+    case "OwnKeyContested":
+      return { kind: "key.own_contested", facts: { fingerprint: event.key } }
     case "KeyRefused":
       return { kind: "key.refused", node: event.peer, facts: { reason: event.reason } }
     case "OwnKeyMoved":

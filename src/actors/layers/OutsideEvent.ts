@@ -45,6 +45,11 @@ export const of = (roster: Roster, member: Member, event: ProtocolEvent): Protoc
     }
     case "PacketDropped":
       return event.peer === undefined ? event : { ...event, peer: roster.outside(member, event.peer) }
+    case "AdmissionChanged": {
+      const { peer: inside, ...change } = event
+      const peer = inside === undefined ? undefined : roster.outside(member, inside)
+      return peer === undefined ? change : { ...change, peer }
+    }
     default:
       return event
   }

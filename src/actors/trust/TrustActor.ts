@@ -11,6 +11,7 @@ import * as Actor from "../../core/actor/Actor.ts"
 import type { ActorStopped, AskTimeout, MailboxFull } from "../../core/actor/ActorError.ts"
 import * as Quota from "../../core/data/Quota.ts"
 import type { Admission } from "../../protocol/trust/Admission.ts"
+import * as AdmissionChange from "../../protocol/trust/AdmissionChange.ts"
 import * as NetworkTable from "../../protocol/trust/NetworkTable.ts"
 import type { Relation } from "../../protocol/trust/Relation.ts"
 import type * as TrustHandshake from "../../protocol/trust/TrustHandshake.ts"
@@ -127,7 +128,16 @@ interface Deliveries {
   readonly tell: (node: NodeId, input: TrustHandshake.Input) => Effect.Effect<void>
 }
 
-const receive = (ledger: TrustLedger.TrustLedger, deliveries: Deliveries, message: Message): Effect.Effect<void> =>
+const receive = (ledger: TrustLedger.TrustLedger, deliveries: Deliveries, message: Message): Effect.Effect<void> => {
+  const before = ledger.admission
+  const report = Effect.sync(() => {
+    for (const change of AdmissionChange.between(before, ledger.admission))
+      deliveries.context.report({ _tag: "AdmissionChanged", ...change })
+  })
+  return Effect.ensuring(perform(ledger, deliveries, message), report)
+}
+
+const perform = (ledger: TrustLedger.TrustLedger, deliveries: Deliveries, message: Message): Effect.Effect<void> =>
   Message.$match(message, {
     Apply: ({ node, input, reply }) => applyOne(ledger, deliveries, node, input, reply),
     ApplyToAll: Effect.fnUntraced(function* ({ input, reply }) {
@@ -136,7 +146,7 @@ const receive = (ledger: TrustLedger.TrustLedger, deliveries: Deliveries, messag
       }
       yield* Deferred.succeed(reply, undefined)
     }),
-    Amend: ({ perform }) => perform(ledger)
+    Amend: (message) => message.perform(ledger)
   })
 
 const applyOne = Effect.fnUntraced(function* (

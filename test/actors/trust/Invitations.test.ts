@@ -63,6 +63,10 @@ describe("Invitations", () => {
       assert.deepInclude(row, { id, state: "used", note: "for Bob" })
       assert.deepStrictEqual(row?.redemptions[0]?.publicKey, guest.identity.publicKey)
       assert.notProperty(row, "key")
+      assert.deepStrictEqual(TrustStation.admissionChanges(inviter), [
+        { change: "invitation.made", subject: id },
+        { change: "invitation.redeemed", subject: id, peer: GUEST }
+      ])
     })
   )
 
@@ -297,6 +301,10 @@ describe("Invitations", () => {
       const struck = fingerprintOf(guest.identity.publicKey)
       assert.isTrue(yield* inviter.trust.admissions.unlistKey(struck))
       assert.isFalse(yield* inviter.trust.admissions.unlistKey(struck))
+      assert.deepStrictEqual(TrustStation.admissionChanges(inviter), [
+        { change: "key.listed", subject: struck },
+        { change: "key.unlisted", subject: struck }
+      ])
       assert.strictEqual((yield* Effect.flip(inviter.trust.admissions.listKey("x", ""))).reason, "NotValid")
     })
   )

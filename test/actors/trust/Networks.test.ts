@@ -155,6 +155,10 @@ describe("networks", () => {
       assert.isFalse(yield* a.trust.admissions.reviseNetwork(listOf(1, [C])))
       yield* TrustStation.pass(20)
 
+      assert.deepStrictEqual(TrustStation.admissionChanges(a), [
+        { change: "network.joined", subject: "fleet" },
+        { change: "network.revised", subject: "fleet" }
+      ])
       assert.deepStrictEqual(
         [trusts(a, c), trusts(b, c), trusts(a, b)],
         [
