@@ -26,7 +26,8 @@ export const make = Effect.gen(function* () {
   const net = yield* host(RENDEZVOUS[0])
   yield* script(
     net,
-    "ip link add public type bridge",
+    // Of its own: else it takes the lowest of its cables, and with a new cable all others send to an address that is gone.
+    "ip link add public address 02:00:00:00:00:01 type bridge",
     ...RENDEZVOUS.map((address) => `ip address add ${address}/24 dev public`),
     `ip address add ${RENDEZVOUS_V6}/64 dev public nodad`,
     "ip link set public up"
@@ -87,7 +88,7 @@ export const make = Effect.gen(function* () {
       "echo 1 > /proc/sys/net/ipv4/ip_forward",
       // Where the kernel has it, bridged frames would be translated as well, and not come back by the cable they came by.
       "if [ -e /proc/sys/net/bridge ]; then echo 0 > /proc/sys/net/bridge/bridge-nf-call-iptables; fi",
-      "ip link add lan type bridge",
+      "ip link add lan address 02:00:00:00:00:02 type bridge",
       `ip address add ${INSIDE_BOX}/24 dev lan`,
       "ip link set lan up"
     )

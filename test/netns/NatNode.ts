@@ -96,13 +96,14 @@ const open = Effect.fnUntraced(function* ({ name, own, peer }: typeof Open.Type)
 
 const flagged = ([key, value]: [string, string]) => [NodeConfig.flagOf(key as NodeConfig.Key), value] as const
 
-const close = ({ name, own }: typeof Open.Type) =>
-  Effect.suspend(() => {
-    const found = nodes.get(name)
-    nodes.delete(name)
-    reserve.push(own)
-    return found === undefined ? Effect.succeed({}) : Effect.as(Scope.close(found.scope, Exit.void), {})
-  })
+/** The key is free when nothing of its node is left: else two lives of it answer at once. */
+const close = Effect.fnUntraced(function* ({ name, own }: typeof Open.Type) {
+  const found = nodes.get(name)
+  nodes.delete(name)
+  if (found !== undefined) yield* Scope.close(found.scope, Exit.void)
+  reserve.push(own)
+  return {}
+})
 
 const named = (name: string) =>
   Effect.suspend(() => {
