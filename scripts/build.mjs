@@ -40,6 +40,7 @@ const bundle = async (directory, sourcemap) => {
     codeSplitting: { groups: [{ name: "main", test: (module) => always.has(module) }] },
     banner: (chunk) => (chunk.isEntry ? "#!/usr/bin/env node" : ""),
     chunkFileNames: "[name]-[hash].js",
+    plugins: [ascii],
     // Less to read at start; names stay, so that a stack trace says where.
     minify: { compress: true, mangle: false, codegen: { removeWhitespace: true } }
   })
@@ -48,6 +49,20 @@ const bundle = async (directory, sourcemap) => {
   const modules = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []))
   return new Set(modules.flatMap((path) => PACKAGE.exec(path.replaceAll("\\", "/"))?.[1] ?? []))
 }
+
+/**
+ * V8 keeps a source text with one character beyond Latin-1 in two bytes each, for as long as the process lives. Here such
+ * characters stand in strings only, where an escape is the same.
+ */
+const ascii = {
+  name: "ascii",
+  generateBundle: (_, output) => {
+    for (const chunk of Object.values(output))
+      if (chunk.type === "chunk") chunk.code = chunk.code.replaceAll(/[^\0-\x7f]/g, escaped)
+  }
+}
+
+const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
 
 /** The modules in the chunk of `main.ts` and in those which it imports at once. */
 const everyCommandLoads = (output) => {
