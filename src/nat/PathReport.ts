@@ -35,8 +35,8 @@ export type Kind = "direct" | "hole-punch" | "relay" | "websocket" | "none"
 
 /** What decides it. */
 export interface Surroundings {
-  /** The world sees another endpoint than this host has. */
-  readonly isTranslated: boolean
+  /** Whoever has such an address sees another endpoint than this host has. */
+  readonly isTranslated: (host: string) => boolean
   /** Datagrams to the beacon go by a WebSocket. */
   readonly isBridged: boolean
 }
@@ -50,7 +50,10 @@ export const kindOf = (
   { isBridged, isTranslated }: Surroundings
 ): Kind => {
   if (path === "relay") return isBridged ? "websocket" : "relay"
-  return path === "direct" && isTranslated && endpoint !== undefined && !AddressScope.isInside(endpoint.host)
+  return path === "direct" &&
+    endpoint !== undefined &&
+    !AddressScope.isInside(endpoint.host) &&
+    isTranslated(endpoint.host)
     ? "hole-punch"
     : path
 }

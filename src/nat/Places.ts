@@ -9,8 +9,8 @@ import { type Kind, PLACES_MAX, type Place } from "../protocol/wire/PathOffer.ts
 
 /** What a node knows of itself. */
 export interface Surroundings {
-  /** Where its socket is bound; a wildcard host stands for all interfaces of its family. */
-  readonly local: Endpoint
+  /** Where its socket is bound, in one family or in both; a wildcard host stands for all interfaces of its family. */
+  readonly bound: ReadonlyArray<Endpoint>
   /** Addresses of its interfaces. */
   readonly addresses: ReadonlyArray<string>
   /** As the beacon sees it. */
@@ -22,14 +22,11 @@ export interface Surroundings {
 }
 
 /** In the order of preference: a promise first, then what the world sees, then the own network. */
-export const own = ({ addresses, isSequential, local, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
-  const hosts = EndpointOf.isWildcard(local.host)
-    ? addresses.filter((host) => AddressScope.isUsable(host) && (local.host === "::" || !host.includes(":")))
-    : [local.host]
+export const own = ({ addresses, bound, isSequential, mapped, reflexive }: Surroundings): ReadonlyArray<Place> => {
   const all: ReadonlyArray<readonly [Kind, Endpoint | undefined]> = [
     ["mapped", mapped],
     [isSequential ? "sequential" : "reflexive", reflexive],
-    ...hosts.map((host) => ["host", { host, port: local.port }] as const)
+    ...inTurns(bound.map((local) => hosts(local, addresses))).map((endpoint) => ["host", endpoint] as const)
   ]
   const places: Array<Place> = []
   for (const [kind, endpoint] of all) {
@@ -40,6 +37,21 @@ export const own = ({ addresses, isSequential, local, mapped, reflexive }: Surro
   }
   return places.slice(0, PLACES_MAX)
 }
+
+/** Of one socket, those first that the whole world can reach. */
+const hosts = ({ host, port }: Endpoint, addresses: ReadonlyArray<string>): ReadonlyArray<Endpoint> => {
+  if (!EndpointOf.isWildcard(host)) return [{ host, port }]
+  const usable = addresses.filter((one) => EndpointOf.isSameFamily(one, host) && AddressScope.isUsable(one))
+  return [...usable.filter(AddressScope.isPublic), ...usable.filter((one) => !AddressScope.isPublic(one))].map(
+    (one) => ({ host: one, port })
+  )
+}
+
+/** One of each list after the other, so that a host with many addresses of one family names those of the other, too. */
+const inTurns = <A>(lists: ReadonlyArray<ReadonlyArray<A>>): ReadonlyArray<A> =>
+  Array.from({ length: Math.max(...lists.map(({ length }) => length)) }).flatMap((_, index) =>
+    lists.flatMap((list) => list.slice(index, index + 1))
+  )
 
 /** Those of an offer that are worth a probe: no address of a group, of nobody, or of this host. */
 export const worthTrying = (

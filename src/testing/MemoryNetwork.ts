@@ -8,7 +8,14 @@ import * as Actor from "../core/actor/Actor.ts"
 import * as MonotonicTime from "../core/actor/MonotonicTime.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import type * as Endpoint from "../core/data/Endpoint.ts"
-import { BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
+import {
+  BindError,
+  type Datagram,
+  type UdpCounters,
+  UdpEndpoint,
+  type UdpSocket,
+  uncounted
+} from "../core/net/UdpEndpoint.ts"
 import * as Link from "./Link.ts"
 import * as SeededRandom from "./SeededRandom.ts"
 
@@ -131,14 +138,13 @@ const bind = Effect.fnUntraced(function* (
   state: State,
   launch: Launch,
   ip: string,
-  { host, port }: Endpoint.Endpoint
+  { counters = uncounted(), host, port }: Parameters<UdpEndpoint["Service"]["bind"]>[0]
 ): Effect.fn.Return<UdpSocket, BindError, Scope.Scope> {
   const refuse = (reason: BindError["reason"]) => new BindError({ host, port, reason, detail: `simulated host ${ip}` })
   if (host !== ip && !isWildcard(host) && !isLoopback(host)) return yield* refuse("AddressNotAvailable")
   const chosen = port === 0 ? freePort(state, ip) : port
   if (chosen === undefined || state.sockets.has(pair(ip, chosen))) return yield* refuse("PortInUse")
 
-  const counters = { sentDatagrams: 0, sentBytes: 0, receivedDatagrams: 0, receivedBytes: 0, sendErrors: 0 }
   const bound: Bound = { address: host, counters, receive: () => {} }
   const release = Effect.sync(() => state.sockets.delete(pair(ip, chosen)))
   yield* Effect.acquireRelease(

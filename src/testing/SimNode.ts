@@ -79,8 +79,11 @@ export interface Settings {
   readonly config?: NodeOptions
   /** A program that each start of the node starts, in the background. */
   readonly main?: Effect.Effect<unknown, unknown, Services>
-  /** Its socket is one of IPv6, and it reaches the rendezvous over IPv6; a node has one socket, of one family. */
-  readonly isV6?: boolean
+  /**
+   * The address families that it uses. By IPv4, which is what translators translate, unless told otherwise; with both it
+   * reaches the rendezvous by IPv4.
+   */
+  readonly family?: "IPv4" | "IPv6" | "both"
   /** Where it registers; the network's first rendezvous unless told otherwise. */
   readonly rendezvous?: SimRendezvous
 }
@@ -211,14 +214,15 @@ const NO_WEBHOOK: WebhookPost["Service"] = {
 /** Simulated hosts are known by their addresses. */
 const resolverLayer = AddressResolver.layer().pipe(Layer.provide(Dns.layerStatic({})))
 
-const configuration = (name: string, rendezvous: SimRendezvous, { config, isV6 = false }: Settings) => {
+const configuration = (name: string, rendezvous: SimRendezvous, { config, family = "IPv4" }: Settings) => {
+  const isV6 = family === "IPv6"
   const values = Object.fromEntries(
     Object.entries({
       hostname: name,
       registry: rendezvous.registry(isV6),
       registryFingerprint: rendezvous.fingerprint,
       beacon: rendezvous.beacon(isV6),
-      listen: isV6 ? LISTEN_V6 : LISTEN,
+      listen: LISTEN[family],
       ...config
     }).map(([key, value]) => [Schema.is(Key)(key) ? NodeConfig.flagOf(key) : key, value])
   )
@@ -229,5 +233,4 @@ const Key = Schema.Literals(Object.keys(NodeConfig.NodeConfig.fields) as Readonl
 
 /** The state directory of every simulated node. */
 export const HOME = "/var/lib/pilot"
-const LISTEN = ":4000"
-const LISTEN_V6 = "[::]:4000"
+const LISTEN = { IPv4: "0.0.0.0:4000", IPv6: "[::]:4000", both: ":4000" } as const

@@ -2,7 +2,7 @@
 
 import { Effect, type Scope } from "effect"
 import * as Bytes from "../core/data/Bytes.ts"
-import { BindError, type UdpEndpoint, type UdpSocket } from "../core/net/UdpEndpoint.ts"
+import { BindError, type UdpEndpoint, type UdpSocket, uncounted } from "../core/net/UdpEndpoint.ts"
 import * as VirtualAddress from "./VirtualAddress.ts"
 import type * as VirtualNetwork from "./VirtualNetwork.ts"
 
@@ -21,7 +21,7 @@ export const make = (
     if (port === undefined) return yield* refuse("PortInUse")
     const key = VirtualAddress.socketKey(where.host, port)
     if (host.sockets.has(key)) return yield* refuse("PortInUse")
-    const socket = makeSocket(where.host, port)
+    const socket = makeSocket(where.host, port, where.counters)
     yield* Effect.acquireRelease(
       Effect.sync(() => host.sockets.set(key, socket)),
       () =>
@@ -53,10 +53,10 @@ export const make = (
   })
 })
 
-const makeSocket = (address: string, port: number): VirtualNetwork.BoundSocket => ({
+const makeSocket = (address: string, port: number, counters = uncounted()): VirtualNetwork.BoundSocket => ({
   address,
   port,
-  counters: { sentDatagrams: 0, sentBytes: 0, receivedDatagrams: 0, receivedBytes: 0, sendErrors: 0 },
+  counters,
   receive: () => {},
   pending: []
 })

@@ -39,7 +39,7 @@ describe("PathReport", () => {
 
   it("names the way in use", () => {
     const kind = (path: "direct" | "relay" | "none", host: string, isTranslated: boolean, isBridged = false) =>
-      PathReport.kindOf({ path, endpoint: { host } }, { isTranslated, isBridged })
+      PathReport.kindOf({ path, endpoint: { host } }, { isTranslated: () => isTranslated, isBridged })
 
     assert.strictEqual(kind("direct", "198.51.100.7", false), "direct")
     assert.strictEqual(kind("direct", "198.51.100.7", true), "hole-punch")

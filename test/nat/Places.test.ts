@@ -3,10 +3,10 @@ import * as Places from "../../src/nat/Places.ts"
 import { PLACES_MAX, type Place } from "../../src/protocol/wire/PathOffer.ts"
 import * as Arb from "../support/Arbitraries.ts"
 
-const local = { host: "0.0.0.0", port: 4000 }
+const bound = [{ host: "0.0.0.0", port: 4000 }]
 const reflexive = { host: "198.51.100.7", port: 5000 }
 const beacon = { host: "203.0.113.9", port: 9001 }
-const none = { local, addresses: [], reflexive: undefined, mapped: undefined, isSequential: false }
+const none = { bound, addresses: [], reflexive: undefined, mapped: undefined, isSequential: false }
 
 const offered = (...hosts: ReadonlyArray<string>): ReadonlyArray<Place> =>
   hosts.map((host) => ({ kind: "host", endpoint: { host, port: 4000 } }))
@@ -20,6 +20,34 @@ describe("Places", () => {
       own.map(({ endpoint, kind }) => `${kind} ${endpoint.host}:${endpoint.port}`),
       ["mapped 198.51.100.7:6000", "reflexive 198.51.100.7:5000", "host 10.0.0.2:4000"]
     )
+  })
+
+  it("offers those of both families in turns where it has both, what the whole world reaches first", () => {
+    const v4 = ["10.0.0.2", "172.17.0.1", "172.18.0.1", "172.19.0.1", "172.20.0.1"]
+    const v6 = ["fe80::1", "fd00::2", "2001:db8::2", "2606:4700::2", "2606:4700::3"]
+    const offer = (sockets: ReadonlyArray<string>) =>
+      Places.own({
+        ...none,
+        bound: sockets.map((host, index) => ({ host, port: 4000 + index })),
+        addresses: [...v4, ...v6],
+        reflexive
+      }).map(({ endpoint }) => `${endpoint.host} ${endpoint.port}`)
+
+    assert.deepStrictEqual(offer(["0.0.0.0", "::"]), [
+      "198.51.100.7 5000",
+      "10.0.0.2 4000",
+      "2606:4700::2 4001",
+      "172.17.0.1 4000",
+      "2606:4700::3 4001",
+      "172.18.0.1 4000"
+    ])
+    assert.deepStrictEqual(offer(["::"]), [
+      "198.51.100.7 5000",
+      "2606:4700::2 4000",
+      "2606:4700::3 4000",
+      "fd00::2 4000",
+      "2001:db8::2 4000"
+    ])
   })
 
   it("offers a bounded number, however many interfaces there are", () => {

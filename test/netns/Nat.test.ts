@@ -110,7 +110,7 @@ describe.skipIf(!isPossible)("translators (needs Linux, root, iproute2, nftables
     )
 
     it.effect(
-      "are none for IPv6, whose nodes have the relay to those of IPv4, and reach each other",
+      "are none for IPv6, whose nodes reach each other and those of both families, and by the relay those of IPv4",
       () =>
         Effect.gen(function* () {
           const { homes, side, world } = yield* Matrix
@@ -138,6 +138,19 @@ describe.skipIf(!isPossible)("translators (needs Linux, root, iproute2, nftables
             direct.map(({ path }) => path),
             ["direct", "direct"]
           )
+
+          const dual = yield* Effect.forEach(["symmetric", "symmetric"] as const, (kind) =>
+            Effect.flatMap(world.both(kind), (host) => side("both families", host))
+          )
+          const [two, another] = [dual[0]!, dual[1]!]
+          const bySix = yield* Effect.forEach(
+            [[two, another] as const, [two, one] as const, [one, two] as const],
+            ([from, to]) => NatMatrix.dial<string>(from, to, PATIENCE_MS)
+          )
+          for (const { endpoint, path, to } of bySix) {
+            assert.strictEqual(path, "direct", to)
+            assert.match(endpoint ?? "", /^\[2001:db8::/)
+          }
         }),
       120_000
     )

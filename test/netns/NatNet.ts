@@ -67,9 +67,8 @@ export const make = Effect.gen(function* () {
     yield* ruled(box, NatBox.rules("port-restricted", { wan: "100.64.0.2", host: INSIDE }))
     return { kind: "two levels", host: inside, box: carrier, wan } satisfies Home
   })
-  /** A host on the public network that has no address of IPv4. */
-  const sixOnly = Effect.gen(function* () {
-    const inside = yield* host("")
+  /** Gives a host an address of IPv6 on the public network. */
+  const joinedBySix = Effect.fnUntraced(function* (inside: Namespaces.Host) {
     const address = `2001:db8::${(yield* cabled(inside)) + 9}`
     yield* script(
       inside,
@@ -79,6 +78,11 @@ export const make = Effect.gen(function* () {
     )
     return inside
   })
+  /** A host on the public network that has no address of IPv4. */
+  const sixOnly = Effect.flatMap(host(""), joinedBySix)
+  /** A host behind a translator of IPv4, with an address of IPv6 besides. */
+  const both = (kind: Exclude<NatBox.Kind, "two levels" | "open">) =>
+    Effect.flatMap(home(kind), ({ host }) => joinedBySix(host))
   /** Two hosts behind one box. */
   const household = Effect.gen(function* () {
     const [box, one, other] = [yield* host(""), yield* host(INSIDE), yield* host(INSIDE_OTHER)]
@@ -142,6 +146,7 @@ export const make = Effect.gen(function* () {
   return {
     net,
     sixOnly,
+    both,
     household,
     uplink,
     home: (kind: NatBox.Kind) => (kind === "two levels" ? carried() : home(kind))

@@ -31,8 +31,8 @@ describe("paths, in the simulator", { timeout: PATIENCE_MS }, () => {
   it.effect("nodes of one family find each other whatever translates the other; nodes of two meet at the relay", () =>
     SimNet.run({ seed: 47 }, (net) =>
       Effect.gen(function* () {
-        const six = yield* net.node("six", { isV6: true, nat: "symmetric", main })
-        const sixth = yield* net.node("sixth", { isV6: true, nat: "symmetric", link: { rttMs: 50, loss: 0.01 } })
+        const six = yield* net.node("six", { family: "IPv6", nat: "symmetric", main })
+        const sixth = yield* net.node("sixth", { family: "IPv6", nat: "symmetric", link: { rttMs: 50, loss: 0.01 } })
         const four = yield* net.node("four", { nat: "fullCone" })
         const paths: Array<string> = []
         for (const from of [sixth, four]) {
@@ -45,6 +45,26 @@ describe("paths, in the simulator", { timeout: PATIENCE_MS }, () => {
         }
 
         assert.deepStrictEqual(paths, ["direct", "relay"])
+      })
+    )
+  )
+
+  it.effect("nodes of both families find each other by IPv6 where no way leads through the translators of IPv4", () =>
+    SimNet.run({ seed: 49 }, (net) =>
+      Effect.gen(function* () {
+        const both = { family: "both", nat: "symmetric" } as const
+        const a = yield* net.node("a", both)
+        const b = yield* net.node("b", { ...both, main })
+        const six = yield* net.node("six", { family: "IPv6", main })
+        const four = yield* net.node("four", { nat: "fullCone", main })
+        for (const peer of [b, six, four]) yield* net.trust(a, peer)
+        for (const peer of ["b", "six", "four"]) {
+          for (let rounds = 0; rounds < 2; rounds++) {
+            assert.strictEqual(Buffer.compare(yield* a.run(echo(peer, PORT, BYTES)), BYTES), 0)
+            yield* net.sleep("3 seconds")
+          }
+          assert.strictEqual((yield* a.run(Pilot.ping(peer))).path, "direct", peer)
+        }
       })
     )
   )

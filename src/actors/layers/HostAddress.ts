@@ -30,11 +30,20 @@ export const resolve = Effect.fn("HostAddress.resolve")(function* (
   return { host: NetAddress.formatIp(chosen.address), port }
 })
 
+/** Where to listen. */
+export interface Listening extends Endpoint {
+  /** In the other address family, too, where the host has it. */
+  readonly isBothFamilies: boolean
+}
+
 /**
- * Where to listen: every interface, unless a host is named, by the family that the beacon has, because a socket has one and whoever
- * has no address of that family has no beacon.
+ * Every interface in both families, unless a host is named. The family that the beacon has comes first: whoever has no address
+ * of that has no beacon.
  */
-export const listening = (text: string, beacon: Endpoint | undefined) =>
-  resolve(text.startsWith(":") ? `${beacon?.host.includes(":") ? "[::]" : "0.0.0.0"}${text}` : text)
+export const listening = (text: string, beacon: Endpoint | undefined) => {
+  const isBothFamilies = text.startsWith(":")
+  const place = isBothFamilies ? `${beacon?.host.includes(":") ? "[::]" : "0.0.0.0"}${text}` : text
+  return Effect.map(resolve(place), (endpoint): Listening => ({ ...endpoint, isBothFamilies }))
+}
 
 const isLiteral = (host: string): boolean => host.includes(":") || /^[0-9.]+$/.test(host)

@@ -20,7 +20,7 @@ const lookIn = Effect.fnUntraced(function* (config: NodeConfig) {
   const udp = yield* UdpEndpoint
   const beacon = yield* HostAddress.resolve(config.beacon)
   const listen = yield* HostAddress.listening(config.listen, beacon)
-  const socket = yield* Effect.catch(udp.bind(listen), () => udp.bind({ ...listen, port: 0 }))
+  const socket = yield* Effect.catch(udp.bind(listen), () => udp.bind({ host: listen.host, port: 0 }))
   const observer = yield* NatObserver.make({ socket, udp, crypto: yield* Crypto, beacons: () => [beacon] })
   socket.onBatch((batch) => {
     for (const { bytes, from } of batch) observer.received(bytes, from)

@@ -54,9 +54,10 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     restart: { intensity: 3, periodMs: 60_000 }
   })
   bridge.tell = (input) => void ref.tellUnsafe(input)
-  const { local, counters, mtuTowards } = options.socket
+  const { local, other, counters, mtuTowards } = options.socket
   return {
     local,
+    ...(other !== undefined && { other }),
     counters,
     mtuTowards,
     onBatch: (receive) => bridge.onBatch(receive),

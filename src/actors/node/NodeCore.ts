@@ -7,7 +7,7 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Turns } from "../../core/actor/Turns.ts"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
-import type { Endpoint } from "../../core/data/Endpoint.ts"
+import * as Endpoint from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import * as PathReport from "../../nat/PathReport.ts"
 import type { PortMapping } from "../../nat/PortMapClient.ts"
@@ -32,6 +32,7 @@ import * as NatObserver from "./NatObserver.ts"
 import type { NodeStatus, PeerStatus } from "./Node.ts"
 import type { NodeContext } from "./NodeContext.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
+import * as NodeSocket from "./NodeSocket.ts"
 import { OwnPlaces } from "./OwnPlaces.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
@@ -40,22 +41,19 @@ import * as SpareKey from "./SpareKey.ts"
 import { StreamObserver } from "./StreamObserver.ts"
 
 /** What a node is made of. */
-export interface Options {
+export interface Options extends NodeSocket.Options {
   readonly identity: SigningKey
   readonly identityPersisted: boolean
   readonly encrypt: boolean
-  readonly listen: Endpoint
-  readonly beacon: Endpoint | undefined
+  readonly beacon: Endpoint.Endpoint | undefined
   /** How the beacon is reached where UDP is not; never if absent. */
   readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
   /** How it looks at its translator: further beacons to ask, what was measured before; measured in the background if said so. */
   readonly nat?: NatObserver.Surroundings | undefined
   /** The address that the registry gave last: the node begins with it when the registry is away. */
   readonly lastAddress?: Address | undefined
-  /** The UDP port that it had then, taken again if any will do: peers look for it there. */
-  readonly lastPort?: number | undefined
   /** A fixed public endpoint; the beacon is not asked then. */
-  readonly endpoint: Endpoint | undefined
+  readonly endpoint: Endpoint.Endpoint | undefined
   readonly owner: string
   readonly hostname: string
   readonly isPublic: boolean
@@ -86,7 +84,7 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
   const udp = yield* UdpEndpoint
   const crypto = yield* Crypto
-  const bound = yield* bind(udp, options)
+  const bound = yield* NodeSocket.bind(udp, options)
   const { beacon, bridge, identity } = options
   const beaconSocket =
     beacon === undefined || bridge === undefined
@@ -133,13 +131,6 @@ export const make = Effect.fnUntraced(function* (
   })
   return core
 })
-
-const bind = (udp: UdpEndpoint["Service"], { lastPort, listen }: Options) => {
-  const at = (port: number) => udp.bind({ ...listen, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
-  return listen.port === 0 && lastPort !== undefined
-    ? Effect.catch(at(lastPort), () => at(listen.port))
-    : at(listen.port)
-}
 
 interface Parts {
   readonly scope: Scope.Scope
@@ -190,7 +181,7 @@ export class NodeCore {
     this.isPublic = options.isPublic
     this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
     this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
-    this.places = new OwnPlaces({ ...parts, local: parts.socket.local, endpoint: options.endpoint })
+    this.places = new OwnPlaces({ ...parts, socket: parts.socket, endpoint: options.endpoint })
     this.router = new SocketRouter({
       self: () => this.address.node,
       beacon: options.beacon,
@@ -327,7 +318,10 @@ export class NodeCore {
   /** Says of any number of peers how they are reached from where this host is now. */
   #reached() {
     const { beaconSocket, mapping, nat } = this.parts
-    const isTranslated = mapping.endpoint !== undefined && nat.isTranslated(mapping.endpoint)
+    const isTranslated = (host: string) => {
+      const { endpoint } = mapping
+      return endpoint !== undefined && Endpoint.isSameFamily(endpoint.host, host) && nat.isTranslated(endpoint)
+    }
     const surroundings = { isTranslated, isBridged: beaconSocket?.route().by === "websocket" }
     return (peer: Pick<PeerMessage.Running, "status">): PeerStatus => {
       const status = peer.status()
@@ -343,7 +337,5 @@ export class NodeCore {
   }
 }
 
-/** Datagrams that wait while the loop is busy: under saturation the kernel's default loses one in twelve. */
-const RECEIVE_BUFFER_BYTES = 4 << 20
 /** Registrations and heartbeats a slow subscriber may fall behind. */
 const EVENTS_MAX = 64

@@ -1,5 +1,6 @@
 /** Where peers may reach a node without the relay, from what it knows of itself in this moment. */
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type { UdpSocket } from "../../core/net/UdpEndpoint.ts"
 import * as NatReport from "../../nat/NatReport.ts"
 import * as Places from "../../nat/Places.ts"
 import type { PortMapping } from "../../nat/PortMapClient.ts"
@@ -9,7 +10,7 @@ import type { NatObserver } from "./NatObserver.ts"
 
 /** What it is asked of. */
 export interface Options {
-  readonly local: Endpoint
+  readonly socket: Pick<UdpSocket, "local" | "other">
   /** Of this host's interfaces. */
   readonly addresses: () => ReadonlyArray<string>
   readonly mapping: Mapping
@@ -38,10 +39,10 @@ export class OwnPlaces {
 
   /** All of them. */
   get all(): ReadonlyArray<Place> {
-    const { addresses, endpoint, local, mapping, nat } = this.#options
+    const { addresses, endpoint, mapping, nat, socket } = this.#options
     const { report } = nat.knowledge
     return Places.own({
-      local,
+      bound: socket.other === undefined ? [socket.local] : [socket.local, socket.other],
       addresses: addresses(),
       reflexive: mapping.endpoint,
       isSequential: report !== undefined && NatReport.isSequential(report),

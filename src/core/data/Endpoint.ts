@@ -23,6 +23,9 @@ export const parse = (text: string): Endpoint | undefined => {
   return host === undefined || port > 0xffff ? undefined : { host, port }
 }
 
+/** Both literals are of IPv4, or both of IPv6. */
+export const isSameFamily = (a: string, b: string): boolean => a.includes(":") === b.includes(":")
+
 /** The address that stands for every address of its host. */
 export const isWildcard = (host: string): boolean => host === "0.0.0.0" || host === "::"
 

@@ -10,7 +10,14 @@ import * as Bytes from "../data/Bytes.ts"
 import * as NodeBindError from "./NodeBindError.ts"
 import * as NodeBuffers from "./NodeBuffers.ts"
 import * as NodeInterfaceMtu from "./NodeInterfaceMtu.ts"
-import { type BindError, type Datagram, type UdpCounters, UdpEndpoint, type UdpSocket } from "./UdpEndpoint.ts"
+import {
+  type BindError,
+  type Datagram,
+  type UdpCounters,
+  UdpEndpoint,
+  type UdpSocket,
+  uncounted
+} from "./UdpEndpoint.ts"
 
 /**
  * Asked of the kernel for each direction: with its default, a saturated receiver lost 8.5 % of the datagrams, with this
@@ -31,6 +38,7 @@ interface BindOptions {
   readonly host: string
   readonly port: number
   readonly receiveBufferBytes?: number
+  readonly counters?: UdpCounters
 }
 
 const bind = (
@@ -38,7 +46,7 @@ const bind = (
   options: BindOptions
 ): Effect.Effect<UdpSocket, BindError, Scope.Scope> =>
   Effect.map(Effect.acquireRelease(open(options), close), (socket) => ({
-    ...wrap(socket),
+    ...wrap(socket, options.counters),
     mtuTowards: (to) => NodeInterfaceMtu.towards(fileSystem, to)
   }))
 
@@ -82,15 +90,8 @@ const askForBuffers = (socket: Socket, receiveBufferBytes: number): void => {
   }
 }
 
-const wrap = (socket: Socket): Omit<UdpSocket, "mtuTowards"> => {
+const wrap = (socket: Socket, counters: UdpCounters = uncounted()): Omit<UdpSocket, "mtuTowards"> => {
   const { address, port } = socket.address()
-  const counters: UdpCounters = {
-    sentDatagrams: 0,
-    sentBytes: 0,
-    receivedDatagrams: 0,
-    receivedBytes: 0,
-    sendErrors: 0
-  }
   let isClosed = false
   let receive: (batch: ReadonlyArray<Datagram>) => void = () => {}
   let batch: Array<Datagram> = []

@@ -22,9 +22,20 @@ export interface UdpCounters {
   sendErrors: number
 }
 
+/** Of a socket that is new. */
+export const uncounted = (): UdpCounters => ({
+  sentDatagrams: 0,
+  sentBytes: 0,
+  receivedDatagrams: 0,
+  receivedBytes: 0,
+  sendErrors: 0
+})
+
 /** A bound socket. */
 export interface UdpSocket {
   readonly local: Endpoint
+  /** Where it is bound in the other address family, if it has both. */
+  readonly other?: Endpoint
   readonly counters: UdpCounters
   /** Installs the only receiver; at most one batch per event-loop turn, in order of arrival. */
   readonly onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void
@@ -50,6 +61,8 @@ export class UdpEndpoint extends Context.Service<
       readonly host: string
       readonly port: number
       readonly receiveBufferBytes?: number
+      /** Of another socket, which this one is counted with. */
+      readonly counters?: UdpCounters
     }) => Effect.Effect<UdpSocket, BindError, Scope.Scope>
     /** Addresses of this machine's interfaces, as literals; none where nobody knows. */
     readonly addresses?: () => ReadonlyArray<string>

@@ -8,7 +8,7 @@ import * as Bytes from "../../../src/core/data/Bytes.ts"
 import type { Endpoint } from "../../../src/core/data/Endpoint.ts"
 import * as NodeHttpRelay from "../../../src/core/net/NodeHttpRelay.ts"
 import * as NodeTcp from "../../../src/core/net/NodeTcp.ts"
-import { BindError, type Datagram, UdpEndpoint } from "../../../src/core/net/UdpEndpoint.ts"
+import { BindError, type Datagram, UdpEndpoint, uncounted } from "../../../src/core/net/UdpEndpoint.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 
 const HERE: Endpoint = { host: "127.0.0.1", port: 5353 }
@@ -27,7 +27,7 @@ const makeHost = () => {
         sockets.set(local.port, () => {})
         return Effect.succeed({
           local,
-          counters: { sentDatagrams: 0, sentBytes: 0, receivedDatagrams: 0, receivedBytes: 0, sendErrors: 0 },
+          counters: uncounted(),
           onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void sockets.set(local.port, receive),
           send: (bytes: Bytes.Pieces, to: Endpoint) =>
             sockets.get(to.port)?.([{ bytes: Bytes.join(bytes), from: local }]),

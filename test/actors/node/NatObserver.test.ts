@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import * as NatObserver from "../../../src/actors/node/NatObserver.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
-import type { UdpEndpoint, UdpSocket } from "../../../src/core/net/UdpEndpoint.ts"
+import { type UdpEndpoint, type UdpSocket, uncounted } from "../../../src/core/net/UdpEndpoint.ts"
 import * as NatReport from "../../../src/nat/NatReport.ts"
 import type { Socket } from "../../../src/nat/ProbeSending.ts"
 import * as ProbedNat from "../../support/ProbedNat.ts"
@@ -19,7 +19,7 @@ const onHost = Effect.fnUntraced(function* (known: NatObserver.Options["known"])
   let asked = 0
   const socketOf = (name: Socket): UdpSocket => ({
     local: { host: "0.0.0.0", port: ProbedNat.INSIDE[name].port },
-    counters: { sentDatagrams: 0, sentBytes: 0, receivedDatagrams: 0, receivedBytes: 0, sendErrors: 0 },
+    counters: uncounted(),
     onBatch: (receive) => {
       receivers[name] = receive
     },
