@@ -48,8 +48,7 @@ export const make = Effect.fnUntraced(function* (
       if (call === undefined) return
       waiting.delete(envelope.id)
       const answered = JsonSplice.replace(JsonSplice.replace(message, ["id"], call.id), RESULT_SUBSCRIPTION, call.id)
-      if (yield* isTaken(call, answered)) yield* Queue.end(call.messages)
-      else yield* abandon(call)
+      yield* finish(call, answered)
       if (call.method === "server/discover" && envelope.isError) from.isLegacy = true
       return
     }
@@ -65,6 +64,12 @@ export const make = Effect.fnUntraced(function* (
     waiting.delete(number)
     yield* from.write(BridgeReplies.cancelled(number))
     yield* abandon(call)
+  })
+
+  /** The last message of a request. */
+  const finish = Effect.fnUntraced(function* (call: Waiting, message: Uint8Array) {
+    if (yield* isTaken(call, message)) yield* Queue.end(call.messages)
+    else yield* abandon(call)
   })
 
   /** False if the client leaves no room for it for too long. */
@@ -101,16 +106,16 @@ export const make = Effect.fnUntraced(function* (
     return opened
   })
 
-  /** The relay session is over: whoever waits is told. */
+  /** The relay session is over: whoever waits is told, and nobody waits for a client that reads slowly. */
   const lost = Effect.fnUntraced(function* (gone: Link) {
     if (link === gone) link = undefined
-    for (const [number, call] of [...waiting]) {
-      if (call.link !== gone) continue
-      waiting.delete(number)
-      const ended = BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, call.id)
-      if (yield* isTaken(call, ended)) yield* Queue.end(call.messages)
-      else yield* abandon(call)
-    }
+    const left = [...waiting].filter(([, call]) => call.link === gone)
+    for (const [number] of left) waiting.delete(number)
+    yield* Effect.forEach(
+      left,
+      ([, call]) => finish(call, BridgeError.encode({ ...BridgeError.SESSION_ENDED, ...target }, call.id)),
+      { concurrency: "unbounded", discard: true }
+    )
     yield* gone.close
   })
 

@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Queue, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as EdgeExchange from "../../../../src/actors/mcp/edge/EdgeExchange.ts"
 import * as Bytes from "../../../../src/core/data/Bytes.ts"
+import type { Duplex } from "../../../../src/core/net/Duplex.ts"
 import * as DuplexPair from "../../../../src/core/net/DuplexPair.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
@@ -11,13 +12,13 @@ const TARGET = { peer: "mcp-host", service: "files" }
 /** An exchange whose way to the server takes a second; `said` is what the server heard, over which session. */
 const stage = Effect.gen(function* () {
   const said = yield* Queue.unbounded<{ readonly session: number; readonly id: number; readonly method: string }>()
-  const servers: Array<(message: object) => Effect.Effect<void>> = []
+  const servers: Array<Duplex> = []
   let sessions = 0
   const connect = Effect.gen(function* () {
     yield* Effect.sleep("1 second")
     const session = ++sessions
     const [near, far] = yield* DuplexPair.make
-    servers.push((message) => far.write(Bytes.fromUtf8(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)))
+    servers.push(far)
     const hear = Effect.flatMap(ScriptedServer.lines(far), (text) =>
       Queue.offer(said, { session, ...JSON.parse(text) })
     )
@@ -30,8 +31,10 @@ const stage = Effect.gen(function* () {
       ...{ _tag: "Request", id: String(id), method: "tools/call", target: undefined },
       ...{ progressToken: undefined }
     })
-  const write = (message: object) => servers.at(-1)?.(message) ?? Effect.void
-  return { ask, said, sessions: () => sessions, write }
+  const write = (message: object) =>
+    servers.at(-1)?.write(Bytes.fromUtf8(`${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`)) ?? Effect.void
+  const end = Effect.suspend(() => servers.at(-1)?.end ?? Effect.void)
+  return { ask, said, sessions: () => sessions, write, end }
 })
 
 const read = (messages: EdgeExchange.Messages | undefined) =>
@@ -94,6 +97,30 @@ describe("EdgeExchange", () => {
       assert.deepInclude(yield* Queue.take(said), { method: "notifications/cancelled" })
       const end = (yield* read(stuck)).at(-1)
       assert.deepStrictEqual([end.id, end.error.code, end.error.data.delivered], [7, -31007, true])
+    })
+  )
+
+  it.effect("when the session is lost, a client that reads nothing does not keep another from hearing of it", () =>
+    Effect.gen(function* () {
+      const { ask, end, said, write } = yield* stage
+      const asking = yield* Effect.forkScoped(Effect.all([ask(7), ask(8)], { concurrency: 2 }))
+      yield* TestClock.adjust("5 seconds")
+      const [stuck, other] = yield* Fiber.join(asking)
+      const { id: slow } = yield* Queue.take(said)
+      // As many as one request may have waiting: there is no room for another.
+      for (let progress = 0; progress < 256; progress++) {
+        yield* write({ method: "notifications/progress", params: { progressToken: slow, progress } })
+      }
+      yield* end
+
+      const reading = yield* Effect.forkScoped(read(other))
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(reading.pollUnsafe())
+      const [told] = yield* Fiber.join(reading)
+      assert.deepStrictEqual([told.id, told.error.code], [8, -31002])
+      yield* TestClock.adjust("10 seconds")
+      const given = (yield* read(stuck)).at(-1)
+      assert.deepStrictEqual([given.id, given.error.code], [7, -31007])
     })
   )
 })
