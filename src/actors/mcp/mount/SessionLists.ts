@@ -13,7 +13,7 @@ import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Known } from "../../../protocol/relay/KnownAnswers.ts"
 import { isOurs, ListMemory } from "../../../protocol/relay/ListMemory.ts"
 import type { Carried } from "../../../protocol/relay/Repeats.ts"
-import type { Target } from "../Target.ts"
+import { isSame, type Target } from "../Target.ts"
 import type { Moves } from "./Instances.ts"
 import type { ListFile } from "./ListFile.ts"
 
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function* ({
   })
 
   const move = (to: Target): void => {
-    if (to.peer === of.peer && to.service === of.service) return
+    if (isSame(to, of)) return
     memory.moved()
     isLearned = false
     of = { ...to }
