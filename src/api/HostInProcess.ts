@@ -4,6 +4,7 @@ import type { Audit } from "../actors/mcp/CallLedger.ts"
 import * as Approvals from "../actors/mcp/keeper/Approvals.ts"
 import type { CallGate } from "../actors/mcp/keeper/CallGate.ts"
 import * as Keeper from "../actors/mcp/keeper/Keeper.ts"
+import * as ServiceCards from "../actors/mcp/keeper/ServiceCards.ts"
 import * as ServiceTable from "../actors/mcp/keeper/ServiceTable.ts"
 import { CannotStart, type Child } from "../actors/mcp/server/Child.ts"
 import { Node } from "../actors/node/Node.ts"
@@ -15,7 +16,7 @@ import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
 import * as Address from "../protocol/wire/Address.ts"
-import * as HostCards from "./HostCards.ts"
+import * as HostSigner from "./HostSigner.ts"
 import * as InProcess from "./InProcess.ts"
 import * as InProcessCallers from "./InProcessCallers.ts"
 import { ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
@@ -66,10 +67,12 @@ export const make = Effect.fnUntraced(function* (
       yield* Effect.addFinalizer(() =>
         Effect.suspend(() => {
           held.delete(service.name)
-          return Effect.andThen(keeper.recheck, keeper.cards.removed)
+          // What was public must not be found any more, if the registry can be told within a moment.
+          const withdrawn = Effect.timeoutOption(keeper.cards.shelf.publish, WITHDRAW_TIMEOUT)
+          return Effect.andThen(keeper.recheck, withdrawn)
         })
       )
-      yield* keeper.cards.added
+      yield* keeper.cards.changed
       if (service.port !== undefined) yield* keeper.listen(service.port, service.name)
       return { ended: Effect.never }
     })
@@ -95,7 +98,7 @@ const run = Effect.fnUntraced(function* (
   approvals: Approvals.Approvals
 ): Effect.fn.Return<
   Keeper.Keeper & {
-    readonly cards: HostCards.HostCards
+    readonly cards: ServiceCards.ServiceCards
     readonly listen: (port: number, service?: string) => Effect.Effect<void, ExposeError, Scope.Scope>
   },
   ExposeError,
@@ -114,14 +117,17 @@ const run = Effect.fnUntraced(function* (
       ? new CannotStart({ detail: "the program exposes it no more" })
       : Effect.flatMap(callerOf(remote), open)
   }
-  const cards = yield* HostCards.make({
+  const cards = yield* ServiceCards.make({
     path: cardsPath,
+    sha256,
+    clientInfo: { name: "effect-pilot", version: "0.1.0" },
+    signer: yield* HostSigner.make,
     services: () => [...held.values()].map(({ service }) => service),
     spawn: (service) => ("program" in service ? programOf(service, address) : start(service, OURSELVES))
   })
   const keeper = yield* Keeper.make({
-    cards: cards.page,
-    inspected: cards.known,
+    cards: cards.shelf.page,
+    inspected: cards.inspector.known,
     self: hostname || Address.format(address),
     find: (name) => Effect.sync(() => Option.fromUndefinedOr(held.get(name)?.service)),
     isAllowed: (service, remote) =>
@@ -172,6 +178,7 @@ const run = Effect.fnUntraced(function* (
   return { ...keeper, cards, listen }
 })
 
+const WITHDRAW_TIMEOUT = "2 seconds"
 /** A look at a server is nobody's call. */
 const OURSELVES = { callerHeaders: () => ({}), mayRepeat: () => false }
 

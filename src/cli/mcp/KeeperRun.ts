@@ -12,6 +12,7 @@ import * as KeeperControl from "../../actors/mcp/KeeperControl.ts"
 import * as AuditLog from "../../actors/mcp/keeper/AuditLog.ts"
 import { HeldServices } from "../../actors/mcp/keeper/HeldServices.ts"
 import * as Keeper from "../../actors/mcp/keeper/Keeper.ts"
+import * as ServiceCards from "../../actors/mcp/keeper/ServiceCards.ts"
 import type * as ServiceInspector from "../../actors/mcp/keeper/ServiceInspector.ts"
 import * as ServiceTable from "../../actors/mcp/keeper/ServiceTable.ts"
 import * as ChildProcess from "../../actors/mcp/server/ChildProcess.ts"
@@ -32,10 +33,10 @@ import * as LogFile from "../LogFile.ts"
 import { Processes } from "../Processes.ts"
 import * as Telemetry from "../Telemetry.ts"
 import * as KeeperApprovals from "./KeeperApprovals.ts"
-import * as KeeperCards from "./KeeperCards.ts"
 import * as KeeperNode from "./KeeperNode.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
 import * as KeeperPolicy from "./KeeperPolicy.ts"
+import * as KeeperSigner from "./KeeperSigner.ts"
 
 /** Runs the keeper until it is stopped. `ready` runs when it can be asked; `initial` is exposed first. */
 export const run = Effect.fn("KeeperRun.run")(
@@ -125,13 +126,12 @@ const makeOffice = Effect.fnUntraced(function* (places: KeeperPlaces.KeeperPlace
     peer: Effect.flatMap(node.identity, (identity) => node.caller(identity?.node ?? 0)),
     upstream: { caller: () => ({}), mayRepeat: () => false }
   }
-  const cards = yield* KeeperCards.make({
-    path: places.cards,
-    node,
-    sha256,
-    version,
-    services,
-    spawn: (service) => spawn(service, ourselves)
+  const cards = yield* ServiceCards.make({
+    ...{ path: places.cards, sha256, services },
+    clientInfo: { name: "pilotctl", version },
+    signer: KeeperSigner.make(node),
+    spawn: (service) => spawn(service, ourselves),
+    isConnected: node.isConnected
   })
   const isAllowed = policy.admitting(node.trustedKeys)
   const keeper = yield* Keeper.make({
