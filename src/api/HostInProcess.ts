@@ -20,6 +20,7 @@ import * as HostSigner from "./HostSigner.ts"
 import * as InProcess from "./InProcess.ts"
 import * as InProcessCallers from "./InProcessCallers.ts"
 import { ExposeError, type McpHost, type Open, type Question } from "./McpHost.ts"
+import { VERSION } from "./Version.ts"
 
 /** How servers that are no part of the program are started, and where calls are recorded. */
 export interface Options {
@@ -120,7 +121,7 @@ const run = Effect.fnUntraced(function* (
   const cards = yield* ServiceCards.make({
     path: cardsPath,
     sha256,
-    clientInfo: { name: "effect-pilot", version: "0.1.0" },
+    clientInfo: { name: "effect-pilot", version: VERSION },
     signer: yield* HostSigner.make,
     services: () => [...held.values()].map(({ service }) => service),
     spawn: (service) => ("program" in service ? programOf(service, address) : start(service, OURSELVES))

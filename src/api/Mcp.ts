@@ -33,6 +33,7 @@ import { McpMounts } from "./McpMounts.ts"
 import * as McpReopening from "./McpReopening.ts"
 import * as Server from "./McpServer.ts"
 import { Pilot } from "./PilotService.ts"
+import { VERSION } from "./Version.ts"
 
 export type { Answer, Answers } from "../actors/mcp/client/InputRounds.ts"
 export { McpError, type Progress } from "../actors/mcp/client/McpClient.ts"
@@ -217,4 +218,4 @@ const refused = (message: string) =>
 /** Services that fit, of which those that may be used are looked at. */
 const FOUND_MAX = 64
 const GUARD = Layer.mergeAll(NativeCrypto.layer, FileLock.layer, NodeFileSystem.layer, NodePath.layer)
-const SELF: ClientInfo = { name: "effect-pilot", version: "0.1.0" }
+const SELF: ClientInfo = { name: "effect-pilot", version: VERSION }

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs"
 import { homedir } from "node:os"
 import process from "node:process"
 import { Layer } from "effect"
+import { VERSION } from "../api/Version.ts"
 import { CliHost } from "./CliHost.ts"
 import * as NodeSecretPrompt from "./NodeSecretPrompt.ts"
-import { VERSION } from "./Version.ts"
 
 /** Reads environment, user and program once. */
 export const layer: Layer.Layer<CliHost> = Layer.sync(CliHost, () => {
