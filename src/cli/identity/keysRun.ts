@@ -11,6 +11,7 @@ import type { Environment, Input } from "../Command.ts"
 import * as ConfigFile from "../ConfigFile.ts"
 import * as DaemonClient from "../DaemonClient.ts"
 import * as daemonConfig from "../daemon/daemonConfig.ts"
+import * as KeyFile from "../KeyFile.ts"
 import * as Values from "../Values.ts"
 import { alone, performed } from "./identityRun.ts"
 import * as KeysText from "./KeysText.ts"
@@ -76,9 +77,9 @@ const enrolAlone = Effect.fnUntraced(function* (
   yield* OwnKeyState.amend(state, [...state.chain, statement])
   return {
     public_key: Bytes.toBase64(state.key.publicKey),
-    fingerprint: RecoveryFile.fingerprintOf(state.key.publicKey),
+    fingerprint: KeyFile.fingerprintOf(state.key.publicKey),
     key_generation: standing.sequence ?? 0,
-    recovery_fingerprint: RecoveryFile.fingerprintOf(key.publicKey),
+    recovery_fingerprint: KeyFile.fingerprintOf(key.publicKey),
     published: false
   }
 })

@@ -25,12 +25,12 @@ const create: Command = {
       Values.text(input, "number") === undefined
         ? undefined
         : yield* Effect.fromResult(Values.count(input, "number", 1))
-    const { NetworkFile, NetworkToken } = yield* tools
+    const { KeyFile, NetworkFile, NetworkToken } = yield* tools
     if (!NetworkToken.NAME.test(name))
       return yield* CliError.invalidArgument(`${name} is no name of a network`, "at most 32 of a-z, 0-9 and - inside")
     if (number !== undefined && number > 65_535) return yield* CliError.invalidArgument("--number is 1 to 65535")
     const made = yield* NetworkFile.create(path, name, number)
-    const data = { name, number: made.number, fingerprint: NetworkFile.fingerprintOf(made.key.publicKey), file: path }
+    const data = { name, number: made.number, fingerprint: KeyFile.fingerprintOf(made.key.publicKey), file: path }
     return output(
       data,
       `network ${name} (number ${data.number}), its key in ${path}: whoever has it says who is a member\n` +
@@ -182,6 +182,7 @@ export const commands: ReadonlyArray<Command> = [create, issue, revoke, join, le
 
 /** What signs; loaded only where a command does so. */
 const tools = Effect.promise(async () => ({
+  KeyFile: await import("../KeyFile.ts"),
   NetworkFile: await import("./NetworkFile.ts"),
   NetworkToken: await import("../../protocol/trust/NetworkToken.ts")
 }))

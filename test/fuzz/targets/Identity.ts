@@ -4,6 +4,7 @@ import * as IdentityBackup from "../../../src/actors/layers/IdentityBackup.ts"
 import * as MembershipFile from "../../../src/actors/layers/MembershipFile.ts"
 import * as ChainFile from "../../../src/actors/trust/ChainFile.ts"
 import * as RecoveryFile from "../../../src/cli/identity/RecoveryFile.ts"
+import * as KeyFile from "../../../src/cli/KeyFile.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as SealedText from "../../../src/core/crypto/SealedText.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
@@ -139,7 +140,7 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
   }),
   Fuzzer.decoder({
     name: "file/recovery key",
-    covers: [RecoveryFile.parse],
+    covers: [RecoveryFile.parse, KeyFile.decode],
     format: "json",
     samples: () =>
       Corpus.texts(
