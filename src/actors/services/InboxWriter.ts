@@ -38,13 +38,15 @@ export const spawn = Effect.fnUntraced(function* (
     mailbox: { capacity: WAITING_MAX, overflow: "backpressure" },
     start: Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
+      // First, because it fills files that a crash of the machine has emptied.
+      const journal = yield* InboxJournal.open(places)
+      yield* sweep(places)
       const quota = StoreQuota.make({
         name: "inbox",
         limit,
         measure: Effect.provideService(DiskUse.measure(places.inbox), FileSystem.FileSystem, files),
         pending: () => StoreQuota.NOTHING
       })
-      const journal = yield* InboxJournal.open(places)
       const inbox: Inbox = { places, quota, journal, scope: yield* Effect.scope, stamp: "", count: 0 }
       let batch: Array<InboxWriterMessage> = []
       return {
@@ -73,6 +75,21 @@ interface Inbox {
   stamp: string
   count: number
 }
+
+/** A process that is killed while it writes leaves files with nothing in them: no messages, which nobody would take away. */
+const sweep = Effect.fnUntraced(function* ({ inbox }: ExchangePlaces.ExchangePlaces) {
+  const files = yield* FileSystem.FileSystem
+  const names = yield* Effect.orElseSucceed(files.readDirectory(inbox), () => [])
+  const removeEmpty = (path: string) =>
+    Effect.flatMap(files.lstat(path), ({ size, type }) =>
+      type === "File" && Number(size) === 0 ? files.remove(path) : Effect.void
+    )
+  yield* Effect.forEach(
+    names.filter((name) => name.endsWith(SUFFIX)),
+    (name) => Effect.ignore(removeEmpty(`${inbox}/${name}`)),
+    { concurrency: LOOKS_AT_ONCE, discard: true }
+  )
+})
 
 /** While the disk makes sure of these, the next are written. */
 const store = Effect.fnUntraced(function* (inbox: Inbox, batch: ReadonlyArray<InboxWriterMessage>) {
@@ -169,17 +186,19 @@ const taken = (path: string) =>
 const nextName = (inbox: Inbox, kind: number, stamp: string): string => {
   if (inbox.stamp !== stamp) inbox.count = 0
   inbox.stamp = stamp
-  return `${nameOf(kind)}-${stamp}${counter(inbox.count++)}.json`
+  return `${nameOf(kind)}-${stamp}${counter(inbox.count++)}${SUFFIX}`
 }
 
 const isLong = ({ content }: InboxJournal.Entry): boolean => content.length > NOTED_BYTES_MAX
 
 const counter = (count: number): string => (count === 0 ? "" : `-${String(count).padStart(6, "0")}`)
 
+const SUFFIX = ".json"
 const RESTARTS = { intensity: 5, periodMs: 60_000 }
 const WAITING_MAX = 256
 /** As many as threads that wait for the disk, and some to go on with meanwhile. */
 const WRITTEN_AT_ONCE = 8
+const LOOKS_AT_ONCE = 16
 /** Beyond this it costs more to write a message twice than to sync it by itself. */
 const NOTED_BYTES_MAX = 65_536
 const OWNER_ONLY = 0o600

@@ -5,6 +5,7 @@ import * as ExchangePlaces from "../../../src/actors/services/ExchangePlaces.ts"
 import * as InboxWriter from "../../../src/actors/services/InboxWriter.ts"
 import type { NotTaken } from "../../../src/actors/services/IncomingFile.ts"
 import * as Mailbox from "../../../src/actors/services/Mailbox.ts"
+import type * as StoreQuota from "../../../src/actors/services/StoreQuota.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
 import { MemoryDisk } from "../../../src/testing/MemoryDisk.ts"
 import * as SeededRandom from "../../../src/testing/SeededRandom.ts"
@@ -48,21 +49,22 @@ const machine = Effect.fnUntraced(function* (boot = "") {
   const journals = Effect.map(files.readDirectory(places.transfers), (names) => names.filter(ExchangePlaces.isJournal))
   /** A life of the node that nothing tidies up, as if it were cut off. */
   const forever = yield* Effect.scope
-  const started = Effect.provideContext(start, Context.add(services, Scope.Scope, forever))
+  const started = Effect.provideContext(start(), Context.add(services, Scope.Scope, forever))
   return { disk, files, state, during, texts, journals, boots, started }
 })
 
-const start = Effect.gen(function* () {
-  yield* Effect.orDie(ExchangePlaces.prepare(places))
-  const writer = yield* InboxWriter.spawn(places)
-  return (text: string) =>
-    Effect.result(
-      writer.ask((stored: Deferred.Deferred<string, NotTaken>) => ({
-        record: { kind: 1, payload: Bytes.fromUtf8(text), from: "0:0000.0000.0002", receivedAt: "" },
-        stored
-      }))
-    )
-})
+const start = (limit?: StoreQuota.Amount) =>
+  Effect.gen(function* () {
+    yield* Effect.orDie(ExchangePlaces.prepare(places))
+    const writer = yield* InboxWriter.spawn(places, limit)
+    return (text: string) =>
+      Effect.result(
+        writer.ask((stored: Deferred.Deferred<string, NotTaken>) => ({
+          record: { kind: 1, payload: Bytes.fromUtf8(text), from: "0:0000.0000.0002", receivedAt: "" },
+          stored
+        }))
+      )
+  })
 const numbered = (count: number, from = 0) =>
   Array.from({ length: count }, (_, index) => String(from + index).padStart(3, "0"))
 
@@ -72,7 +74,7 @@ describe("InboxJournal", () => {
       const { during, state, texts } = yield* machine()
       yield* during(
         Effect.gen(function* () {
-          const save = yield* start
+          const save = yield* start()
           yield* save("first")
           state.syncs = 0
           const saved = yield* Effect.forEach(numbered(60), save, { concurrency: 60 })
@@ -103,7 +105,7 @@ describe("InboxJournal", () => {
           }
           disk.crash(random)
           yield* Effect.orDie(boots("another boot"))
-          yield* during(Effect.flatMap(start, (saveAgain) => saveAgain("after")))
+          yield* during(Effect.flatMap(start(), (saveAgain) => saveAgain("after")))
           acknowledged.push("after")
           assert.deepStrictEqual(yield* texts, acknowledged.toSorted())
           assert.deepStrictEqual(yield* journals, [])
@@ -122,9 +124,28 @@ describe("InboxJournal", () => {
       const [first] = yield* Effect.forEach(numbered(3), save, { concurrency: 3 })
       yield* files.remove(Result.getOrThrow(first!))
       assert.lengthOf(yield* journals, 1)
-      yield* during(Effect.flatMap(start, (saveAgain) => saveAgain("after")))
+      yield* during(Effect.flatMap(start(), (saveAgain) => saveAgain("after")))
       assert.deepStrictEqual(yield* texts, ["001", "002", "after"])
       assert.deepStrictEqual(yield* journals, [])
+    })
+  )
+
+  it.effect("files that a killed process had only begun are no messages, and take no room from those that come", () =>
+    Effect.gen(function* () {
+      const { during, files, started, texts } = yield* machine("this boot")
+      const save = yield* started
+      yield* save("whole")
+      yield* files.writeFileString(`${places.inbox}/TEXT-20000101-000000.000.json`, "")
+      yield* files.writeFileString(`${places.inbox}/notes.txt`, "")
+      yield* during(
+        Effect.gen(function* () {
+          const saveAgain = yield* start({ files: 3, bytes: 10_000 })
+          assert.isTrue(Result.isSuccess(yield* saveAgain("after")))
+          assert.isTrue(Result.isFailure(yield* saveAgain("too many")))
+        })
+      )
+      assert.deepStrictEqual(yield* texts, ["after", "whole"])
+      assert.include(yield* files.readDirectory(places.inbox), "notes.txt")
     })
   )
 
@@ -133,7 +154,7 @@ describe("InboxJournal", () => {
       const { disk, during, journals, texts } = yield* machine()
       yield* during(
         Effect.gen(function* () {
-          const save = yield* start
+          const save = yield* start()
           yield* save("a")
           assert.lengthOf(yield* journals, 1)
           yield* TestClock.adjust("80 seconds")
@@ -153,7 +174,7 @@ describe("InboxJournal", () => {
       const { disk, during, state, texts } = yield* machine()
       yield* during(
         Effect.gen(function* () {
-          const save = yield* start
+          const save = yield* start()
           yield* save("before")
           state.isFull = true
           const refused = yield* Effect.forEach(numbered(3), save, { concurrency: 3 })
