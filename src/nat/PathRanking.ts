@@ -20,17 +20,17 @@ export const awaits = (candidate: Candidate, nowMs: number): void => {
 
 /** The best of them; of equal ones that which opened last. */
 export const best = (candidates: ReadonlyArray<Candidate>, silenceMs: number, nowMs: number): Candidate | undefined => {
-  let best: Candidate | undefined
-  let bestScore = Number.NEGATIVE_INFINITY
+  let found: Candidate | undefined
+  let highest = Number.NEGATIVE_INFINITY
   for (const candidate of candidates) {
     const score = scoreOf(candidate, silenceMs, nowMs)
-    const isLater = best !== undefined && score === bestScore && candidate.openedAtMs > best.openedAtMs
-    if (score > bestScore || isLater) {
-      best = candidate
-      bestScore = score
+    const isLater = found !== undefined && score === highest && candidate.openedAtMs > found.openedAtMs
+    if (score > highest || isLater) {
+      found = candidate
+      highest = score
     }
   }
-  return best
+  return found
 }
 
 /**
