@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import type { Connection } from "../../src/api/Connection.ts"
 import * as Pilot from "../../src/api/Pilot.ts"
-import type { NatKind } from "../../src/testing/SimNat.ts"
+import type { Location, NatKind } from "../../src/testing/SimNat.ts"
 import * as SimNet from "../../src/testing/SimNet.ts"
 import type * as SimNode from "../../src/testing/SimNode.ts"
 import { PATIENCE_MS } from "./Patience.ts"
@@ -73,13 +73,18 @@ describe("roaming, in the simulator", { timeout: PATIENCE_MS }, () => {
   const placed = Effect.fnUntraced(function* (
     net: SimNet.SimNet,
     role: (typeof ROLES)[number],
-    nats: (typeof KINDS)[number]
+    [moving, staying]: readonly [Location, Location]
   ) {
-    const [moving, staying] = nats
     const a = yield* net.node("a", { ...(moving && { nat: moving }), link: { rttMs: 20 } })
     const b = yield* net.node("b", { ...(staying && { nat: staying }), link: { rttMs: 30 } })
     yield* net.trust(a, b)
     return { a, b, ends: role === "writer" ? ([a, b] as const) : ([b, a] as const) }
+  })
+
+  /** `a` is behind the router `home`. */
+  const atHome = Effect.fnUntraced(function* (net: SimNet.SimNet, role: (typeof ROLES)[number]) {
+    const home = net.nat("portRestrictedCone")
+    return { home, ...(yield* placed(net, role, [home, "portRestrictedCone"])) }
   })
 
   for (const [index, kinds] of KINDS.entries()) {
@@ -106,11 +111,7 @@ describe("roaming, in the simulator", { timeout: PATIENCE_MS }, () => {
     it.effect(`a ${role} goes to another network and back: it goes on within a second each time`, () =>
       SimNet.run({ seed: 71 }, (net) =>
         Effect.gen(function* () {
-          const home = net.nat("portRestrictedCone")
-          const a = yield* net.node("a", { nat: home, link: { rttMs: 20 } })
-          const b = yield* net.node("b", { nat: "portRestrictedCone", link: { rttMs: 30 } })
-          yield* net.trust(a, b)
-          const ends = role === "writer" ? ([a, b] as const) : ([b, a] as const)
+          const { a, ends, home } = yield* atHome(net, role)
           const silenceMs = yield* stream(net, ...ends, [
             [4_030, net.move(a, "fullCone")],
             [6_050, net.move(a, home)]
@@ -124,11 +125,7 @@ describe("roaming, in the simulator", { timeout: PATIENCE_MS }, () => {
     it.effect(`the router of a ${role} is restarted with another address: it goes on within a second`, () =>
       SimNet.run({ seed: 72 }, (net) =>
         Effect.gen(function* () {
-          const home = net.nat("portRestrictedCone")
-          const a = yield* net.node("a", { nat: home, link: { rttMs: 20 } })
-          const b = yield* net.node("b", { nat: "portRestrictedCone", link: { rttMs: 30 } })
-          yield* net.trust(a, b)
-          const ends = role === "writer" ? ([a, b] as const) : ([b, a] as const)
+          const { ends, home } = yield* atHome(net, role)
           const silenceMs = yield* stream(net, ...ends, [[4_000, net.renumber(home)]])
 
           assert.isBelow(silenceMs, SILENCE_MS_MAX)
