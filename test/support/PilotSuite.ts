@@ -61,6 +61,13 @@ const stage = ({ isOwnNode, open }: Variant<Pilot.Services>) =>
     })
   )
 
+/** What a program on one of the two does. */
+const on =
+  (who: "alice" | "bob") =>
+  <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Pilot.Services> | Stage> =>
+    Effect.flatMap(Stage, ({ programs }) => Effect.provideContext(program, programs[who]))
+const [onAlice, onBob] = [on("alice"), on("bob")]
+
 /** Runs the suite. */
 export const run = (variant: Variant<Pilot.Services>): void =>
   layer(stage(variant), { excludeTestServices: true, timeout: "60 seconds" })(variant.name, (it) => {
@@ -81,11 +88,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
 
     it.effect("sends messages and files, shares and pulls", () =>
       Effect.gen(function* () {
-        const { network, programs } = yield* Stage
-        const onAlice = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-          Effect.provideContext(program, programs.alice)
-        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-          Effect.provideContext(program, programs.bob)
+        const { network } = yield* Stage
         const path = `${network.directory}/${variant.name}.bin`
         const content = randomBytes(200_000)
         writeFileSync(path, content)
@@ -289,7 +292,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           assert.strictEqual(yield* Queue.take(log), "hang began")
           yield* Fiber.interrupt(hanging)
           assert.strictEqual(yield* Queue.take(log), "hang interrupted")
-        }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
+        }).pipe(Effect.scoped, onAlice)
       }).pipe(Effect.scoped)
     )
 
@@ -308,7 +311,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           const forged = yield* http.get("http://bob.pilot:4009/hello", { headers })
           assert.deepInclude(yield* forged.json, { to: "alice", header: "alice" })
           assert.strictEqual((yield* Effect.flip(http.get("http://127.0.0.1:4009/")))._tag, "HttpClientError")
-        }).pipe(Effect.provide(Pilot.httpClient), Effect.scoped, Effect.provideContext(programs.alice))
+        }).pipe(Effect.provide(Pilot.httpClient), Effect.scoped, onAlice)
       }).pipe(Effect.scoped)
     )
 
@@ -369,19 +372,18 @@ export const run = (variant: Variant<Pilot.Services>): void =>
             assert.instanceOf(yield* rejected(() => fetch("http://127.0.0.1:4011/echo")), TypeError)
             const late = yield* rejected(() => fetch("http://bob.pilot:4011/echo", { signal: AbortSignal.abort() }))
             assert.strictEqual(late.name, "AbortError")
-          }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
+          }).pipe(Effect.scoped, onAlice)
         }).pipe(Effect.scoped)
     )
 
     it.effect("an actor is told, asked and watched by name", () =>
       Effect.gen(function* () {
-        const { programs } = yield* Stage
         const scope = yield* Scope.make()
         const local = yield* Effect.gen(function* () {
           const counter = yield* Actor.spawn(Counter)
           yield* Pilot.register("counter", counter, { allow: ["alice"] })
           return counter
-        }).pipe(Scope.provide(scope), Effect.provideContext(programs.bob))
+        }).pipe(Scope.provide(scope), onBob)
         yield* Effect.addFinalizer((exit) => Scope.close(scope, exit))
         yield* Effect.gen(function* () {
           const remote = yield* Pilot.actor("bob", "counter", Counter.Protocol)
@@ -391,13 +393,13 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           const exit = yield* Effect.forkChild(remote.exit)
           yield* local.stop
           assert.strictEqual((yield* Fiber.join(exit))._tag, "Stopped")
-        }).pipe(Effect.scoped, Effect.provideContext(programs.alice))
+        }).pipe(Effect.scoped, onAlice)
       }).pipe(Effect.scoped)
     )
 
     it.effect("trust is listed, invited to, watched and revoked", () =>
       Effect.gen(function* () {
-        const { daemons, programs } = yield* Stage
+        const { daemons } = yield* Stage
         const { alice, dave } = daemons
         yield* Effect.gen(function* () {
           const [first] = yield* Trust.list
@@ -414,17 +416,15 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           const twice = yield* Effect.flip(Trust.revoke(dave.node))
           assert.deepInclude(twice, { _tag: "TrustError", reason: "Refused" })
           assert.isFalse(yield* Trust.revokeInvitation("nothing"))
-        }).pipe(Effect.provideContext(programs.bob))
+        }).pipe(onBob)
       })
     )
 
     it.effect("trust is asked for, rejected, given to one key only, ended, and come by with an invitation", () =>
       Effect.gen(function* () {
-        const { daemons, programs } = yield* Stage
+        const { daemons } = yield* Stage
         const { bob, carol } = daemons
         const other = yield* Layer.build(Pilot.layerDaemon({ home: carol.home }))
-        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-          Effect.provideContext(program, programs.bob)
         const onCarol = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) => Effect.provideContext(program, other)
         const seen = (is: (change: Trust.Change) => boolean) =>
           Stream.runHead(Stream.filter(Trust.watch, is)).pipe(Effect.asVoid)
@@ -472,7 +472,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
 
     it.effect("a peer is who has the name, the address, the number or the key; of several, who can be found", () =>
       Effect.gen(function* () {
-        const { daemons, programs } = yield* Stage
+        const { daemons } = yield* Stage
         const { address, fingerprint, node } = daemons.bob
         yield* Effect.gen(function* () {
           const selectors = [
@@ -489,7 +489,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           const none = yield* Effect.flip(Peer.resolve(Peer.byKey(daemons.carol.fingerprint)))
           assert.deepInclude(none, { _tag: "NoSuchPeer" })
           assert.strictEqual((yield* Effect.flip(Peer.resolve(Peer.anyOf("nobody"))))._tag, "DialError")
-        }).pipe(Effect.provideContext(programs.alice))
+        }).pipe(onAlice)
       })
     )
 
@@ -497,9 +497,6 @@ export const run = (variant: Variant<Pilot.Services>): void =>
       "messages of every kind come in their order and stay until they are cleared; a stranger's do not go",
       () =>
         Effect.gen(function* () {
-          const { programs } = yield* Stage
-          const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-            Effect.provideContext(program, programs.bob)
           yield* onBob(Messages.clear)
           const binary = Uint8Array.from([0, 255, 254, 10])
           yield* Effect.gen(function* () {
@@ -508,7 +505,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
             yield* Messages.send("bob", { json: { rows: 1842 } })
             const failure = yield* Effect.flip(Messages.send("carol", { text: "hello" }))
             assert.deepInclude(failure, { _tag: "DialError", reason: "Untrusted" })
-          }).pipe(Effect.provideContext(programs.alice))
+          }).pipe(onAlice)
           const inbox = yield* onBob(Messages.inbox)
           assert.deepStrictEqual(
             inbox.map(({ kind, text }) => (kind === "binary" ? kind : `${kind} ${text}`)),
@@ -522,11 +519,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
 
     it.effect("directories are sent and shared as files are, and taken back; nobody else's are there", () =>
       Effect.gen(function* () {
-        const { network, programs } = yield* Stage
-        const onAlice = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-          Effect.provideContext(program, programs.alice)
-        const onBob = <A, E>(program: Effect.Effect<A, E, Pilot.Services>) =>
-          Effect.provideContext(program, programs.bob)
+        const { network } = yield* Stage
         yield* onBob(Files.clearReceived)
         const album = `${network.directory}/${variant.name}-album`
         mkdirSync(`${album}/inner`, { recursive: true })
@@ -570,9 +563,7 @@ export const run = (variant: Variant<Pilot.Services>): void =>
           }).pipe(Effect.scoped)
         }
         const unknown = yield* Effect.flip(
-          Effect.scoped(
-            Layer.build(Pilot.socketServer({ port: 4010, allow: ["nobody"] })).pipe(Effect.provideContext(programs.bob))
-          )
+          Effect.scoped(Layer.build(Pilot.socketServer({ port: 4010, allow: ["nobody"] })).pipe(onBob))
         )
         assert.deepInclude(unknown, { _tag: "DialError", reason: "NotFound" })
       })
