@@ -17,11 +17,17 @@ export interface PilotNetwork {
 export const make: Effect.Effect<PilotNetwork, Pilotctl.CommandFailed, Scope.Scope> = Effect.gen(function* () {
   const directory = yield* PilotProcesses.directory
   const rendezvous = `${directory}/rendezvous`
-  const card = yield* Pilotctl.startRendezvous(
-    rendezvous,
-    ...["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"]
-  )
+  const card = yield* Pilotctl.startRendezvous(rendezvous, ...ANYWHERE)
   return { directory, card, rendezvous, home: (name) => `${directory}/${name}` }
+})
+
+/** Another rendezvous beside that of the network: what is started there ends with the network. */
+export const elsewhere = Effect.fnUntraced(function* (
+  network: PilotNetwork,
+  ...flags: ReadonlyArray<string>
+): Effect.fn.Return<PilotNetwork, Pilotctl.CommandFailed> {
+  const rendezvous = `${network.directory}/elsewhere`
+  return { ...network, rendezvous, card: yield* Pilotctl.startRendezvous(rendezvous, ...ANYWHERE, ...flags) }
 })
 
 /** What a daemon was started as. */
@@ -83,6 +89,7 @@ const decodedAs =
   (data: unknown) =>
     decoded(schema, data)
 
+const ANYWHERE = ["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"]
 const Started = Schema.Struct({ address: Schema.String, node_id: Schema.Number, pid: Schema.Number })
 const Info = Schema.Struct({ fingerprint: Schema.String })
 const Trusted = Schema.Struct({ trusted: Schema.Array(Schema.Struct({ node_id: Schema.Number })) })

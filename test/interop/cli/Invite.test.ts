@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -15,10 +14,6 @@ const ok = (home: string, ...args: ReadonlyArray<string>) =>
     assert.strictEqual(exitCode, 0, `${args.join(" ")}: ${stderr}`)
     return data
   })
-
-/** Of a third node, at the other rendezvous. */
-const homeOf = (network: PilotNetwork.PilotNetwork, card: Pilotctl.Card, other: string) =>
-  Effect.map(PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "carol"), ({ home }) => home)
 
 /** An MCP server of a few lines. */
 const SERVER = `
@@ -46,13 +41,9 @@ describe("invitations, as processes", () => {
     () =>
       Effect.gen(function* () {
         const network = yield* PilotNetwork.make
-        const other = `${network.directory}/other`
-        const card = yield* Pilotctl.startRendezvous(
-          other,
-          ...["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"]
-        )
+        const elsewhere = yield* PilotNetwork.elsewhere(network)
         const alice = yield* PilotNetwork.startDaemon(network, "alice")
-        const bob = yield* PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "bob")
+        const bob = yield* PilotNetwork.startDaemon(elsewhere, "bob")
         const invitation = Json.string(yield* ok(alice.home, "invite"), "invitation")
 
         const redeemed = yield* ok(bob.home, "redeem", invitation)
@@ -61,7 +52,7 @@ describe("invitations, as processes", () => {
         assert.deepStrictEqual(
           memberships.map(({ registry, state }) => [registry, state]),
           [
-            [card.registry, "joined"],
+            [elsewhere.card.registry, "joined"],
             [network.card.registry, "joined"]
           ]
         )
@@ -74,11 +65,11 @@ describe("invitations, as processes", () => {
 
         // Both are as they were after a restart; the invitation is used up for whoever comes later.
         yield* ok(bob.home, "daemon", "stop")
-        yield* PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "bob")
+        yield* PilotNetwork.startDaemon(elsewhere, "bob")
         yield* ok(bob.home, "send-message", Json.string(redeemed, "address"), "--data", "again")
-        const late = yield* run(yield* homeOf(network, card, other), "redeem", invitation)
+        const carol = yield* PilotNetwork.startDaemon(elsewhere, "carol")
+        const late = yield* run(carol.home, "redeem", invitation)
         assert.deepInclude(PilotProcesses.errorOf(late), { message: "the invitation is used up" })
-        yield* Pilotctl.run(other, "rendezvous", "stop")
       }).pipe(Effect.scoped),
     180_000
   )

@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as ConnectProxy from "../../support/ConnectProxy.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
@@ -19,14 +18,13 @@ describe("a node that has nothing but an HTTP proxy, as processes", () => {
     () =>
       Effect.gen(function* () {
         const network = yield* PilotNetwork.make
-        const other = `${network.directory}/wss`
-        const at = ["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0", "--wss-addr", "127.0.0.1:0"]
-        const card = yield* Pilotctl.startRendezvous(other, ...at)
-        const { wss } = JSON.parse(readFileSync(`${other}/rendezvous.json`, "utf8"))
+        const elsewhere = yield* PilotNetwork.elsewhere(network, "--wss-addr", "127.0.0.1:0")
+        const { card, rendezvous } = elsewhere
+        const { wss } = JSON.parse(readFileSync(`${rendezvous}/rendezvous.json`, "utf8"))
         const proxy = yield* ConnectProxy.make("guest:room 12")
         const file = `${network.directory}/proxy`
         writeFileSync(file, `http://guest:room%2012@127.0.0.1:${proxy.port}\n`)
-        const anna = yield* PilotNetwork.startDaemon({ ...network, card, rendezvous: other }, "anna")
+        const anna = yield* PilotNetwork.startDaemon(elsewhere, "anna")
         const home = `${network.directory}/bert`
         // Neither port leads anywhere: the registry's is closed, and to the beacon's no UDP comes through.
         const blocked = ["--registry", "127.0.0.1:1", "--beacon", "192.0.2.1:9001"]
@@ -46,7 +44,6 @@ describe("a node that has nothing but an HTTP proxy, as processes", () => {
         assert.strictEqual(Json.string(info, "beacon_route"), "websocket")
         assert.isAtLeast(proxy.opened.length, 2, "one for the registry, one for the beacon")
         yield* run(home, "daemon", "stop")
-        yield* Pilotctl.run(other, "rendezvous", "stop")
       }).pipe(Effect.scoped),
     60_000
   )

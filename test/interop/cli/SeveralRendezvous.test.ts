@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Pilotctl from "../../../examples/demo/Pilotctl.ts"
 import * as Json from "../../../src/core/data/Json.ts"
 import * as PilotNetwork from "../../support/PilotNetwork.ts"
 import * as PilotProcesses from "../../support/PilotProcesses.ts"
@@ -21,12 +20,8 @@ describe("several rendezvous, as processes", () => {
     () =>
       Effect.gen(function* () {
         const network = yield* PilotNetwork.make
-        const other = `${network.directory}/other`
-        const card = yield* Pilotctl.startRendezvous(
-          other,
-          ...["--registry-addr", "127.0.0.1:0", "--beacon-addr", "127.0.0.1:0"]
-        )
-        const elsewhere = { ...network, card, rendezvous: other }
+        const elsewhere = yield* PilotNetwork.elsewhere(network)
+        const { card } = elsewhere
         const anna = yield* PilotNetwork.startDaemon(network, "anna")
         const bert = yield* PilotNetwork.startDaemon(elsewhere, "bert")
         const carl = yield* PilotNetwork.startDaemon(network, "carl")
@@ -70,7 +65,6 @@ describe("several rendezvous, as processes", () => {
         assert.match(gone.stderr + gone.stdout, /no rendezvous is called two/)
         const unknown = yield* run(carl.home, "rendezvous", "leave", "two")
         assert.strictEqual(PilotProcesses.errorOf(unknown).code, "not_found")
-        yield* Pilotctl.run(other, "rendezvous", "stop")
       }).pipe(Effect.scoped),
     60_000
   )
