@@ -22,6 +22,8 @@ const call = (id: number, tool = "t") =>
   `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${tool}","_meta":{"progressToken":"p${id}"}}}`
 const progress = (id: number, value: number) =>
   `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p${id}","progress":${value}}}`
+const LIST = '{"jsonrpc":"2.0","id":2,"method":"tools/list"}'
+const LISTED = '{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}'
 const answer = (id: number) => `{"jsonrpc":"2.0","id":${id},"result":{"n":${id}}}`
 
 const NOBODY: ReadonlyArray<string> = []
@@ -141,6 +143,23 @@ const opened = Effect.fnUntraced(function* (
   return { ...made, running }
 })
 
+/** A call, 1, and a list, 2, have reached the server. */
+const busy = Effect.fnUntraced(function* (session: EdgeSession.EdgeSession, running: ScriptedServer.ScriptedServer) {
+  yield* say(session, call(1))
+  yield* say(session, LIST)
+  yield* running.line
+  yield* running.line
+})
+
+/** A server in the place of that one is opened as it was, and asked for the list again, but not called. */
+const openedAnew = Effect.fnUntraced(function* (next: ScriptedServer.ScriptedServer) {
+  assert.strictEqual(yield* next.line, INITIALIZE)
+  yield* next.write(`${RESULT}\n`)
+  assert.strictEqual(yield* next.line, INITIALIZED)
+  assert.strictEqual(yield* next.line, LIST)
+  yield* next.write(`${LISTED}\n`)
+})
+
 const test = (name: string, body: () => Effect.Effect<void, unknown, Crypto | Scope.Scope>) =>
   it.effect(name, () => Effect.scoped(Effect.provide(body(), PortableCrypto.layer)))
 
@@ -258,26 +277,14 @@ describe("EdgeSessions", () => {
       const host = yield* station()
       const first = yield* host.live()
       const { id, running, session } = yield* opened(host, first.sessions)
-      yield* say(session, call(1))
-      yield* say(session, '{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
-      yield* running.line
-      yield* running.line
+      yield* busy(session, running)
       yield* first.die
       yield* host.rig.restartKeeper
 
       const second = yield* host.live()
       const again = known(second.sessions, id)
-      const next = yield* eventually(host.server)
-      assert.strictEqual(yield* next.line, INITIALIZE)
-      yield* next.write(`${RESULT}\n`)
-      assert.strictEqual(yield* next.line, INITIALIZED)
-      assert.include(yield* next.line, "tools/list")
-      yield* next.write('{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}\n')
-      const texts = yield* Effect.forEach([1, 2], (n) =>
-        Effect.map(Stream.runCollect(again.listen(firstId(n)) ?? Stream.empty), (events) =>
-          events.map(Bytes.toUtf8).join("")
-        )
-      )
+      yield* openedAnew(yield* eventually(host.server))
+      const texts = yield* Effect.forEach([1, 2], (n) => textOf(again, n))
       assert.match(texts[0] ?? "", /"id":1,"error":\{"code":-31002/)
       assert.match(texts[1] ?? "", /"tools":\[\]/)
     }))
@@ -301,8 +308,7 @@ describe("EdgeSessions", () => {
       assert.strictEqual(yield* next.line, INITIALIZED)
       assert.strictEqual(yield* next.line, call(1))
       yield* next.write(`${answer(1)}\n`)
-      const events = yield* Stream.runCollect(known(second.sessions, id).listen(firstId(1)) ?? Stream.empty)
-      assert.match(events.map(Bytes.toUtf8).join(""), /"n":1/)
+      assert.match(yield* textOf(known(second.sessions, id), 1), /"n":1/)
     }))
 
   test("progress of ours goes on above what the client has seen (mcp §6.7)", () =>
@@ -422,22 +428,14 @@ describe("EdgeSessions of several peers", () => {
   test("its peer is gone when the next process starts: another is used, and what was asked ends as it does without a restart", () =>
     Effect.gen(function* () {
       const { first, host, id, running, session } = yield* away()
-      yield* say(session, call(1))
-      yield* say(session, '{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
-      yield* running.line
-      yield* running.line
+      yield* busy(session, running)
       yield* first.die
       host.down.clear()
       host.down.add("other-host")
 
       const second = yield* host.live(...OTHERS)
       const again = known(second.sessions, id)
-      const next = yield* eventually(host.server)
-      assert.strictEqual(yield* next.line, INITIALIZE)
-      yield* next.write(`${RESULT}\n`)
-      assert.strictEqual(yield* next.line, INITIALIZED)
-      assert.include(yield* next.line, "tools/list")
-      yield* next.write('{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}\n')
+      yield* openedAnew(yield* eventually(host.server))
       const texts = yield* Effect.forEach([1, 2], (n) => textOf(again, n))
       assert.include(texts[0], '"code":-31002')
       assert.include(
@@ -472,7 +470,7 @@ describe("EdgeSessions of several peers", () => {
             // Only what is written from here on counts, so the calls are made by a process of their own.
             const before = yield* host.live(...OTHERS)
             yield* say(known(before.sessions, id), call(1))
-            yield* say(known(before.sessions, id), '{"jsonrpc":"2.0","id":2,"method":"tools/list"}')
+            yield* say(known(before.sessions, id), LIST)
             yield* eventually(running.line)
             yield* running.line
             yield* before.end
@@ -493,7 +491,7 @@ describe("EdgeSessions of several peers", () => {
                         heard.push(line)
                         if (line === INITIALIZE) yield* next.write(`${RESULT}\n`)
                         const asked = JSON.parse(line).id
-                        if (asked === 2) yield* next.write('{"jsonrpc":"2.0","id":2,"result":{"tools":[]}}\n')
+                        if (asked === 2) yield* next.write(`${LISTED}\n`)
                       }
                     })
                   )
