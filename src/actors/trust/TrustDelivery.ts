@@ -81,14 +81,17 @@ const send = Effect.fnUntraced(function* (
   self: Delivery,
   output: Addressed,
   draft: HandshakeStream.Draft,
-  timeoutMs: number
+  timeoutMs: number,
+  before: Effect.Effect<void> = Effect.void
 ) {
   const scope = yield* Scope.fork(self.scope)
   const close = Scope.close(scope, Exit.void)
   const connection = yield* HandshakeStream.open(self.context, self.node, output.publicKey, timeoutMs).pipe(
     Scope.provide(scope),
     Effect.tap((opened) =>
-      isCurrent(self, output) ? HandshakeStream.write(self.context, opened, draft) : opened.close
+      isCurrent(self, output)
+        ? Effect.andThen(before, HandshakeStream.write(self.context, opened, draft))
+        : opened.close
     ),
     Effect.onError(() => close)
   )
@@ -97,14 +100,17 @@ const send = Effect.fnUntraced(function* (
 })
 
 /** Directly; else it is left at the registry, unless the peer shows another key. */
-const sendRequest = (self: Delivery, output: Of<"SendRequest">): Effect.Effect<void, TrustError> =>
-  send(self, output, { kind: "request", text: output.justification }, DIAL_TIMEOUT_MS).pipe(
+const sendRequest = (self: Delivery, output: Of<"SendRequest">): Effect.Effect<void, TrustError> => {
+  const left = self.tell(TrustHandshake.Input.RequestLeft())
+  return send(self, output, { kind: "request", text: output.justification }, DIAL_TIMEOUT_MS, left).pipe(
     Effect.catch((error) =>
       error._tag === "WrongKey" || (error._tag === "DialError" && error.reason === "KeyChanged")
         ? Effect.fail(otherKey(self, output.publicKey, error._tag === "WrongKey" ? error.publicKey : undefined))
-        : relayRequest(self, output.justification)
-    )
+        : Effect.andThen(left, relayRequest(self, output.justification))
+    ),
+    Effect.onError(() => left)
   )
+}
 
 const relayRequest = (self: Delivery, justification: string): Effect.Effect<void, TrustError> =>
   self.context.registry

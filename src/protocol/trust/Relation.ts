@@ -43,6 +43,10 @@ export interface Outgoing {
    * tunnel (security rule 2); until then the peer is not trusted.
    */
   readonly acceptedAtSeconds: number | undefined
+  /** It has yet to leave this node: what the peer refuses meanwhile is an earlier one. Memory only. */
+  readonly isUnsent?: boolean
+  /** The registry has yet to relay the refusal of an earlier one, which the peer itself has told. Memory only. */
+  readonly isRefusalDue?: boolean
 }
 
 /** We ended the trust; an accept that was still under way must not bring it back. */
@@ -63,6 +67,8 @@ export interface Refused {
   /** In the peer's words, cleaned; empty when the registry relayed it. */
   readonly reason: string
   readonly atSeconds: number
+  /** The registry has said it, too. */
+  readonly isRelayed: boolean
 }
 
 /** All of it; absent parts are `undefined`. */

@@ -37,6 +37,8 @@ export type Input = Data.TaggedEnum<{
   TunnelOpened: { readonly publicKey: Uint8Array }
   /** `isInsisting`: sent to a peer that is trusted too, because the text says more than that trust is wanted. */
   RequestChosen: { readonly publicKey: Uint8Array; readonly justification: string; readonly isInsisting: boolean }
+  /** Our request leaves this node, or could not. */
+  RequestLeft: {}
   ApprovalChosen: { readonly publicKey: Uint8Array }
   RejectionChosen: { readonly reason: string }
   RevocationChosen: {}
@@ -89,15 +91,14 @@ export const step = (self: Relation.Relation, input: Input, nowSeconds: number):
     RevokeReceived: ({ publicKey }) => Revocation.received(self, publicKey),
     RequestRelayed: (request) => requestRelayed(self, request, nowSeconds),
     AcceptRelayed: () => acceptRelayed(self, nowSeconds),
-    // Without a request of ours it answers the notice that we ended the trust.
-    RejectRelayed: () =>
-      self.outgoing === undefined ? Revocation.delivered(self) : requestRefused(self, "", nowSeconds),
+    RejectRelayed: () => rejectRelayed(self, nowSeconds),
     RevokeRelayed: ({ publicKey, atSeconds }) => Revocation.relayed(self, publicKey, atSeconds),
     RequestGranted: (request) => requestGranted(self, request, nowSeconds),
     RequestBarred: (request) => requestBarred(self, request, nowSeconds),
     KeyFollowed: ({ from, to }) => stay(Relation.follow(self, from, to)),
     TunnelOpened: ({ publicKey }) => tunnelOpened(self, publicKey, nowSeconds),
     RequestChosen: (request) => requestChosen(self, request, nowSeconds),
+    RequestLeft: () => requestLeft(self),
     ApprovalChosen: ({ publicKey }) => approvalChosen(self, publicKey, nowSeconds),
     RejectionChosen: ({ reason }) => rejectionChosen(self, reason),
     RevocationChosen: () => Revocation.chosen(self, nowSeconds),
@@ -156,12 +157,30 @@ const acceptReceived = (
 
 /** The registry may have relayed the refusal first, without its reason. */
 const rejectReceived = (self: Relation.Relation, publicKey: Uint8Array, reason: string, nowSeconds: number): Step => {
-  if (Relation.isOutgoingTo(self, publicKey)) return requestRefused(self, reason, nowSeconds)
-  return stay(self.refused?.reason === "" ? { ...self, refused: { ...self.refused, reason } } : self)
+  const { outgoing, refused } = self
+  if (outgoing === undefined || !Relation.isOutgoingTo(self, publicKey))
+    return stay(refused?.reason === "" ? { ...self, refused: { ...refused, reason } } : self)
+  return outgoing.isUnsent === true
+    ? stay({ ...self, outgoing: { ...outgoing, isRefusalDue: true } })
+    : requestRefused(self, { reason, atSeconds: nowSeconds, isRelayed: false })
 }
 
-const requestRefused = (self: Relation.Relation, reason: string, nowSeconds: number): Step => ({
-  relation: { ...self, outgoing: undefined, refused: { reason, atSeconds: nowSeconds } },
+const rejectRelayed = (self: Relation.Relation, nowSeconds: number): Step => {
+  const { outgoing, refused } = self
+  if (outgoing !== undefined)
+    return outgoing.isUnsent === true || outgoing.isRefusalDue === true
+      ? stay({ ...self, outgoing: { ...outgoing, isRefusalDue: false } })
+      : requestRefused(self, { reason: "", atSeconds: nowSeconds, isRelayed: true })
+  // It may answer the notice that we ended the trust as well.
+  const { outputs, relation } = Revocation.delivered(self)
+  return {
+    relation: refused === undefined ? relation : { ...relation, refused: { ...refused, isRelayed: true } },
+    outputs
+  }
+}
+
+const requestRefused = (self: Relation.Relation, refused: Relation.Refused): Step => ({
+  relation: { ...self, outgoing: undefined, refused },
   outputs: [Output.Report({ fact: "RejectedByPeer" })]
 })
 
@@ -198,7 +217,7 @@ const requestBarred = (self: Relation.Relation, request: Of<"RequestBarred">, no
     relation: self,
     outputs: [
       Output.Report({ fact: "RequestReceived" }),
-      Output.SendReject({ publicKey, reason }),
+      Output.SendReject({ publicKey, reason, isDecision: false }),
       ...(isRelayed ? [Output.AnswerRelayed({ publicKey, accept: false })] : [])
     ]
   }
@@ -248,12 +267,19 @@ const requestChosen = (self: Relation.Relation, request: Of<"RequestChosen">, no
     return { relation: self, outputs: isInsisting ? [answer, sent] : [answer] }
   }
   const acceptedAtSeconds = Relation.isOutgoingTo(self, publicKey) ? self.outgoing?.acceptedAtSeconds : undefined
-  const outgoing = { publicKey, justification, requestedAtSeconds: nowSeconds, acceptedAtSeconds }
+  const outgoing: Relation.Outgoing = {
+    ...{ publicKey, justification, requestedAtSeconds: nowSeconds, acceptedAtSeconds },
+    isUnsent: true,
+    isRefusalDue: self.refused?.isRelayed === false || self.outgoing?.isRefusalDue === true
+  }
   return {
     relation: { ...self, trusted: undefined, outgoing, revoked: undefined, refused: undefined },
     outputs: [Output.Answer({ result: "Sent" }), sent]
   }
 }
+
+const requestLeft = (self: Relation.Relation): Step =>
+  stay(self.outgoing === undefined ? self : { ...self, outgoing: { ...self.outgoing, isUnsent: false } })
 
 const approvalChosen = (self: Relation.Relation, publicKey: Uint8Array, nowSeconds: number): Step => {
   const { pending } = self
@@ -280,8 +306,8 @@ const rejectionChosen = (self: Relation.Relation, reason: string): Step => {
     relation: { ...self, pending: undefined, outgoing: undefined },
     outputs: [
       Output.Answer({ result: "Rejected" }),
-      Output.AnswerRelayed({ publicKey, accept: false }),
-      Output.SendReject({ publicKey, reason }),
+      Output.AnswerRelayed({ publicKey, accept: false, isDecision: true }),
+      Output.SendReject({ publicKey, reason, isDecision: true }),
       Output.Report({ fact: "Rejected" })
     ]
   }

@@ -8,13 +8,13 @@ export type Output = Data.TaggedEnum<{
   SendRequest: { readonly publicKey: Uint8Array; readonly justification: string; readonly isInsisting: boolean }
   SendAccept: { readonly publicKey: Uint8Array }
   /** `publicKey` is empty when the peer was only heard of by relay; then only the relay can carry it. */
-  SendReject: { readonly publicKey: Uint8Array; readonly reason: string }
+  SendReject: { readonly publicKey: Uint8Array; readonly reason: string; readonly isDecision: boolean }
   /** Directly, else by a signed notice that the registry relays. */
   SendRevoke: { readonly publicKey: Uint8Array }
   /** Let the peer use these services of this node, as its invitation promised. */
   OpenServices: { readonly publicKey: Uint8Array; readonly services: ReadonlyArray<string> }
   /** Answer the relayed request at the registry, which also lets both sides find each other. */
-  AnswerRelayed: { readonly publicKey: Uint8Array; readonly accept: boolean }
+  AnswerRelayed: { readonly publicKey: Uint8Array; readonly accept: boolean; readonly isDecision?: boolean }
   /** Reach the peer, and say which key opened the tunnel. */
   OpenTunnel: { readonly publicKey: Uint8Array }
   ReportTrust: { readonly publicKey: Uint8Array }
@@ -77,19 +77,25 @@ export const isCurrent = (output: Output, relation: Relation.Relation): boolean 
     case "OpenServices":
       return Relation.isTrustedUnder(relation, output.publicKey)
     case "SendReject":
-      return !Relation.isTrustedUnder(relation, output.publicKey)
+      return !Relation.isTrustedUnder(relation, output.publicKey) && !isUndecided(relation, output)
     case "SendRevoke":
       return relation.revoked?.noticeDue === true
     case "DropPeer":
     case "ReportRevocation":
       return relation.trusted === undefined
     case "AnswerRelayed":
-      return output.accept === isWanted(relation, output.publicKey)
+      return output.accept === isWanted(relation, output.publicKey) && !isUndecided(relation, output)
     case "Report":
     case "Answer":
       return true
   }
 }
+
+/** The peer has asked again since a person here refused it: the answer to that is not given yet. */
+const isUndecided = (
+  { pending }: Relation.Relation,
+  { isDecision = false }: { readonly isDecision?: boolean }
+): boolean => isDecision && pending !== undefined
 
 const isWanted = (relation: Relation.Relation, publicKey: Uint8Array): boolean =>
   Relation.isTrustedUnder(relation, publicKey) || Relation.isOutgoingTo(relation, publicKey)

@@ -102,6 +102,24 @@ describe("TrustService", () => {
     })
   )
 
+  it.effect("a refusal that the registry relays late says nothing of the request that was made since", () =>
+    Effect.gen(function* () {
+      const { a, b } = yield* asked
+      assert.deepStrictEqual(yield* b.trust.reject(A, "not now"), { known: true })
+      yield* TrustStation.pass(10)
+      assert.strictEqual((yield* a.trust.standing(B)).refusal, "not now")
+
+      yield* a.trust.request(B, "please")
+      yield* TrustStation.pass(10)
+      yield* a.trust.poll
+      assert.deepStrictEqual(yield* a.trust.standing(B), { standing: "outgoing", refusal: undefined })
+      yield* b.trust.approve(A)
+      yield* TrustStation.pass(10)
+
+      assert.deepStrictEqual([a.keys.isTrusted(B), b.keys.isTrusted(A)], [true, true])
+    })
+  )
+
   it.effect("a request for text longer than a segment still arrives, cut at a character (node §2.1)", () =>
     Effect.gen(function* () {
       const { a, b } = yield* asked

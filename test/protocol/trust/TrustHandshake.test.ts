@@ -63,6 +63,7 @@ const INPUTS: ReadonlyArray<TrustHandshake.Input> = [
   Input.RequestBarred({ publicKey: PEER, justification: "", isRelayed: false, reason: "used" }),
   Input.TunnelOpened({ publicKey: PEER }),
   Input.RequestChosen({ publicKey: PEER, justification: "mine", isInsisting: false }),
+  Input.RequestLeft(),
   Input.ApprovalChosen({ publicKey: PEER }),
   Input.RejectionChosen({ reason: "no" }),
   Input.RevocationChosen(),
@@ -160,6 +161,7 @@ RequestChosen
   pendingAndOutgoing: answer Sent, SendRequest
   trusted: answer AlreadyTrusted
   revoked -> outgoing: answer Sent, SendRequest
+RequestLeft
 ApprovalChosen
   none: answer NotPending
   outgoing: answer NotPending
@@ -390,6 +392,43 @@ describe("TrustHandshake", () => {
 
     assert.deepStrictEqual(reported.outputs.map(show), ["ReportTrust"])
     assert.isFalse(reported.relation.trusted?.reported)
+  })
+
+  it("takes no refusal of an earlier request for one of the request that was made since", () => {
+    const after = (relation: Relation.Relation, ...inputs: ReadonlyArray<TrustHandshake.Input>) =>
+      Relation.standing(inputs.reduce((at, input) => TrustHandshake.step(at, input, NOW).relation, relation))
+    const request = Input.RequestChosen({ publicKey: PEER, justification: "please", isInsisting: false })
+    const [told, relayed, left] = [
+      Input.RejectReceived({ publicKey: PEER, reason: "no" }),
+      Input.RejectRelayed(),
+      Input.RequestLeft()
+    ]
+
+    for (const { inputs, standing } of [
+      { inputs: [request, told], standing: "outgoing" },
+      { inputs: [request, relayed], standing: "outgoing" },
+      { inputs: [request, left, told], standing: "none" },
+      { inputs: [request, left, relayed], standing: "none" },
+      // The registry says once more what the peer had said, before the new request or after it.
+      { inputs: [told, relayed, request, left, relayed], standing: "none" },
+      { inputs: [told, request, left, relayed], standing: "outgoing" },
+      { inputs: [told, request, left, relayed, relayed], standing: "none" },
+      { inputs: [told, request, request, left, relayed], standing: "outgoing" },
+      { inputs: [request, told, left, relayed], standing: "outgoing" },
+      { inputs: [told, request, left, told], standing: "none" }
+    ])
+      assert.strictEqual(after(STANDINGS.outgoing, ...inputs), standing, JSON.stringify(inputs))
+  })
+
+  it("does not refuse a peer that has asked again since", () => {
+    const { outputs } = TrustHandshake.step(STANDINGS.pending, Input.RejectionChosen({ reason: "no" }), NOW)
+    const refusals = outputs.filter(({ _tag }) => _tag === "AnswerRelayed" || _tag === "SendReject")
+
+    assert.lengthOf(refusals, 2)
+    for (const refusal of refusals) {
+      assert.isTrue(TrustOutput.isCurrent(refusal, STANDINGS.none))
+      assert.isFalse(TrustOutput.isCurrent(refusal, STANDINGS.pending))
+    }
   })
 
   it("does not perform what was overtaken", () => {
