@@ -34,6 +34,8 @@ export interface Found {
   readonly services: ReadonlyArray<FoundService>
   /** `node` is 0 for the registry. */
   readonly problems: ReadonlyArray<{ readonly node: number; readonly detail: string }>
+  /** The nodes of all trusted peers. */
+  readonly trusted: ReadonlyArray<number>
 }
 
 /** The directory of a node. It remembers the newest card of each service, and refuses older ones. */
@@ -75,11 +77,11 @@ export const fromPilot: Layer.Layer<Directory, never, Pilot> = Layer.effect(
       search: Effect.fn("Directory.search")(function* (words, how = {}) {
         const { includePublic = true, limit = 10, peerTimeoutMs, schema = {} } = how
         const parameters = CapabilityCard.parametersOf(schema)
-        const { found, problems } = yield* CapabilityDirectory.search(
+        const { found, problems, trusted } = yield* CapabilityDirectory.search(
           peerTimeoutMs === undefined ? options : { ...options, peerTimeoutMs },
           { words, schema, parameters, limit, includePublic }
         ).pipe(Effect.mapError((detail) => new DirectoryError({ detail })))
-        return { services: found, problems }
+        return { services: found, problems, trusted }
       })
     }
   })

@@ -109,9 +109,10 @@ export const capable = (words: string, schema: JsonObject = {}): Capable => ({ _
 
 /**
  * Opens the server `PEER/SERVICE`, or the fastest of several instances of one, with failover; each peer must have exposed it
- * to this node. What is `capable` is looked for now, among trusted peers; who offers the same service later, or is trusted
- * later, joins its instances. With `pins`, a tool that is not what it was when it was first listed is logged, or hidden and
- * refused with −31006. `pilotctl mcp status` shows how it does.
+ * to this node. What is `capable` is looked for now, among trusted peers, for a few seconds if some do not answer at once; who
+ * offers the same service later, or is trusted later, joins its instances, and who takes it back leaves them. With `pins`, a
+ * tool that is not what it was when it was first listed is logged, or hidden and refused with −31006. `pilotctl mcp status`
+ * shows how it does.
  */
 export const connect = Effect.fn("Mcp.connect")(function* (
   name: string | ReadonlyArray<string> | Capable,
@@ -134,7 +135,7 @@ export const connect = Effect.fn("Mcp.connect")(function* (
           : new CannotReach({ kind: "unreachable", detail: sentence(error.detail), isFinal: false })
       )
     )
-  const again = wanted && Effect.map(Effect.provideService(searched(wanted), Pilot, pilot), ({ services }) => services)
+  const again = wanted && Effect.provideService(searched(wanted), Pilot, pilot)
   const made = again === undefined ? Instances.make(targets, dial) : CapableInstances.make(targets, dial, again)
   const { follow, seen } = yield* Effect.provide(made, NativeCrypto.layer)
   const board = yield* Effect.flatMap(McpMounts, ({ enter }) => enter(seen))
@@ -166,11 +167,12 @@ const targetsOf = (
 const searched = ({ schema, words }: Capable) =>
   Directory.search(words, { schema, limit: FOUND_MAX, includePublic: false }).pipe(
     Effect.provide(Directory.fromPilot),
+    Effect.map(({ services, ...rest }): CapableInstances.Answer => ({ found: services, ...rest })),
     Effect.catchTag("DirectoryError", ({ detail }) => refused(detail))
   )
 
 const found = Effect.fnUntraced(function* (wanted: Capable) {
-  const { problems, services } = yield* searched(wanted)
+  const { found: services, problems } = yield* CapableInstances.first(searched(wanted), PATIENCE_MS)
   const texts = instances(services).map(({ target }) => target)
   const targets = Target.parseInstances(texts.slice(0, Target.INSTANCES_MAX).join(","))
   const problem = problems.map(({ detail, node }) => `; node ${node}: ${detail}`)[0] ?? ""
@@ -217,5 +219,7 @@ const refused = (message: string) =>
 
 /** Services that fit, of which those that may be used are looked at. */
 const FOUND_MAX = 64
+/** What can do something is looked for so long while nobody has it and somebody does not answer, as a first call waits. */
+const PATIENCE_MS = 5000
 const GUARD = Layer.mergeAll(NativeCrypto.layer, FileLock.layer, NodeFileSystem.layer, NodePath.layer)
 const SELF: ClientInfo = { name: "effect-pilot", version: VERSION }

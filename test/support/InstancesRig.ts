@@ -22,6 +22,8 @@ export interface InstancesRig {
   readonly broken: Set<string>
   readonly kill: (name: string) => Effect.Effect<void>
   readonly revive: (name: string) => Effect.Effect<void>
+  /** The owner lets nobody use the service any more. */
+  readonly takeBack: (name: string) => Effect.Effect<void>
   readonly pass: (seconds: number) => Effect.Effect<void>
 }
 
@@ -53,7 +55,8 @@ export const make = Effect.fnUntraced(function* (
   const pass = (seconds: number) =>
     Effect.forEach(Array.from({ length: seconds * 2 }), () => TestClock.adjust("500 millis"), { discard: true })
   const revive = (name: string) => Effect.sync(() => void down.delete(name))
-  return { instances, dial, delays, hung, broken, kill, revive, pass }
+  const takeBack = (name: string) => Effect.sync(() => void rigs.get(name)?.allowed.clear())
+  return { instances, dial, delays, hung, broken, kill, revive, takeBack, pass }
 })
 
 /**

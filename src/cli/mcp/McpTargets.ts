@@ -10,10 +10,11 @@ import type { Environment, Input } from "../Command.ts"
 import * as Values from "../Values.ts"
 import * as McpConnect from "./McpConnect.ts"
 
-/** What the words mean, or what is found for the flag, the best first. */
+/** What the words mean, or what is found for the flag, the best first; `patienceMs` is that of `CapableInstances.first`. */
 export const of = Effect.fnUntraced(function* (
   words: ReadonlyArray<string>,
-  input: Input
+  input: Input,
+  patienceMs = 0
 ): Effect.fn.Return<Target.Targets, CliError.CliError, Environment> {
   const capability = capabilityOf(input)
   if (capability === "") {
@@ -21,7 +22,7 @@ export const of = Effect.fnUntraced(function* (
     return targets ?? (yield* CliError.invalidArgument(NO_NAME(words), `${NAMES}, or --capability WORDS`))
   }
   if (words.length > 0) return yield* CliError.invalidArgument("--capability stands in place of PEER/NAME")
-  const { found, problems } = yield* search(capability)
+  const { found, problems } = yield* CapableInstances.first(search(capability), patienceMs)
   const texts = instances(found)
     .slice(0, Target.INSTANCES_MAX)
     .map(({ target }) => target)
@@ -44,7 +45,7 @@ export const one = (text: string): Effect.Effect<Target.Target, CliError.CliErro
 
 /**
  * Their instances, dialled through the daemon and measured in the surrounding scope. Those that `input` has a capability for are
- * joined by whoever offers the same later.
+ * joined by whoever offers the same later, and left by who takes it back.
  */
 export const open = (
   targets: Target.Targets,
@@ -55,8 +56,7 @@ export const open = (
     const dial = (target: Target.Target) => Effect.provideContext(McpConnect.dial(target), context)
     const capability = input === undefined ? "" : capabilityOf(input)
     if (capability === "") return yield* Instances.make<unknown>(targets, dial)
-    const again = Effect.map(search(capability), ({ found }) => found)
-    return yield* CapableInstances.make<unknown>(targets, dial, Effect.provideContext(again, context))
+    return yield* CapableInstances.make<unknown>(targets, dial, Effect.provideContext(search(capability), context))
   })
 
 const capabilityOf = (input: Input): string => Values.texts(input, "capability").join(" ").trim()
@@ -71,5 +71,7 @@ const NO_NAME = (words: ReadonlyArray<string>): string =>
   words.length === 0 ? "PEER/NAME is missing" : `${JSON.stringify(words.join(" "))} is not PEER/NAME`
 
 const NAMES = `PEER/NAME, or up to ${Target.INSTANCES_MAX} of them that are the same service`
+/** A mount waits so long at its start for peers that it could use: less than clients wait for a server that starts. */
+export const MOUNT_PATIENCE_MS = 15_000
 /** Services that fit, of which those that may be used are looked at. */
 const FOUND_MAX = 64

@@ -102,7 +102,7 @@ const mountRow = (name: string, summary: string): Command => ({
   ],
   run: Effect.fnUntraced(function* (input) {
     const McpTargets = yield* Effect.promise(() => import("./McpTargets.ts"))
-    const targets = yield* McpTargets.of(input.positionals, input)
+    const targets = yield* McpTargets.of(input.positionals, input, McpTargets.MOUNT_PATIENCE_MS)
     const http = Values.text(input, "http")
     const pins = Values.text(input, "pins") ?? "warn"
     // A client does not wait: the mount serves at once, and works as soon as the peer has agreed.

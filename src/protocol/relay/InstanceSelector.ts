@@ -41,6 +41,8 @@ export interface Instance {
   /** Its server is not believed before then, however fast the way is; and how often that has been so in a row. */
   readonly distrustedUntilMs: number
   readonly strikes: number
+  /** It is none any more, and nothing that is heard of it changes that. */
+  readonly isGone: boolean
 }
 
 /** `current` is undefined until the first measurement. */
@@ -59,11 +61,13 @@ export type Input = Data.TaggedEnum<{
   Failed: { readonly index: number; readonly sinceMs?: number }
   /** Its way and its keeper answer, its server does not. */
   ServerFailed: { readonly index: number }
+  /** It is none any more. */
+  Removed: { readonly index: number }
 }>
 export const Input = Data.taggedEnum<Input>()
 
-/** Why it is left: it cannot be reached, its server does not work, or another is faster; `first` leaves nobody. */
-export type Reason = "first" | "away" | "failing" | "slower"
+/** Why it is left: it cannot be reached, is none any more, has a server that does not work, or is slower; `first` leaves nobody. */
+export type Reason = "first" | "away" | "gone" | "failing" | "slower"
 
 /** What the owner must do. */
 export type Output = Data.TaggedEnum<{ Use: { readonly index: number; readonly reason: Reason } }>
@@ -79,6 +83,12 @@ export const initial = (count: number): State => ({
 
 /** The same with one more instance, the last, of which nothing is known. */
 export const grown = (state: State): State => ({ ...state, instances: [...state.instances, UNKNOWN] })
+
+/** The same with another instance in the place of one that is gone. */
+export const renewed = (state: State, index: number): State => ({
+  ...state,
+  instances: state.instances.map((instance, at) => (at === index ? UNKNOWN : instance))
+})
 
 /** Total; it needs no timer, because instances are measured for ever. */
 export const make = (config: Config = CONFIG_DEFAULT): StateMachine<State, Input, Output> => ({
@@ -98,10 +108,13 @@ export const UNKNOWN: Instance = {
   failedSinceMs: undefined,
   isAway: false,
   distrustedUntilMs: Number.NEGATIVE_INFINITY,
-  strikes: 0
+  strikes: 0,
+  isGone: false
 }
 
 const learned = (config: Config, instance: Instance, input: Input, nowMs: number): Instance => {
+  if (instance.isGone) return instance
+  if (input._tag === "Removed") return { ...UNKNOWN, failedSinceMs: nowMs, isAway: true, isGone: true }
   if (input._tag === "Measured") {
     const rttMs = instance.rttMs === undefined ? input.rttMs : (1 - GAIN) * instance.rttMs + GAIN * input.rttMs
     // One that was away starts anew: what it was like before says little.
@@ -125,7 +138,7 @@ const choose = (config: Config, state: State, nowMs: number): Step<State, Output
   const best = fastest(state.instances, nowMs) ?? last
   if (best === undefined || best.index === state.current) return stay({ ...state, betterSinceMs: undefined })
   if (current === undefined) return move(state, best.index, "first", nowMs)
-  if (current.isAway) return move(state, best.index, "away", nowMs)
+  if (current.isAway) return move(state, best.index, current.isGone ? "gone" : "away", nowMs)
   if (current.distrustedUntilMs > nowMs) return move(state, best.index, "failing", nowMs)
   const currentMs = current.rttMs ?? Number.POSITIVE_INFINITY
   const isBetter = best.rttMs < currentMs * config.betterRatio && best.rttMs < currentMs - config.betterByMs

@@ -66,6 +66,18 @@ describe("InstanceSelector", () => {
     }
   })
 
+  it("leaves one that is gone at once, or as soon as there is another, and never goes back to it", () => {
+    const bench = new Bench()
+    bench.pass(10, [10, 40, undefined])
+    bench.step(Input.Removed({ index: 0 }))
+    bench.pass(60, [10, 40, undefined])
+    assert.deepStrictEqual(bench.used, [0, 1])
+    bench.step(Input.Removed({ index: 1 }))
+    assert.deepStrictEqual(bench.used, [0, 1])
+    bench.pass(10, [10, 40, 80])
+    assert.deepStrictEqual(bench.used, [0, 1, 2])
+  })
+
   it("one whose server failed is better than none that can be reached", () => {
     const bench = new Bench()
     bench.pass(10, [10, 40, undefined])
@@ -76,7 +88,15 @@ describe("InstanceSelector", () => {
 
   const move = Arbitrary.all({
     index: integer(0, 2),
-    rttMs: oneOf<number | undefined | "server">(integer(1, 400), element(undefined), element("server")),
+    rttMs: oneOf<number | undefined | "server" | "gone" | "new">(
+      integer(1, 400),
+      oneOf<undefined | "server" | "gone" | "new">(
+        element(undefined),
+        element("server"),
+        element("gone"),
+        element("new")
+      )
+    ),
     passMs: oneOf(integer(0, 3000), integer(0, 40_000))
   })
 
@@ -91,11 +111,18 @@ describe("InstanceSelector", () => {
         const before = bench.state.current
         const moves = bench.used.length
         if (rttMs === "server") bench.step(Input.ServerFailed({ index }))
-        else bench.step(rttMs === undefined ? Input.Failed({ index }) : Input.Measured({ index, rttMs }))
+        else if (rttMs === "gone") bench.step(Input.Removed({ index }))
+        else if (rttMs !== "new")
+          bench.step(rttMs === undefined ? Input.Failed({ index }) : Input.Measured({ index, rttMs }))
+        // Another one comes into the place of one that is gone and left.
+        else if (bench.state.instances[index]?.isGone === true && index !== before) {
+          bench.state = InstanceSelector.renewed(bench.state, index)
+        }
         if (bench.used.length === moves) continue
         const now = bench.state.instances[bench.state.current ?? 0]
         assert.isUndefined(now?.failedSinceMs)
         assert.isDefined(now?.rttMs)
+        assert.isFalse(now?.isGone)
         const left = before === undefined ? undefined : bench.state.instances[before]
         const isLeft = left === undefined || left.isAway || left.distrustedUntilMs > bench.nowMs
         if (!isLeft) assert.isAtLeast(bench.nowMs - movedAtMs, config.dwellMs)

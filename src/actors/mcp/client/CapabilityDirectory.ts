@@ -80,6 +80,8 @@ export interface Answer {
   readonly problems: ReadonlyArray<Problem>
   /** Peers that were asked. */
   readonly asked: number
+  /** The nodes of all trusted peers. */
+  readonly trusted: ReadonlyArray<number>
 }
 
 /** Searches once. Fails only when the node itself cannot be asked. */
@@ -90,7 +92,8 @@ export const search = Effect.fn("CapabilityDirectory.search")(function* (
   const clock = yield* Clock.Clock
   const nowSeconds = Math.floor(clock.currentTimeMillisUnsafe() / 1000)
   const self = yield* options.self
-  const trusted = (yield* options.trusted).filter(({ node }) => node !== self).slice(0, PEERS_MAX)
+  const allTrusted = (yield* options.trusted).filter(({ node }) => node !== self)
+  const trusted = allTrusted.slice(0, PEERS_MAX)
   const keys = new Map(trusted.map(({ node, publicKey }) => [node, publicKey]))
   const check = { verify: options.verify, nowSeconds }
   const [fromPeers, fromRegistry] = yield* Effect.all(
@@ -124,7 +127,7 @@ export const search = Effect.fn("CapabilityDirectory.search")(function* (
   yield* options.book.save(book)
   const ranked = CapabilitySearch.rank([...candidates.values()], ({ card }) => card, question)
   const found = yield* Effect.forEach(ranked, (match) => told(options, match), { concurrency: AT_ONCE_MAX })
-  return { found, problems, asked: trusted.length }
+  return { found, problems, asked: trusted.length, trusted: allTrusted.map(({ node }) => node) }
 })
 
 const told = (options: Options, match: CapabilitySearch.Match<FoundService.Candidate>) =>

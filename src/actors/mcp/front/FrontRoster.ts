@@ -9,6 +9,7 @@ import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as FederatedName from "../../../protocol/mcp/FederatedName.ts"
 import type { ListedService } from "../../../protocol/relay/ServiceListing.ts"
+import { AGAIN_MS, FORGET_MS, SOON_MS } from "../client/PeerPatience.ts"
 import * as ServiceLister from "../client/ServiceLister.ts"
 import type { CannotReach } from "../mount/ShimFailure.ts"
 import type { Target } from "../Target.ts"
@@ -115,7 +116,7 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* askOne(peer, state)
     if (state.downSinceMs === undefined || nowMs() - startedAtMs > SOON_MS) return
     state.dueAtMs = Number.POSITIVE_INFINITY
-    yield* Effect.sleep(AGAIN)
+    yield* Effect.sleep(AGAIN_MS)
     yield* askOne(peer, state)
   })
 
@@ -222,11 +223,6 @@ const ASKED_AT_ONCE = 8
 /** How often there is a look at who is due. */
 const ROUND_INTERVAL = "2 seconds"
 const UP_INTERVAL_MS = 15_000
-/** The first question is asked twice: the way to the peer may only have been made by the first try. */
-const AGAIN = "1 second"
-const SOON_MS = 5000
 /** The first wait for a peer that is down; it doubles. */
 const DOWN_INTERVAL_MS = 5000
 const DOWN_INTERVAL_MAX_MS = 60_000
-/** Services of a peer that is down stay so long (mcp §6.11). */
-const FORGET_MS = 600_000

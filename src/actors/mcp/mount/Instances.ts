@@ -4,7 +4,7 @@
  *
  * Owns one measuring fiber per instance and the selection for each session; told by them of dials and servers that fail.
  */
-import { Clock, Effect, Exit, Latch, Random, type Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Latch, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
@@ -63,10 +63,12 @@ export interface Instances<E> {
   readonly seen: () => ReadonlyArray<Seen>
 }
 
-/** Instances to which others may come. */
-export interface Growing<E> extends Instances<E> {
+/** Instances to which others may come, and which may go. */
+export interface Varying<E> extends Instances<E> {
   /** From now on sessions may go there too; false if it is there already, or there are too many. */
   readonly add: (target: Target) => Effect.Effect<boolean>
+  /** Sessions that are there go elsewhere, and nobody goes there any more; false if it is the last one, or none. */
+  readonly remove: (target: Target) => Effect.Effect<boolean>
 }
 
 /** The service of one peer. */
@@ -82,15 +84,18 @@ export const make = <E>(
   targets: Targets,
   dial: (target: Target) => Route<E>["dial"]
 ): Effect.Effect<Instances<E>, never, Crypto | Scope.Scope> =>
-  targets.length === 1 ? Effect.succeed(one(targets[0], dial(targets[0]))) : growing(targets, dial)
+  targets.length === 1 ? Effect.succeed(one(targets[0], dial(targets[0]))) : varying(targets, dial)
 
 /** The same, measured even if there is only one, because it may not stay alone. */
-export const growing = Effect.fnUntraced(function* <E>(
+export const varying = Effect.fnUntraced(function* <E>(
   first: Targets,
   dial: (target: Target) => Route<E>["dial"]
-): Effect.fn.Return<Growing<E>, never, Crypto | Scope.Scope> {
+): Effect.fn.Return<Varying<E>, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
+  /** Places, by the index that sessions and the selector know; those of `gone` are free for others. */
   const targets: [Target, ...Array<Target>] = [...first]
+  const gone = new Set<number>()
+  const watches = new Map<number, Fiber.Fiber<never>>()
   const clock = yield* Clock.Clock
   const crypto = yield* Crypto
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
@@ -138,17 +143,41 @@ export const growing = Effect.fnUntraced(function* <E>(
         yield* Effect.sleep(pauseMs * (0.9 + (yield* Random.next) / 5))
       }
     })
-  yield* Effect.forEach(targets, (target, index) => Effect.forkScoped(watch(target, index)), { discard: true })
+  const start = (target: Target, index: number) =>
+    Effect.map(Effect.forkIn(watch(target, index), scope), (fiber) => void watches.set(index, fiber))
+  yield* Effect.forEach(targets, start, { discard: true })
+
+  const indexOf = (target: Target) => targets.findIndex((known, index) => !gone.has(index) && isSame(known, target))
+
+  /** The place that it had, else one that nobody is at, else a new one. */
+  const placeFor = (target: Target): number => {
+    const choices = [common, ...sessions]
+    const free = [...gone].filter((index) => choices.every((choice) => !choice.isAt(index)))
+    return [...gone].find((index) => isSame(targets[index] ?? target, target)) ?? free[0] ?? targets.length
+  }
 
   const add = (target: Target) =>
     Effect.suspend(() => {
-      if (targets.length >= INSTANCES_MAX || targets.some((known) => isSame(known, target))) {
-        return Effect.succeed(false)
-      }
-      targets.push(target)
-      for (const choice of [common, ...sessions]) choice.state = InstanceSelector.grown(choice.state)
-      return Effect.as(Effect.forkIn(watch(target, targets.length - 1), scope), true)
+      if (targets.length - gone.size >= INSTANCES_MAX || indexOf(target) >= 0) return Effect.succeed(false)
+      const index = placeFor(target)
+      const { grown, renewed } = InstanceSelector
+      const change = index === targets.length ? grown : (state: InstanceSelector.State) => renewed(state, index)
+      targets[index] = target
+      gone.delete(index)
+      for (const choice of [common, ...sessions]) choice.state = change(choice.state)
+      return Effect.as(start(target, index), true)
     })
+
+  const remove = Effect.fnUntraced(function* (target: Target) {
+    const index = indexOf(target)
+    if (index < 0 || targets.length - gone.size === 1) return false
+    gone.add(index)
+    const watching = watches.get(index)
+    if (watching !== undefined) yield* Fiber.interrupt(watching)
+    watches.delete(index)
+    yield* learn(InstanceSelector.Input.Removed({ index }))
+    return true
+  })
 
   /** `at` is the index of the instance that the session begins at, if that is decided. */
   const followFrom = Effect.fnUntraced(function* (at: number | undefined) {
@@ -176,21 +205,21 @@ export const growing = Effect.fnUntraced(function* <E>(
           return tell(session.learn(failed, nowMs()))
         }),
         moved: session.moved.await,
-        others: () => targets.filter((_, index) => index !== session.used),
+        others: () => targets.filter((_, index) => index !== session.used && !gone.has(index)),
         stay: (there: Target) => session.stay(there)
       }
     }
   })
   const goOn = (there: Target) => {
-    const at = targets.findIndex((target) => isSame(target, there))
+    const at = indexOf(there)
     return at < 0 ? Effect.succeed(undefined) : followFrom(at)
   }
   const seen = () =>
-    targets.map((target, index) => {
+    targets.flatMap((target, index) => {
       const { distrustedUntilMs, isAway, rttMs } = common.knows(index)
-      return { target, rttMs, isAway, isDistrusted: distrustedUntilMs > nowMs() }
+      return gone.has(index) ? [] : [{ target, rttMs, isAway, isDistrusted: distrustedUntilMs > nowMs() }]
     })
-  return { target: common.target, follow: followFrom(undefined), goOn, seen, add }
+  return { target: common.target, follow: followFrom(undefined), goOn, seen, add, remove }
 })
 
 /** The choice of one session. It is where it was until it takes the move. */
@@ -209,7 +238,12 @@ class Choice {
   constructor(targets: Targets, state: InstanceSelector.State) {
     this.#targets = targets
     this.state = state
-    this.used = this.#chosen = state.current ?? 0
+    this.used = this.#chosen =
+      state.current ??
+      Math.max(
+        0,
+        state.instances.findIndex(({ isGone }) => !isGone)
+      )
     const current = () => this.#at(this.used)
     this.target = {
       get peer() {
@@ -219,6 +253,11 @@ class Choice {
         return current().service
       }
     }
+  }
+
+  /** Whether it is there, or about to go there. */
+  isAt(index: number): boolean {
+    return index === this.used || index === this.#chosen || index === this.state.current
   }
 
   knows(index: number): InstanceSelector.Instance {
@@ -264,6 +303,7 @@ const SELECTOR = InstanceSelector.make()
 const REASONS: Readonly<Record<InstanceSelector.Reason, string>> = {
   first: "was not measured yet",
   away: "cannot be reached",
+  gone: "does not offer the service any more",
   failing: "answers, but its server does not work",
   slower: "has become slower than another"
 }

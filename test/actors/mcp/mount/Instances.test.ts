@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Latch } from "effect"
+import { Clock, Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
 import * as CapableInstances from "../../../../src/actors/mcp/mount/CapableInstances.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
@@ -244,12 +244,15 @@ describe("several instances behind one mount", () => {
   )
 })
 
-/** A service that a search finds. */
-const foundAt = (peer: string, definitions: string, isUsable = true): FoundService => ({
-  peer: { node: 1, address: "", hostname: peer, fingerprint: "", isTrusted: true },
+/** The numbers of the peers. */
+const NODES: Readonly<Record<string, number>> = { near: 2, middle: 3, far: 4 }
+
+/** A service that a search finds; `name` is what the peer is called now. */
+const foundAt = (peer: string, definitions: string, isUsable = true, name = peer): FoundService => ({
+  peer: { node: NODES[peer] ?? 0, address: "", hostname: name, fingerprint: "", isTrusted: true },
   ...{
     service: "files",
-    target: `${peer}/files`,
+    target: `${name}/files`,
     isUsable,
     next: "",
     title: "",
@@ -260,10 +263,26 @@ const foundAt = (peer: string, definitions: string, isUsable = true): FoundServi
   ...{ eras: [], score: 1, tools: [], toolsCount: 1, definitions }
 })
 
+/** Instances that a search finds, the first of them from the start; `world` is what it says, which may change. */
+const capable = Effect.fnUntraced(function* (
+  rig: InstancesRig.InstancesRig,
+  [start, ...others]: readonly [string, ...ReadonlyArray<string>]
+) {
+  const world = {
+    found: [start, ...others].map((peer) => foundAt(peer, "same")),
+    trusted: Object.values(NODES),
+    isAway: false
+  }
+  const search = Effect.suspend(() => (world.isAway ? Effect.fail("the node is starting anew") : Effect.succeed(world)))
+  const instances = yield* CapableInstances.make([{ peer: start, service: "files" }], rig.dial, search)
+  return { instances, world, targets: () => instances.seen().map(({ target }) => target.peer) }
+})
+
 describe("instances found by what they can do", () => {
   it.effect("who offers the same later joins, live, and is used when it is better; another service never is", () =>
     Effect.gen(function* () {
       const rig = yield* InstancesRig.make()
+      const trusted = Object.values(NODES)
       const searches: Array<Effect.Effect<ReadonlyArray<FoundService>, string>> = [
         // The peer that was found at the start is busy, so what its service is cannot be told.
         Effect.succeed([foundAt("middle", "others")]),
@@ -272,7 +291,7 @@ describe("instances found by what they can do", () => {
         Effect.succeed([foundAt("far", "others"), foundAt("middle", "others"), foundAt("near", "same")])
       ]
       const last = searches.at(-1) ?? Effect.succeed([])
-      const search = Effect.suspend(() => searches.shift() ?? last)
+      const search = Effect.suspend(() => Effect.map(searches.shift() ?? last, (found) => ({ found, trusted })))
       const instances = yield* CapableInstances.make([{ peer: "far", service: "files" }], rig.dial, search)
       const one = yield* client({ instances })
       const targets = () => instances.seen().map(({ target }) => target.peer)
@@ -287,5 +306,180 @@ describe("instances found by what they can do", () => {
       yield* rig.pass(10)
       assert.strictEqual(yield* one.where, "far")
     }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one that takes the service back is left, and its client told that the lists are others", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
+      const { lists } = remembering()
+      yield* rig.pass(5)
+      const one = yield* client({ instances }, lists)
+      yield* one.listed
+      assert.strictEqual(yield* one.where, "near")
+
+      yield* rig.takeBack("near")
+      world.found.shift()
+      yield* rig.pass(35)
+      assert.deepStrictEqual(targets(), ["far"])
+      assert.strictEqual(Json.member(yield* one.answer, "method"), "notifications/tools/list_changed")
+      assert.strictEqual(yield* one.where, "far")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one whose card is missing stays as long as it lists the service", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { targets, world } = yield* capable(rig, ["near", "far"])
+      yield* rig.pass(5)
+      world.found.shift()
+      yield* rig.pass(120)
+      assert.sameMembers(targets(), ["near", "far"])
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one that is not trusted any more is left, though it would still answer", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
+      yield* rig.pass(5)
+      const one = yield* client({ instances })
+      assert.strictEqual(yield* one.where, "near")
+      world.found.shift()
+      world.trusted.shift()
+      yield* rig.pass(35)
+      assert.deepStrictEqual(targets(), ["far"])
+      assert.strictEqual(yield* one.where, "far")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one that stays away for ten minutes is gone, and joins again when it is back", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
+      yield* rig.pass(5)
+      const [near, ...others] = world.found
+      yield* rig.kill("near")
+      world.found = others
+      yield* rig.pass(590)
+      assert.deepStrictEqual(targets(), ["near", "far"])
+      yield* rig.pass(60)
+      assert.deepStrictEqual(targets(), ["far"])
+
+      yield* rig.revive("near")
+      if (near !== undefined) world.found = [near, ...others]
+      yield* rig.pass(60)
+      assert.sameMembers(targets(), ["near", "far"])
+      const one = yield* client({ instances })
+      assert.strictEqual(yield* one.where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("none is gone while nobody can be reached, nor for the time in which this node could not be asked", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { targets, world } = yield* capable(rig, ["near", "far"])
+      yield* rig.pass(5)
+      const found = world.found
+      world.found = []
+      for (const name of ["near", "far"]) yield* rig.kill(name)
+      yield* rig.pass(900)
+      assert.sameMembers(targets(), ["near", "far"])
+
+      world.isAway = true
+      yield* rig.pass(60)
+      world.isAway = false
+      yield* rig.revive("far")
+      world.found = found.slice(1)
+      yield* rig.pass(60)
+      assert.sameMembers(targets(), ["near", "far"])
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("the last one stays, and says itself why calls fail", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { instances, targets, world } = yield* capable(rig, ["near"])
+      yield* rig.pass(5)
+      const one = yield* client({ instances })
+      assert.strictEqual(yield* one.where, "near")
+      yield* rig.takeBack("near")
+      yield* rig.kill("near")
+      yield* rig.revive("near")
+      world.found = []
+      yield* rig.pass(60)
+      assert.deepStrictEqual(targets(), ["near"])
+      yield* one.call("where")
+      const error = Json.member(yield* one.answer, "error")
+      assert.strictEqual(Json.isObject(error) ? Json.integer(error, "code") : 0, -31003)
+
+      world.found = [foundAt("far", "same")]
+      yield* rig.pass(60)
+      assert.deepStrictEqual(targets(), ["far"])
+      assert.strictEqual(yield* one.where, "far")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one whose name is not known for a moment does not join twice", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const { targets, world } = yield* capable(rig, ["near", "far"])
+      yield* rig.pass(5)
+      world.found = [foundAt("near", "same", true, "0:0000.0000.0002"), foundAt("far", "same")]
+      yield* rig.pass(60)
+      assert.deepStrictEqual(targets(), ["near", "far"])
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+})
+
+/** A search whose answers are those, one after the other, the last for ever; each takes so long. */
+const searching = (answers: ReadonlyArray<"found" | "worse" | "nobody" | "busy">, takesMs = 10) => {
+  let asked = 0
+  const search = Effect.suspend(() => {
+    const answer = answers[Math.min(asked++, answers.length - 1)]
+    const found = answer === "found" ? [foundAt("near", "same")] : answer === "worse" ? [foundAt("far", "others")] : []
+    const problems = answer === "busy" || answer === "worse" ? [{ node: 2, detail: "it cannot be reached" }] : []
+    return Effect.delay(Effect.succeed({ found, problems, trusted: [2] }), takesMs)
+  })
+  const first = Effect.fnUntraced(function* (patienceMs: number) {
+    const clock = yield* Clock.Clock
+    const beganAtMs = clock.currentTimeMillisUnsafe()
+    const fiber = yield* Effect.forkChild(CapableInstances.first(search, patienceMs))
+    while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust("100 millis")
+    const { found } = yield* Fiber.join(fiber)
+    return { asked, targets: found.map(({ target }) => target), tookMs: clock.currentTimeMillisUnsafe() - beganAtMs }
+  })
+  return first
+}
+
+describe("the first search for a capability", () => {
+  it.effect(
+    "a peer that failed soon is asked once more, whoever else was found: the way to it may just have been made",
+    () =>
+      Effect.gen(function* () {
+        const { asked, targets } = yield* searching(["worse", "found"])(0)
+        assert.deepStrictEqual(targets, ["near/files"])
+        assert.strictEqual(asked, 2)
+        assert.strictEqual((yield* searching(["worse"])(15_000)).asked, 2, "but not again and again")
+        assert.strictEqual((yield* searching(["worse"], 8000)(15_000)).asked, 1, "nor one that was waited for")
+      })
+  )
+
+  it.effect("while nobody is found and somebody does not answer, it goes on for a bounded time", () =>
+    Effect.gen(function* () {
+      const late = yield* searching(["busy", "busy", "busy", "busy", "found"])(15_000)
+      assert.deepStrictEqual(late.targets, ["near/files"])
+      const never = yield* searching(["busy"])(15_000)
+      assert.deepStrictEqual(never.targets, [])
+      assert.isAtLeast(never.tookMs, 15_000)
+      assert.isAtMost(never.tookMs, 17_000)
+    })
+  )
+
+  it.effect("who has answered is not asked again", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* searching(["found"])(15_000)).asked, 1)
+      assert.strictEqual((yield* searching(["nobody", "found"])(15_000)).asked, 1)
+    })
   )
 })
