@@ -125,9 +125,9 @@ export class CallLedger {
   overdue(nowMs: number): { readonly due: ReadonlyArray<Due>; readonly nextMs: number | undefined } {
     const due: Array<Due> = []
     let nextMs: number | undefined
-    for (const { dueAtMs, id, mark, method } of this.#running.values()) {
+    for (const { atMs, dueAtMs, id, mark, method } of this.#running.values()) {
       if (dueAtMs === undefined) continue
-      if (dueAtMs <= nowMs) due.push({ mark, id, method })
+      if (dueAtMs <= nowMs) due.push({ mark, id, method, lastedMs: dueAtMs - atMs })
       else nextMs = Math.min(nextMs ?? dueAtMs, dueAtMs)
     }
     return { due, nextMs }
@@ -250,6 +250,7 @@ export interface Due {
   /** Raw JSON text. */
   readonly id: string
   readonly method: string
+  readonly lastedMs: number
 }
 
 /** A request as its record begins. */

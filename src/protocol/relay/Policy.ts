@@ -12,7 +12,7 @@ export const SESSIONS_MAX = 256
 export const ASK_MAX_MS = 86_400_000
 /** A deadline is at least so long, in milliseconds. */
 export const DEADLINE_MIN_MS = 100
-/** And at most so long: the ceiling of mcp §6.7. */
+/** And at most so long: no call of any service takes longer, whatever its rules say (mcp §6.7). */
 export const DEADLINE_MAX_MS = 86_400_000
 /** Deadlines of one service. */
 export const DEADLINES_MAX = 64
@@ -139,11 +139,16 @@ export const decide = (rules: Rules, patterns: Patterns, question: Question, who
 }
 
 /** How long a call may take at the server, in milliseconds; undefined if that is not bounded. */
-export const deadlineMs = ({ deadlines }: Rules, method: string, target: string | undefined): number | undefined => {
-  if (deadlines === undefined || !TIMED.has(method)) return undefined
+export const deadlineMs = (
+  deadlines: Rules["deadlines"],
+  method: string,
+  target: string | undefined
+): number | undefined => {
+  if (method === ENDLESS) return undefined
+  if (deadlines === undefined || !TIMED.has(method)) return DEADLINE_MAX_MS
   const named = method === "tools/call" && target !== undefined ? target : undefined
   const own = named && deadlines.find(({ tools }) => tools !== "*" && ToolPattern.matches(tools, named))
-  return (own || deadlines.find(({ tools }) => tools === "*"))?.ms
+  return (own || deadlines.find(({ tools }) => tools === "*"))?.ms ?? DEADLINE_MAX_MS
 }
 
 /** Whose rules they are, in the words of a refusal. */
@@ -183,7 +188,9 @@ const ASK: Decision = Decision.Ask()
 /** Matches no tool, and by being there takes away the permission of every other. */
 const UNREADABLE: ToolPattern.ToolPattern = { isDenial: true, name: "*", args: [] }
 const EVERYTHING: ToolPattern.ToolPattern = { isDenial: false, name: "*", args: [] }
-/** What does work for a caller; openings, subscriptions and waits for tasks take as long as they take. */
+/** The one request that is not there to be answered. */
+export const ENDLESS = "subscriptions/listen"
+/** What does work for a caller; for openings, lists and waits for tasks there is only the ceiling. */
 const TIMED: ReadonlySet<string> = new Set(["completion/complete", "prompts/get", "resources/read", "tools/call"])
 
 /** What a `public` service gives each peer unless its owner says otherwise. */

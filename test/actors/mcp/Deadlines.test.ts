@@ -9,8 +9,8 @@ import type * as Policy from "../../../src/protocol/relay/Policy.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
 
-/** A host whose one service allows calls a second, and reports ten. */
-const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules> = {}) {
+/** A host whose one service allows calls a second, and reports ten; or has no rules at all. */
+const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules> | "none" = {}, capacity = 64) {
   const recorded: Array<AuditChain.Call> = []
   const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest()
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
@@ -18,14 +18,13 @@ const station = Effect.fnUntraced(function* (rules: Partial<Policy.Rules> = {}) 
     { tools: "*", ms: 1000 },
     { tools: "report_*", ms: 10_000 }
   ]
+  const own = rules === "none" ? {} : { rules: { tools: [], transparent: false, identify: false, deadlines, ...rules } }
   const rig = yield* McpRig.make({
-    services: [
-      { ...McpRig.service("files"), rules: { tools: [], transparent: false, identify: false, deadlines, ...rules } }
-    ],
+    services: [{ ...McpRig.service("files"), ...own }],
     audit: { sha256, record: (entry) => recorded.push(entry), time: () => "now" },
     spawn: () =>
       Effect.map(
-        Effect.tap(ScriptedServer.make(), (server) => Queue.offer(started, server)),
+        Effect.tap(ScriptedServer.make({ capacity }), (server) => Queue.offer(started, server)),
         ({ child }) => child
       )
   })
@@ -156,5 +155,72 @@ describe("deadlines of a service (mcp §6.10)", () => {
       assert.deepInclude(recorded[0], { outcome: "error", code: -31008 })
       yield* write(call(2, "report_year"))
       assert.strictEqual(yield* running.line, call(2, "report_year"))
+    }))
+
+  test("a server that reads nothing any more holds up no deadline", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station({}, 2)
+      const { line, write } = yield* client()
+      yield* write(call(1, "read"))
+      yield* server
+      yield* write(call(2, "read"))
+      for (let at = 0; at < 3; at++) yield* TestClock.adjust("1 second")
+      const ended = [yield* line, yield* line].map((text) => JSON.parse(text))
+      assert.deepStrictEqual(
+        ended.map(({ error, id }) => [id, error.code]),
+        [
+          [1, -31008],
+          [2, -31008]
+        ]
+      )
+    }))
+})
+
+/** In steps, as time passes for a daemon. */
+const hours = (count: number) =>
+  Effect.forEach(Array.from({ length: count * 6 }), () => TestClock.adjust("10 minutes"), { discard: true })
+
+describe("the ceiling of all calls (mcp §6.7)", () => {
+  test("a call that is never answered ends after a day with -31008, without any rule; a subscription does not", () =>
+    Effect.gen(function* () {
+      const { client, recorded, server } = yield* station("none")
+      const { line, write } = yield* client()
+      yield* write('{"jsonrpc":"2.0","id":0,"method":"subscriptions/listen"}')
+      const running = yield* server
+      yield* running.line
+      yield* write(call(1, "read"))
+      yield* running.line
+      yield* hours(23)
+      yield* write(call(2, "read"))
+      yield* running.line
+      yield* hours(1)
+
+      const { error, id } = JSON.parse(yield* line)
+      assert.deepStrictEqual([id, error.code], [1, -31008])
+      assert.include(error.message, "24 hours")
+      assert.deepStrictEqual(error.data, { retryable: false, delivered: true, service: "files", peer: "mcp-host" })
+      assert.strictEqual(yield* running.line, cancelled(1))
+      assert.deepStrictEqual(
+        recorded.map(({ code, outcome }) => [outcome, code]),
+        [["error", -31008]]
+      )
+      yield* running.write(`${answer(1)}\n${answer(2)}\n${answer(0)}\n`)
+      assert.deepStrictEqual([yield* line, yield* line], [answer(2), answer(0)])
+    }))
+
+  test("calls that wait behind a server that reads nothing end not long after a day too, by the mount", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station("none", 1)
+      const { line, write } = yield* client()
+      yield* write(call(1, "read"))
+      yield* server
+      for (const id of [2, 3, 4]) yield* write(call(id, "read"))
+      yield* hours(26)
+      const ended = [yield* line, yield* line, yield* line, yield* line].map((text) => JSON.parse(text))
+      assert.sameMembers(
+        ended.map(({ id }) => id),
+        [1, 2, 3, 4]
+      )
+      for (const { error } of ended) assert.strictEqual(error.code, -31008)
     }))
 })

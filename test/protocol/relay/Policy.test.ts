@@ -66,19 +66,20 @@ describe("Policy", () => {
     assert.strictEqual(decide({ ask: ["*"] }, { target: undefined }), "tool")
   })
 
-  it("a deadline is that of the first pattern that names the tool, or the one for all; openings have none", () => {
+  it("a deadline is that of the first pattern that names the tool, or the one for all; others have the ceiling", () => {
     const deadlines = [
       { tools: "*", ms: 1000 },
       { tools: "report_*", ms: 2000 },
       { tools: "report_year", ms: 3000 }
     ]
-    const of = (method: string, target?: string) => Policy.deadlineMs({ ...RULES, deadlines }, method, target)
+    const of = (method: string, target?: string) => Policy.deadlineMs(deadlines, method, target)
     assert.strictEqual(of("tools/call", "report_year"), 2000)
     assert.strictEqual(of("tools/call", "other"), 1000)
     assert.strictEqual(of("resources/read", "report_year"), 1000)
-    assert.isUndefined(of("initialize"))
+    assert.strictEqual(of("initialize"), Policy.DEADLINE_MAX_MS)
     assert.isUndefined(of("subscriptions/listen"))
-    assert.isUndefined(Policy.deadlineMs(RULES, "tools/call", "other"))
+    assert.strictEqual(Policy.deadlineMs(undefined, "tools/call", "other"), Policy.DEADLINE_MAX_MS)
+    assert.strictEqual(Policy.deadlineMs(deadlines.slice(1), "tools/call", "other"), Policy.DEADLINE_MAX_MS)
   })
 
   it.prop(

@@ -174,10 +174,7 @@ export class CallGate {
   started(message: Uint8Array, requests: ReadonlyArray<CallLedger.Request>, origin: CallLedger.Origin): number {
     const rules = this.#rules
     const usage = rules?.quota === undefined ? undefined : this.#options.usage()
-    const deadlineMs =
-      rules?.deadlines === undefined
-        ? undefined
-        : ({ method, target }: CallLedger.Request) => Policy.deadlineMs(rules, method, target)
+    const deadlineMs = ({ method, target }: CallLedger.Request) => Policy.deadlineMs(rules?.deadlines, method, target)
     const first = this.#ledger.started(message, requests, origin, usage, deadlineMs)
     this.#options.policy?.started(first, requests)
     return first

@@ -9,6 +9,7 @@ import type { Call, InFlight } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Kept, Opening, Replay } from "../../../protocol/relay/Opening.ts"
 import type { Told } from "../../../protocol/relay/ProgressKeepAlive.ts"
+import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import type { Start } from "../../../protocol/relay/RelaySession.ts"
 import type { Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
 import type { Target } from "../Target.ts"
@@ -47,6 +48,8 @@ export interface ShimEpochs {
   readonly current: () => ShimEpoch.State
   /** Accepts a message of the client for an epoch; `lost` keepers that had it are gone. */
   readonly submit: (epoch: ShimEpoch.State, message: Uint8Array, lost?: number, envelope?: JsonRpcPeek.Envelope) => void
+  /** Waits until the current epoch takes another message. */
+  readonly room: Effect.Effect<void>
   /** The server has answered the repeated `initialize`: the rest may follow. */
   readonly release: (epoch: ShimEpoch.State) => void
   /** Begins another epoch with these messages. */
@@ -131,8 +134,18 @@ export const make = Effect.fnUntraced(function* (
     return current
   })
 
+  const room = Effect.gen(function* () {
+    while (true) {
+      const epoch = current
+      const isHeldFull = (epoch.held?.sizeBytes ?? 0) >= MESSAGE_BYTES_MAX
+      if (!isHeldFull && epoch.relay.session.canSend) return
+      yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : epoch.relay.room, epoch.ended)
+    }
+  })
+
   let current: ShimEpoch.State = yield* restored === undefined ? begin(fresh, []) : goOn(restored)
-  return { current: () => current, submit, release, replace }
+  return { current: () => current, submit, room, release, replace }
 })
 
+const HELD_POLL = "100 millis"
 const envelopeOf = (message: Uint8Array) => Result.getOrUndefined(JsonRpcPeek.peek(message))

@@ -32,3 +32,14 @@ export const tooMany = (target: Target, count: number): BridgeError.BridgeError 
   delivered: false,
   ...target
 })
+
+/** It has waited for longer than any request may (mcp §6.7). */
+export const tooLong = (target: Target, isHarmless: boolean): BridgeError.BridgeError => ({
+  kind: "deadline",
+  message:
+    `This request was not answered within 24 hours, the most that any may take, and was given up.` +
+    (isHarmless ? "" : " Find out whether it was carried out before trying again."),
+  retryable: false,
+  delivered: true,
+  ...target
+})

@@ -11,16 +11,18 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as BrokenMessage from "../../../protocol/relay/BrokenMessage.ts"
+import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
 import { type Call, InFlight } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../../protocol/relay/LineSplitter.ts"
 import { Opening } from "../../../protocol/relay/Opening.ts"
-import { MESSAGE_BYTES_MAX, STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
+import { STDIO_MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
 import type { Message } from "../../../protocol/relay/RelayMessage.ts"
 import { type Carried, Repeats } from "../../../protocol/relay/Repeats.ts"
 import { refusalOf, ServiceBreaker, type ServiceHealth } from "../keeper/ServiceBreaker.ts"
 import type { SessionRecord } from "../SessionRecord.ts"
 import type { Target } from "../Target.ts"
+import { CallCeiling } from "./CallCeiling.ts"
 import type { EgressGuard } from "./EgressGuard.ts"
 import type { Recalled, SessionLists } from "./SessionLists.ts"
 import * as ShimEpoch from "./ShimEpoch.ts"
@@ -76,6 +78,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const context = yield* Effect.context<never>()
   const crypto = yield* Crypto
   const calls = new InFlight()
+  const ceiling = new CallCeiling(calls)
   const opening = new Opening(restored?.opening)
   const repeats = new Repeats()
   const [answered, demand] = [Latch.makeUnsafe(false), Latch.makeUnsafe(true)]
@@ -142,6 +145,7 @@ export const make = Effect.fnUntraced(function* <E>(
       return false
     }
     if (isResponse) breaker.answered(envelope.isError, message.bytes)
+    if (isResponse && ceiling.isLate(envelope.id)) return false
     const settled = JsonRpcPeek.responses(envelope).flatMap(({ id }) => calls.settle(id) ?? [])
     for (const { id } of settled) alive.ended(id)
     state.relay.session.isWaiting = calls.size > 0
@@ -188,12 +192,25 @@ export const make = Effect.fnUntraced(function* <E>(
       }
     })
 
-  const answer = (call: Call, failure: Failure, wasSent: boolean, by: Target = target) => {
+  const answer = (call: Call, failure: Failure, wasSent: boolean, by: Target = target) =>
+    refuseOne(call, errorOf(by, failure, wasSent, repeats.isHarmless(call)))
+
+  /** The error, or what is known from before, to a call that waits no longer. */
+  const refuseOne = (call: Call, error: BridgeError.BridgeError) => {
     alive.ended(call.id)
     const known = lists?.inPlaceOf(call)
-    if (known === "Nothing") return Effect.void
-    return write(known ?? BridgeError.encode(errorOf(by, failure, wasSent, repeats.isHarmless(call)), call.id))
+    return known === "Nothing" ? Effect.void : write(known ?? BridgeError.encode(error, call.id))
   }
+
+  /** It has waited for too long, and does so no longer. */
+  const expire = (call: Call) =>
+    Effect.suspend(() => {
+      const error = ShimRefusal.tooLong(target, repeats.isHarmless(call))
+      epochs.submit(epochs.current(), RawRpc.cancelled(call.id, error.message))
+      record?.save()
+      answered.openUnsafe()
+      return refuseOne(call, error)
+    })
 
   const fail = (failure: Failure): Effect.Effect<void> =>
     Effect.gen(function* () {
@@ -261,16 +278,6 @@ export const make = Effect.fnUntraced(function* <E>(
     return next
   })
 
-  /** Waits until the current epoch takes another message. */
-  const room = Effect.gen(function* () {
-    while (true) {
-      const state = epochs.current()
-      const isHeldFull = (state.held?.sizeBytes ?? 0) >= MESSAGE_BYTES_MAX
-      if (!isHeldFull && state.relay.session.canSend) return
-      yield* Effect.raceFirst(isHeldFull ? Effect.sleep(HELD_POLL) : state.relay.room, state.ended)
-    }
-  })
-
   const refuse = (envelope: JsonRpcPeek.Envelope | undefined, error: BridgeError.BridgeError) =>
     Effect.forEach(ShimRefusal.refusals(envelope, error), write, { discard: true })
 
@@ -298,7 +305,7 @@ export const make = Effect.fnUntraced(function* <E>(
       demand.openUnsafe()
       return yield* refuse(envelope, refusalOf(target, admission))
     }
-    yield* room
+    yield* epochs.room
     for (const item of JsonRpcPeek.messages(envelope)) {
       if (item._tag !== "Notification" || item.cancels === undefined) continue
       const cancelled = calls.cancel(item.cancels)
@@ -315,6 +322,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const epochs: ShimEpochs.ShimEpochs = yield* ShimEpochs.make(books, restored, fresh, pump)
   record?.share("shim", () => ShimState.snapshot(books, epochs.current(), target))
   yield* Effect.forkIn(alive.run, scope)
+  yield* Effect.forkIn(ceiling.run(expire), scope)
 
   const settled = Effect.gen(function* () {
     while (calls.size > 0) {
@@ -332,5 +340,4 @@ export const make = Effect.fnUntraced(function* <E>(
 
 /** Unanswered requests of one session (mcp §6.8). */
 const IN_FLIGHT_MAX = 256
-const HELD_POLL = "100 millis"
 const NEWLINE = Uint8Array.of(0x0a)

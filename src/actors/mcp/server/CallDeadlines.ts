@@ -1,15 +1,16 @@
 /**
- * The end of calls that take longer than their owner allows (mcp §6.10): the server is told to stop, the client gets a
- * typed error, and what the server still answers is dropped.
+ * The end of calls that take longer than their owner allows (mcp §6.10), or than any may (§6.7): the client gets a typed
+ * error, the server is told to stop, and what it still answers is dropped.
  *
- * Owned by one session's `Upstream`. One timer, armed only while a call with a deadline runs.
+ * Owned by one session's `Upstream`. One timer, armed by calls for when their time is over.
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
 import { DeadlineTimer } from "../../../core/actor/DeadlineTimer.ts"
 import { Timers } from "../../../core/actor/Timers.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../../protocol/relay/BridgeReplies.ts"
-import { InFlight } from "../../../protocol/relay/InFlight.ts"
+import type { InFlight } from "../../../protocol/relay/InFlight.ts"
+import { LateAnswers } from "../../../protocol/relay/LateAnswers.ts"
 import type * as CallLedger from "../CallLedger.ts"
 import type { CallGate } from "../keeper/CallGate.ts"
 import type { SessionParking } from "../keeper/SessionParking.ts"
@@ -20,7 +21,7 @@ export interface Options {
   /** The client's calls. */
   readonly calls: InFlight
   readonly parking: SessionParking | undefined
-  readonly error: (harmless: boolean) => BridgeError.BridgeError
+  readonly error: (lastedMs: number, harmless: boolean) => BridgeError.BridgeError
   readonly toServer: (message: Uint8Array) => Effect.Effect<void>
   readonly toClient: (message: Uint8Array) => Effect.Effect<void>
 }
@@ -46,6 +47,7 @@ export const make = Effect.fnUntraced(function* ({
   toClient,
   toServer
 }: Options): Effect.fn.Return<CallDeadlines, never, Scope.Scope> {
+  const scope = yield* Effect.scope
   const timers = Timers.of(yield* Clock.Clock)
   const over = Latch.makeUnsafe(false)
   const timer = new DeadlineTimer(timers, yield* Effect.context<never>(), () => {
@@ -53,19 +55,19 @@ export const make = Effect.fnUntraced(function* ({
     over.openUnsafe()
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => timer.cancel()))
-  let late = new InFlight()
+  const late = new LateAnswers()
 
-  const end = ({ id, mark, method }: CallLedger.Due): Effect.Effect<void> => {
+  const end = ({ id, lastedMs, mark, method }: CallLedger.Due): Effect.Effect<void> => {
     const waits = calls.drain(({ at }) => at === mark).length > 0
     const parked = parking?.expired(id)
-    const answer = BridgeError.encode(error(BridgeError.isHarmlessTwice(method)), id)
+    const answer = BridgeError.encode(error(lastedMs, BridgeError.isHarmlessTwice(method)), id)
     gate.ended(mark, "answered", answer)
     // One of an earlier session ends with that session's own deadline.
     if (parked === "Attached") return toClient(answer)
-    const [oldest] = late.size >= LATE_MAX ? late.waiting : []
-    if (oldest !== undefined) late.settle(oldest.id)
-    late.add(id, method, mark)
-    return Effect.andThen(toServer(BridgeReplies.cancelled(id)), waits ? toClient(answer) : Effect.void)
+    late.expect(id)
+    // A server that reads nothing any more hears nothing of it either, and that must not hold up the rest.
+    const told = Effect.forkIn(toServer(BridgeReplies.cancelled(id)), scope)
+    return Effect.andThen(told, waits ? toClient(answer) : Effect.void)
   }
 
   yield* Effect.gen(function* () {
@@ -81,13 +83,8 @@ export const make = Effect.fnUntraced(function* ({
       const dueAtMs = gate.dueAtMs(mark)
       if (dueAtMs !== undefined) timer.arm(dueAtMs, false)
     },
-    isLate: (id) => late.size > 0 && late.settle(id) !== undefined,
-    isOwed: (id) => late.size > 0 && late.has(id),
-    serverGone: () => {
-      late = new InFlight()
-    }
+    isLate: (id) => late.isLate(id),
+    isOwed: (id) => late.isOwed(id),
+    serverGone: () => late.clear()
   }
 })
-
-/** Answers that a server may still owe; those before are passed on, and clients drop them. */
-const LATE_MAX = 1024

@@ -1,6 +1,7 @@
 /** What a client reads whose request an upstream answers itself (mcp §1.3). */
 import type * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../../protocol/relay/BridgeReplies.ts"
+import * as Policy from "../../../protocol/relay/Policy.ts"
 import type { Target } from "../Target.ts"
 
 /** The failures of one service on this host. */
@@ -17,8 +18,8 @@ export interface UpstreamErrors {
   readonly tooManyCalls: (count: number) => BridgeError.BridgeError
   /** The server stopped while it worked on it. */
   readonly stopped: (harmless: boolean) => BridgeError.BridgeError
-  /** It took longer than the owner allows. */
-  readonly deadline: (harmless: boolean) => BridgeError.BridgeError
+  /** It took that long, which its owner, or nobody, allows. */
+  readonly deadline: (lastedMs: number, harmless: boolean) => BridgeError.BridgeError
 }
 
 /** Those of that service; `peer` is how this host is called. */
@@ -58,10 +59,11 @@ export const of = ({ peer: self, service }: Target): UpstreamErrors => {
         harmless
       ),
     // Not to be retried by a program: it would most likely take as long again.
-    deadline: (harmless) =>
+    deadline: (lastedMs, harmless) =>
       error(
         "deadline",
-        `This request took longer than its owner allows, and was cancelled at ${self}.${harmless ? "" : ` ${FIND_OUT}`}`,
+        `This request took longer than ${lastedMs < Policy.DEADLINE_MAX_MS ? "its owner allows" : CEILING}, and was cancelled ` +
+          `at ${self}.${harmless ? "" : ` ${FIND_OUT}`}`,
         true,
         false
       )
@@ -74,4 +76,5 @@ export const idTaken = ({ id }: { readonly id: string }): Uint8Array =>
 
 /** JSON-RPC's code for what is no request here. */
 export const INVALID_REQUEST = -32600
+const CEILING = "the 24 hours that any may take"
 const FIND_OUT = "Find out whether it was carried out before trying again."
