@@ -21,6 +21,8 @@ export const REISSUES_MAX = 2
 /** Calls by id. */
 export class InFlight {
   readonly #waiting = new Map<string, Call>()
+  /** Given up by the client, and its server still works on it (mcp §6.7): as many as may park. */
+  readonly #parked = new Map<string, Call>()
   /** Given up by the client: most servers send no answer any more, and some do. */
   readonly #cancelled = new Map<string, Call>()
   #keptBytes = 0
@@ -54,7 +56,7 @@ export class InFlight {
   settle(id: string): Call | undefined {
     const call = take(this.#waiting, id)
     this.#forget(call)
-    return call ?? take(this.#cancelled, id)
+    return call ?? take(this.#parked, id) ?? take(this.#cancelled, id)
   }
 
   /** Notes that the client gave a call up, and gives it; its late answer still finds it (mcp §6.8). */
@@ -66,6 +68,27 @@ export class InFlight {
     const [oldest] = this.#cancelled.keys()
     if (this.#cancelled.size > CANCELLED_MAX && oldest !== undefined) this.#cancelled.delete(oldest)
     return call
+  }
+
+  /** Notes that the client waits for a call no longer, which goes on all the same until `settle` or `unpark`, and gives it. */
+  park(id: string): Call | undefined {
+    const call = take(this.#waiting, id)
+    if (call === undefined) return undefined
+    this.#forget(call)
+    this.#parked.set(keyOf(call.id), { ...call, message: undefined })
+    return call
+  }
+
+  /** Whether a parked call has that id: its answer could not be told from another one's. */
+  isParked(id: string): boolean {
+    return this.#parked.size > 0 && this.#parked.has(keyOf(id))
+  }
+
+  /** Parked calls that meet the condition, in order; they go on no longer. */
+  unpark(matches: (call: Call) => boolean = () => true): ReadonlyArray<Call> {
+    const over = [...this.#parked].filter(([, call]) => matches(call))
+    for (const [key] of over) this.#parked.delete(key)
+    return over.map(([, call]) => call)
   }
 
   /** Every call that waits, in order. */

@@ -88,6 +88,80 @@ describe("parked calls (mcp §6.7)", () => {
       assert.strictEqual(yield* running.line, call(3))
     }))
 
+  test("however many other calls are given up meanwhile, a parked one has its end", () =>
+    Effect.gen(function* () {
+      const { client, recorded, server } = yield* station()
+      const { line, write } = yield* client()
+      yield* write(call(1))
+      const running = yield* server
+      yield* running.line
+      yield* write(cancelled(1, TIMED_OUT))
+      for (let id = 1000; id < 1300; id++) {
+        yield* write(call(id, "read"))
+        yield* running.line
+        yield* write(cancelled(id, TIMED_OUT))
+        yield* running.line
+      }
+      yield* write(call(2))
+      yield* TestClock.adjust("1 second")
+      yield* running.write(`${answer(1)}\n`)
+      assert.strictEqual(yield* line, answer(2))
+      assert.deepStrictEqual(
+        recorded.filter(({ outcome }) => outcome !== "cancelled").map(({ id, outcome }) => [id, outcome]),
+        [
+          ["1", "ok"],
+          ["2", "ok"]
+        ]
+      )
+    }))
+
+  test("a client that uses the id of a parked call again is never given that one's answer for another call", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station()
+      const { line, write } = yield* client()
+      yield* write(call(1))
+      const running = yield* server
+      yield* running.line
+      yield* write(cancelled(1, TIMED_OUT))
+      yield* write(call(1, "read"))
+      assert.strictEqual(JSON.parse(yield* line).error.code, -32600)
+
+      // The same call under the same id is that one.
+      yield* write(call(1))
+      yield* TestClock.adjust("1 second")
+      yield* running.write(`${answer(1)}\n`)
+      assert.strictEqual(yield* line, answer(1))
+      yield* write(call(1, "read"))
+      assert.strictEqual(yield* running.line, call(1, "read"))
+      yield* running.write(`${answer(1, "read")}\n`)
+      assert.strictEqual(yield* line, answer(1, "read"))
+    }))
+
+  test("a parked call that is waited for again, and lost with its server, has its end in the record", () =>
+    Effect.gen(function* () {
+      const { client, recorded, server } = yield* station()
+      const { line, write } = yield* client()
+      yield* write(call(1))
+      const running = yield* server
+      yield* running.line
+      yield* write(cancelled(1, TIMED_OUT))
+      yield* write(call(2))
+      yield* TestClock.adjust("1 second")
+      yield* running.die
+      yield* TestClock.adjust("2 seconds")
+      const next = yield* server
+      assert.strictEqual(yield* next.line, call(2))
+      yield* next.write(`${answer(2)}\n`)
+      assert.strictEqual(yield* line, answer(2))
+      assert.deepStrictEqual(
+        recorded.map(({ id, outcome }) => [id, outcome]),
+        [
+          ["1", "unknown"],
+          ["2", "ok"]
+        ]
+      )
+    }))
+
   test("a call whose shim was killed goes on; the same call of a new one gets the result, once, before or after its end", () =>
     Effect.gen(function* () {
       const { client, server, starts } = yield* station()

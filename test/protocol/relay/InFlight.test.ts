@@ -46,6 +46,24 @@ describe("InFlight", () => {
     assert.strictEqual(calls.settle("299")?.id, "299")
   })
 
+  it("a parked call is known until it is settled or goes on no longer, however many are cancelled", () => {
+    const calls = new InFlight()
+    for (const id of [1, 2]) calls.add(String(id), "tools/call", id)
+    assert.strictEqual(calls.park("1")?.at, 1)
+    calls.park("2")
+    calls.park("3")
+    for (let id = 10; id < 400; id++) {
+      calls.add(String(id), "m", 0)
+      calls.cancel(String(id))
+    }
+
+    assert.strictEqual(calls.size, 0)
+    assert.strictEqual(calls.settle("1")?.at, 1)
+    assert.isUndefined(calls.settle("1"))
+    calls.unpark(({ at }) => at === 2)
+    assert.isUndefined(calls.settle("2"))
+  })
+
   it("drains those that match, in order", () => {
     const calls = new InFlight()
     for (const [index, id] of ["3", "1", "2"].entries()) calls.add(id, "m", index)

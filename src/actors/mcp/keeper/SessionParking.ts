@@ -172,21 +172,17 @@ export class SessionParking implements Watcher {
     const key = RawRpc.idKey(id)
     const running = this.#running.get(key)
     if (running === undefined) return true
-    const isWanted = running.parked.watchers.has(this)
+    // Whoever waits for it again under the same id is answered as one that waits.
+    const isWanted = running.parked.watchers.has(this) && !this.#attached.has(key)
     const needsInput = JsonRpcPeek.string(answer, ["result", "resultType"]) === "input_required"
     if (isWanted && !needsInput) this.#give(key, running.parked)
     this.#end(key, running, needsInput ? undefined : answer)
     return isWanted
   }
 
-  /** The server is gone; gives the marks of the calls that only the record still knew. */
-  failed(): ReadonlyArray<number> {
-    const marks: Array<number> = []
-    for (const [key, running] of this.#running) {
-      if (!running.parked.watchers.has(this)) marks.push(running.mark)
-      this.#end(key, running, undefined)
-    }
-    return marks
+  /** The server is gone. */
+  failed(): void {
+    for (const [key, running] of this.#running) this.#end(key, running, undefined)
   }
 
   /** The client is gone for good; gives the ids' keys of the calls that go on, and the marks of those it waited for. */

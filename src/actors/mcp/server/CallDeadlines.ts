@@ -60,6 +60,7 @@ export const make = Effect.fnUntraced(function* ({
   const end = ({ id, lastedMs, mark, method }: CallLedger.Due): Effect.Effect<void> => {
     const waits = calls.drain(({ at }) => at === mark).length > 0
     const parked = parking?.expired(id)
+    calls.unpark(({ at }) => at === mark)
     const answer = BridgeError.encode(error(lastedMs, BridgeError.isHarmlessTwice(method)), id)
     gate.ended(mark, "answered", answer)
     // One of an earlier session ends with that session's own deadline.

@@ -132,7 +132,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   }
 
   /** Gives a message that a lost server had, or never took, to the next one (mcp §6.3). */
-  const reissue = (message: Uint8Array, origin: CallLedger.Origin, lost: number): Effect.Effect<unknown> => {
+  const reissue = (message: Uint8Array, origin: CallLedger.Origin, lost = 0): Effect.Effect<unknown> => {
     reissued++
     const done = Effect.sync(() => reissued--)
     return Effect.forkIn(Effect.ensuring(sendAlone(message, origin, lost), done), scope)
@@ -178,7 +178,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       deadlines.serverGone()
       yield* Effect.forEach(ended.child.unsent?.() ?? [], resend, { discard: true })
       if (calls.size > 0) breaker.failed("It stopped during a request.")
-      for (const mark of parking?.failed() ?? []) gate.ended(mark, "unknown")
+      parking?.failed()
+      for (const { at } of calls.unpark()) gate.ended(at, "unknown")
       yield* Effect.forEach(calls.drain(), abandon, { discard: true })
       yield* Effect.logWarning(`mcp ${options.service}: the server is gone: ${why}`)
     })
@@ -226,8 +227,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   /** True if an identical call of before has the answer, or will have it. */
   const isParked = (message: Uint8Array, request: CallLedger.Request, key: string, origin: CallLedger.Origin) => {
     if (parking === undefined) return Effect.succeed(false)
-    const send = (again: Uint8Array, from: CallLedger.Origin) => reissue(again, from, 0)
-    const way = { gate, parking, deadlines, asking, toClient, send, scope }
+    const way = { gate, parking, deadlines, asking, toClient, send: reissue, scope }
     return ParkedAnswers.answers(way, message, request, key, origin)
   }
 
@@ -237,10 +237,11 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (item._tag !== "Notification" || item.cancels === undefined) continue
       if (asking.cancel(item.cancels) && item === envelope) return true
       const parked = item === envelope ? parking?.cancel(item.cancels, message) : undefined
-      const cancelled = calls.cancel(item.cancels)
       // A parked call goes on, also in the record and against the quota.
+      if (parked?._tag === "Parked") calls.park(item.cancels)
       if (parked?._tag === "Attached") gate.ended(parked.mark, "cancelled")
       if (parked !== undefined) return true
+      const cancelled = calls.cancel(item.cancels)
       if (cancelled !== undefined) gate.ended(cancelled.at, "cancelled")
     }
     return false
@@ -268,9 +269,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (calls.size + waiting() + requests.length > IN_FLIGHT_MAX) return no(errors.tooManyCalls(IN_FLIGHT_MAX))
     const isTaken = ({ id }: CallLedger.Request) =>
       isReserved(id) || deadlines.isOwed(id) || (asking.has(id) && origin.approval === undefined)
-    if (!requests.some(isTaken)) return undefined
+    return requests.some(isTaken) ? refuseIds(message, envelope, origin) : undefined
+  }
+
+  const refuseIds = (message: Uint8Array, envelope: JsonRpcPeek.Envelope, origin: CallLedger.Origin) => {
     gate.failed(message, envelope, origin, UpstreamErrors.INVALID_REQUEST)
-    return Effect.forEach(requests.map(UpstreamErrors.idTaken), toClient, { discard: true })
+    return Effect.forEach(JsonRpcPeek.requests(envelope).map(UpstreamErrors.idTaken), toClient, { discard: true })
   }
 
   const fromClient: FromClient = Effect.fnUntraced(function* (message, origin, lost = 0) {
@@ -295,6 +299,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     if (yield* isAnswered(message, envelope, origin)) return
     const key = gate.mayPark(message, envelope) ? parking?.keyOf(message) : undefined
     if (key !== undefined && envelope._tag === "Request" && (yield* isParked(message, envelope, key, origin))) return
+    if (requests.some(({ id }) => calls.isParked(id))) return yield* refuseIds(message, envelope, origin)
     const admission = requests.length === 0 ? undefined : breaker.ask()
     if (admission?._tag === "Refuse") {
       return yield* refuse(message, envelope, origin, refusalOf(target, admission))
@@ -329,7 +334,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       for (const mark of left) gate.ended(mark, "cancelled")
       const isParked = ({ id }: Call) => parked.has(RawRpc.idKey(id))
       const unanswered = calls.drain((call) => call.method !== "initialize" && !isParked(call))
-      for (const { id } of calls.waiting.filter(isParked)) calls.cancel(id)
+      for (const { id } of calls.waiting.filter(isParked)) calls.park(id)
       for (const { at } of unanswered) gate.ended(at, "cancelled")
       if (running === undefined) return Effect.void
       return Effect.forEach(unanswered, ({ id }) => running.write(BridgeReplies.cancelled(id)), { discard: true })
