@@ -36,7 +36,9 @@ export const running = (handle: string): string =>
 /** The call was stopped by its handle. */
 export const CANCELLED = "The call is cancelled."
 /** Nothing stands behind the handle. */
-export const UNKNOWN = "There is no such handle. Results are kept for ten minutes."
+export const UNKNOWN =
+  "There is no such handle. A handle ends with the mount that gave it, and its result is kept for ten minutes; " +
+  "find out whether it was carried out before calling again."
 /** Somebody waits for that result already. */
 export const ASKED = "Another call waits for this result already."
 /** A question came when nobody could be asked any more. */

@@ -47,8 +47,8 @@ export const told = (id: string, facts: Facts, more?: readonly [key: string, raw
 /** The answer to `tasks/update` and `tasks/cancel`. */
 export const acknowledged = (id: string): Uint8Array => RawRpc.result(id, '{"resultType":"complete"}')
 
-/** The refusal of a task that there is not, or is not any more. */
-export const unknown = (id: string): Uint8Array => RawRpc.failure(id, -32602, "There is no such task.")
+/** The refusal of a task that there is not, or is not any more: one of a mount that has ended is not told from the others. */
+export const unknown = (id: string): Uint8Array => RawRpc.failure(id, -32602, UNKNOWN)
 
 /** The refusal of a client that does not declare the extension. */
 export const undeclared = (id: string): Uint8Array =>
@@ -60,6 +60,9 @@ export const undeclared = (id: string): Uint8Array =>
 export const offered = (message: Uint8Array): Uint8Array =>
   JsonEdit.setMissing(message, ["result", "capabilities", "extensions"], [[EXTENSION, "{}"]])
 
+const UNKNOWN =
+  "There is no such task. A task ends with the mount that made it, and its result is kept for ten minutes; " +
+  "find out whether it was carried out before calling again."
 const text = (resultType: string, facts: Facts, more: readonly [string, string] | undefined): string => {
   const known = JSON.stringify({ resultType, ...facts })
   return more === undefined ? known : `${known.slice(0, -1)},${JSON.stringify(more[0])}:${more[1]}}`

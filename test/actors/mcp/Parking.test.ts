@@ -510,4 +510,39 @@ describe("parked calls (mcp §6.7)", () => {
       yield* other.write(`${answer(3)}\n`)
       assert.strictEqual(yield* own.line, answer(3))
     }))
+
+  test("a task ends with its mount, and its work does not: the same call through a new mount has the result", () =>
+    Effect.gen(function* () {
+      const { client, server, starts } = yield* station()
+      const meta =
+        '"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":' +
+        '{"extensions":{"io.modelcontextprotocol/tasks":{}}}}'
+      const modern = (id: number) => call(id, "slow", "a", `,${meta}`)
+      const first = yield* client(2, { isModernOnly: false, detachAfter: 5000 })
+      yield* first.write(modern(1))
+      const running = yield* server
+      const { id: probe } = JSON.parse(yield* running.line)
+      const known = { resultType: "complete", supportedVersions: ["2026-07-28"], capabilities: { tools: {} } }
+      yield* running.write(`${JSON.stringify({ jsonrpc: "2.0", id: probe, result: known })}\n`)
+      assert.include(yield* running.line, "tools/call")
+      for (let at = 0; at < 6; at++) yield* TestClock.adjust("1 second")
+      const { taskId } = JSON.parse(yield* first.line).result
+      assert.isString(taskId)
+      yield* first.close
+      const done = `{"content":[],"resultType":"complete"}`
+      yield* running.write(`{"jsonrpc":"2.0","id":"dev.effect-pilot/call-1","result":${done}}\n`)
+      yield* TestClock.adjust("1 second")
+
+      const second = yield* client(2, { isModernOnly: false, detachAfter: 5000 })
+      yield* second.write(
+        `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":${JSON.stringify(taskId)},${meta}}}`
+      )
+      const { error } = JSON.parse(yield* second.line)
+      assert.strictEqual(error.code, -32602)
+      assert.include(error.message, "ends with the mount")
+      yield* second.write(modern(2))
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(JSON.parse(yield* second.line), { jsonrpc: "2.0", id: 2, result: JSON.parse(done) })
+      assert.strictEqual(yield* starts, 0, "by the first server")
+    }))
 })
