@@ -77,7 +77,7 @@ export const RendezvousConfig = Schema.Struct({
   tlsCert: Schema.optionalKey(path),
   tlsKey: Schema.optionalKey(path),
   /** Guards reputation and the beacon list. */
-  adminToken: Schema.optionalKey(Schema.RedactedFromValue(Schema.NonEmptyString)),
+  adminToken: Schema.optionalKey(Schema.RedactedFromValue(matching("a token", /./))),
   /**
    * Admits nodes that cannot sign their registration, those of the February 2026 reference. Their endpoint can then be
    * moved by anybody who knows their public key. A key that once registered signed is safe from it.

@@ -107,7 +107,9 @@ const storeLayer = (path: string | undefined): Layer.Layer<RegistryStore, Rendez
 const certificate = ({ store, tlsCert, tlsKey }: RendezvousConfig) => {
   if ((tlsCert === undefined) !== (tlsKey === undefined)) {
     return Effect.fail(
-      new RendezvousConfigError({ detail: "a TLS certificate needs its key, and a key its certificate" })
+      new RendezvousConfigError({
+        detail: "a certificate (tls-cert) needs its key (tls-key), and a key its certificate"
+      })
     )
   }
   if (tlsCert !== undefined && tlsKey !== undefined) return CertificateFile.load(tlsCert, tlsKey)

@@ -53,7 +53,7 @@ const refusal = (error: RendezvousLayer.RendezvousError): CliError.CliError => {
     case "RegistryStoreError":
       return CliError.make("internal", `cannot ${error.operation} the registry's state: ${error.detail}`)
     case "RendezvousConfigError":
-      return CliError.invalidArgument(error.detail)
+      return CliError.invalidArgument(error.detail, "--tls-cert FILE and --tls-key FILE go together")
   }
 }
 
