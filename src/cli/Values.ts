@@ -37,7 +37,12 @@ export const count = (input: Input, name: string, orElse: number): Parsed<number
   if (value === undefined) return Result.succeed(orElse)
   return isDigits(value) && Number(value) <= COUNT_MAX
     ? Result.succeed(Number(value))
-    : Result.fail(CliError.invalidArgument(`invalid --${name} "${value}": ${numberProblem(value)}`))
+    : Result.fail(
+        CliError.invalidArgument(
+          `invalid --${name} "${value}": ${numberProblem(value)}`,
+          `a whole number from 0 to ${COUNT_MAX}`
+        )
+      )
 }
 
 /** A virtual port, 0 to 65535. */

@@ -14,6 +14,7 @@ import * as PlainText from "../../protocol/mcp/PlainText.ts"
 import * as CliError from "../CliError.ts"
 import { CliHost } from "../CliHost.ts"
 import { type Environment, type Input, type Output, output } from "../Command.ts"
+import * as DaemonClient from "../DaemonClient.ts"
 import * as Values from "../Values.ts"
 import * as McpConnect from "./McpConnect.ts"
 import * as McpFront from "./McpFront.ts"
@@ -37,6 +38,7 @@ export const tools = Effect.fnUntraced(
 /** Runs the tool of that federated name. */
 export const call = Effect.fnUntraced(
   function* (name: string, argsText: string, input: Input): Effect.fn.Return<Output, CliError.CliError, Environment> {
+    yield* McpUse.argumentsOf(argsText)
     const server = yield* open("all", input)
     return yield* McpUse.perform(server, name, name, argsText, input)
   },
@@ -73,6 +75,8 @@ const found = Effect.fnUntraced(function* (query: string, limit: number) {
 
 const open = Effect.fnUntraced(function* (mode: Front.Settings["mode"], input?: Input) {
   const { version } = yield* CliHost
+  // Without it nobody can be asked, and nobody is waited for.
+  yield* Effect.scoped(DaemonClient.connect)
   const pins = yield* McpConnect.pinMode((input && Values.text(input, "pins")) ?? "warn")
   const front = yield* Effect.gen(function* () {
     const egress = input && (yield* MountEgress.open(input))

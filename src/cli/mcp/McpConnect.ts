@@ -30,7 +30,7 @@ export const detachAfter = (input: Input): Effect.Effect<DetachBridge.After, Cli
 export const pinMode = (text: string): Effect.Effect<PinGuard.Mode, CliError.CliError> =>
   text === "warn" || text === "hold" || text === "block"
     ? Effect.succeed(text)
-    : CliError.invalidArgument(`invalid --pins ${text}`, "warn, hold or block")
+    : CliError.invalidArgument(`invalid --pins ${JSON.stringify(text)}`, "warn, hold or block")
 
 /** What makes the guards of sessions, in one of the modes of `--pins`: each watches the tools of the service that it is at. */
 export const guards = Effect.fnUntraced(function* (

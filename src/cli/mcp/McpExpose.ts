@@ -1,6 +1,6 @@
 /** `pilotctl mcp expose`: which command becomes a service, and which peers may use it. */
 import process from "node:process"
-import { Clock, Effect, Result } from "effect"
+import { Clock, Effect, FileSystem, Path, Result } from "effect"
 import type * as KeeperControl from "../../actors/mcp/KeeperControl.ts"
 import * as ServiceTable from "../../actors/mcp/keeper/ServiceTable.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -24,7 +24,11 @@ export const run = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const existing = (yield* KeeperClient.status)?.services.find((service) => service.name === name)
   if (existing !== undefined && "program" in existing) {
-    return yield* CliError.make("already_exists", `${name} is exposed by ${existing.program}, which holds its rules`)
+    return yield* CliError.make(
+      "already_exists",
+      `${name} is exposed by ${existing.program}, which holds its rules`,
+      "change them there, or take another name"
+    )
   }
   const allowed = yield* Effect.forEach(Values.texts(input, "allow"), (peer) => allow(input, peer))
   const service = yield* serviceOf(
@@ -71,7 +75,7 @@ const serviceOf = Effect.fnUntraced(function* (
   input: Input,
   existing: ServiceTable.StoredService | undefined,
   allowed: ReadonlyArray<ServiceTable.AllowedPeer>
-): Effect.fn.Return<ServiceTable.StoredService, CliError.CliError, CliHost> {
+): Effect.fn.Return<ServiceTable.StoredService, CliError.CliError, CliHost | FileSystem.FileSystem | Path.Path> {
   const [command, ...args] = input.rest ?? []
   const merged = new Map([...(existing?.allowed ?? []), ...allowed].map((peer) => [peer.node, peer]))
   const url = Values.text(input, "url")
@@ -84,8 +88,8 @@ const serviceOf = Effect.fnUntraced(function* (
     return { ...existing, ...title, allowed: [...merged.values()], ...(rules === undefined ? {} : { rules }) }
   }
   const portText = Values.text(input, "port")
-  const port = portText === undefined ? undefined : yield* Effect.fromResult(Values.port(portText))
-  if (port === 0) return yield* CliError.invalidArgument("--port 0 is not a port")
+  const port = portText === undefined ? undefined : yield* portOf(portText)
+  yield* nothingIdle(input, command === undefined)
   const createdAtSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
   const common = { name, allowed, createdAtSeconds, ...(port === undefined ? {} : { port }) }
   const service: ServiceTable.StoredService =
@@ -96,7 +100,7 @@ const serviceOf = Effect.fnUntraced(function* (
           ...(url === undefined ? {} : yield* McpExposeUrl.NOT_BOTH),
           command,
           args,
-          cwd: Values.text(input, "cwd") ?? process.cwd(),
+          cwd: yield* directoryOf(Values.text(input, "cwd")),
           ...(Values.boolean(input, "shared") === true ? { shared: true } : {}),
           env: yield* Effect.fromResult(environmentOf(Values.texts(input, "env")))
         }
@@ -107,11 +111,41 @@ const serviceOf = Effect.fnUntraced(function* (
   return { ...service, ...kept, ...title, rules, ...(isSame ? { allowed: [...merged.values()] } : {}) }
 })
 
+const portOf = (text: string): Effect.Effect<number, CliError.CliError> => {
+  const port = Values.port(text)
+  return Result.isSuccess(port) && port.success > 0
+    ? Effect.succeed(port.success)
+    : CliError.invalidArgument(`invalid --port ${JSON.stringify(text)}`, "a virtual port, 1 to 65535")
+}
+
+/** Flags that say something about what there is not. */
+const nothingIdle = (input: Input, isUrl: boolean): Effect.Effect<void, CliError.CliError> => {
+  const idle = (isUrl ? OF_COMMANDS : OF_URLS).find((name) => input.flags.has(name))
+  if (idle === undefined) return Effect.void
+  return isUrl
+    ? CliError.invalidArgument(`--${idle} belongs to a command, not to --url`, "the server at a URL runs already")
+    : CliError.invalidArgument(`--${idle} belongs to --url, not to a command`, "--env NAME=VALUE is for commands")
+}
+
+/** As the keeper finds it, whose own directory is another one. */
+const directoryOf = Effect.fnUntraced(function* (text: string | undefined) {
+  if (text === undefined) return process.cwd()
+  const files = yield* FileSystem.FileSystem
+  const directory = (yield* Path.Path).resolve(text)
+  const isThere = yield* Effect.match(files.stat(directory), {
+    onFailure: () => false,
+    onSuccess: ({ type }) => type === "Directory"
+  })
+  return isThere
+    ? directory
+    : yield* CliError.invalidArgument(`invalid --cwd ${JSON.stringify(text)}: no such directory`, "--cwd DIRECTORY")
+})
+
 const titleOf = (input: Input): Effect.Effect<{ readonly title: string } | undefined, CliError.CliError> => {
   const title = Values.text(input, "title")
   if (title === undefined) return Effect.succeed(undefined)
   return title.length > TITLE_CHARACTERS_MAX
-    ? CliError.invalidArgument(`--title is longer than ${TITLE_CHARACTERS_MAX} characters`)
+    ? CliError.invalidArgument(`--title is longer than ${TITLE_CHARACTERS_MAX} characters`, "a few words")
     : Effect.succeed({ title })
 }
 
@@ -120,7 +154,12 @@ const environmentOf = (
 ): Result.Result<Readonly<Record<string, string>>, CliError.CliError> => {
   const wrong = assignments.find((assignment) => !/^[A-Za-z_][A-Za-z0-9_]*=/.test(assignment))
   if (wrong !== undefined)
-    return Result.fail(CliError.invalidArgument(`invalid --env "${wrong}": NAME=VALUE is wanted`))
+    return Result.fail(
+      CliError.invalidArgument(
+        `invalid --env "${wrong}": NAME=VALUE is wanted`,
+        "--env LANG=C; one flag for each variable"
+      )
+    )
   return Result.succeed(
     Object.fromEntries(
       assignments.map((assignment) => {
@@ -136,12 +175,16 @@ export const unexpose = Effect.fnUntraced(function* (
   name: string
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const state = yield* KeeperClient.status
-  if (state === undefined) return yield* CliError.make("not_found", `no service ${JSON.stringify(name)} is exposed`)
+  if (state === undefined) {
+    return yield* CliError.make("not_found", `no service ${JSON.stringify(name)} is exposed`, "pilotctl mcp services")
+  }
   const request: KeeperControl.Request = { op: "unexpose", name }
   yield* KeeperClient.ask(request)
   return output({ name }, `${name} is no longer exposed`)
 })
 
+const OF_COMMANDS: ReadonlyArray<string> = ["env", "cwd", "shared"]
+const OF_URLS: ReadonlyArray<string> = ["header-env"]
 const NO_COMMAND = CliError.invalidArgument(
   "the command to run or the URL is missing",
   "pilotctl mcp expose NAME --allow PEER -- COMMAND ARGUMENTS…, or --url http://HOST:PORT/mcp"

@@ -8,7 +8,7 @@ import type { Input } from "../Command.ts"
 import * as Values from "../Values.ts"
 
 /** Either a command or a URL serves. */
-export const NOT_BOTH = CliError.invalidArgument("--url and a command exclude each other")
+export const NOT_BOTH = CliError.invalidArgument("--url and a command exclude each other", "give one of the two")
 
 /** Place and headers of the server; header values come from the environment, so that they stand in no shell history. */
 export const target = Effect.fnUntraced(function* (
@@ -16,7 +16,8 @@ export const target = Effect.fnUntraced(function* (
   input: Input
 ): Effect.fn.Return<Pick<ServiceTable.UrlService, "url" | "headers">, CliError.CliError, CliHost> {
   const wrong = problemOf(text)
-  if (wrong !== undefined) return yield* CliError.invalidArgument(`invalid --url ${JSON.stringify(text)}: ${wrong}`)
+  if (wrong !== undefined)
+    return yield* CliError.invalidArgument(`invalid --url ${JSON.stringify(text)}: ${wrong}`, URL_HINT)
   const { variables } = yield* CliHost
   const headers: Record<string, string> = {}
   for (const assignment of Values.texts(input, "header-env")) {
@@ -28,13 +29,19 @@ export const target = Effect.fnUntraced(function* (
       )
     }
     if (OURS.has(name.toLowerCase()) || name.toLowerCase().startsWith(CallerHeaders.PREFIX)) {
-      return yield* CliError.invalidArgument(`--header-env ${name}: this header belongs to the protocol`)
+      return yield* CliError.invalidArgument(
+        `--header-env ${name}: this header belongs to the protocol`,
+        "leave it out: the bridge sets it itself"
+      )
     }
     const value = variables[variable]
-    if (value === undefined) return yield* CliError.invalidArgument(`--header-env ${name}: ${variable} is not set`)
+    if (value === undefined) {
+      return yield* CliError.invalidArgument(`--header-env ${name}: ${variable} is not set`, `export ${variable} first`)
+    }
     if (!/^[\t -~]*$/.test(value)) {
       return yield* CliError.invalidArgument(
-        `--header-env ${name}: ${variable} holds characters that no header may have`
+        `--header-env ${name}: ${variable} holds characters that no header may have`,
+        "visible ASCII, spaces and tabs"
       )
     }
     headers[name.toLowerCase()] = value
@@ -52,6 +59,7 @@ const problemOf = (text: string): string | undefined => {
   return /^(169\.254\.|\[fe[89ab])/i.test(url.hostname) ? "link-local addresses are refused" : undefined
 }
 
+const URL_HINT = "http://HOST:PORT/mcp, or /sse"
 /** What the bridge sets itself. */
 const OURS: ReadonlySet<string> = new Set([
   ...["accept", "connection", "content-length", "content-type", "host", "last-event-id", "mcp-method", "mcp-name"],

@@ -102,7 +102,7 @@ export const make = Effect.fnUntraced(function* (
 /** What the flags say. */
 const settingsOf = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<Front.Settings, CliError.CliError> {
   const mode = Values.text(input, "mode") ?? Front.DEFAULTS.mode
-  if (!isMode(mode)) return yield* CliError.invalidArgument(`invalid --mode ${mode}`, MODES.join(", "))
+  if (!isMode(mode)) return yield* CliError.invalidArgument(`invalid --mode ${JSON.stringify(mode)}`, MODES.join(", "))
   const aliases = new Map<string, string>()
   for (const text of Values.texts(input, "alias")) {
     const [name = "", alias = ""] = text.split("=")
@@ -114,8 +114,8 @@ const settingsOf = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<
     }
     aliases.set(name, alias)
   }
-  const only = yield* Effect.forEach(Values.texts(input, "service"), McpTargets.one)
-  const sampling = yield* Effect.forEach(Values.texts(input, "sampling"), McpTargets.one)
+  const only = yield* Effect.forEach(Values.texts(input, "service"), (text) => McpTargets.one("service", text))
+  const sampling = yield* Effect.forEach(Values.texts(input, "sampling"), (text) => McpTargets.one("sampling", text))
   return {
     mode,
     budget: {

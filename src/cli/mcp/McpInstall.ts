@@ -109,7 +109,12 @@ const wanted = (
   if (text === FRONT) return Result.succeed({ name: "pilot", label: FRONT, words: [FRONT] })
   const parsed = Target.parseInstances(text)
   if (parsed === undefined) {
-    return Result.fail(CliError.invalidArgument(`${JSON.stringify(text)} is neither PEER/NAME nor ${FRONT}`))
+    return Result.fail(
+      CliError.invalidArgument(
+        `${JSON.stringify(text)} is neither PEER/NAME nor ${FRONT}`,
+        "pilotctl mcp install PEER/NAME --client CLIENT"
+      )
+    )
   }
   const names = parsed.map((target) => Target.format([target]))
   return Result.succeed({

@@ -62,13 +62,21 @@ export const serve = Effect.fnUntraced(function* (
         "use 127.0.0.1, or --allow-remote if that is wanted"
       )
     }
-    if (isOpen) return yield* CliError.invalidArgument("--no-token and --allow-remote exclude each other")
+    if (isOpen)
+      return yield* CliError.invalidArgument(
+        "--no-token and --allow-remote exclude each other",
+        "other machines need the token"
+      )
   }
   const { endsOnSignal } = yield* Processes
   yield* endsOnSignal
   return yield* Effect.gen(function* () {
     const listener = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
-      CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
+      CliError.make(
+        reason === "PortInUse" ? "already_exists" : "internal",
+        `cannot listen at ${at}: ${detail}`,
+        "choose another port, or 0 for a free one"
+      )
     )
     const { port } = listener.local
     const tokenFile = isOpen ? undefined : yield* LocalToken.keep("mcp-http.token")

@@ -199,7 +199,9 @@ const quotaOf = (
     if (before === undefined && !QUOTA_FLAGS.some((name) => input.flags.has(name))) return undefined
     const value = (name: (typeof QUOTA_FLAGS)[number], orElse: number) =>
       Result.flatMap(Values.count(input, name, orElse), (count) =>
-        count > 0 ? Result.succeed(count) : Result.fail(CliError.invalidArgument(`--${name} 0 would allow nothing`))
+        count > 0
+          ? Result.succeed(count)
+          : Result.fail(CliError.invalidArgument(`--${name} 0 would allow nothing`, "1 or more"))
       )
     return {
       callsPerMinute: yield* value("calls-per-minute", before?.callsPerMinute ?? UNBOUNDED),

@@ -21,7 +21,8 @@ export const of = Effect.fnUntraced(function* (
     const targets = Target.parseInstances(words.join(","))
     return targets ?? (yield* CliError.invalidArgument(NO_NAME(words), `${NAMES}, or --capability WORDS`))
   }
-  if (words.length > 0) return yield* CliError.invalidArgument("--capability stands in place of PEER/NAME")
+  if (words.length > 0)
+    return yield* CliError.invalidArgument("--capability stands in place of PEER/NAME", "give one of the two")
   const { found, problems } = yield* CapableInstances.first(search(capability), patienceMs)
   const texts = instances(found)
     .slice(0, Target.INSTANCES_MAX)
@@ -37,10 +38,15 @@ export const of = Effect.fnUntraced(function* (
   )
 })
 
-/** The one service that a text names. */
-export const one = (text: string): Effect.Effect<Target.Target, CliError.CliError> => {
+/** The one service that a value of that flag names. */
+export const one = (flag: string, text: string): Effect.Effect<Target.Target, CliError.CliError> => {
   const target = Target.parse(text)
-  return target === undefined ? CliError.invalidArgument(NO_NAME([text])) : Effect.succeed(target)
+  return target === undefined
+    ? CliError.invalidArgument(
+        `invalid --${flag} ${JSON.stringify(text)}`,
+        "PEER/NAME, as pilotctl mcp tools shows them"
+      )
+    : Effect.succeed(target)
 }
 
 /**

@@ -12,6 +12,7 @@ import * as BridgeError from "../../protocol/relay/BridgeError.ts"
 import * as CliError from "../CliError.ts"
 import { CliHost } from "../CliHost.ts"
 import { type Environment, type Input, type Output, output } from "../Command.ts"
+import * as DaemonClient from "../DaemonClient.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
 import * as McpConnect from "./McpConnect.ts"
@@ -51,11 +52,20 @@ export const call = Effect.fnUntraced(function* (
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
+  yield* argumentsOf(argsText)
   const server = yield* open(targets, Values.text(input, "pins") ?? "warn", input)
   // A definition that changed shows in a list only. A server without one still has its call.
   yield* Effect.ignore(server.tools)
   return yield* perform(server, targets.map((target) => Target.format([target])).join(" "), tool, argsText, input)
 })
+
+/** The value of `--args`. */
+export const argumentsOf = (text: string): Effect.Effect<Json.JsonObject, CliError.CliError> => {
+  const args = Json.parseObject(text)
+  return args === undefined
+    ? CliError.invalidArgument("--args is not a JSON object", `--args '{"path":"."}'`)
+    : Effect.succeed(args)
+}
 
 /** Runs one tool of an open server, which people know as `label`. */
 export const perform = Effect.fnUntraced(function* (
@@ -65,8 +75,7 @@ export const perform = Effect.fnUntraced(function* (
   argsText: string,
   input: Input
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
-  const args = Json.parseObject(argsText)
-  if (args === undefined) return yield* CliError.invalidArgument("--args is not a JSON object", `--args '{"path":"."}'`)
+  const args = yield* argumentsOf(argsText)
   const last = yield* server.watch(tool, args).pipe(
     Stream.tap((update) =>
       update._tag === "Progress" ? Terminal.note(input, progressLine(update.progress)) : Effect.void
@@ -99,7 +108,14 @@ const open = Effect.fnUntraced(function* (
     const egress = input && (yield* MountEgress.open(input))
     yield* Effect.forkScoped(Effect.ensuring(Shim.run({ client: far, pins, egress, ...route }), far.end))
   }).pipe(Effect.provide(Layer.merge(NativeCrypto.layer, Layer.succeed(Logger.LogToStderr, true))))
-  return McpServer.fromClient(yield* Effect.mapError(McpClient.make(near, { name: "pilotctl", version }), failure))
+  return McpServer.fromClient(
+    yield* Effect.catch(McpClient.make(near, { name: "pilotctl", version }), (error) =>
+      // A daemon that is not there is told as by every other command.
+      error.code === BridgeError.CODE.unreachable
+        ? Effect.andThen(Effect.scoped(DaemonClient.connect), Effect.fail(failure(error)))
+        : Effect.fail(failure(error))
+    )
+  )
 })
 
 const progressLine = ({ message, progress, total }: McpClient.Progress): string =>

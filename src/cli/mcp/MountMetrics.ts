@@ -21,7 +21,11 @@ export const open = Effect.fnUntraced(function* (
     )
   }
   const { local, server } = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
-    CliError.make(reason === "PortInUse" ? "already_exists" : "internal", `cannot listen at ${at}: ${detail}`)
+    CliError.make(
+      reason === "PortInUse" ? "already_exists" : "internal",
+      `cannot listen at ${at}: ${detail}`,
+      "choose another port, or 0 for a free one"
+    )
   )
   const metrics = new CallMetrics()
   const hosts = new Set(["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${local.port}`))

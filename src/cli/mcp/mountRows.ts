@@ -1,6 +1,7 @@
 /** The rows of `pilotctl mcp mount` and `mcp front`, and the flags of everything that uses a peer's service (mcp §6.1, §6.11). */
 import { Effect } from "effect"
-import type { Command, Flag } from "../Command.ts"
+import * as CliError from "../CliError.ts"
+import type { Command, Flag, Input } from "../Command.ts"
 import * as Values from "../Values.ts"
 
 /** How a service is named; with `--capability` it is not. */
@@ -81,6 +82,18 @@ export const DOOR_FLAGS: Command["flags"] = [
   { name: "allow-remote", value: "boolean", summary: "with --http: listen where other machines reach it" }
 ]
 
+/** What is wrong with flags of a mount that nothing else looks at. */
+const checked = (input: Input): Effect.Effect<void, CliError.CliError> => {
+  const idle = input.flags.has("http") ? undefined : DOOR_FLAGS.find(({ name }) => input.flags.has(name))
+  if (idle !== undefined) {
+    return CliError.invalidArgument(`--${idle.name} does nothing without --http`, "--http 127.0.0.1:7070")
+  }
+  const otlp = Values.text(input, OTLP.name)
+  return otlp === undefined || (URL.canParse(otlp) && /^https?:$/.test(new URL(otlp).protocol))
+    ? Effect.void
+    : CliError.invalidArgument(`invalid --otlp ${JSON.stringify(otlp)}`, "http://HOST:4318")
+}
+
 const mountRow = (name: string, summary: string): Command => ({
   name,
   usage: TARGETS,
@@ -101,6 +114,7 @@ const mountRow = (name: string, summary: string): Command => ({
     ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {
+    yield* checked(input)
     const McpTargets = yield* Effect.promise(() => import("./McpTargets.ts"))
     const targets = yield* McpTargets.of(input.positionals, input, McpTargets.MOUNT_PATIENCE_MS)
     const http = Values.text(input, "http")
@@ -164,6 +178,7 @@ export const front: Command = {
     ...DOOR_FLAGS
   ],
   run: Effect.fnUntraced(function* (input) {
+    yield* checked(input)
     const McpFront = yield* Effect.promise(() => import("./McpFront.ts"))
     return yield* McpFront.run(input)
   })
