@@ -283,6 +283,8 @@ class Choice {
     const index = this.#targets.findIndex((one) => isSame(one, target))
     if (index < 0 || this.isPending) return
     this.used = this.#chosen = index
+    // Or it would never leave it for the one that was chosen before.
+    this.state = { ...this.state, current: index }
   }
 
   take(): boolean {

@@ -153,6 +153,31 @@ describe("several instances behind one mount", () => {
       }).pipe(Effect.provide(NativeCrypto.layer))
   )
 
+  it.effect(
+    "a client that is shown what is known of one goes to the one that comes back, whichever was used last",
+    () =>
+      Effect.gen(function* () {
+        const rig = yield* InstancesRig.make()
+        const { lists } = remembering()
+        yield* rig.kill("near")
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const first = yield* client(rig, lists)
+            yield* rig.pass(20)
+            yield* first.listed
+          })
+        )
+        // All begin at `far` now, of which nothing is known.
+        for (const name of ["middle", "far"]) {
+          yield* rig.kill(name)
+          yield* rig.pass(10)
+        }
+        const second = yield* client(rig, lists)
+        yield* rig.revive("far")
+        assert.strictEqual(yield* second.where, "far")
+      }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
   it.effect("one whose server hangs on a fast way is left, and tried again later (virtual time)", () =>
     Effect.gen(function* () {
       const { answer, call, hung, pass, where } = yield* stage
