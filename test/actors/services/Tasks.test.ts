@@ -62,6 +62,21 @@ describe("Tasks", () => {
     })
   )
 
+  it.effect("a stream ends with what was told in it: no number of tasks uses up those that a peer may have", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      for (let count = 0; count < 40; count++) {
+        const { id } = yield* alice.tasks().offer(task(bob))
+        yield* bob.tasks().accept(id, 0)
+        yield* bob.tasks().finish(id, text("3"))
+        assert.strictEqual(yield* statusOf(alice, "submitted", id), "COMPLETED")
+      }
+
+      assert.strictEqual((yield* alice.tasks().status).refused, 0)
+      assert.strictEqual((yield* bob.tasks().status).refused, 0)
+    })
+  )
+
   it.effect("a peer that is away gets what was kept for it, and its result comes however often it is told", () =>
     Effect.gen(function* () {
       const { alice, bob } = yield* pair

@@ -42,7 +42,8 @@ export const start = Effect.fnUntraced(function* (
     Effect.suspend(() => {
       const turn = busy.get(peer) ?? Semaphore.makeUnsafe(1)
       busy.set(peer, turn)
-      const told = Effect.scoped(Effect.provideContext(tellAll(desk, peer), services))
+      // The scope is innermost: the services bring that of the node, with which a stream would outlive its pass.
+      const told = Effect.provideContext(Effect.scoped(tellAll(desk, peer)), services)
       return Effect.tapError(turn.withPermit(told), ({ detail }) =>
         desk.decide((table, nowMs) => Result.succeed(Passing.unreached(table, table.untold(peer), detail, nowMs)))
       )
