@@ -1,5 +1,5 @@
 /** Nodes with their tasks, joined in memory and trusting each other; databases and disks outlive the nodes. */
-import { Context, Effect, Exit, FileSystem, Layer, Path, Scope } from "effect"
+import { Context, Effect, Exit, FileSystem, Latch, Layer, Path, Scope } from "effect"
 import { SqlClient } from "effect/sql"
 import { type Connection, Node } from "../../src/actors/node/Node.ts"
 import * as TaskOffice from "../../src/actors/services/tasks/TaskOffice.ts"
@@ -32,6 +32,10 @@ export interface Worker {
   readonly neglected: Array<TaskRecord>
   /** Every commit fails while it is set. */
   isDiskFull: boolean
+  /** While it is closed the disk works, and no commit is done. */
+  readonly disk: Latch.Latch
+  /** Commits since the beginning. */
+  commits: number
 }
 
 /** Where their files are. */
@@ -66,16 +70,25 @@ const worker = Effect.fnUntraced(function* (
   const paths = Context.get(yield* Layer.build(Path.layer), Path.Path)
   let life: { readonly scope: Scope.Closeable; readonly tasks: Tasks["Service"] } | undefined
   const self: Worker = {
-    ...{ node, id: node.id, files, completed: [], neglected: [], isDiskFull: false },
+    ...{ node, id: node.id, files, completed: [], neglected: [], isDiskFull: false, commits: 0 },
+    disk: Latch.makeUnsafe(true),
     tasks: () => life!.tasks,
     stop: Effect.suspend(() => Scope.close(life!.scope, Exit.void)),
     start: Effect.fnUntraced(function* (options: Partial<TaskOffice.Options> = {}) {
       const scope = yield* Scope.fork(outer)
-      const opened = yield* Effect.provideService(TaskStore.open, SqlClient.SqlClient, sql).pipe(Scope.provide(scope))
+      const opened = yield* Effect.provideService(TaskStore.open(), SqlClient.SqlClient, sql).pipe(Scope.provide(scope))
       const full = new TaskStore.TaskStoreError({ operation: "commit", detail: "no space left on device" })
       const store: TaskStore.TaskStore = {
         ...opened,
-        commit: (changes, ledger) => (self.isDiskFull ? Effect.fail(full) : opened.commit(changes, ledger))
+        commit: (changes, ledger) => {
+          self.commits++
+          return self.isDiskFull
+            ? Effect.fail(full)
+            : Effect.andThen(
+                opened.commit(changes, ledger),
+                Effect.suspend(() => self.disk.await)
+              )
+        }
       }
       const tasks = yield* TaskOffice.start({
         home: HOME,

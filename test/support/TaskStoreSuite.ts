@@ -61,7 +61,7 @@ export const run = <R>(it: Vitest.MethodsNonLive<R>, { empty, runs }: Engine<R>)
     { commits: Arbitrary.array(Arbitrary.array(change, { maxLength: 8 }), { maxLength: 5 }) },
     ({ commits }) =>
       Effect.gen(function* () {
-        const store = yield* TaskStore.open
+        const store = yield* TaskStore.open()
         const rows = new Map<string, TaskRecord>()
         for (const changes of commits.map(once)) {
           yield* store.commit(changes)
@@ -78,18 +78,55 @@ export const run = <R>(it: Vitest.MethodsNonLive<R>, { empty, runs }: Engine<R>)
         ...{ side: "received", id: "a", description: "x".repeat(131_072), peer: NodeId(7), peerKey: "key" },
         ...{ from: "0:1", to: "0:2", createdAtMs: 1, expiresAtMs: 2 }
       })
-      const store = yield* TaskStore.open
+      const store = yield* TaskStore.open()
       yield* store.commit([{ _tag: "Put", record: task }], [{ _tag: "Put", tally: tally(1) }])
       yield* store.commit([], [{ _tag: "Put", tally: tally(2) }])
-      const again = yield* TaskStore.open
+      const again = yield* TaskStore.open()
       assert.deepStrictEqual(yield* again.load, [task])
       assert.deepStrictEqual(yield* again.ledger, [tally(2)])
     }).pipe(Effect.scoped, Effect.provide(empty, { local: true }))
   )
 
+  it.effect(
+    "what was committed and cannot be synced is taken back, a task and a tally that were there to what they were",
+    () =>
+      Effect.gen(function* () {
+        let isBroken = false
+        const broken = { message: "input/output error" }
+        const store = yield* TaskStore.open(Effect.suspend(() => (isBroken ? Effect.fail(broken) : Effect.void)))
+        const make = (id: string) =>
+          TaskSteps.fresh({
+            ...{ side: "received", id, description: id, peer: NodeId(7), peerKey: "key" },
+            ...{ from: "0:1", to: "0:2", createdAtMs: 1, expiresAtMs: 2 }
+          })
+        const [known, old, fresh] = [make("known"), make("old"), make("fresh")]
+        yield* store.commit(
+          [known, old].map((one): Change => ({ _tag: "Put", record: one })),
+          [{ _tag: "Put", tally: tally(1) }]
+        )
+        isBroken = true
+        const failed = yield* Effect.flip(
+          store.commit(
+            [
+              { _tag: "Put", record: { ...known, attempt: 3 }, before: known },
+              { _tag: "Put", record: fresh, before: undefined },
+              { _tag: "Removed", record: old, before: old }
+            ],
+            [
+              { _tag: "Put", tally: tally(2), before: tally(1) },
+              { _tag: "Put", tally: { ...tally(1), kind: "other" }, before: undefined }
+            ]
+          )
+        )
+        assert.strictEqual(failed.detail, "input/output error")
+        assert.deepStrictEqual(yield* store.load, [known, old])
+        assert.deepStrictEqual(yield* store.ledger, [tally(1)])
+      }).pipe(Effect.scoped, Effect.provide(empty, { local: true }))
+  )
+
   it.effect("more changes than a statement takes are one commit", () =>
     Effect.gen(function* () {
-      const store = yield* TaskStore.open
+      const store = yield* TaskStore.open()
       const tasks = Array.from({ length: 300 }, (_, index) =>
         TaskSteps.fresh({
           ...{ side: "submitted" as const, id: `t${index}`, description: "", peer: NodeId(7), peerKey: "key" },

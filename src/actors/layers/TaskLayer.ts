@@ -24,9 +24,9 @@ export const start = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Tasks["Service"], NodeError, Services | Scope.Scope> {
   if (config.noTasks) return none
   const path = `${config.home}/tasks.db`
-  const { open } = yield* Databases
-  const sql = yield* Effect.mapError(open(path), ({ detail }) => unusable(path, detail))
-  const store = yield* Effect.provideService(TaskStore.open, SqlClient.SqlClient, sql).pipe(
+  const { openGrouped } = yield* Databases
+  const { sql, synced } = yield* Effect.mapError(openGrouped(path), ({ detail }) => unusable(path, detail))
+  const store = yield* Effect.provideService(TaskStore.open(synced), SqlClient.SqlClient, sql).pipe(
     Effect.mapError(({ detail }) => unusable(path, detail))
   )
   const scores = yield* makeScores

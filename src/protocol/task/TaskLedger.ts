@@ -25,8 +25,12 @@ export type Tally = typeof Tally.Type
 /** What a task may count as. */
 export type Verdict = "done" | "failed" | "late" | "declined"
 
-/** What is to be stored, or was forgotten. */
-export type LedgerChange = { readonly _tag: "Put" | "Removed"; readonly tally: Tally }
+/** What is to be stored, or was forgotten; and what it was before, unless it is new. */
+export interface LedgerChange {
+  readonly _tag: "Put" | "Removed"
+  readonly tally: Tally
+  readonly before?: Tally | undefined
+}
 
 /** The rows of one node. */
 export class TaskLedger {
@@ -55,16 +59,23 @@ export class TaskLedger {
   /** Counts one. */
   record(peerKey: string, kind: string, verdict: Verdict, nowMs: number): void {
     const key = keyOf({ peerKey, kind })
-    const before = this.#rows.get(key) ?? { peerKey, kind, ...NOTHING, lastAtMs: nowMs }
+    const known = this.#rows.get(key)
+    const before = known ?? { peerKey, kind, ...NOTHING, lastAtMs: nowMs }
     const counted = { ...before, [verdict]: before[verdict] + 1, lastAtMs: nowMs }
     const tally = weightOf(counted) < WEIGHT_MAX ? counted : halved(counted)
     this.#rows.delete(key)
     this.#rows.set(key, tally)
-    this.#changed.set(key, { _tag: "Put", tally })
+    this.#change("Put", tally, known)
     const [oldest] = this.#rows
     if (this.#rows.size <= this.#max || oldest === undefined) return
     this.#rows.delete(oldest[0])
-    this.#changed.set(oldest[0], { _tag: "Removed", tally: oldest[1] })
+    this.#change("Removed", oldest[1], oldest[1])
+  }
+
+  #change(_tag: LedgerChange["_tag"], tally: Tally, previous: Tally | undefined): void {
+    const key = keyOf(tally)
+    const earlier = this.#changed.get(key)
+    this.#changed.set(key, { _tag, tally, before: earlier === undefined ? previous : earlier.before })
   }
 
   /**

@@ -24,8 +24,12 @@ export interface Limits extends TaskTime.Patience {
   readonly settledMax: number
 }
 
-/** What must be stored, or was forgotten. */
-export type Change = { readonly _tag: "Put" | "Removed"; readonly record: TaskRecord.TaskRecord }
+/** What must be stored, or was forgotten; and what it was before, unless it is new. */
+export interface Change {
+  readonly _tag: "Put" | "Removed"
+  readonly record: TaskRecord.TaskRecord
+  readonly before?: TaskRecord.TaskRecord | undefined
+}
 
 type Task = TaskRecord.TaskRecord
 
@@ -114,7 +118,7 @@ export class TaskTable {
       this.#judge(before, task)
     }
     this.#add(task)
-    this.#changed.set(keyOf(task), { _tag: "Put", record: task })
+    this.#change("Put", task, before)
     return task
   }
 
@@ -164,7 +168,13 @@ export class TaskTable {
   #remove(task: Task): void {
     this.#take(task)
     this.#tasks.delete(keyOf(task))
-    this.#changed.set(keyOf(task), { _tag: "Removed", record: task })
+    this.#change("Removed", task, task)
+  }
+
+  #change(_tag: Change["_tag"], record: Task, previous: Task | undefined): void {
+    const key = keyOf(record)
+    const earlier = this.#changed.get(key)
+    this.#changed.set(key, { _tag, record, before: earlier === undefined ? previous : earlier.before })
   }
 
   #add(task: Task): void {

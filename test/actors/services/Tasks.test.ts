@@ -110,6 +110,44 @@ describe("Tasks", () => {
     })
   )
 
+  it.effect("a peer hears of nothing that is not on disk, also while it is told something else", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      const [first, second] = [yield* alice.tasks().offer(task(bob)), yield* alice.tasks().offer(task(bob))]
+      alice.node.offline = true
+      yield* bob.tasks().accept(first.id, 0)
+      yield* settle
+      bob.disk.closeUnsafe()
+      const accepting = yield* Effect.forkChild(bob.tasks().accept(second.id, 0))
+      yield* settle
+      alice.node.offline = false
+      yield* TestClock.adjust("1 minute")
+      yield* settle
+      assert.strictEqual(yield* statusOf(alice, "submitted", second.id), "NEW")
+
+      bob.disk.openUnsafe()
+      yield* Fiber.join(accepting)
+      yield* settle
+      assert.strictEqual(yield* statusOf(alice, "submitted", first.id), "ACCEPTED")
+      assert.strictEqual(yield* statusOf(alice, "submitted", second.id), "ACCEPTED")
+    })
+  )
+
+  it.effect("whatever comes while the disk works shares its next turn", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      bob.node.offline = true
+      alice.disk.closeUnsafe()
+      const submitting = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 300 }), () => alice.tasks().submit(task(bob)), { concurrency: "unbounded" })
+      )
+      yield* settle
+      alice.disk.openUnsafe()
+      assert.lengthOf(yield* Fiber.join(submitting), 300)
+      assert.isAtMost(alice.commits, 6)
+    })
+  )
+
   it.effect("a worker's claim waits for a task; what its program is told and tells crosses", () =>
     Effect.gen(function* () {
       const { alice, bob } = yield* pair

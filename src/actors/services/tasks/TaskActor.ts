@@ -3,8 +3,9 @@
  *
  * Owns both. Told by the streams of port 1003, by its own deliveries, by commands and by workers what happened to tasks; tells
  * whoever waits for a change, and `TaskDelivery` whom there is something to tell. All decisions of one turn are stored in one
- * transaction, and only then answered. Mailbox full: they wait. A disk that does not take a transaction is an answer to all
- * who were in it, and the table is what the disk holds again; a defect restarts the actor the same way, `RESTARTS` times.
+ * transaction, and only then answered; those that come while the disk works are the next turn. Mailbox full: they wait. A disk
+ * that does not take a transaction is an answer to all who were in it, and the table is what the disk holds again; a defect
+ * restarts the actor the same way, `RESTARTS` times.
  */
 import { Clock, Deferred, Effect, Exit, type FileSystem, Queue, Result, type Scope } from "effect"
 import * as Actor from "../../../core/actor/Actor.ts"
@@ -26,7 +27,7 @@ export type Decide<A> = (table: TaskTable, nowMs: number) => Result.Result<A, Ta
 export interface TaskDesk {
   /** What is decided is on disk when this returns. */
   readonly decide: <A>(decide: Decide<A>) => Effect.Effect<A, TaskError>
-  /** As it is now, with what is not stored yet: to see whether there is something to ask for. */
+  /** As it is now, with what is not stored yet: to see whether there is something to ask for, and for nothing that is told. */
   readonly table: () => TaskTable
   /** Waits until the task has changed, unless `isThere` finds that it has already. */
   readonly changed: (side: Side, id: string, isThere: () => boolean) => Effect.Effect<void>

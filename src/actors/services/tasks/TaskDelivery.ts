@@ -77,11 +77,12 @@ const tellAll = Effect.fnUntraced(function* (
   let line: FrameLink.FrameLink<unknown> | undefined
   const passed = new Set<string>()
   for (;;) {
+    // Asked for, not looked up: the table may hold what is not on disk yet, and that nobody may hear of.
+    const untold = yield* desk.decide((table) => Result.succeed(table.untold(peer)))
     // One that stands behind another key now is told nothing; and nothing is told twice in one pass.
-    const letters = desk
-      .table()
-      .untold(peer)
-      .filter((task) => TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task)))
+    const letters = untold.filter(
+      (task) => TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task))
+    )
     const [first] = letters
     if (first === undefined) return
     // Also beside an open stream, which it would never be written to.

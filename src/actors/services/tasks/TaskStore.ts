@@ -28,33 +28,47 @@ export interface TaskStore {
   readonly ledger: Effect.Effect<ReadonlyArray<Tally>, TaskStoreError>
 }
 
-/** Opens the store in the database of the surrounding `SqlClient`. */
-export const open: Effect.Effect<TaskStore, TaskStoreError, SqlClient.SqlClient | Scope.Scope> = Effect.gen(
-  function* () {
-    const sql = yield* SqlClient.SqlClient
-    const failed = (operation: TaskStoreError["operation"]) =>
-      Effect.mapError(
-        (error: { readonly message: string; readonly detail?: string }) =>
-          new TaskStoreError({ operation, detail: error.detail ?? error.message })
+/**
+ * Opens the store in the database of the surrounding `SqlClient`. `synced` puts on disk what was committed, where a commit alone
+ * does not; what it cannot is taken back.
+ */
+export const open = Effect.fnUntraced(function* (
+  synced: Effect.Effect<void, { readonly message: string; readonly detail?: string }> = Effect.void
+): Effect.fn.Return<TaskStore, TaskStoreError, SqlClient.SqlClient | Scope.Scope> {
+  const sql = yield* SqlClient.SqlClient
+  const failed = (operation: TaskStoreError["operation"]) =>
+    Effect.mapError(
+      (error: { readonly message: string; readonly detail?: string }) =>
+        new TaskStoreError({ operation, detail: error.detail ?? error.message })
+    )
+  const written = (changes: ReadonlyArray<Change>, ledger: ReadonlyArray<LedgerChange>) =>
+    sql.withTransaction(Effect.andThen(write(sql, changes), writeLedger(sql, ledger)))
+  yield* failed("open")(Effect.andThen(Migrations.run(MIGRATIONS), synced))
+  return {
+    load: failed("load")(
+      sql`SELECT description, body FROM tasks ORDER BY position`.pipe(
+        Effect.flatMap(decodeRows),
+        Effect.flatMap((rows) => decodeRecords(rows.map(({ body, description }) => ({ ...body, description }))))
       )
-    yield* failed("open")(Migrations.run(MIGRATIONS))
-    return {
-      load: failed("load")(
-        sql`SELECT description, body FROM tasks ORDER BY position`.pipe(
-          Effect.flatMap(decodeRows),
-          Effect.flatMap((rows) => decodeRecords(rows.map(({ body, description }) => ({ ...body, description }))))
-        )
-      ),
-      commit: (changes, ledger = []) =>
-        failed("commit")(sql.withTransaction(Effect.andThen(write(sql, changes), writeLedger(sql, ledger)))),
-      ledger: failed("load")(
-        Effect.flatMap(sql`SELECT body FROM ledger`, (rows) =>
-          Effect.map(decodeTallies(rows), (decoded) => decoded.map(({ body }) => body))
-        )
+    ),
+    commit: (changes, ledger = []) => {
+      const takenBack = Effect.suspend(() => written(changes.map(reverse), ledger.map(reverseTally)))
+      const onDisk = Effect.tapError(synced, () => Effect.ignore(takenBack))
+      return failed("commit")(Effect.andThen(written(changes, ledger), onDisk))
+    },
+    ledger: failed("load")(
+      Effect.flatMap(sql`SELECT body FROM ledger`, (rows) =>
+        Effect.map(decodeTallies(rows), (decoded) => decoded.map(({ body }) => body))
       )
-    }
+    )
   }
-)
+})
+
+const reverse = ({ before, record }: Change): Change =>
+  before === undefined ? { _tag: "Removed", record } : { _tag: "Put", record: before }
+
+const reverseTally = ({ before, tally }: LedgerChange): LedgerChange =>
+  before === undefined ? { _tag: "Removed", tally } : { _tag: "Put", tally: before }
 
 /** A description is written once; whatever else a task is may change often. */
 const write = Effect.fnUntraced(function* (sql: SqlClient.SqlClient, changes: ReadonlyArray<Change>) {
