@@ -42,9 +42,8 @@ export const receive = (
 /** Somebody will do it: the one named, or the oldest of that kind that is not too old. */
 export const accept = (table: TaskTable, id: string | undefined, nowMs: number, kind = ""): Answer => {
   if (id === undefined) {
-    const isWaiting = (task: TaskRecord.TaskRecord) => task.status === "NEW" && task.kind === kind
-    const first = table.all("received").find((task) => isWaiting(task) && !TaskTime.isTooOld(task, nowMs))
-    return first === undefined ? TaskRefusal.fail("NotFound", "no new task waits") : accept(table, first.id, nowMs)
+    const oldest = acceptable(table, kind, nowMs)
+    return oldest === undefined ? TaskRefusal.fail("NotFound", "no new task waits") : accept(table, oldest.id, nowMs)
   }
   return Result.map(undecided(table, id, nowMs), (task) => {
     const accepted = table.put(TaskSteps.answered(task, "ACCEPTED", "Task accepted", nowMs))
@@ -53,15 +52,22 @@ export const accept = (table: TaskTable, id: string | undefined, nowMs: number, 
   })
 }
 
+/** The oldest of a kind that may still be accepted. */
+export const acceptable = (table: TaskTable, kind: string, nowMs: number): TaskRecord.TaskRecord | undefined => {
+  // Those that are too old are cancelled soon, and are few.
+  for (const task of table.fresh(kind)) if (!TaskTime.isTooOld(task, nowMs)) return task
+  return undefined
+}
+
 /** Nobody here will. */
 export const decline = (table: TaskTable, id: string, why: string, nowMs: number): Answer =>
   Result.map(undecided(table, id, nowMs), (task) => table.put(TaskSteps.answered(task, "DECLINED", why, nowMs)))
 
 /** Begins the accepted task that has waited longest, for somebody who needs no lease. */
 export const execute = (table: TaskTable, nowMs: number): Answer => {
-  const first = table.queued.find(({ kind }) => kind === "")
+  const first = table.head
   if (first === undefined) {
-    const isEmpty = table.all("received").length === 0
+    const isEmpty = table.size("received") === 0
     return TaskRefusal.fail("NotFound", isEmpty ? "no received tasks found" : "no accepted tasks to execute")
   }
   const task = table.put(TaskSteps.begun(first, nowMs))
@@ -163,7 +169,7 @@ export const cancelledBySubmitter = (
 
 /** From now on the first of those that a person has accepted has nobody before it (node §6.4, 1). */
 const stage = (table: TaskTable, nowMs: number): void => {
-  const head = table.queued.find(({ kind }) => kind === "")
+  const { head } = table
   if (head !== undefined && head.stagedAtMs === 0) table.put({ ...head, stagedAtMs: nowMs })
 }
 

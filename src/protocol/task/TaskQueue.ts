@@ -1,61 +1,80 @@
 /**
- * The tasks that wait to be begun, by what handler they are for: larger priority first, then the older one. Mutable, with one
- * owner.
+ * The tasks that wait to be begun, by what handler they are for: larger priority first, then the older one. Those that pause after
+ * a failure stand apart until their time has come, so that thousands of them are in nobody's way. Mutable, with one owner.
  */
+import { SortedList } from "../../core/data/SortedList.ts"
 import type { TaskRecord } from "./TaskRecord.ts"
 
 type Entry = Pick<TaskRecord, "id" | "kind" | "priority" | "createdAtMs" | "notBeforeMs">
 
-/** Binary insertion keeps each kind sorted; what is removed is found the same way. */
+/** Of one kind. */
+interface Waiting {
+  readonly ready: SortedList<Entry>
+  readonly paused: SortedList<Entry>
+}
+
+/** The queues of all kinds. */
 export class TaskQueue {
-  readonly #kinds = new Map<string, Array<Entry>>()
+  readonly #kinds = new Map<string, Waiting>()
 
   /** Waiting, of all kinds. */
   get size(): number {
     let size = 0
-    for (const entries of this.#kinds.values()) size += entries.length
+    for (const { paused, ready } of this.#kinds.values()) size += ready.size + paused.size
     return size
   }
 
-  /** Puts it where it belongs. It must not be there already. */
+  /** Puts it where it belongs. */
   add(entry: Entry): void {
-    const entries = this.#kinds.get(entry.kind) ?? []
-    entries.splice(placeOf(entries, entry), 0, entry)
-    this.#kinds.set(entry.kind, entries)
+    const waiting = this.#kinds.get(entry.kind) ?? {
+      ready: new SortedList<Entry>(compare),
+      paused: new SortedList<Entry>(compareTimes)
+    }
+    this.#kinds.set(entry.kind, waiting)
+    if (entry.notBeforeMs > 0) waiting.paused.add(entry)
+    else waiting.ready.add(entry)
   }
 
   /** Takes it away, with the very members that it was added with. */
   remove(entry: Entry): void {
-    const entries = this.#kinds.get(entry.kind)
-    const place = entries === undefined ? -1 : placeOf(entries, entry)
-    if (entries?.[place]?.id !== entry.id) return
-    entries.splice(place, 1)
-    if (entries.length === 0) this.#kinds.delete(entry.kind)
+    const waiting = this.#kinds.get(entry.kind)
+    if (waiting === undefined) return
+    const { paused, ready } = waiting
+    if (!ready.remove(entry)) paused.remove(entry)
+    if (ready.size + paused.size === 0) this.#kinds.delete(entry.kind)
   }
 
-  /** The first that may be begun now, of the kinds named. */
+  /** The first that may be begun now, of the kinds named. A pause that is over stays so, even if the clock is put back. */
   first(kinds: ReadonlyArray<string>, nowMs: number): string | undefined {
-    const heads = kinds.flatMap((kind) => this.#kinds.get(kind)?.find((entry) => entry.notBeforeMs <= nowMs) ?? [])
+    const heads = kinds.flatMap((kind) => {
+      const waiting = this.#kinds.get(kind)
+      return waiting === undefined ? [] : (headOf(waiting, nowMs) ?? [])
+    })
     return heads.toSorted(compare)[0]?.id
   }
 
-  /** When the next of these kinds may be begun; `undefined` when none waits. */
+  /** When the next of these kinds may be begun, 0 for now; `undefined` when none waits. */
   nextAtMs(kinds: ReadonlyArray<string>): number | undefined {
-    const times = kinds.flatMap((kind) => (this.#kinds.get(kind) ?? []).map((entry) => entry.notBeforeMs))
+    const times = kinds.flatMap((kind) => {
+      const waiting = this.#kinds.get(kind)
+      if (waiting === undefined) return []
+      return waiting.ready.size > 0 ? 0 : (waiting.paused.first?.notBeforeMs ?? [])
+    })
     return times.length === 0 ? undefined : times.reduce((least, time) => Math.min(least, time))
   }
 }
 
-const placeOf = (entries: ReadonlyArray<Entry>, entry: Entry): number => {
-  let low = 0
-  let high = entries.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (compare(entries[middle]!, entry) < 0) low = middle + 1
-    else high = middle
+const headOf = ({ paused, ready }: Waiting, nowMs: number): Entry | undefined => {
+  for (let next = paused.first; next !== undefined && next.notBeforeMs <= nowMs; next = paused.first) {
+    paused.remove(next)
+    ready.add(next)
   }
-  return low
+  return ready.first
 }
 
 const compare = (a: Entry, b: Entry): number =>
-  b.priority - a.priority || a.createdAtMs - b.createdAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+  b.priority - a.priority || a.createdAtMs - b.createdAtMs || compareIds(a, b)
+
+const compareTimes = (a: Entry, b: Entry): number => a.notBeforeMs - b.notBeforeMs || compareIds(a, b)
+
+const compareIds = (a: Entry, b: Entry): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)

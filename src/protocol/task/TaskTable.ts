@@ -4,6 +4,7 @@
  * anybody hears of it. What may happen to a task is in `Executing` and `Submitting`. Times are Unix milliseconds.
  */
 import { Result } from "effect"
+import { SortedList } from "../../core/data/SortedList.ts"
 import type { NodeId } from "../wire/Address.ts"
 import * as Passing from "./Passing.ts"
 import * as Ledger from "./TaskLedger.ts"
@@ -41,6 +42,11 @@ export class TaskTable {
   /** How those that were given away have ended. */
   readonly ledger: Ledger.TaskLedger
   readonly #tasks = new Map<string, Task>()
+  readonly #sizes = { received: 0, submitted: 0 }
+  /** Received and not yet answered, by kind and id, in the order in which they came. */
+  readonly #fresh = new Map<string, Map<string, Task>>()
+  /** Accepted by a person, the first one first. */
+  readonly #byHand = new SortedList<Task>(compareAccepted)
   readonly #open = new Map<string, number>()
   readonly #untold = new Map<NodeId, Map<string, Task>>()
   readonly #changed = new Map<string, Change>()
@@ -74,11 +80,26 @@ export class TaskTable {
     return [...this.#tasks.values()].filter((task) => task.side === side)
   }
 
+  /** How many tasks of a side are known. */
+  size(side: TaskRecord.Side): number {
+    return this.#sizes[side]
+  }
+
   /** Accepted and not begun, the first one first. */
   get queued(): ReadonlyArray<Task> {
     return this.all("received")
       .filter(({ status }) => status === "ACCEPTED")
-      .toSorted((a, b) => a.acceptedAtMs - b.acceptedAtMs || (a.id < b.id ? -1 : 1))
+      .toSorted(compareAccepted)
+  }
+
+  /** The first of those that are queued for a person, not for a program. */
+  get head(): Task | undefined {
+    return this.#byHand.first
+  }
+
+  /** Of a kind, what nobody has answered yet, the oldest first. */
+  fresh(kind: string): Iterable<Task> {
+    return this.#fresh.get(kind)?.values() ?? []
   }
 
   /** When `due` has something to do. */
@@ -91,9 +112,19 @@ export class TaskTable {
     return [...this.#untold.keys()]
   }
 
-  /** What one peer has not heard of, the oldest change first. */
-  untold(peer: NodeId): ReadonlyArray<Task> {
-    return [...(this.#untold.get(peer)?.values() ?? [])]
+  /** What one peer has not heard of, the oldest change first: all of it, or the first `max` that are wanted. */
+  untold(peer: NodeId, max = Number.POSITIVE_INFINITY, isWanted: (task: Task) => boolean = () => true) {
+    const found: Array<Task> = []
+    for (const task of this.#untold.get(peer)?.values() ?? []) {
+      if (found.length >= max) break
+      if (isWanted(task)) found.push(task)
+    }
+    return found
+  }
+
+  /** Whether there is anything that this peer has not heard of. */
+  isUntold(peer: NodeId): boolean {
+    return this.#untold.has(peer)
   }
 
   /** Why there is no room for one more; `undefined` when there is. */
@@ -167,7 +198,9 @@ export class TaskTable {
 
   #remove(task: Task): void {
     this.#take(task)
+    this.#forget(task)
     this.#tasks.delete(keyOf(task))
+    this.#sizes[task.side]--
     this.#change("Removed", task, task)
   }
 
@@ -178,12 +211,18 @@ export class TaskTable {
   }
 
   #add(task: Task): void {
-    this.#tasks.set(keyOf(task), task)
+    const key = keyOf(task)
+    if (!this.#tasks.has(key)) this.#sizes[task.side]++
+    this.#tasks.set(key, task)
     this.#count(task, 1)
     if (isClaimable(task)) this.queue.add(task)
+    if (isByHand(task)) this.#byHand.add(task)
+    // Put again it keeps its place.
+    if (isFresh(task)) this.#fresh.set(task.kind, (this.#fresh.get(task.kind) ?? new Map()).set(task.id, task))
+    else this.#forget(task)
     if (task.told < task.revision) {
       const ofPeer = this.#untold.get(task.peer) ?? new Map<string, Task>()
-      this.#untold.set(task.peer, ofPeer.set(keyOf(task), task))
+      this.#untold.set(task.peer, ofPeer.set(key, task))
     }
     this.#watch(task)
   }
@@ -191,9 +230,17 @@ export class TaskTable {
   #take(task: Task): void {
     this.#count(task, -1)
     if (isClaimable(task)) this.queue.remove(task)
+    if (isByHand(task)) this.#byHand.remove(task)
     const ofPeer = this.#untold.get(task.peer)
     ofPeer?.delete(keyOf(task))
     if (ofPeer?.size === 0) this.#untold.delete(task.peer)
+  }
+
+  /** It is not fresh any more. */
+  #forget({ id, kind, side }: Task): void {
+    const ofKind = side === "received" ? this.#fresh.get(kind) : undefined
+    ofKind?.delete(id)
+    if (ofKind?.size === 0) this.#fresh.delete(kind)
   }
 
   #count(task: Task, by: 1 | -1): void {
@@ -228,6 +275,13 @@ const isSettled = (task: Task): boolean => TaskRecord.isDone(task) && task.told 
 
 const isClaimable = ({ side, status }: Task): boolean =>
   side === "received" && (status === "NEW" || status === "ACCEPTED")
+
+const isFresh = ({ side, status }: Task): boolean => side === "received" && status === "NEW"
+
+const isByHand = ({ kind, side, status }: Task): boolean => side === "received" && status === "ACCEPTED" && kind === ""
+
+const compareAccepted = (a: Task, b: Task): number =>
+  a.acceptedAtMs - b.acceptedAtMs || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
 
 const SLACK = 16
 

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type { Connection } from "../../../src/actors/node/Node.ts"
 import * as FrameLink from "../../../src/actors/services/FrameLink.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
+import { TaskTable } from "../../../src/protocol/task/TaskTable.ts"
 import * as DataFrame from "../../../src/protocol/wire/DataFrame.ts"
 import * as TaskFrame from "../../../src/protocol/wire/TaskFrame.ts"
 import * as TaskStage from "../../support/TaskStage.ts"
@@ -31,6 +32,31 @@ const scripted = (connection: Connection) => {
 const submission = (id: string): TaskFrame.Submit => ({
   ...{ _tag: "Submit", id, description: "sum", from: "0:0000.0000.FFFF", to: "" },
   ours: undefined
+})
+
+/** How many tasks the tables have handed out in lists, until the test ends. */
+const countLooks = Effect.gen(function* () {
+  const { prototype } = TaskTable
+  let count = 0
+  const counted = <A extends ReadonlyArray<unknown>>(list: A): A => {
+    count += list.length
+    return list
+  }
+  const { all, untold } = prototype
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      Object.assign(prototype, {
+        all(this: TaskTable, ...given: Parameters<typeof all>) {
+          return counted(all.apply(this, given))
+        },
+        untold(this: TaskTable, ...given: Parameters<typeof untold>) {
+          return counted(untold.apply(this, given))
+        }
+      })
+    ),
+    () => Effect.sync(() => Object.assign(prototype, { all, untold }))
+  )
+  return () => count
 })
 
 describe("Tasks", () => {
@@ -145,6 +171,28 @@ describe("Tasks", () => {
       alice.disk.openUnsafe()
       assert.lengthOf(yield* Fiber.join(submitting), 300)
       assert.isAtMost(alice.commits, 6)
+    })
+  )
+
+  it.effect("what is looked through for a task does not grow with those that wait", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      const COUNT = 300
+      const looked = yield* countLooks
+      bob.node.offline = true
+      for (let index = 0; index < COUNT; index++) yield* alice.tasks().submit(task(bob))
+      assert.isAtMost(looked(), COUNT)
+      bob.node.offline = false
+      yield* TestClock.adjust("1 minute")
+      yield* settle
+      assert.strictEqual((yield* bob.tasks().status).received, COUNT)
+      for (let index = 0; index < COUNT; index++) {
+        const { id } = yield* bob.tasks().accept(undefined, 0)
+        yield* bob.tasks().execute
+        yield* bob.tasks().finish(id, text("3"))
+      }
+      assert.isAtMost(looked(), 10 * COUNT)
+      assert.strictEqual((yield* alice.tasks().status).untoldPeers, 0)
     })
   )
 

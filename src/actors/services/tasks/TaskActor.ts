@@ -33,10 +33,10 @@ export interface TaskDesk {
   readonly changed: (side: Side, id: string, isThere: () => boolean) => Effect.Effect<void>
   /** Waits until there is something new to tell a peer. */
   readonly news: (peer: NodeId) => Effect.Effect<void>
-  /** Raised when a task may be claimed that could not be before. */
-  readonly claimable: Signal
-  /** Peers that there is something to tell; each once until it is looked at. */
-  readonly untold: Queue.Dequeue<NodeId>
+  /** Waits until a task of one of these kinds has come or is free again, unless `isThere` finds one. */
+  readonly claimable: (kinds: ReadonlyArray<string>, isThere: () => boolean) => Effect.Effect<void>
+  /** The next peer that there is something new to tell; waits for one. Each is named once until it is taken. */
+  readonly untold: Effect.Effect<NodeId>
 }
 
 /** What a desk is made from. */
@@ -61,7 +61,6 @@ export const spawn = Effect.fnUntraced(function* (
     table: yield* loaded(options),
     settling: [],
     waiting: new Map(),
-    claimable: new Signal(),
     untold: yield* Queue.unbounded<NodeId>(),
     queuedPeers: new Set(),
     unwritten: new Map(),
@@ -79,7 +78,7 @@ export const spawn = Effect.fnUntraced(function* (
       const clock = yield* Clock.Clock
       if (!isFirstLife) state.table = yield* loaded(options)
       isFirstLife = false
-      tell(state)
+      tell(state, state.table.untoldPeers)
       return handlers(options, state, clock)
     }),
     onExit: (exit) =>
@@ -93,8 +92,14 @@ export const spawn = Effect.fnUntraced(function* (
     table: () => state.table,
     changed: (side, id, isThere) => waitFor(state, `${side} ${id}`, isThere),
     news: (peer) => waitFor(state, newsOf(peer), () => false),
-    claimable: state.claimable,
-    untold: Queue.asDequeue(state.untold)
+    claimable: (kinds, isThere) => {
+      const [first = Effect.never, ...others] = kinds.map((kind) => waitFor(state, claimableOf(kind), isThere))
+      return others.length === 0 ? first : Effect.raceAllFirst([first, ...others])
+    },
+    untold: Effect.map(Queue.take(state.untold), (peer) => {
+      state.queuedPeers.delete(peer)
+      return peer
+    })
   }
 })
 
@@ -110,7 +115,6 @@ interface State {
   /** What this turn has decided, to be answered when it is stored. */
   settling: Array<(stored: Result.Result<void, TaskError>) => void>
   readonly waiting: Map<string, Signal>
-  readonly claimable: Signal
   readonly untold: Queue.Queue<NodeId>
   readonly queuedPeers: Set<NodeId>
   /** Files that do not show what the database holds. */
@@ -176,7 +180,10 @@ const commit = (options: Options, state: State): Effect.Effect<void, TaskStoreEr
     onSuccess: () =>
       Effect.sync(() => {
         for (const change of changes) show(state, change)
-        tell(state)
+        tell(
+          state,
+          changes.filter(({ record }) => isNews(record)).map(({ record }) => record.peer)
+        )
         settle(state, Result.void)
         for (const { record } of changes) wake(state, record)
       }),
@@ -203,23 +210,25 @@ const show = ({ unwritten, written }: State, change: Change): void => {
   written.raise()
 }
 
-const tell = ({ queuedPeers, table, untold }: State): void => {
-  for (const peer of table.untoldPeers) {
+const tell = ({ queuedPeers, untold }: State, peers: ReadonlyArray<NodeId>): void => {
+  for (const peer of peers) {
     if (queuedPeers.has(peer)) continue
     queuedPeers.add(peer)
     Queue.offerUnsafe(untold, peer)
   }
-  for (const peer of queuedPeers) if (table.untold(peer).length === 0) queuedPeers.delete(peer)
 }
 
-const wake = ({ claimable, waiting }: State, record: TaskRecord): void => {
-  const isNews = record.told < record.revision
-  for (const key of [`${record.side} ${record.id}`, ...(isNews ? [newsOf(record.peer)] : [])]) {
+const isNews = ({ revision, told }: TaskRecord): boolean => told < revision
+
+const wake = ({ waiting }: State, record: TaskRecord): void => {
+  const { kind, peer, side, status } = record
+  const isClaimable = side === "received" && (status === "NEW" || status === "ACCEPTED")
+  const keys = [`${side} ${record.id}`, isNews(record) ? newsOf(peer) : "", isClaimable ? claimableOf(kind) : ""]
+  for (const key of keys) {
     const signal = waiting.get(key)
     waiting.delete(key)
     signal?.raise()
   }
-  if (record.side === "received" && (record.status === "NEW" || record.status === "ACCEPTED")) claimable.raise()
 }
 
 /** A signal is there while somebody waits for it. */
@@ -234,6 +243,8 @@ const waitFor = ({ waiting }: State, key: string, isThere: () => boolean): Effec
   })
 
 const newsOf = (peer: NodeId): string => `news ${peer}`
+
+const claimableOf = (kind: string): string => `kind ${kind}`
 
 /** Behind the database, each file once however often its task has changed meanwhile. */
 const writeFiles = (home: string, { unwritten, written }: State) =>

@@ -4,7 +4,7 @@
  * later, for as long as the task is remembered. To our nodes many letters share a stream, and each is told once it is on their
  * disk; one of the reference gets a stream for each letter, and has taken it when it ends that stream.
  */
-import { Effect, FiberMap, type FileSystem, Queue, Result, type Scope, Semaphore } from "effect"
+import { Effect, type FileSystem, Result, type Scope, Semaphore } from "effect"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Backoff from "../../../core/data/Backoff.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
@@ -29,6 +29,11 @@ export interface TaskDelivery {
   readonly pass: (peer: NodeId) => Effect.Effect<void, TaskError>
 }
 
+/** Of a peer that has a fiber: whether something has come up since that looked last. */
+interface News {
+  isThere: boolean
+}
+
 type Services = Crypto | FileSystem.FileSystem | Node | PeerKeys
 
 /** Starts in the surrounding scope. */
@@ -37,11 +42,11 @@ export const start = Effect.fnUntraced(function* (
 ): Effect.fn.Return<TaskDelivery, never, Services | Scope.Scope> {
   const services = yield* Effect.context<Services>()
   const { randomBytes } = yield* Crypto
-  const busy = new Map<NodeId, Semaphore.Semaphore>()
+  const turns = new Map<NodeId, Semaphore.Semaphore>()
   const pass = (peer: NodeId): Effect.Effect<void, TaskError> =>
     Effect.suspend(() => {
-      const turn = busy.get(peer) ?? Semaphore.makeUnsafe(1)
-      busy.set(peer, turn)
+      const turn = turns.get(peer) ?? Semaphore.makeUnsafe(1)
+      turns.set(peer, turn)
       // The scope is innermost: the services bring that of the node, with which a stream would outlive its pass.
       const told = Effect.provideContext(Effect.scoped(tellAll(desk, peer)), services)
       return Effect.tapError(turn.withPermit(told), ({ detail }) =>
@@ -49,22 +54,35 @@ export const start = Effect.fnUntraced(function* (
       )
     })
   const random = () => Bytes.readU32(randomBytes(4), 0) / 2 ** 32
-  const fibers = yield* FiberMap.make<NodeId>()
-  const loop = Effect.fnUntraced(function* (peer: NodeId) {
-    for (let attempt = 0; desk.table().untold(peer).length > 0; attempt++) {
+  const telling = new Map<NodeId, News>()
+  const loop = Effect.fnUntraced(function* (peer: NodeId, news: News) {
+    for (let attempt = 0; news.isThere; ) {
+      news.isThere = false
       const told = yield* Effect.result(pass(peer))
-      if (Result.isSuccess(told)) break
+      if (Result.isSuccess(told)) {
+        attempt = 0
+        continue
+      }
+      news.isThere = desk.table().isUntold(peer)
       yield* Effect.logDebug(`tasks: node ${peer} was not told: ${told.failure.detail}`)
       yield* Effect.sleep(PAUSE_MIN_MS)
-      yield* Effect.raceFirst(Effect.sleep(Backoff.delayMs(PAUSE, attempt, random())), desk.news(peer))
+      yield* Effect.raceFirst(Effect.sleep(Backoff.delayMs(PAUSE, attempt++, random())), desk.news(peer))
     }
-    busy.delete(peer)
+    // With the last look at the news, and no turn of anybody else in between.
+    telling.delete(peer)
+    turns.delete(peer)
   })
-  yield* Effect.forkScoped(
-    Effect.forever(
-      Effect.flatMap(Queue.take(desk.untold), (peer) => FiberMap.run(fibers, peer, loop(peer), { onlyIfMissing: true }))
-    )
-  )
+  const tell = (peer: NodeId) =>
+    Effect.suspend(() => {
+      const running = telling.get(peer)
+      const news = running ?? { isThere: true }
+      news.isThere = true
+      if (running !== undefined) return Effect.void
+      telling.set(peer, news)
+      const ended = Effect.sync(() => telling.get(peer) === news && telling.delete(peer))
+      return Effect.asVoid(Effect.forkScoped(Effect.ensuring(loop(peer, news), ended)))
+    })
+  yield* Effect.forkScoped(Effect.forever(Effect.flatMap(desk.untold, tell)))
   return { pass }
 })
 
@@ -77,12 +95,11 @@ const tellAll = Effect.fnUntraced(function* (
   let line: FrameLink.FrameLink<unknown> | undefined
   const passed = new Set<string>()
   for (;;) {
-    // Asked for, not looked up: the table may hold what is not on disk yet, and that nobody may hear of.
-    const untold = yield* desk.decide((table) => Result.succeed(table.untold(peer)))
     // One that stands behind another key now is told nothing; and nothing is told twice in one pass.
-    const letters = untold.filter(
-      (task) => TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task))
-    )
+    const isWanted = (task: TaskRecord) =>
+      TaskRefusal.isKeyOf(known, task.peerKey) && !passed.has(TaskLetter.nameOf(task))
+    // Asked for, not looked up: the table may hold what is not on disk yet, and that nobody may hear of.
+    const letters = yield* desk.decide((table) => Result.succeed(table.untold(peer, TaskLetter.WINDOW, isWanted)))
     const [first] = letters
     if (first === undefined) return
     // Also beside an open stream, which it would never be written to.

@@ -40,7 +40,7 @@ export const check = (task: TaskRecord.TaskRecord, outcome: TaskFrame.Outcome): 
     : Result.void
 }
 
-/** As many from the front as may be on their way at once, one at least. */
+/** As many from the front as their bytes let be on their way at once, one at least. */
 export const fitting = (tasks: ReadonlyArray<TaskRecord.TaskRecord>): ReadonlyArray<TaskRecord.TaskRecord> => {
   let bytes = 0
   const isOver = ({ description, result }: TaskRecord.TaskRecord) => {
@@ -48,7 +48,7 @@ export const fitting = (tasks: ReadonlyArray<TaskRecord.TaskRecord>): ReadonlyAr
     return bytes > WINDOW_BYTES
   }
   const end = tasks.findIndex((task, index) => isOver(task) && index > 0)
-  return tasks.slice(0, Math.min(end === -1 ? tasks.length : end, WINDOW))
+  return end === -1 ? tasks : tasks.slice(0, end)
 }
 
 /** For telling letters of one pass apart. */
@@ -76,6 +76,6 @@ const letter = ({ isOurs, progress, revision, side, told }: TaskRecord.TaskRecor
   // What was cancelled before it was taken goes to somebody of whom nobody knows what it is.
   isOurs || (side === "submitted" && told === 0) ? { revision, progress } : undefined
 
-/** Letters and their bytes that are written before the first one is answered. */
-const WINDOW = 32
+/** Letters, and their bytes, that are written before the first one is answered. */
+export const WINDOW = 32
 const WINDOW_BYTES = 1 << 20

@@ -69,8 +69,8 @@ export const start = Effect.fn("TaskOffice.start")(function* (
       }),
     status: Effect.sync(() => ({
       isReady,
-      received: desk.table().all("received").length,
-      submitted: desk.table().all("submitted").length,
+      received: desk.table().size("received"),
+      submitted: desk.table().size("submitted"),
       untoldPeers: desk.table().untoldPeers.length,
       ...counters
     }))
@@ -168,14 +168,10 @@ const executing = (
   accept: (id, waitMs, wanted = "") => {
     const once = desk.decide((table, nowMs) => Executing.accept(table, id, nowMs, wanted))
     if (id !== undefined || waitMs <= 0) return once
-    const isThere = () =>
-      desk
-        .table()
-        .all("received")
-        .some(({ kind, status }) => status === "NEW" && kind === wanted)
-    return until(once, waitMs, (error) =>
-      error.reason === "NotFound" ? desk.claimable.waitUnless(isThere) : undefined
+    const woken = Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
+      desk.claimable([wanted], () => Executing.acceptable(desk.table(), wanted, nowMs) !== undefined)
     )
+    return until(once, waitMs, (error) => (error.reason === "NotFound" ? woken : undefined))
   },
   decline: (id, why) => desk.decide((table, nowMs) => Executing.decline(table, id, why, nowMs)),
   execute: desk.decide((table, nowMs) => Executing.execute(table, nowMs)),
@@ -222,9 +218,10 @@ const claim = (
 }
 
 /** Until something of these kinds may be claimed, as far as anybody knows. */
-const claimable = ({ claimable: signal, table }: TaskActor.TaskDesk, kinds: ReadonlyArray<string>, nowMs: number) => {
-  const nextAtMs = table().queue.nextAtMs(kinds)
-  const woken = signal.waitUnless(() => (table().queue.nextAtMs(kinds) ?? Number.POSITIVE_INFINITY) <= nowMs)
+const claimable = (desk: TaskActor.TaskDesk, kinds: ReadonlyArray<string>, nowMs: number) => {
+  const next = () => desk.table().queue.nextAtMs(kinds)
+  const nextAtMs = next()
+  const woken = desk.claimable(kinds, () => (next() ?? Number.POSITIVE_INFINITY) <= nowMs)
   return nextAtMs === undefined ? woken : Effect.raceFirst(woken, Effect.sleep(Math.max(1, nextAtMs - nowMs)))
 }
 
