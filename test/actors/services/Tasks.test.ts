@@ -221,6 +221,27 @@ describe("Tasks", () => {
     })
   )
 
+  it.effect("a program goes on while its submitter is told, or cannot be; a person hears whether it was", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      const { id } = yield* alice.tasks().offer(task(bob, "x", "k"))
+      const { id: byHand } = yield* alice.tasks().offer(task(bob))
+      yield* bob.tasks().claim(["k"], { worker: "w", leaseMs: 5_000, waitMs: 0 })
+      yield* bob.tasks().accept(byHand, 0)
+      yield* settle
+      alice.disk.closeUnsafe()
+      assert.strictEqual((yield* bob.tasks().finish(id, text("3"), 1)).status, "SUCCEEDED")
+
+      const finishing = yield* Effect.forkChild(bob.tasks().finish(byHand, text("3")))
+      yield* settle
+      assert.isUndefined(finishing.pollUnsafe())
+      alice.disk.openUnsafe()
+      assert.strictEqual((yield* Fiber.join(finishing)).status, "SUCCEEDED")
+      assert.strictEqual(yield* statusOf(alice, "submitted", id), "COMPLETED")
+      assert.strictEqual(yield* statusOf(alice, "submitted", byHand), "COMPLETED")
+    })
+  )
+
   it.effect("a worker that is lost loses the task to another one, and its word is void; a cancelled one is told", () =>
     Effect.gen(function* () {
       const { alice, bob } = yield* pair

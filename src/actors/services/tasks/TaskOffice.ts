@@ -181,7 +181,9 @@ const executing = (
     yield* Effect.fromResult(TaskLetter.check(task, outcome))
     const result = yield* running(TaskPlaces.keep(home, "received", id, outcome))
     const finished = yield* desk.decide((table, nowMs) => Executing.finish(table, id, result, nowMs, attempt))
-    // A first try now, so that whoever asked hears whether the submitter knows; the rest is done behind.
+    // A program goes on with its next task, and what it has done is told behind it, with whatever else there is to tell.
+    if (attempt !== undefined) return finished
+    // A first try now, so that a person hears whether the submitter knows.
     yield* Effect.ignore(Effect.timeout(delivery.pass(finished.peer), TELL_TIMEOUT))
     return yield* Effect.orElseSucceed(looking(desk, running).get("received", id), () => finished)
   }),

@@ -84,7 +84,10 @@ export class Tasks extends Context.Service<
     readonly accept: (id: string | undefined, waitMs: number, kind?: string) => Task
     readonly decline: (id: string, why: string) => Task
     readonly execute: Task
-    /** Stores the outcome; the submitter is told now, if it can be reached, and else later. */
+    /**
+     * Stores the outcome. The submitter is told now, if it can be reached, and else later; that of a program, which names its
+     * attempt, is told while it goes on.
+     */
     readonly finish: (id: string, outcome: Outcome | LocalOutcome, attempt?: number) => Task
     readonly fail: (
       id: string,
