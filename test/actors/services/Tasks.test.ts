@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import type { Connection } from "../../../src/actors/node/Node.ts"
 import * as FrameLink from "../../../src/actors/services/FrameLink.ts"
 import * as Bytes from "../../../src/core/data/Bytes.ts"
+import { TaskQueue } from "../../../src/protocol/task/TaskQueue.ts"
 import { TaskTable } from "../../../src/protocol/task/TaskTable.ts"
 import * as DataFrame from "../../../src/protocol/wire/DataFrame.ts"
 import * as TaskFrame from "../../../src/protocol/wire/TaskFrame.ts"
@@ -55,6 +56,26 @@ const countLooks = Effect.gen(function* () {
       })
     ),
     () => Effect.sync(() => Object.assign(prototype, { all, untold }))
+  )
+  return () => count
+})
+
+/** How often anybody has looked for a task to claim, until the test ends. */
+const countClaims = Effect.gen(function* () {
+  const { prototype } = TaskQueue
+  const { first } = prototype
+  let count = 0
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      prototype.first = function (...given) {
+        count++
+        return first.apply(this, given)
+      }
+    }),
+    () =>
+      Effect.sync(() => {
+        prototype.first = first
+      })
   )
   return () => count
 })
@@ -239,6 +260,26 @@ describe("Tasks", () => {
       assert.strictEqual((yield* Fiber.join(finishing)).status, "SUCCEEDED")
       assert.strictEqual(yield* statusOf(alice, "submitted", id), "COMPLETED")
       assert.strictEqual(yield* statusOf(alice, "submitted", byHand), "COMPLETED")
+    })
+  )
+
+  it.effect("one task wakes one of those that wait for its kind", () =>
+    Effect.gen(function* () {
+      const { alice, bob } = yield* pair
+      const options = { worker: "w", leaseMs: 60_000, waitMs: 60_000 }
+      const looks = yield* countClaims
+      const claims = yield* Effect.forEach(Array.from({ length: 32 }), () =>
+        Effect.forkChild(bob.tasks().claim(["k", "l"], options))
+      )
+      yield* settle
+      const before = looks()
+      for (const kind of ["k", "l", "k", "l"]) yield* alice.tasks().submit(task(bob, "x", kind))
+      yield* settle
+      assert.strictEqual(looks() - before, 4)
+      assert.lengthOf(
+        claims.filter((claim) => claim.pollUnsafe() !== undefined),
+        4
+      )
     })
   )
 

@@ -19,6 +19,7 @@ import type { NodeId } from "../../../protocol/wire/Address.ts"
 import * as TaskPlaces from "./TaskPlaces.ts"
 import type { TaskStore, TaskStoreError } from "./TaskStore.ts"
 import { TaskError } from "./Tasks.ts"
+import * as TaskWaiters from "./TaskWaiters.ts"
 
 /** A decision about tasks; synchronous, so that a turn of them is one transaction. */
 export type Decide<A> = (table: TaskTable, nowMs: number) => Result.Result<A, TaskRefusal>
@@ -33,8 +34,8 @@ export interface TaskDesk {
   readonly changed: (side: Side, id: string, isThere: () => boolean) => Effect.Effect<void>
   /** Waits until there is something new to tell a peer. */
   readonly news: (peer: NodeId) => Effect.Effect<void>
-  /** Waits until a task of one of these kinds has come or is free again, unless `isThere` finds one. */
-  readonly claimable: (kinds: ReadonlyArray<string>, isThere: () => boolean) => Effect.Effect<void>
+  /** Woken when a task has come or is free again. */
+  readonly waiters: TaskWaiters.TaskWaiters
   /** The next peer that there is something new to tell; waits for one. Each is named once until it is taken. */
   readonly untold: Effect.Effect<NodeId>
 }
@@ -61,6 +62,7 @@ export const spawn = Effect.fnUntraced(function* (
     table: yield* loaded(options),
     settling: [],
     waiting: new Map(),
+    waiters: new TaskWaiters.TaskWaiters(),
     untold: yield* Queue.unbounded<NodeId>(),
     queuedPeers: new Set(),
     unwritten: new Map(),
@@ -78,6 +80,7 @@ export const spawn = Effect.fnUntraced(function* (
       const clock = yield* Clock.Clock
       if (!isFirstLife) state.table = yield* loaded(options)
       isFirstLife = false
+      state.waiters.wakeAll()
       tell(state, state.table.untoldPeers)
       return handlers(options, state, clock)
     }),
@@ -92,10 +95,7 @@ export const spawn = Effect.fnUntraced(function* (
     table: () => state.table,
     changed: (side, id, isThere) => waitFor(state, `${side} ${id}`, isThere),
     news: (peer) => waitFor(state, newsOf(peer), () => false),
-    claimable: (kinds, isThere) => {
-      const [first = Effect.never, ...others] = kinds.map((kind) => waitFor(state, claimableOf(kind), isThere))
-      return others.length === 0 ? first : Effect.raceAllFirst([first, ...others])
-    },
+    waiters: state.waiters,
     untold: Effect.map(Queue.take(state.untold), (peer) => {
       state.queuedPeers.delete(peer)
       return peer
@@ -115,6 +115,7 @@ interface State {
   /** What this turn has decided, to be answered when it is stored. */
   settling: Array<(stored: Result.Result<void, TaskError>) => void>
   readonly waiting: Map<string, Signal>
+  readonly waiters: TaskWaiters.TaskWaiters
   readonly untold: Queue.Queue<NodeId>
   readonly queuedPeers: Set<NodeId>
   /** Files that do not show what the database holds. */
@@ -195,6 +196,8 @@ const commit = (options: Options, state: State): Effect.Effect<void, TaskStoreEr
           state,
           Result.fail(new TaskError({ reason: "NotStored", detail: `the task cannot be stored: ${detail}` }))
         )
+        // Whoever was woken for a task and could not take it is answered; the task is still there.
+        state.waiters.wakeAll()
       })
   })
 }
@@ -220,15 +223,18 @@ const tell = ({ queuedPeers, untold }: State, peers: ReadonlyArray<NodeId>): voi
 
 const isNews = ({ revision, told }: TaskRecord): boolean => told < revision
 
-const wake = ({ waiting }: State, record: TaskRecord): void => {
-  const { kind, peer, side, status } = record
-  const isClaimable = side === "received" && (status === "NEW" || status === "ACCEPTED")
-  const keys = [`${side} ${record.id}`, isNews(record) ? newsOf(peer) : "", isClaimable ? claimableOf(kind) : ""]
-  for (const key of keys) {
+const wake = ({ waiters, waiting }: State, record: TaskRecord): void => {
+  const { id, kind, notBeforeMs, peer, side, status } = record
+  for (const key of [`${side} ${id}`, ...(isNews(record) ? [newsOf(peer)] : [])]) {
     const signal = waiting.get(key)
     waiting.delete(key)
     signal?.raise()
   }
+  if (side !== "received" || (status !== "NEW" && status !== "ACCEPTED")) return
+  if (status === "NEW") waiters.wake(TaskWaiters.toAccept(kind))
+  // One that pauses is for whoever is free then: all must know when.
+  if (notBeforeMs > 0) waiters.wakeAll(TaskWaiters.toClaim(kind))
+  else waiters.wake(TaskWaiters.toClaim(kind))
 }
 
 /** A signal is there while somebody waits for it. */
@@ -243,8 +249,6 @@ const waitFor = ({ waiting }: State, key: string, isThere: () => boolean): Effec
   })
 
 const newsOf = (peer: NodeId): string => `news ${peer}`
-
-const claimableOf = (kind: string): string => `kind ${kind}`
 
 /** Behind the database, each file once however often its task has changed meanwhile. */
 const writeFiles = (home: string, { unwritten, written }: State) =>

@@ -21,6 +21,7 @@ import * as TaskPeer from "./TaskPeer.ts"
 import * as TaskPlaces from "./TaskPlaces.ts"
 import type { TaskStore, TaskStoreError } from "./TaskStore.ts"
 import { type NewTask, TaskError, type Tasks } from "./Tasks.ts"
+import * as TaskWaiters from "./TaskWaiters.ts"
 
 /** What an office is made from. */
 export interface Options {
@@ -168,10 +169,12 @@ const executing = (
   accept: (id, waitMs, wanted = "") => {
     const once = desk.decide((table, nowMs) => Executing.accept(table, id, nowMs, wanted))
     if (id !== undefined || waitMs <= 0) return once
+    const names = [TaskWaiters.toAccept(wanted)]
     const woken = Effect.flatMap(Clock.currentTimeMillis, (nowMs) =>
-      desk.claimable([wanted], () => Executing.acceptable(desk.table(), wanted, nowMs) !== undefined)
+      desk.waiters.wait(names, () => Executing.acceptable(desk.table(), wanted, nowMs) !== undefined)
     )
-    return until(once, waitMs, (error) => (error.reason === "NotFound" ? woken : undefined))
+    const waited = until(once, waitMs, (error) => (error.reason === "NotFound" ? woken : undefined))
+    return desk.waiters.looking(names, waited)
   },
   decline: (id, why) => desk.decide((table, nowMs) => Executing.decline(table, id, why, nowMs)),
   execute: desk.decide((table, nowMs) => Executing.execute(table, nowMs)),
@@ -211,19 +214,27 @@ const claim = (
     const task = Executing.claim(table, kinds, worker, leaseMs, nowMs)
     return task === undefined ? TaskRefusal.fail("NotFound", "nothing waits") : Result.succeed(task)
   })
+  const names = kinds.map(TaskWaiters.toClaim)
   const waited = until(once, waitMs, (error) =>
     error.reason === "NotFound"
-      ? Effect.flatMap(Clock.currentTimeMillis, (nowMs) => claimable(desk, kinds, nowMs))
+      ? Effect.flatMap(Clock.currentTimeMillis, (nowMs) => claimable(desk, kinds, names, nowMs))
       : undefined
   )
-  return Effect.catch(waited, (error) => (error.reason === "NotFound" ? Effect.undefined : Effect.fail(error)))
+  return Effect.catch(desk.waiters.looking(names, waited), (error) =>
+    error.reason === "NotFound" ? Effect.undefined : Effect.fail(error)
+  )
 }
 
 /** Until something of these kinds may be claimed, as far as anybody knows. */
-const claimable = (desk: TaskActor.TaskDesk, kinds: ReadonlyArray<string>, nowMs: number) => {
+const claimable = (
+  desk: TaskActor.TaskDesk,
+  kinds: ReadonlyArray<string>,
+  names: ReadonlyArray<string>,
+  nowMs: number
+) => {
   const next = () => desk.table().queue.nextAtMs(kinds)
   const nextAtMs = next()
-  const woken = desk.claimable(kinds, () => (next() ?? Number.POSITIVE_INFINITY) <= nowMs)
+  const woken = desk.waiters.wait(names, () => (next() ?? Number.POSITIVE_INFINITY) <= nowMs)
   return nextAtMs === undefined ? woken : Effect.raceFirst(woken, Effect.sleep(Math.max(1, nextAtMs - nowMs)))
 }
 
