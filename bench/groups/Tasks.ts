@@ -145,7 +145,7 @@ const decodePid = Schema.decodeUnknownEffect(Schema.Struct({ pid: Schema.Number 
 export const group: Group = {
   name: "tasks",
   about: "durable tasks next to bare rows of the same engine, those that wait after kill -9, and idle agents",
-  seconds: 900,
+  seconds: 120,
   run: measure
 }
 
