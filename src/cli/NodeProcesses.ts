@@ -1,6 +1,8 @@
 /** Processes of the operating system. */
 import { readFileSync } from "node:fs"
 import process from "node:process"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { Effect, Layer } from "effect"
 import * as NodeBackground from "../core/net/NodeBackground.ts"
 import { CliHost } from "./CliHost.ts"
@@ -27,9 +29,24 @@ export const layer: Layer.Layer<Processes, never, CliHost> = Layer.effect(
       }),
     endsOnSignal: Effect.sync(() => {
       process.exitCode = 0
-    })
+    }),
+    usage: Effect.sync(() => {
+      const { system, user } = process.cpuUsage()
+      return { processorMs: (system + user) / 1000, residentBytes: process.memoryUsage.rss() }
+    }),
+    giveMemoryBack: Effect.sync(collectAll)
   }))
 )
+
+/**
+ * The only way to ask V8 for it without an option at the start. Its last resort, which it takes before it runs out of memory,
+ * is the one that leaves the heap no larger than what is in it.
+ */
+const collectAll = (): void => {
+  setFlagsFromString("--expose-gc")
+  const collect: (options: object) => void = runInNewContext("gc")
+  collect({ type: "major", execution: "sync", flavor: "last-resort" })
+}
 
 const canSignal = (pid: number): boolean => {
   try {

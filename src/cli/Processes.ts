@@ -32,5 +32,9 @@ export class Processes extends Context.Service<
     readonly signal: (pid: number, signal: "SIGTERM" | "SIGKILL") => Effect.Effect<boolean>
     /** From now on SIGINT and SIGTERM are the regular end of this process: exit code 0 (node §11). */
     readonly endsOnSignal: Effect.Effect<void>
+    /** Of this process since its start, and what of it is in memory now. */
+    readonly usage: Effect.Effect<{ readonly processorMs: number; readonly residentBytes: number }>
+    /** What the heap holds and does not need goes back to the system; everything stands still meanwhile. */
+    readonly giveMemoryBack: Effect.Effect<void>
   }
 >()("effect-pilot/cli/Processes") {}

@@ -61,7 +61,9 @@ const machine = Effect.gen(function* () {
             startAgain: () => Effect.never,
             isAlive: () => Effect.succeed(false),
             signal: () => Effect.succeed(false),
-            endsOnSignal: Effect.void
+            endsOnSignal: Effect.void,
+            usage: Effect.die("not asked"),
+            giveMemoryBack: Effect.void
           })
         ),
         Effect.provide(NodeServices.layer),

@@ -133,5 +133,7 @@ const processesOf = (scripted: ScriptedProcesses): Processes["Service"] => ({
       scripted.signals.push([pid, signal])
       return scripted.alive.delete(pid)
     }),
-  endsOnSignal: Effect.void
+  endsOnSignal: Effect.void,
+  usage: Effect.succeed({ processorMs: 0, residentBytes: 0 }),
+  giveMemoryBack: Effect.void
 })

@@ -13,7 +13,7 @@ import { type Command, type Environment, type Input, type Output, output, silent
 import * as ConfigFile from "../ConfigFile.ts"
 import * as DaemonClient from "../DaemonClient.ts"
 import * as PassphraseInput from "../identity/PassphraseInput.ts"
-import { Processes } from "../Processes.ts"
+import * as LongLived from "../LongLived.ts"
 import * as Render from "../Render.ts"
 import * as Values from "../Values.ts"
 import { FLAGS } from "./daemonFlags.ts"
@@ -122,11 +122,10 @@ const runHere = (input: Input): Effect.Effect<Output, CliError.CliError, Environ
     const config = yield* configOf(input)
     const kind = yield* daemonKind
     const { version } = yield* CliHost
-    const processes = yield* Processes
     const { runDaemon } = yield* Effect.promise(() => import("./daemonRun.ts"))
     const passphrase = yield* PassphraseInput.given(input)
     const secret = passphrase ?? (yield* typedFor(config.identity))
-    yield* processes.endsOnSignal
+    yield* LongLived.begin
     const { opener } = yield* Effect.promise(() => import("../trust/ServiceGrants.ts"))
     return yield* runDaemon(config, version, Effect.andThen(Background.own(kind), Effect.forkScoped(exposed))).pipe(
       Effect.provideService(Passphrase, secret),

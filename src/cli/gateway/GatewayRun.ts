@@ -15,6 +15,7 @@ import { CliHost } from "../CliHost.ts"
 import { type Input, output } from "../Command.ts"
 import * as ConfigFile from "../ConfigFile.ts"
 import * as DaemonClient from "../DaemonClient.ts"
+import * as LongLived from "../LongLived.ts"
 import { Processes } from "../Processes.ts"
 import * as Render from "../Render.ts"
 import * as Terminal from "../Terminal.ts"
@@ -37,8 +38,8 @@ export const run = Effect.fnUntraced(
     const server = yield* Effect.mapError(local.listen(path), ({ detail }) =>
       CliError.make("internal", `cannot make the socket ${path}: ${detail}`)
     )
-    const { endsOnSignal, ownPid } = yield* Processes
-    yield* endsOnSignal
+    const { ownPid } = yield* Processes
+    yield* LongLived.begin
     const { platform } = yield* CliHost
     const office = yield* GatewayOffice.open(plan, platform)
     yield* Effect.forkScoped(server.run((socket) => converse(socket, office, ownPid)))

@@ -30,6 +30,7 @@ import { CliHost } from "../CliHost.ts"
 import type { Environment } from "../Command.ts"
 import * as ConfigFile from "../ConfigFile.ts"
 import * as LogFile from "../LogFile.ts"
+import * as LongLived from "../LongLived.ts"
 import { Processes } from "../Processes.ts"
 import * as Telemetry from "../Telemetry.ts"
 import * as KeeperApprovals from "./KeeperApprovals.ts"
@@ -52,8 +53,7 @@ export const run = Effect.fn("KeeperRun.run")(
         ? CliError.make("already_exists", "a keeper is already running", "stop it first with: pilotctl mcp stop")
         : CliError.make("internal", `cannot make the socket ${places.socket}: ${detail}`)
     )
-    const { endsOnSignal } = yield* Processes
-    yield* endsOnSignal
+    yield* LongLived.begin
     const office = yield* makeOffice(places)
     if (options.initial !== undefined) yield* office.expose(options.initial)
     yield* Effect.forkScoped(LogFile.bound(places.log))

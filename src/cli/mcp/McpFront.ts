@@ -17,7 +17,7 @@ import * as CliError from "../CliError.ts"
 import { CliHost } from "../CliHost.ts"
 import { type Environment, type Input, type Output, silent } from "../Command.ts"
 import * as DaemonClient from "../DaemonClient.ts"
-import { Processes } from "../Processes.ts"
+import * as LongLived from "../LongLived.ts"
 import * as Telemetry from "../Telemetry.ts"
 import * as Values from "../Values.ts"
 import * as KeeperPlaces from "./KeeperPlaces.ts"
@@ -37,8 +37,7 @@ export const run = Effect.fnUntraced(function* (
   const settings = yield* settingsOf(input)
   const mode = yield* McpConnect.pinMode(Values.text(input, "pins") ?? "warn")
   const http = Values.text(input, "http")
-  const { endsOnSignal } = yield* Processes
-  yield* endsOnSignal
+  yield* LongLived.begin
   return yield* Effect.gen(function* () {
     const board = yield* MountDoor.open({ serves: `front, ${http ?? "stdio"}`, instances: () => [] })
     const metrics = yield* MountMetrics.open(Values.text(input, "metrics"))

@@ -15,7 +15,7 @@ import * as CliError from "../CliError.ts"
 import type { Environment, Input } from "../Command.ts"
 import * as ConfigFile from "../ConfigFile.ts"
 import * as LocalToken from "../LocalToken.ts"
-import { Processes } from "../Processes.ts"
+import * as LongLived from "../LongLived.ts"
 import * as Telemetry from "../Telemetry.ts"
 import * as Terminal from "../Terminal.ts"
 import * as Values from "../Values.ts"
@@ -68,8 +68,7 @@ export const serve = Effect.fnUntraced(function* (
         "other machines need the token"
       )
   }
-  const { endsOnSignal } = yield* Processes
-  yield* endsOnSignal
+  yield* LongLived.begin
   return yield* Effect.gen(function* () {
     const listener = yield* Effect.mapError(NodeHttpListener.listen(place), ({ detail, reason }) =>
       CliError.make(

@@ -8,7 +8,7 @@ import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import { Verdict } from "../../protocol/relay/era/Verdict.ts"
 import type * as CliError from "../CliError.ts"
 import { type Environment, type Input, type Output, silent } from "../Command.ts"
-import { Processes } from "../Processes.ts"
+import * as LongLived from "../LongLived.ts"
 import * as Telemetry from "../Telemetry.ts"
 import * as Values from "../Values.ts"
 import * as McpConnect from "./McpConnect.ts"
@@ -26,8 +26,7 @@ export const run = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const pinsOf = yield* McpConnect.guards(pinText)
   const detachesAfter = yield* McpConnect.detachAfter(input)
-  const { endsOnSignal } = yield* Processes
-  yield* endsOnSignal
+  yield* LongLived.begin
   const client = yield* ProcessStdio.open
   yield* Effect.gen(function* () {
     const { follow, seen } = yield* McpTargets.open(targets, input)

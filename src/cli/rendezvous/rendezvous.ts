@@ -5,7 +5,7 @@ import * as Background from "../Background.ts"
 import * as CliError from "../CliError.ts"
 import { type Command, type Environment, type Flag, type Input, type Output, output } from "../Command.ts"
 import * as ConfigFile from "../ConfigFile.ts"
-import { Processes } from "../Processes.ts"
+import * as LongLived from "../LongLived.ts"
 import * as Values from "../Values.ts"
 import * as RendezvousCard from "./RendezvousCard.ts"
 
@@ -149,7 +149,7 @@ const rendezvousKind = Effect.map(
 const runHere = Effect.fnUntraced(function* (input: Input): Effect.fn.Return<Output, CliError.CliError, Environment> {
   const { runRendezvous } = yield* Effect.promise(() => import("./rendezvousRun.ts"))
   const config = yield* configOf(input)
-  yield* Effect.flatMap(Processes, (processes) => processes.endsOnSignal)
+  yield* LongLived.begin
   return yield* runRendezvous(config, Background.own(yield* rendezvousKind))
 })
 
