@@ -196,6 +196,15 @@ describe("architecture", () => {
     none(each(everything, ({ silencings }) => silencings.map((line) => `:${line}`)))
   })
 
+  it("services are kept for later by Provided.services, without the scope of whoever keeps them", () => {
+    const isKept = /Effect\.context(<(?![^(]*Scope\.Scope)|\()/
+    none(
+      each(sources, ({ path, text }) =>
+        path !== "src/core/actor/Provided.ts" && isKept.test(text) ? [" keeps services with their scope"] : []
+      )
+    )
+  })
+
   it(`no file is longer than ${LINES_MAX} lines`, () => {
     none(each(sources, ({ lineCount }) => (lineCount > LINES_MAX ? [` has ${lineCount}`] : [])))
   })

@@ -1,6 +1,7 @@
 /** `fetch` for peers: what libraries that know nothing of Effect take to speak HTTP, such as clients of A2A. */
 import { Cause, Effect, type Scope, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest, type HttpMethod } from "effect/http"
+import * as Provided from "../core/actor/Provided.ts"
 import { httpClient } from "./Http.ts"
 import type { Pilot } from "./PilotService.ts"
 
@@ -12,7 +13,7 @@ import type { Pilot } from "./PilotService.ts"
  */
 export const fetch: Effect.Effect<typeof globalThis.fetch, never, Pilot | Scope.Scope> = Effect.gen(function* () {
   const client = yield* HttpClient.HttpClient
-  const run = Effect.runPromiseExitWith(yield* Effect.context<never>())
+  const run = Effect.runPromiseExitWith(yield* Provided.services<never>())
   const fetched: typeof globalThis.fetch = async (input, init) => {
     const request = new Request(input, init)
     const { headers, method, signal, url } = request

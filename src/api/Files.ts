@@ -12,6 +12,7 @@ import { TransferError } from "../actors/services/client/TransferError.ts"
 import * as DataExchange from "../actors/services/DataExchange.ts"
 import * as FileShares from "../actors/services/FileShares.ts"
 import * as Mailbox from "../actors/services/Mailbox.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import type { DirectoryLock } from "../core/storage/DirectoryLock.ts"
 import type { Entry } from "../protocol/wire/ExchangeRequest.ts"
@@ -92,7 +93,7 @@ type Needs = Crypto | DirectoryLock | FileSystem.FileSystem | Path.Path
 export const make = Effect.fnUntraced(function* (
   home: string
 ): Effect.fn.Return<Files["Service"], never, Needs | Pilot> {
-  const services = yield* Effect.context<Needs>()
+  const services = yield* Provided.services<Needs>()
   const pilot = yield* Pilot
   const paths = yield* Path.Path
   const dial = (target: string): Dial<DialError | PilotError> =>

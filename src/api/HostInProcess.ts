@@ -1,5 +1,5 @@
 /** `McpHost` over a node that runs in this process: its keeper runs here as well, while anything is exposed. */
-import { Clock, Context, Effect, type FileSystem, Option, type Path, RcRef, Scope } from "effect"
+import { Clock, Effect, type FileSystem, Option, type Path, RcRef, type Scope } from "effect"
 import type { Audit } from "../actors/mcp/CallLedger.ts"
 import * as Approvals from "../actors/mcp/keeper/Approvals.ts"
 import type { CallGate } from "../actors/mcp/keeper/CallGate.ts"
@@ -12,6 +12,7 @@ import { type Guard, PolicyGuard } from "../actors/policy/PolicyGuard.ts"
 import type { RegistryClient } from "../actors/registry/RegistryClient.ts"
 import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
 import type { Trust } from "../actors/trust/Trust.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import { MCP_PORT } from "../protocol/relay/RelayControl.ts"
@@ -40,7 +41,7 @@ export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<McpHost["Service"], never, Services | Scope.Scope> {
   // Without the scope: what is opened later lives in a scope of its own.
-  const services = Context.omit(Scope.Scope)(yield* Effect.context<Services>())
+  const services = yield* Provided.services<Services>()
   const held = new Map<string, Held>()
   const { randomBytes } = yield* Crypto
   // The program's own memory: what it decides for good, it can decide again.
@@ -105,7 +106,7 @@ const run = Effect.fnUntraced(function* (
   ExposeError,
   Services | Scope.Scope
 > {
-  const services = yield* Effect.context<Services>()
+  const services = yield* Provided.services<Services>()
   const node = yield* Node
   const { sha256 } = yield* Crypto
   const guard = yield* PolicyGuard

@@ -6,6 +6,7 @@ import * as Names from "../actors/registry/Names.ts"
 import { type LookedUp, RegistryClient, type RegistryError } from "../actors/registry/RegistryClient.ts"
 import { type KeyChanged, type NameMoved, PeerKeys } from "../actors/trust/PeerKeys.ts"
 import { Trust } from "../actors/trust/Trust.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as Bytes from "../core/data/Bytes.ts"
 import * as Fingerprint from "../protocol/trust/Fingerprint.ts"
@@ -18,7 +19,7 @@ import * as Why from "./Why.ts"
 /** The service, on the services of a node. */
 export const make: Effect.Effect<Pilot["Service"], never, Crypto | Node | PeerKeys | RegistryClient | Trust> =
   Effect.gen(function* () {
-    const services = yield* Effect.context<Crypto | Node | PeerKeys | RegistryClient>()
+    const services = yield* Provided.services<Crypto | Node | PeerKeys | RegistryClient>()
     const node = yield* Node
     const trust = yield* Trust
     const around = Context.add(services, Trust, trust)

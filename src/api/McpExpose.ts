@@ -1,8 +1,9 @@
 /** Exposing MCP servers to peers from a program: what is exposed, to whom, under which rules (`docs/mcp-api.md`). */
-import { Clock, Context, Duration, Effect, Layer, Result, Schema, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Result, Schema, type Scope } from "effect"
 import { McpServer, type Tool, type Toolkit } from "effect/ai"
 import type { Service } from "../actors/mcp/keeper/ServiceTable.ts"
 import * as EffectServer from "../actors/mcp/server/EffectServer.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import * as Policy from "../protocol/relay/Policy.ts"
 import { DetachAfterMs, ServiceName } from "../protocol/relay/RelayControl.ts"
 import * as ToolPattern from "../protocol/relay/ToolPattern.ts"
@@ -120,7 +121,7 @@ export const expose = Effect.fn("Mcp.expose")(function* <R = never>(
   const host = yield* McpHost
   const service = yield* serviceOf(name, source, access, host)
   if (source._tag !== "Server") return yield* host.hold(service, undefined)
-  const context = Context.omit(Scope.Scope)(yield* Effect.context<R>())
+  const context = yield* Provided.services<R>()
   return yield* host.hold(service, opening(name, source, context as Context.Context<R>))
 })
 

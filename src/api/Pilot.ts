@@ -14,6 +14,7 @@ import * as NodeLayer from "../actors/layers/NodeLayer.ts"
 import * as StateDirectory from "../actors/layers/StateDirectory.ts"
 import type { DialError, PingTimeout, PortInUse } from "../actors/node/Node.ts"
 import { Tasks as NodeTasks } from "../actors/services/tasks/Tasks.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import { Crypto } from "../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../core/crypto/NativeCrypto.ts"
 import * as NodeLocalSocket from "../core/net/NodeLocalSocket.ts"
@@ -100,7 +101,7 @@ export const layer = (options: NodeOptions = {}): Layer.Layer<Services, NodeErro
         Layer.effect(
           TrustService.Trust,
           Effect.gen(function* () {
-            const surroundings = yield* Effect.context<DaemonLayer.RendezvousNeeds>()
+            const surroundings = yield* Provided.services<DaemonLayer.RendezvousNeeds>()
             const place = Effect.provideContext(DaemonLayer.rendezvousOf(config), surroundings)
             return yield* TrustService.make(yield* TrustOperations.inProcess(place))
           })

@@ -7,6 +7,7 @@ import * as IpcTrust from "../actors/ipc/IpcTrust.ts"
 import type { Node } from "../actors/node/Node.ts"
 import type { PeerKeys } from "../actors/trust/PeerKeys.ts"
 import { Trust } from "../actors/trust/Trust.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import type { Crypto } from "../core/crypto/Crypto.ts"
 import type { PilotError } from "./PilotService.ts"
 import { type Operations, TrustError } from "./TrustService.ts"
@@ -15,7 +16,7 @@ import { type Operations, TrustError } from "./TrustService.ts"
 export const inProcess = Effect.fnUntraced(function* (
   rendezvous: Effect.Effect<IpcTrust.Rendezvous>
 ): Effect.fn.Return<Operations, never, Crypto | Node | PeerKeys | Trust> {
-  const services = yield* Effect.context<Crypto | Node | PeerKeys | Trust>()
+  const services = yield* Provided.services<Crypto | Node | PeerKeys | Trust>()
   const trust = yield* Trust
   const perform = <A>(effect: Effect.Effect<A, string, Crypto | Node | PeerKeys | Trust>) =>
     Effect.mapError(Effect.provideContext(effect, services), refused)

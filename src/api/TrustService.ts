@@ -1,6 +1,7 @@
 /** The `Trust` service: who may reach this node and who asks to, whoever runs the node. `Trust.ts` is its face for users. */
 import { Context, Duration, Effect, Result, Schedule, Schema, Stream } from "effect"
 import type { DialError } from "../actors/node/Node.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import * as Json from "../core/data/Json.ts"
 import * as Address from "../protocol/wire/Address.ts"
 import * as Peer from "./Peer.ts"
@@ -135,7 +136,7 @@ export interface Operations {
 export const make = Effect.fnUntraced(function* (
   operations: Operations
 ): Effect.fn.Return<Trust["Service"], never, Pilot> {
-  const context = yield* Effect.context<Pilot>()
+  const context = yield* Provided.services<Pilot>()
   const { invitation } = operations
   const nodeOf = (who: Who) => Effect.provideContext(locate(who), context)
   const list = Effect.map(operations.trusted, (reply) => Json.objects(reply, "trusted").map(trustedOf))

@@ -6,6 +6,7 @@ import { Cause, Effect, Layer, Schedule, type Scope, Stream } from "effect"
 import { NetAddress } from "effect/net"
 import { Socket, SocketServer } from "effect/socket"
 import type { DialError, PortInUse } from "../actors/node/Node.ts"
+import * as Provided from "../core/actor/Provided.ts"
 import { type Access, type Gate, gate } from "./Access.ts"
 import { Current } from "./Caller.ts"
 import type { Connection } from "./Connection.ts"
@@ -32,7 +33,7 @@ export const socket = (
   port: number,
   options?: DialOptions
 ): Effect.Effect<Socket.Socket, never, Pilot> =>
-  Effect.map(Effect.context<Pilot>(), (context) => {
+  Effect.map(Provided.services<Pilot>(), (context) => {
     const dial = Nearest.dial(peer, port, options)
     return new Redialling(Effect.mapError(Effect.provideContext(dial, context), cannotOpen)).socket
   })

@@ -64,6 +64,38 @@ describe("Pilot.rpcServer and Pilot.rpcClient, in the simulator", { timeout: PAT
     )
   )
 
+  it.effect("a stream ends with the reader of its socket, whatever scope the socket was made in", () =>
+    SimNet.run({ seed: 6705 }, (net) =>
+      Effect.gen(function* () {
+        const [shop, store] = [yield* net.node("shop"), yield* net.node("store")]
+        yield* net.trust(shop, store)
+        const ended = yield* Queue.unbounded<number>()
+        const readToEnd = (connection: Pilot.Connection) =>
+          Effect.ensuring(Effect.ignore(Stream.runDrain(connection.readable)), Queue.offer(ended, 1))
+        yield* Effect.forkScoped(
+          Effect.ignore(shop.run(Stream.runForEach(Pilot.listen(4001), (each) => Effect.forkChild(readToEnd(each)))))
+        )
+        yield* net.sleep("1 second")
+
+        const used = Effect.gen(function* () {
+          const socket = yield* Pilot.socket("shop", 4001)
+          for (let round = 0; round < 3; round++) {
+            yield* Effect.scoped(
+              Effect.andThen(
+                socket.reader,
+                Effect.flatMap(socket.writer, (to) => to.write("x"))
+              )
+            )
+            yield* Effect.sleep("1 second")
+          }
+          return yield* Queue.size(ended)
+        })
+
+        assert.strictEqual(yield* store.run(Effect.scoped(used)), 3)
+      })
+    )
+  )
+
   it.effect("a server killed during a call fails it and ends a stream; the same client reaches the next one", () =>
     SimNet.run({ seed: 6703 }, (net) =>
       Effect.gen(function* () {

@@ -7,6 +7,7 @@
  * reason to stop; the end of the log is looked for again before the next write.
  */
 import { Clock, Effect, type FileSystem, type Path, Queue, type Scope } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import type { Json, JsonObject } from "../../core/data/Json.ts"
 import { TokenBucket } from "../../core/data/TokenBucket.ts"
@@ -34,7 +35,7 @@ export const start = Effect.fn("AuditActor.start")(function* (
   options: Options
 ): Effect.fn.Return<Running, never, Crypto | FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const clock = yield* Clock.Clock
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const writer = new AuditWriter({ ...options, crypto: yield* Crypto, directory: AuditStore.directoryOf(options.home) })
   const waiting = yield* Queue.dropping<Noted | Effect.Effect<void>>(WAITING_MAX)
   const rates = new Map<AuditLine.Kind, TokenBucket>()

@@ -3,6 +3,7 @@
  * registry goes first because a node that registers under a key the registry does not expect would be another node.
  */
 import { Clock, Effect, type FileSystem, type Path, Semaphore } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import type { IdentityError } from "../../core/crypto/IdentityFile.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -37,7 +38,7 @@ export interface KeyKeeper {
 export const make = Effect.fn("KeyKeeper.make")(function* (
   options: Options
 ): Effect.fn.Return<KeyKeeper, never, Crypto | FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<Crypto | FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<Crypto | FileSystem.FileSystem | Path.Path>()
   const crypto = yield* Crypto
   const turn = yield* Semaphore.make(1)
   const alarms = new Set<string>()

@@ -6,6 +6,7 @@
  * looked for. A file that cannot be read is as good as none.
  */
 import { Clock, Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Endpoint from "../../core/data/Endpoint.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
@@ -33,7 +34,7 @@ export const make = Effect.fnUntraced(function* (
   registry: string,
   publicKey: Uint8Array
 ): Effect.fn.Return<LastKnown, never, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const owner = { registry, public_key: Bytes.toBase64(publicKey) }
   const loaded = Option.getOrUndefined(Option.flatten(yield* Effect.option(JsonFile.load(path, Content))))
   const isOurs = loaded?.registry === owner.registry && loaded.public_key === owner.public_key

@@ -1,5 +1,6 @@
 /** The further memberships of a node, in `memberships.json`: what was joined is joined again after a restart, in its slot. */
 import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import { SLOT_MAX } from "../../protocol/wire/LocalNode.ts"
 import type { Card } from "../membership/Roster.ts"
@@ -24,7 +25,7 @@ export interface MembershipFile {
 export const make = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<MembershipFile, never, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   return {
     load: JsonFile.load(path, Stored).pipe(
       Effect.map(Option.getOrElse((): Content => ({ cards: [], lastSlot: 0 }))),

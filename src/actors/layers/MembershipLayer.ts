@@ -5,6 +5,7 @@
  */
 import { type Context, Deferred, Effect, Exit, FileSystem, type Path, Result, Scope, Semaphore } from "effect"
 import type { AddressResolver } from "effect/net"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type { LanDiscovery } from "../../core/net/LanDiscovery.ts"
@@ -60,7 +61,7 @@ export const start = Effect.fn("MembershipLayer.start")(function* (
   if (content.isChanged) yield* Effect.ignore(file.save(content))
   const further = yield* Effect.forEach(content.cards, (card) => begin(options, card, scope))
   yield* raiseHome(options, home, further, scope)
-  const services = yield* Effect.context<Needs>()
+  const services = yield* Provided.services<Needs>()
   return {
     roster,
     doors: options.doors,

@@ -1,5 +1,6 @@
 /** The certificates of registries this node has met without being given a fingerprint, in `registry-pins.json`. */
 import { Effect, type FileSystem, Option, type Path, Ref, Schema } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import type { RegistryPins } from "../registry/RegistryPins.ts"
 import { NodeError } from "./NodeError.ts"
@@ -8,7 +9,7 @@ import { NodeError } from "./NodeError.ts"
 export const make = Effect.fn("RegistryPinsFile.make")(function* (
   path: string
 ): Effect.fn.Return<RegistryPins, NodeError, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const loaded = yield* Effect.mapError(
     JsonFile.load(path, Pins),
     (error) =>

@@ -5,6 +5,7 @@
 import { Clock, Effect, Result, type Scope } from "effect"
 import { DeadlineTimer } from "../../core/actor/DeadlineTimer.ts"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Signal } from "../../core/actor/Signal.ts"
 import { Timers } from "../../core/actor/Timers.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -52,7 +53,7 @@ export const make = Effect.fnUntraced(function* (
   const room = new Signal()
   const now = () => MonotonicTime.nowMsUnsafe(clock)
   let goodbye: Bye | undefined
-  const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
+  const timer = new DeadlineTimer(Timers.of(clock), yield* Provided.services<never>(), () => {
     timer.takeFired()
     session.timeout(now())
     changed()

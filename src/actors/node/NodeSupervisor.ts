@@ -7,6 +7,7 @@
  */
 import { type Context, Data, Deferred, Effect, FiberHandle, type PubSub, type Scope } from "effect"
 import * as Actor from "../../core/actor/Actor.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint } from "../../core/net/UdpEndpoint.ts"
@@ -71,7 +72,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   if (!isLate) yield* RegistrationActor.restore(core.registration)
   const ref = yield* spawnActor(core)
   tell = (message) => ref.tellUnsafe(message)
-  const services = yield* Effect.context<RegistryClient>()
+  const services = yield* Provided.services<RegistryClient>()
   yield* Names.anticipate((node) => void tell(Message.Expected({ node })))
   const tellPeers = (message: PeerMessage.Message) =>
     Effect.suspend(() => {

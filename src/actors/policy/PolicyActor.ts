@@ -6,6 +6,7 @@
  * what is wrong is told until it is mended. Only `reload` takes a file that is gone for no policy.
  */
 import { Clock, Deferred, Effect, FileSystem, Schedule, type Scope, Semaphore, Stream } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { Policy } from "../../protocol/policy/Policy.ts"
 import type { AuditSettings } from "../../protocol/policy/PolicyDocument.ts"
@@ -58,7 +59,7 @@ export const start = Effect.fn("PolicyActor.start")(function* (
   options: Options
 ): Effect.fn.Return<Running, never, FileSystem.FileSystem | Scope.Scope> {
   const clock = yield* Clock.Clock
-  const services = yield* Effect.context<FileSystem.FileSystem>()
+  const services = yield* Provided.services<FileSystem.FileSystem>()
   const path = PolicySource.pathOf(options.home)
   const nowMs = () => clock.currentTimeMillisUnsafe()
   const subjects = new Subjects(options.knowledge, options.loaded.policy)

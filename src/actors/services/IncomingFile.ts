@@ -3,6 +3,7 @@
  * whoever pulls a file.
  */
 import { Effect, Exit, type FileSystem, type Path, type PlatformError, Schema, Scope, Semaphore } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import { FileReceiver, type Output } from "../../protocol/exchange/FileReceiver.ts"
@@ -61,7 +62,7 @@ export const make = Effect.fnUntraced(function* <E>({
   progress,
   write
 }: Options<E>): Effect.fn.Return<IncomingFile<E>, never, Services | Scope.Scope> {
-  const services = yield* Effect.context<Services>()
+  const services = yield* Provided.services<Services>()
   const receiver = new FileReceiver()
   // Whoever evicts waits until what is being written is written.
   const busy = Semaphore.makeUnsafe(1)

@@ -4,6 +4,7 @@
  * still not hold what was written.
  */
 import { Effect, Fiber, FileSystem, Option, type Path, PlatformError, Schema, type Scope } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 
@@ -28,7 +29,7 @@ export type OpenError = PlatformError.PlatformError | JsonFile.JsonFileError
 export const open = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<PartialFile, OpenError, Crypto | FileSystem.FileSystem | Path.Path | Scope.Scope> {
-  const services = yield* Effect.context<Crypto | FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<Crypto | FileSystem.FileSystem | Path.Path>()
   const files = yield* FileSystem.FileSystem
   const present = yield* sizeOf(path)
   const marked = Option.match(yield* JsonFile.load(markPath(path), Mark), {

@@ -3,6 +3,7 @@
  * sender that lost the last word of a transfer and begins again gets it, and no second copy.
  */
 import { Clock, Effect, FileSystem, Option, type Path, Result, Schema } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
@@ -44,7 +45,7 @@ export const make = Effect.fnUntraced(function* (options: {
   readonly full: Full
 }): Effect.fn.Return<ReceivedFiles, never, FileSystem.FileSystem> {
   const { bytesMax, full, places, report } = options
-  const services = yield* Effect.context<FileSystem.FileSystem>()
+  const services = yield* Provided.services<FileSystem.FileSystem>()
   const active = new Map<string, Active>()
   const measure = Effect.zipWith(
     DiskUse.measure(places.received),
@@ -95,7 +96,7 @@ export const placeFor = (
   self: ReceivedFiles,
   from: Address
 ): Effect.Effect<Place, never, FileSystem.FileSystem | Path.Path> =>
-  Effect.map(Effect.context<FileSystem.FileSystem | Path.Path>(), (services) => ({
+  Effect.map(Provided.services<FileSystem.FileSystem | Path.Path>(), (services) => ({
     open: (file, evict) => Effect.provideContext(open(self, from, file, evict), services),
     commit: (path, file) => Effect.provideContext(commit(self, from, path, file), services),
     left: (file) => leave(self, partialName(from.node, file))

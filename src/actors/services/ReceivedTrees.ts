@@ -3,6 +3,7 @@
  * and moved among the received ones when the last of it is there. Until then nobody sees anything of it.
  */
 import { Clock, Effect, FileSystem, Option, type Path, Result, Schema } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
 import * as PrivateDirectory from "../../core/storage/PrivateDirectory.ts"
 import * as TreeManifest from "../../protocol/exchange/TreeManifest.ts"
@@ -49,7 +50,7 @@ export const open = Effect.fnUntraced(function* (
 
 /** Where the files of a directory go, named by the paths its sender uses. */
 export const placeFor = (self: ReceivedFiles.ReceivedFiles, tree: Tree): Effect.Effect<Place, never, Disk> =>
-  Effect.map(Effect.context<Disk>(), (services) => ({
+  Effect.map(Provided.services<Disk>(), (services) => ({
     open: (file, evict) => Effect.provideContext(openFile(self, tree, file, evict), services),
     commit: (path, file) => Effect.provideContext(commitFile(tree, path, file), services),
     left: (file) => ReceivedFiles.leave(self, partialName(tree, file))

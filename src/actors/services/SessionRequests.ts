@@ -2,6 +2,7 @@
  * What one stream of port 1001 carries beyond single frames: files in chunks, directories, and files that the peer pulls.
  */
 import { Cause, Effect, type FileSystem, type Path, Result, type Scope } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
 import * as ExchangeRequest from "../../protocol/wire/ExchangeRequest.ts"
@@ -45,7 +46,7 @@ export const make = Effect.fnUntraced(function* <E>(
   options: Options<E>
 ): Effect.fn.Return<SessionRequests, never, Disk | Scope.Scope> {
   const { from, received, replies } = options
-  const services = yield* Effect.context<Disk>()
+  const services = yield* Provided.services<Disk>()
   let tree: ReceivedTrees.Tree | undefined
   const stored: Array<FileStream.FileFacts> = []
   const single = yield* ReceivedFiles.placeFor(received, from)

@@ -1,5 +1,6 @@
 /** Histories of keys in `chains.json` beside the pins, ours alone: `{"chains": [{"node_id": 1, "anchor": …, "learnt": […]}]}`. */
 import { Effect, type FileSystem, type Path } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
 import type { KeyHistory } from "../../protocol/identity/KeyHistory.ts"
@@ -36,7 +37,7 @@ export const store = Effect.fn("ChainFile.store")(function* <E>(
   path: string,
   failure: (detail: string) => E
 ): Effect.fn.Return<ChainStore<E>, never, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   return {
     load: StateText.read(path).pipe(
       Effect.mapError((error) => failure(error.message)),

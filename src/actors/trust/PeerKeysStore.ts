@@ -1,5 +1,6 @@
 /** `PeerKeys` over `pins.json` in the state directory: pins survive restarts, or the next best key could take a place. */
 import { Effect, type FileSystem, Layer, type Path, Result, Schema, type Scope, Semaphore } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
@@ -63,7 +64,7 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
   chainStore: PeerChains.ChainStore<PinsUnreadable> = PeerChains.MEMORY
 ): Effect.fn.Return<PeerKeys["Service"], PinsUnreadable, Crypto | Scope.Scope> {
   const crypto = yield* Crypto
-  const services = yield* Effect.context<never>()
+  const services = yield* Provided.services<never>()
   const writing = yield* Semaphore.make(1)
   let stored = yield* store.load
   let table = stored
@@ -163,7 +164,7 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
 export const file = Effect.fn("PeerKeysStore.file")(function* (
   path: string
 ): Effect.fn.Return<PinStore, never, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const unreadable = (detail: string) => Effect.fail(new PinsUnreadable({ path, detail }))
   return {
     load: StateText.read(path).pipe(

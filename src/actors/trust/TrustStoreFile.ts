@@ -1,5 +1,6 @@
 /** The trust table in `trust.json` (node §2.5). */
 import { Effect, FileSystem, type Path } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
 import * as StateText from "./StateText.ts"
 import * as TrustFile from "./TrustFile.ts"
@@ -12,7 +13,7 @@ import { TrustNotStored, type TrustStore } from "./TrustStore.ts"
 export const make = Effect.fn("TrustStoreFile.make")(function* (
   path: string
 ): Effect.fn.Return<TrustStore, never, FileSystem.FileSystem | Path.Path> {
-  const services = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const services = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const notStored = (error: { readonly message: string }) => new TrustNotStored({ path, detail: error.message })
   const keepCopy = Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem

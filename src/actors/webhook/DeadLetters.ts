@@ -1,5 +1,6 @@
 /** Deliveries that were given up: so many of the newest, in a file of one JSON object a line, readable by its owner only. */
 import { Effect, FileSystem, type Path } from "effect"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as AtomicFile from "../../core/storage/AtomicFile.ts"
 import type { DeadLetter } from "../../protocol/webhook/WebhookQueue.ts"
@@ -20,7 +21,7 @@ export const open = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<DeadLetters, never, FileSystem.FileSystem | Path.Path> {
   const files = yield* FileSystem.FileSystem
-  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const context = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const text = yield* Effect.orElseSucceed(files.readFileString(path), () => "")
   let letters = text.split("\n").flatMap(letterOf).slice(-LETTERS_MAX)
   let lost = 0

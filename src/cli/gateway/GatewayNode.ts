@@ -7,6 +7,7 @@ import { Duration, Effect, Queue, RcMap, type Scope } from "effect"
 import { type Overlay, type OverlayStream, Unreachable } from "../../actors/gateway/Overlay.ts"
 import type { IpcConnection } from "../../actors/ipc/IpcClient.ts"
 import * as IpcError from "../../actors/ipc/IpcError.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Json from "../../core/data/Json.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type * as CliError from "../CliError.ts"
@@ -15,7 +16,7 @@ import * as DaemonClient from "../DaemonClient.ts"
 
 /** Over the daemon of whoever runs the command. */
 export const make = Effect.gen(function* (): Effect.fn.Return<Overlay, never, Environment> {
-  const context = yield* Effect.context<Environment>()
+  const context = yield* Provided.services<Environment>()
   const clients = yield* RcMap.make({
     lookup: (_key: string) => Effect.tap(DaemonClient.connect, (client) => Effect.ignore(client.knowEnds)),
     idleTimeToLive: IDLE

@@ -4,6 +4,7 @@ import type { ChildProcessSpawner } from "effect/process/ChildProcessSpawner"
 import type { Door, OpenDoor, SelfDoor, UdpSelfDoor } from "../../actors/gateway/Door.ts"
 import * as Gateway from "../../actors/gateway/Gateway.ts"
 import type { Mapping } from "../../actors/gateway/GatewayControl.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Endpoint from "../../core/data/Endpoint.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -47,7 +48,7 @@ export const open = Effect.fnUntraced(function* (
   plan: GatewayPlan,
   platform: string
 ): Effect.fn.Return<GatewayOffice, CliError.CliError, Services> {
-  const context = yield* Effect.context<Services>()
+  const context = yield* Provided.services<Services>()
   const parent = yield* Effect.scope
   const gateway = yield* Gateway.make(yield* GatewayNode.make)
   const mapped = new Map<string, Mapped & { readonly scope: Scope.Closeable }>()
@@ -173,7 +174,7 @@ export const open = Effect.fnUntraced(function* (
 })
 
 /** Where a name leads now; each connection is dialled by the name again, and refused if another key stands behind it. */
-const addressOf = (peer: string): Effect.Effect<string, CliError.CliError, Environment> =>
+const addressOf = (peer: string): Effect.Effect<string, CliError.CliError, Exclude<Environment, Scope.Scope>> =>
   Effect.scoped(
     Effect.gen(function* () {
       const literal = DaemonClient.parse(peer)

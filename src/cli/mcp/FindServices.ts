@@ -1,7 +1,8 @@
 /** The search of `pilotctl find`: the directory over the running daemon, and its answer for people and programs. */
-import { Context, Effect, type FileSystem, type Path, Scope } from "effect"
+import { Effect, type FileSystem, type Path } from "effect"
 import * as CapabilityDirectory from "../../actors/mcp/client/CapabilityDirectory.ts"
 import * as CardBookFile from "../../actors/mcp/client/CardBookFile.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -39,8 +40,8 @@ const daemonOptions = Effect.gen(function* () {
   const { cardBook } = yield* KeeperPlaces.places
   const { sha256, verify } = yield* Effect.provide(Crypto, NativeCrypto.layer)
   // Each stream has a daemon connection of its own, which ends with the stream.
-  const environment = Context.omit(Scope.Scope)(yield* Effect.context<Environment>())
-  const files = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const environment = yield* Provided.services<Environment>()
+  const files = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const ask = (operation: string, value: Json.JsonObject) =>
     Effect.mapError(client.extension(operation, value), (error) => DaemonClient.failure("find", error).message)
   const options: CapabilityDirectory.Options = {

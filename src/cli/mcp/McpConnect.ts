@@ -1,5 +1,5 @@
 /** How commands reach an MCP service of a peer: a stream to its keeper through the daemon, and what is kept of its tools (mcp §6.1). */
-import { Context, Effect, Layer, Scope, Semaphore } from "effect"
+import { type Context, Effect, Layer, type Scope, Semaphore } from "effect"
 import * as DialErrorText from "../../actors/ipc/DialErrorText.ts"
 import type { IpcConnection } from "../../actors/ipc/IpcClient.ts"
 import * as IpcError from "../../actors/ipc/IpcError.ts"
@@ -9,6 +9,7 @@ import * as PinGuard from "../../actors/mcp/mount/PinGuard.ts"
 import * as PinTable from "../../actors/mcp/mount/PinTable.ts"
 import { CannotReach, ofDialled, sentence } from "../../actors/mcp/mount/ShimFailure.ts"
 import * as Target from "../../actors/mcp/Target.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -66,7 +67,7 @@ export const lists: Effect.Effect<(target: Target.Target) => ListFile.ListFile, 
   })
 
 /** Without the scope: each stream's daemon connection must end with the stream, not with the command. */
-export const environment = Effect.map(Effect.context<Environment>(), Context.omit(Scope.Scope))
+export const environment = Provided.services<Environment>()
 
 /** Tells the key that stands behind a peer, by name; undefined while the daemon cannot tell. */
 export type KeyOf = (peer: string) => Effect.Effect<string | undefined>

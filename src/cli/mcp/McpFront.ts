@@ -7,6 +7,7 @@ import * as Instances from "../../actors/mcp/mount/Instances.ts"
 import * as PinGuard from "../../actors/mcp/mount/PinGuard.ts"
 import * as PinTable from "../../actors/mcp/mount/PinTable.ts"
 import * as Target from "../../actors/mcp/Target.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function* (
   const { pins: path } = yield* KeeperPlaces.places
   const files = Context.make(FileSystem.FileSystem, yield* FileSystem.FileSystem)
   const context = Context.merge(environment, Context.add(files, Path.Path, yield* Path.Path))
-  const crypto = yield* Effect.context<Crypto>()
+  const crypto = yield* Provided.services<Crypto>()
   // Many guards write one file.
   const lock = yield* Semaphore.make(1)
   const table = PinTable.reader(path)

@@ -1,6 +1,7 @@
 /** How the commands for events reach brokers: through the daemon, a socket for each stream, so that none waits for another. */
 import { Effect, type Scope } from "effect"
 import type { Failure, Network } from "../../actors/pubsub/client/EventFeed.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as NativeCrypto from "../../core/crypto/NativeCrypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Json from "../../core/data/Json.ts"
@@ -23,7 +24,7 @@ export const dial = Effect.fnUntraced(function* (
 
 /** This node and every peer that it trusts. */
 export const make: Effect.Effect<Network<CliError.CliError>, never, Exclude<Environment, Scope.Scope>> = Effect.map(
-  Effect.context<Exclude<Environment, Scope.Scope>>(),
+  Provided.services<Environment>(),
   (context) => ({
     brokers: Effect.provideContext(Effect.scoped(brokers), context),
     dial: (node) =>

@@ -1,7 +1,8 @@
 /** Streams to port 1001 of a peer for commands: trust is earned if need be, and each but the first has a client of its own. */
-import { Effect, type Scope } from "effect"
+import { Effect } from "effect"
 import type { Dial } from "../../actors/services/client/Attempts.ts"
 import type { TransferError } from "../../actors/services/client/TransferError.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import * as CliError from "../CliError.ts"
 import type { Environment, Input } from "../Command.ts"
@@ -26,7 +27,7 @@ export const target = Effect.fnUntraced(function* (
   const timeout = yield* Effect.fromResult(Values.duration(input, "timeout", DEFAULT_TIMEOUT))
   const first = yield* DaemonClient.connect
   const address = yield* DaemonClient.target(first, input, text)
-  const context = yield* Effect.context<Exclude<Environment, Scope.Scope>>()
+  const context = yield* Provided.services<Environment>()
   const shown = Address.format(address)
   let unused: DaemonClient.IpcClient | undefined = first
   const dial: Dial<CliError.CliError> = Effect.gen(function* () {

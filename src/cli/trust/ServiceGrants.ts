@@ -1,6 +1,7 @@
 /** Keeps what invitations promise: puts whoever came in into the `--allow` lists of the services it was promised. */
 import { Effect } from "effect"
 import type { OpenServices } from "../../actors/trust/ServiceOpener.ts"
+import * as Provided from "../../core/actor/Provided.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Address from "../../protocol/wire/Address.ts"
 import type { Environment } from "../Command.ts"
@@ -8,7 +9,7 @@ import * as KeeperClient from "../mcp/KeeperClient.ts"
 
 /** Over the keeper of this state directory, which is started where services are on disk. */
 export const opener: Effect.Effect<OpenServices, never, Environment> = Effect.map(
-  Effect.context<Environment>(),
+  Provided.services<Environment>(),
   (environment) => (peer, services) =>
     open(peer, services).pipe(
       Effect.scoped,

@@ -16,6 +16,7 @@ import {
   type HttpServerResponse
 } from "effect/http"
 import type { NetAddress } from "effect/net"
+import * as Provided from "../actor/Provided.ts"
 import type { Duplex } from "./Duplex.ts"
 import { NodeDuplex, open, runner } from "./NodeDuplex.ts"
 
@@ -40,7 +41,7 @@ export interface HttpOnStreams {
 export const make = Effect.fnUntraced(function* (
   address: NetAddress.SocketAddress
 ): Effect.fn.Return<HttpOnStreams, never, Scope.Scope> {
-  const run = runner(yield* Effect.context<never>())
+  const run = runner(yield* Provided.services<never>())
   const streams = new WeakMap<
     object,
     { readonly around: Surroundings; handler?: { readonly of: App; readonly handle: Handler } }
@@ -78,7 +79,7 @@ export const make = Effect.fnUntraced(function* (
       address,
       serve: Effect.fnUntraced(function* (httpApp, middleware) {
         const scope = yield* Effect.scope
-        const services = yield* Effect.context<never>()
+        const services = yield* Provided.services<never>()
         const served: App = (context) =>
           handlerIn(Context.merge(services, context), makeHandler(httpApp, middleware, scope))
         app = served
@@ -124,7 +125,7 @@ export type Dial = (host: string, port: number) => Effect.Effect<Duplex<unknown>
 export const client = Effect.fnUntraced(function* (
   dial: Dial
 ): Effect.fn.Return<HttpClient.HttpClient, never, Scope.Scope> {
-  const run = runner(yield* Effect.context<never>())
+  const run = runner(yield* Provided.services<never>())
   const agent = yield* Effect.acquireRelease(
     Effect.sync(() => new DialAgent((host, port) => open({ dial: dial(host, port) }, run))),
     (one) => Effect.sync(() => one.destroy())

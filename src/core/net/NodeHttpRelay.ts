@@ -3,6 +3,7 @@ import * as Http from "node:http"
 import type * as Stream from "node:stream"
 import { Effect, Layer } from "effect"
 import { createProxyServer } from "httpxy"
+import * as Provided from "../actor/Provided.ts"
 import type { Duplex } from "./Duplex.ts"
 import { type Dialled, type HttpRefusal, HttpRelay, type HttpRoute, type HttpRouting } from "./HttpRelay.ts"
 import { NodeDuplex, open, type Run, runner } from "./NodeDuplex.ts"
@@ -11,7 +12,7 @@ import { NodeDuplex, open, type Run, runner } from "./NodeDuplex.ts"
 export const layer: Layer.Layer<HttpRelay> = Layer.effect(
   HttpRelay,
   Effect.gen(function* () {
-    const engine = makeEngine(yield* Effect.context<never>())
+    const engine = makeEngine(yield* Provided.services<never>())
     yield* Effect.addFinalizer(() => Effect.sync(() => engine.server.close()))
     return { serve: (client, routing) => serve(engine, client, routing) }
   })

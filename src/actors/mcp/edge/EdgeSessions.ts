@@ -5,6 +5,7 @@
  * Owns the table; told of clients by the `HttpEdge`. The end of its scope ends the sessions here, not at the keeper.
  */
 import { Clock, Effect, Exit, Schedule, Scope } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
@@ -84,7 +85,7 @@ export const make = Effect.fnUntraced(function* <E>(
 ): Effect.fn.Return<EdgeSessions, never, Scope.Scope | Crypto> {
   const scope = yield* Effect.scope
   const crypto = yield* Crypto
-  const context = yield* Effect.context<never>()
+  const context = yield* Provided.services<never>()
   const { state, target } = options
   const sessions = new Map<string, Entry>()
   const verdict = new Verdict()

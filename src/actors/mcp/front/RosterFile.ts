@@ -3,13 +3,14 @@
  * services to show before it has asked anybody. It says nothing of tools: those are kept by the key of their peer.
  */
 import { Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import * as JsonFile from "../../../core/storage/JsonFile.ts"
 import * as ServiceListing from "../../../protocol/relay/ServiceListing.ts"
 import type { RosterMemory } from "./FrontRoster.ts"
 
 /** The file at that path. Trouble with it is logged; several fronts write it, and the last one wins. */
 export const make = (path: string): Effect.Effect<RosterMemory, never, FileSystem.FileSystem | Path.Path> =>
-  Effect.map(Effect.context<FileSystem.FileSystem | Path.Path>(), (context) => ({
+  Effect.map(Provided.services<FileSystem.FileSystem | Path.Path>(), (context) => ({
     load: JsonFile.load(path, File).pipe(
       Effect.map(
         Option.match({

@@ -6,6 +6,7 @@
  * ask; it asks the node to sign, and tells the registry through it. While the node is away there are the cards of before.
  */
 import { Clock, Effect, type FileSystem, Option, type Path, Schema } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import * as Json from "../../../core/data/Json.ts"
 import * as JsonFile from "../../../core/storage/JsonFile.ts"
 import * as CapabilityCard from "../../../protocol/directory/CapabilityCard.ts"
@@ -49,7 +50,7 @@ export interface CardShelf {
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<CardShelf, never, FileSystem.FileSystem | Path.Path> {
-  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const context = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const clock = yield* Clock.Clock
   const kept = yield* Effect.orElseSucceed(JsonFile.load(options.path, File), () => Option.none())
   let numbers: ReadonlyMap<string, Numbered> = new Map(Object.entries(Option.getOrElse(kept, () => EMPTY).services))

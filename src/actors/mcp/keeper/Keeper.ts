@@ -7,6 +7,7 @@
  */
 import { Clock, Deferred, Effect, Option, Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import * as Provided from "../../../core/actor/Provided.ts"
 import * as Secret from "../../../core/data/Secret.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import type { CallCounts } from "../../../protocol/relay/CallMetrics.ts"
@@ -76,7 +77,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const warm = yield* WarmChildren.make
   /** A service that was changed is another object, and its new sessions share another server. */
   const shared = new WeakMap<Service, SharedChild.SharedChild>()
-  const context = yield* Effect.context<never>()
+  const context = yield* Provided.services<never>()
   const breakers = new ServiceBreakers(
     (service) =>
       new ServiceBreaker({

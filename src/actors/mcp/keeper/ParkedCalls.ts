@@ -8,6 +8,7 @@
 import { Clock, Deferred, Effect, type Scope } from "effect"
 import { DeadlineTimer } from "../../../core/actor/DeadlineTimer.ts"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Timers } from "../../../core/actor/Timers.ts"
 import type { Service } from "./ServiceTable.ts"
 
@@ -57,7 +58,7 @@ export const make: Effect.Effect<ParkedCalls, never, Scope.Scope> = Effect.gen(f
   const kept = new Set<ParkedCall>()
   /** Those of them whose result is on its way to somebody. */
   const given = new Set<ParkedCall>()
-  const timer = new DeadlineTimer(Timers.of(clock), yield* Effect.context<never>(), () => {
+  const timer = new DeadlineTimer(Timers.of(clock), yield* Provided.services<never>(), () => {
     timer.takeFired()
     expire()
   })

@@ -3,6 +3,7 @@
  * behind the peer and the service. Several mounts may write the same file; the last one wins, having read the others'.
  */
 import { type Context, Effect, FileSystem, Option, type Path, Schema } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as AtomicFile from "../../../core/storage/AtomicFile.ts"
@@ -31,7 +32,7 @@ export interface Options {
 export const maker = Effect.fnUntraced(function* (
   directory: string
 ): Effect.fn.Return<(options: Options) => ListFile, never, Crypto | FileSystem.FileSystem | Path.Path> {
-  const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+  const context = yield* Provided.services<FileSystem.FileSystem | Path.Path>()
   const { sha256 } = yield* Crypto
   return (options) => of(options, directory, sha256, context)
 })

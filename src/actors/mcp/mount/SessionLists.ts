@@ -6,6 +6,7 @@
  * peer of the same name knows nothing; while that key is not known, nothing is read or written.
  */
 import { Clock, DateTime, Effect, Latch, Option, type Scope } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Call } from "../../../protocol/relay/InFlight.ts"
@@ -79,7 +80,7 @@ export const make = Effect.fnUntraced(function* ({
 }: Options): Effect.fn.Return<SessionLists, never, Crypto | Scope.Scope> {
   const { sha256 } = yield* Crypto
   const clock = yield* Clock.Clock
-  const context = yield* Effect.context<never>()
+  const context = yield* Provided.services<never>()
   const memory = new ListMemory({
     ...{ isWhole, isEager },
     hash: (text) => Bytes.toHex(sha256(Bytes.fromUtf8(text))).slice(0, HASH_CHARACTERS),

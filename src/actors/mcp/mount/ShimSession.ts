@@ -6,6 +6,7 @@
  */
 import { Clock, Deferred, Effect, Latch, Result, type Scope, Semaphore } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
@@ -75,7 +76,7 @@ export const make = Effect.fnUntraced(function* <E>(
   { carried, lists, record, restored }: Options = {}
 ): Effect.fn.Return<ShimSession, never, Crypto | Scope.Scope> {
   const scope = yield* Effect.scope
-  const context = yield* Effect.context<never>()
+  const context = yield* Provided.services<never>()
   const crypto = yield* Crypto
   const calls = new InFlight()
   const ceiling = new CallCeiling(calls)

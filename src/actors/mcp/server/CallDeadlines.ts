@@ -6,6 +6,7 @@
  */
 import { Clock, Effect, Latch, type Scope } from "effect"
 import { DeadlineTimer } from "../../../core/actor/DeadlineTimer.ts"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Timers } from "../../../core/actor/Timers.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as BridgeReplies from "../../../protocol/relay/BridgeReplies.ts"
@@ -50,7 +51,7 @@ export const make = Effect.fnUntraced(function* ({
   const scope = yield* Effect.scope
   const timers = Timers.of(yield* Clock.Clock)
   const over = Latch.makeUnsafe(false)
-  const timer = new DeadlineTimer(timers, yield* Effect.context<never>(), () => {
+  const timer = new DeadlineTimer(timers, yield* Provided.services<never>(), () => {
     timer.takeFired()
     over.openUnsafe()
   })

@@ -3,6 +3,7 @@
  * file that is here already with the same content is left as it is; another content is replaced only if that was asked for.
  */
 import { Effect, FileSystem, Path, Result, type Scope } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import type { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import * as PrivateDirectory from "../../../core/storage/PrivateDirectory.ts"
@@ -98,7 +99,7 @@ const one = Effect.fnUntraced(function* (
   remote: string,
   destination: string
 ): Effect.fn.Return<ExchangeRequest.Of<"manifest"> | undefined, TransferError, Services | Scope.Scope> {
-  const services = yield* Effect.context<Services>()
+  const services = yield* Provided.services<Services>()
   let outcome: { readonly isStored: boolean; readonly text: string } | undefined
   let problem: TransferError | undefined
   const place = placeOf(destination, job.options.force === true, (error) => {

@@ -5,6 +5,7 @@
  * disk; one of the reference gets a stream for each letter, and has taken it when it ends that stream.
  */
 import { Effect, type FileSystem, Result, type Scope, Semaphore } from "effect"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Backoff from "../../../core/data/Backoff.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
@@ -40,7 +41,7 @@ type Services = Crypto | FileSystem.FileSystem | Node | PeerKeys
 export const start = Effect.fnUntraced(function* (
   desk: TaskDesk
 ): Effect.fn.Return<TaskDelivery, never, Services | Scope.Scope> {
-  const services = yield* Effect.context<Services>()
+  const services = yield* Provided.services<Services>()
   const { randomBytes } = yield* Crypto
   const turns = new Map<NodeId, Semaphore.Semaphore>()
   const pass = (peer: NodeId): Effect.Effect<void, TaskError> =>

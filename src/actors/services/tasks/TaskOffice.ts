@@ -1,6 +1,7 @@
 /** Puts the tasks of a node together: table and disk, port 1003, deliveries, and the face for commands and programs. */
 import { Clock, Effect, Exit, type FileSystem, type Path, type PlatformError, Result, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
+import * as Provided from "../../../core/actor/Provided.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Executing from "../../../protocol/task/Executing.ts"
 import * as Passing from "../../../protocol/task/Passing.ts"
@@ -56,7 +57,7 @@ export const start = Effect.fn("TaskOffice.start")(function* (
     Effect.suspend(() => (isReady ? options.gate(from) : Effect.succeed("tasks disabled")))
   yield* TaskListener.start({ home, desk, counters, gate, guard: yield* PolicyGuard, completed: options.completed })
   const delivery = yield* TaskDelivery.start(desk)
-  const services = yield* Effect.context<Services>()
+  const services = yield* Provided.services<Services>()
   const running = Effect.provideContext(services)
   return {
     ...looking(desk, running),
