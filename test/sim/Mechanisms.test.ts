@@ -205,7 +205,7 @@ describe("what nothing else repairs in time, in the simulator", { timeout: PATIE
         const dialling = yield* Effect.forkScoped(Effect.all(dials, { concurrency: "unbounded" }))
         const times = (yield* Fiber.join(dialling)).toSorted((x, y) => x - y)
 
-        // They are repeated after four seconds, challenges after a quarter of one.
+        // They are repeated after one second and after four, challenges after a quarter of one.
         assert.isAtMost(Math.max(...times), 2000, times.join(" "))
       })
     )
