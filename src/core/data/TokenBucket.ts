@@ -32,6 +32,14 @@ export class TokenBucket {
     return true
   }
 
+  /** Takes so many tokens at once, if there are so many. */
+  takeMany(count: number, nowMs: number): boolean {
+    this.#refill(nowMs)
+    if (this.#tokens < count) return false
+    this.#tokens -= count
+    return true
+  }
+
   /** Whole tokens now. */
   available(nowMs: number): number {
     this.#refill(nowMs)

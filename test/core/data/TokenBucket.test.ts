@@ -83,4 +83,18 @@ describe("TokenBucket", () => {
 
     assert.strictEqual(refused, 0)
   })
+
+  it.prop(
+    "gives many tokens as it gives them one by one, or none",
+    { config: Config, counts: Arbitrary.array(Arb.integer(0, 12), { maxLength: 20 }), waitMs: Arb.integer(0, 500) },
+    ({ config, counts, waitMs }) => {
+      const bucket = new TokenBucket(config, 0)
+      for (const [index, count] of counts.entries()) {
+        const before = bucket.available(index * waitMs)
+
+        assert.strictEqual(bucket.takeMany(count, index * waitMs), count <= before)
+        assert.strictEqual(bucket.available(index * waitMs), count <= before ? before - count : before)
+      }
+    }
+  )
 })
