@@ -66,15 +66,21 @@ export class NatBox {
     const mapping = known ?? this.#open(key, inside, nowMs)
     if (mapping === undefined) return undefined
     mapping.usedAtMs = nowMs
-    if (mapping.permitted.size < PERMISSIONS_MAX) mapping.permitted.add(part(this.#config.filtering, to))
+    this.#permit(mapping, part(this.#config.filtering, to), nowMs)
     return mapping.port
   }
 
   /** Who gets a datagram that came for an outside port; `undefined` when it is filtered or nobody's. */
   inbound(port: number, from: Endpoint, nowMs: number): Endpoint | undefined {
     const mapping = this.#live(this.#byPort.get(port), nowMs)
-    if (mapping === undefined || !mapping.permitted.has(part(this.#config.filtering, from))) return undefined
-    if (this.#config.isRefreshedInbound) mapping.usedAtMs = nowMs
+    const source = part(this.#config.filtering, from)
+    const permittedAtMs = mapping?.permitted.get(source)
+    if (mapping === undefined || permittedAtMs === undefined) return undefined
+    if (nowMs - permittedAtMs > this.#config.timeoutMs) return undefined
+    if (this.#config.isRefreshedInbound) {
+      mapping.usedAtMs = nowMs
+      mapping.permitted.set(source, nowMs)
+    }
     return mapping.inside
   }
 
@@ -89,6 +95,17 @@ export class NatBox {
     this.#byPort.clear()
   }
 
+  /** Who was sent to may answer for as long as a mapping lives unused. */
+  #permit({ permitted }: Mapping, destination: string, nowMs: number): void {
+    // In the order of use, the oldest first.
+    permitted.delete(destination)
+    for (const [other, atMs] of permitted) {
+      if (nowMs - atMs <= this.#config.timeoutMs && permitted.size < PERMISSIONS_MAX) break
+      permitted.delete(other)
+    }
+    permitted.set(destination, nowMs)
+  }
+
   #live(mapping: Mapping | undefined, nowMs: number): Mapping | undefined {
     if (mapping === undefined || nowMs - mapping.usedAtMs <= this.#config.timeoutMs) return mapping
     this.#byInside.delete(mapping.key)
@@ -100,7 +117,7 @@ export class NatBox {
     if (this.#byPort.size >= MAPPINGS_MAX) for (const mapping of [...this.#byPort.values()]) this.#live(mapping, nowMs)
     const port = this.#freePort(inside.port, nowMs)
     if (port === undefined) return undefined
-    const mapping = { key, inside, port, usedAtMs: nowMs, permitted: new Set<string>() }
+    const mapping = { key, inside, port, usedAtMs: nowMs, permitted: new Map<string, number>() }
     this.#byInside.set(key, mapping)
     this.#byPort.set(port, mapping)
     return mapping
@@ -129,8 +146,8 @@ interface Mapping {
   readonly inside: Endpoint
   readonly port: number
   usedAtMs: number
-  /** The parts of outside endpoints that were sent to. */
-  readonly permitted: Set<string>
+  /** The parts of outside endpoints that were sent to, and when. */
+  readonly permitted: Map<string, number>
 }
 
 const part = (behaviour: Behaviour, outside: Endpoint): string => {

@@ -70,6 +70,18 @@ describe("NatBox", () => {
     ])
   })
 
+  it("lets in whom was sent to for as long as an unused mapping lives, however long others keep the mapping", () => {
+    const box = make({ filtering: "AddressAndPortDependent", timeoutMs: 1_000 })
+    const port = box.outbound(INSIDE, PEER, 0) ?? 0
+    box.outbound(INSIDE, STRANGER, 900)
+
+    assert.deepStrictEqual(box.inbound(port, STRANGER, 1_800), INSIDE)
+    assert.isUndefined(box.inbound(port, PEER, 1_800))
+    box.outbound(INSIDE, PEER, 1_800)
+    assert.deepStrictEqual(box.inbound(port, PEER, 2_700), INSIDE)
+    assert.deepStrictEqual(box.inbound(port, PEER, 3_600), INSIDE, "what came by it keeps it")
+  })
+
   it("insiders meet only where hairpinning is on (RFC 4787 §6)", () => {
     assert.strictEqual(make({}).hairpin(INSIDE, PEER, 0), undefined)
     assert.strictEqual(make({ isHairpinning: true }).hairpin(INSIDE, PEER, 0), INSIDE.port)
