@@ -7,6 +7,7 @@ import type { Json, JsonObject } from "../../src/core/data/Json.ts"
 import * as Address from "../../src/protocol/wire/Address.ts"
 import type { Announcement } from "../../src/protocol/wire/Announcement.ts"
 import type { BeaconMessage } from "../../src/protocol/wire/BeaconMessage.ts"
+import type * as BirthdayMessage from "../../src/protocol/wire/BirthdayMessage.ts"
 import * as FileStream from "../../src/protocol/wire/FileStream.ts"
 import type { HandshakeMessage } from "../../src/protocol/wire/HandshakeMessage.ts"
 import type { Answered, IpcReply } from "../../src/protocol/wire/IpcReply.ts"
@@ -113,6 +114,19 @@ export const pathOffer: Arbitrary.Arbitrary<PathOffer.PathOffer> = Arbitrary.all
     maxLength: 6
   })
 })
+
+/** What two nodes say to each other about guessing ports. */
+export const birthdayMessage: Arbitrary.Arbitrary<BirthdayMessage.BirthdayMessage> =
+  oneOf<BirthdayMessage.BirthdayMessage>(
+    Arbitrary.all({ _tag: element("Asked", "Agreed"), round: unsigned(8), place: endpoint }),
+    Arbitrary.all({
+      _tag: element("Declined"),
+      round: unsigned(8),
+      reason: element("NotPredictable", "NotNow", "Busy", "Limited", "Unplaced")
+    }),
+    Arbitrary.all({ _tag: element("Opened"), round: unsigned(8), sockets: unsigned(16) }),
+    Arbitrary.all({ _tag: element("Ended"), round: unsigned(8), probes: unsigned(16) })
+  )
 
 /** Any packet of version 1, with payloads that look like SACK or announcements among them. */
 export const packet: Arbitrary.Arbitrary<Packet> = Arbitrary.all({

@@ -37,7 +37,9 @@ export const Capability = {
   /** SYN may carry data. */
   SynData: 1 << 4,
   /** Service extensions, as announced per service. */
-  ServiceExtensions: 1 << 5
+  ServiceExtensions: 1 << 5,
+  /** Birthday probing between translators. */
+  Birthday: 1 << 6
 } as const
 
 /** Source and destination port of the packet that carries it. */

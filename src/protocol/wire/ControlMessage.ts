@@ -5,12 +5,14 @@
  * Ping          no ACK, to port 0, any sequence and payload      Keepalive     no ACK, ports 0 and 0, empty, destination 0
  * Pong          ACK, from port 0 to the ping's source port       Announcement  no ACK, ports 1 and 1
  * Size probe    no ACK, ports 1 and 1                            Path offer    no ACK, ports 1 and 1
+ * Birthday      no ACK, ports 1 and 1
  * ```
  */
 import { type Data, Result } from "effect"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Address from "./Address.ts"
 import * as Announcement from "./Announcement.ts"
+import * as BirthdayMessage from "./BirthdayMessage.ts"
 import { Flag, type Packet, Protocol } from "./Packet.ts"
 import * as PathOffer from "./PathOffer.ts"
 import * as SizeProbe from "./SizeProbe.ts"
@@ -28,6 +30,8 @@ export type ControlMessage = Data.TaggedEnum<{
   SizeProbed: { readonly probe: SizeProbe.SizeProbe }
   /** Where the peer may be reached. */
   PathOffered: { readonly offer: PathOffer.PathOffer }
+  /** About guessing each other's ports. */
+  BirthdayTold: { readonly message: BirthdayMessage.BirthdayMessage }
   Ignored: { readonly source: Address.Address }
 }>
 
@@ -45,6 +49,8 @@ export const classify = (packet: Packet): ControlMessage => {
     if (Result.isSuccess(probe)) return { _tag: "SizeProbed", probe: probe.success }
     const offer = PathOffer.decode(packet.payload)
     if (Result.isSuccess(offer)) return { _tag: "PathOffered", offer: offer.success }
+    const birthday = BirthdayMessage.decode(packet.payload)
+    if (Result.isSuccess(birthday)) return { _tag: "BirthdayTold", message: birthday.success }
   }
   return { _tag: "Ignored", source: packet.source }
 }
@@ -116,6 +122,13 @@ export const sizeProbe = (source: Address.Address, destination: Address.Address,
 /** Tells where this node may be reached. */
 export const pathOffer = (source: Address.Address, destination: Address.Address, offer: PathOffer.PathOffer): Packet =>
   ours(source, destination, PathOffer.encode(offer))
+
+/** Agrees on birthday probing. */
+export const birthday = (
+  source: Address.Address,
+  destination: Address.Address,
+  message: BirthdayMessage.BirthdayMessage
+): Packet => ours(source, destination, BirthdayMessage.encode(message))
 
 const ours = (source: Address.Address, destination: Address.Address, payload: Uint8Array): Packet => ({
   ...control(source, destination, Announcement.PORT, Announcement.PORT),

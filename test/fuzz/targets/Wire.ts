@@ -7,6 +7,7 @@ import * as PacketSource from "../../../src/protocol/tunnel/PacketSource.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
 import * as Announcement from "../../../src/protocol/wire/Announcement.ts"
 import * as BeaconMessage from "../../../src/protocol/wire/BeaconMessage.ts"
+import * as BirthdayMessage from "../../../src/protocol/wire/BirthdayMessage.ts"
 import * as ControlMessage from "../../../src/protocol/wire/ControlMessage.ts"
 import * as NatProbe from "../../../src/protocol/wire/NatProbe.ts"
 import * as Packet from "../../../src/protocol/wire/Packet.ts"
@@ -149,6 +150,12 @@ export const targets: ReadonlyArray<Fuzzer.Target> = [
     decode: NatProbe.decode,
     encode: NatProbe.encode,
     values: Arb.natProbe
+  }),
+  codec({
+    name: "wire/BirthdayMessage",
+    decode: BirthdayMessage.decode,
+    encode: BirthdayMessage.encode,
+    values: Arb.birthdayMessage
   }),
   codec({
     name: "wire/PathOffer",
