@@ -77,6 +77,9 @@ export const kindOf = (self: NatReport): string => {
 export const isPredictable = ({ isTranslated, mapping }: NatReport): boolean =>
   isTranslated === false || mapping === "EndpointIndependent" || mapping === "NotPortDependent"
 
+/** Every peer sees another endpoint. */
+export const isSymmetric = (self: NatReport): boolean => kindOf(self) === "symmetric"
+
 /** New mappings have the ports after the last one: a few of them are worth a guess. */
 export const isSequential = (self: NatReport): boolean => !isPredictable(self) && self.ports._tag === "Sequential"
 

@@ -8,6 +8,13 @@ import type { Address, NodeId, Port } from "./wire/Address.ts"
 /** How a peer is reached. */
 export type PathKind = "direct" | "relay"
 
+/**
+ * What became of a try to guess ports. `hit`: a path was found. `missed`: all was tried in vain. `declined`: the peer does not guess.
+ * `silent`: it does not answer. `refused`: this host has no more sockets. `needless`: a direct path came up otherwise. `broken off`: the
+ * streams ended, this host moved, or the peer said nothing more.
+ */
+export type BirthdayOutcome = "hit" | "missed" | "declined" | "silent" | "refused" | "needless" | "broken off"
+
 /** Why a packet or frame went no further. */
 export type DropReason =
   | "Malformed"
@@ -62,6 +69,15 @@ export type ProtocolEvent =
       readonly peer: NodeId
       readonly path: PathKind
       readonly endpoint: Endpoint | undefined
+    }
+  /** Ports were guessed to come to a direct path. `probes` were sent by this node; `sockets` are the peer's where it guessed itself. */
+  | {
+      readonly _tag: "BirthdayEnded"
+      readonly peer: NodeId
+      readonly role: "opener" | "guesser"
+      readonly outcome: BirthdayOutcome
+      readonly sockets: number
+      readonly probes: number
     }
   | { readonly _tag: "KeyRefused"; readonly peer: NodeId; readonly reason: KeyRefusal }
   | {

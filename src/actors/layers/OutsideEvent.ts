@@ -28,6 +28,7 @@ export const of = (roster: Roster, member: Member, event: ProtocolEvent): Protoc
     case "PeerRestarted":
     case "PeerLost":
     case "PathChanged":
+    case "BirthdayEnded":
     case "KeyRefused":
     case "KeyAnnounced":
     case "KeyCancelled":
