@@ -204,6 +204,13 @@ export const MUTATIONS: ReadonlyArray<Mutation> = [
     to: "Effect.forkDetach({ startImmediately: true }),"
   },
   {
+    name: "side-sockets-stay-open",
+    scenario: "Birthday.test.ts",
+    file: "actors/node/SideSockets.ts",
+    from: "filter((side) => side !== chosen)",
+    to: "slice(0, 0)"
+  },
+  {
     name: "dials-cannot-be-given-up",
     scenario: "Recovery.test.ts",
     file: "actors/node/Outgoing.ts",

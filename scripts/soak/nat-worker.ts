@@ -7,7 +7,7 @@ process.on("message", (message) => {
   const from = NatMatrix.kinds[seed % NatMatrix.kinds.length] ?? "open"
   const checked = Effect.map(NatMatrix.row(seed, from), (outcomes) => {
     NatMatrix.check(seed, outcomes)
-    return outcomes.map((outcome) => ({ ...outcome, isPossible: NatMatrix.isDirect(outcome.from, outcome.to) }))
+    return outcomes.map((outcome) => ({ ...outcome, theory: NatMatrix.theory(outcome.from, outcome.to) }))
   })
   void Effect.runPromiseExit(checked).then((exit) =>
     process.send?.(Exit.isSuccess(exit) ? { outcomes: exit.value } : { error: Cause.pretty(exit.cause) })

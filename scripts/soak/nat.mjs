@@ -14,10 +14,10 @@ export const options = {
 export const run = async (values) => {
   const pairs = new Map()
   const heard = ({ outcomes = [] }) => {
-    for (const { directMs, firstByteMs, from, isPossible, to } of outcomes) {
+    for (const { directMs, firstByteMs, from, theory, to } of outcomes) {
       const pair = `${from} to ${to}`
       const rows = pairs.get(pair) ?? []
-      rows.push({ directMs, firstByteMs, isPossible })
+      rows.push({ directMs, firstByteMs, theory })
       pairs.set(pair, rows)
     }
   }
@@ -30,11 +30,8 @@ export const run = async (values) => {
     const direct = rows.flatMap(({ directMs }) => (directMs === undefined ? [] : [directMs])).toSorted((a, b) => a - b)
     const first = rows.map(({ firstByteMs }) => firstByteMs).toSorted((a, b) => a - b)
     const figures = [...middleAndEnd(first), ...middleAndEnd(direct)].join(" | ")
-    const [share, theory] = [
-      Math.round((1000 * direct.length) / rows.length) / 10,
-      rows[0].isPossible ? "direct" : "relay"
-    ]
-    console.log(`| ${pair} | ${rows.length} | ${share} % | ${theory} | ${figures} |`)
+    const share = Math.round((1000 * direct.length) / rows.length) / 10
+    console.log(`| ${pair} | ${rows.length} | ${share} % | ${rows[0].theory} | ${figures} |`)
   }
   return result
 }

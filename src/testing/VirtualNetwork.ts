@@ -72,6 +72,8 @@ export interface Host {
   /** Its access lets no UDP through, as that of many hotels and companies. */
   isUdpBlocked: boolean
   isOff: boolean
+  /** Open at one time; more are refused. */
+  socketsMax: number
   readonly queues: { readonly up: Link.LinkState; readonly down: Link.LinkState }
   /** By `socketKey`: the families have ports of their own. */
   readonly sockets: Map<string, BoundSocket>
@@ -115,7 +117,8 @@ export class VirtualNetwork {
   addHost(name: string, segment: Segment, access: Access): Host {
     const queues = { up: Link.idle(), down: Link.idle() }
     const state = { address: "", address6: "", epoch: 0, isCut: false, isUdpBlocked: false, isOff: false }
-    const host: Host = { _tag: "Host", name, segment, access, ...state, queues, sockets: new Map() }
+    const socketsMax = Number.POSITIVE_INFINITY
+    const host: Host = { _tag: "Host", name, segment, access, ...state, socketsMax, queues, sockets: new Map() }
     this.#hosts.push(host)
     this.#join(host, segment)
     this.#join6(host)

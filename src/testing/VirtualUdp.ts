@@ -17,6 +17,7 @@ export const make = (
     const refuse = (reason: BindError["reason"]) =>
       new BindError({ ...where, reason, detail: `simulated host ${host.name}` })
     if (!isRunning() || !isOwn(host, where.host)) return yield* refuse("AddressNotAvailable")
+    if (host.sockets.size >= host.socketsMax) return yield* refuse("Other")
     const port = where.port === 0 ? freePort(host, where.host) : where.port
     if (port === undefined) return yield* refuse("PortInUse")
     const key = VirtualAddress.socketKey(where.host, port)

@@ -20,6 +20,9 @@ const Behaviour = Schema.fromJsonString(
 const PATIENCE_MS = 15_000
 const patience = (from: NatBox.Kind, to: NatBox.Kind) => (NatBox.theory(from, to) === "direct" ? PATIENCE_MS : 0)
 
+/** For one that has to be guessed. */
+const GUESS_MS = 25_000
+
 /** Whom the probe asks, until the scope ends. */
 const answering = (net: Namespaces.Host) =>
   Effect.flatMap(net.start(process.execPath, PROBE, "serve", ...NatNet.RENDEZVOUS), Namespaces.saidSomething)
@@ -75,6 +78,28 @@ describe.skipIf(!isPossible)("translators (needs Linux, root, iproute2, nftables
           assert.deepStrictEqual([...new Set(blocked.map(({ path }) => path))], ["relay"])
         }),
       180_000
+    )
+
+    it.effect(
+      "that draw their ports are met by guessing where the other end filters by port",
+      () =>
+        Effect.gen(function* () {
+          const { homes } = yield* Matrix
+          const [drawing, filtering] = (["symmetric", "port-restricted"] as const).map(
+            (kind) => homes.find((home) => home.kind === kind)!
+          )
+          // One try in fifty finds nothing, and nodes that have not met try at once.
+          const met = (from: (typeof homes)[number], to: (typeof homes)[number]) =>
+            Effect.repeat(NatMatrix.dial(from, to, GUESS_MS), { until: ({ path }) => path === "direct", times: 2 })
+          const dials = yield* Effect.all([met(drawing!, filtering!), met(filtering!, drawing!)], { concurrency: 2 })
+          yield* Console.log(NatTable.markdown(dials))
+
+          assert.deepStrictEqual(
+            dials.map(({ path }) => path),
+            ["direct", "direct"]
+          )
+        }),
+      120_000
     )
 
     it.effect(

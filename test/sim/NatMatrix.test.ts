@@ -1,4 +1,4 @@
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as NatMatrix from "./NatMatrix.ts"
 import { PATIENCE_MS } from "./Patience.ts"
@@ -18,6 +18,9 @@ describe("translators against each other, in the simulator", { timeout: PATIENCE
       Effect.map(NatMatrix.row(SEED + index, from), (outcomes) => {
         if (process.env["NAT_MATRIX"] !== undefined) console.table(outcomes)
         NatMatrix.check(SEED + index, outcomes)
+        // 98 of 100 seeds are so.
+        for (const { path, to } of outcomes)
+          if (NatMatrix.theory(from, to) === "guess") assert.strictEqual(path, "direct", `${from} to ${to}`)
       })
     )
   }

@@ -57,7 +57,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const { local, other, counters, mtuTowards } = options.socket
   return {
     local,
-    ...(other !== undefined && { other }),
+    other,
     counters,
     mtuTowards,
     onBatch: (receive) => bridge.onBatch(receive),

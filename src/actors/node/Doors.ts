@@ -8,6 +8,7 @@ import type { PortTable } from "../../protocol/stream/PortTable.ts"
 import { ReceiveBudget } from "../../protocol/stream/ReceiveBudget.ts"
 import type { Port } from "../../protocol/wire/Address.ts"
 import * as HandshakeMessage from "../../protocol/wire/HandshakeMessage.ts"
+import { BirthdayDesk } from "./BirthdayDesk.ts"
 import { DatagramPorts } from "./DatagramPorts.ts"
 import { type Connection, type Listener, PortInUse } from "./Node.ts"
 
@@ -15,6 +16,7 @@ import { type Connection, type Listener, PortInUse } from "./Node.ts"
 export class Doors {
   /** For the received bytes of all streams together. */
   readonly receiveBudget = new ReceiveBudget()
+  readonly birthdays = new BirthdayDesk()
   readonly #queues = new Map<Port, Queue.Queue<Connection, Cause.Done>>()
   readonly #tables = new Set<PortTable>()
   /** Who hears datagrams, wherever they come from. */

@@ -11,6 +11,8 @@ import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 export interface Early {
   readonly frame: TunnelFrame.Sealed
   readonly path: Path.Path
+  /** The side socket that it came by; of no use to one that is kept. */
+  readonly by?: number | undefined
 }
 
 /** Of one peer that has proven nothing yet, so that anybody may have sent them: few, and small. */

@@ -87,6 +87,7 @@ const receive = (
     case "KeyKnown":
     case "NetworkChanged":
     case "RenewKeys":
+    case "Birthday":
       return
     default:
       return connections.perform(message, scope)

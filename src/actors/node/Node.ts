@@ -5,12 +5,14 @@
 import { type Cause, Context, type Effect, type Queue, type Scope } from "effect"
 import type { Signal } from "../../core/actor/Signal.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
+import type * as Birthday from "../../nat/Birthday.ts"
 import type { NatKnowledge } from "../../nat/NatReport.ts"
 import type * as PathReport from "../../nat/PathReport.ts"
 import type { PortMapping } from "../../nat/PortMapClient.ts"
 import type { ConnectionStats } from "../../protocol/stream/ConnectionStats.ts"
 import type { Scheme } from "../../protocol/tunnel/KeyDerivation.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
+import type { BirthdayCounters } from "./BirthdayDesk.ts"
 import type { RefusedKey } from "./KeyRefusals.ts"
 import type { ConnectionReset, DialError, PingTimeout, PortInUse } from "./StreamErrors.ts"
 
@@ -93,6 +95,8 @@ export interface PeerStatus {
   readonly kind?: PathReport.Kind
   /** All ways to it that are known. */
   readonly candidates?: ReadonlyArray<PathReport.Candidate>
+  /** The last try to guess ports, or the one under way. */
+  readonly birthday?: Birthday.Report | undefined
   readonly encrypted: boolean
   readonly authenticated: boolean
   readonly rttMs: number | undefined
@@ -155,6 +159,8 @@ export interface NodeStatus {
   readonly neighbours?: ReadonlyArray<Neighbour>
   /** The translator in between, as far as it was looked at. */
   readonly nat?: NatKnowledge
+  /** Tries to guess ports, of all memberships together. */
+  readonly birthdays?: BirthdayCounters
   /** A port that the router has given to this node. */
   readonly portMapping?: PortMapping | undefined
   /** Why a router that speaks UPnP has given none. */

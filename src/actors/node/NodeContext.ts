@@ -11,6 +11,7 @@ import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
 import type { Place } from "../../protocol/wire/PathOffer.ts"
 import { type Answer, FREE, type Guard } from "../policy/PolicyGuard.ts"
+import type { BirthdayStation } from "./BirthdayStation.ts"
 import type { KeyDirectory } from "./KeyDirectory.ts"
 import type { Listeners } from "./Listeners.ts"
 import type { DatagramReceived } from "./Node.ts"
@@ -46,6 +47,7 @@ export interface NodeContext {
   readonly places: () => ReadonlyArray<Place>
   /** How often a path has to be used, lest a translator forgets it. */
   readonly keepaliveMs: () => number
+  readonly birthday: BirthdayStation
   readonly listeners: Listeners
   readonly ports: PortTable
   readonly stream: StreamConfig

@@ -5,7 +5,7 @@
 import { Clock, Effect, PubSub, Scheduler, Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Turns } from "../../core/actor/Turns.ts"
-import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
+import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as Endpoint from "../../core/data/Endpoint.ts"
 import { type BindError, UdpEndpoint, type UdpSocket } from "../../core/net/UdpEndpoint.ts"
@@ -22,7 +22,8 @@ import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { type Guard, PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
-import * as BeaconSocket from "./BeaconSocket.ts"
+import type * as BeaconSocket from "./BeaconSocket.ts"
+import { BirthdayStation } from "./BirthdayStation.ts"
 import { Doors } from "./Doors.ts"
 import * as KeyDirectory from "./KeyDirectory.ts"
 import { KeyRefusals } from "./KeyRefusals.ts"
@@ -36,18 +37,15 @@ import * as NodeSocket from "./NodeSocket.ts"
 import { OwnPlaces } from "./OwnPlaces.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
 import { Peers } from "./Peers.ts"
+import type { SideSockets } from "./SideSockets.ts"
 import { SocketRouter } from "./SocketRouter.ts"
 import * as SpareKey from "./SpareKey.ts"
 import { StreamObserver } from "./StreamObserver.ts"
 
 /** What a node is made of. */
-export interface Options extends NodeSocket.Options {
-  readonly identity: SigningKey
+export interface Options extends NodeSocket.Settings {
   readonly identityPersisted: boolean
   readonly encrypt: boolean
-  readonly beacon: Endpoint.Endpoint | undefined
-  /** How the beacon is reached where UDP is not; never if absent. */
-  readonly bridge?: Pick<BeaconSocket.Options, "client" | "target"> | undefined
   /** How it looks at its translator: further beacons to ask, what was measured before; measured in the background if said so. */
   readonly nat?: NatObserver.Surroundings | undefined
   /** The address that the registry gave last: the node begins with it when the registry is away. */
@@ -84,20 +82,12 @@ export const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<NodeCore, BindError, Scope.Scope | Crypto | UdpEndpoint | RegistryClient | PeerKeys> {
   const udp = yield* UdpEndpoint
   const crypto = yield* Crypto
-  const bound = yield* NodeSocket.bind(udp, options)
-  const { beacon, bridge, identity } = options
-  const beaconSocket =
-    beacon === undefined || bridge === undefined
-      ? undefined
-      : yield* BeaconSocket.make({
-          ...bridge,
-          socket: bound,
-          beacon,
-          identity,
-          node: () => core.address.node,
-          changed: () => core.parts.mapping.wake()
-        })
-  const socket = beaconSocket ?? bound
+  const { beacon } = options
+  const { beaconSocket, bound, sides, socket } = yield* NodeSocket.make(udp, {
+    ...options,
+    node: () => core.address.node,
+    changed: () => core.parts.mapping.wake()
+  })
   const core: NodeCore = new NodeCore(options, {
     // Peers that come later end after whatever the node still has to say through them.
     scope: yield* Scope.fork(yield* Effect.scope),
@@ -111,6 +101,7 @@ export const make = Effect.fnUntraced(function* (
     guard: yield* PolicyGuard,
     socket,
     beaconSocket,
+    sides,
     mapping: new Mapping(socket, beacon),
     // By UDP alone: another way to the beacon has no translator to look at.
     nat: yield* NatObserver.make({
@@ -147,6 +138,7 @@ interface Parts {
   readonly beaconSocket: BeaconSocket.BeaconSocket | undefined
   readonly mapping: Mapping
   readonly nat: NatObserver.NatObserver
+  readonly sides: SideSockets
   /** Of this host's interfaces. */
   readonly addresses: () => ReadonlyArray<string>
   readonly sinks: Sinks
@@ -164,6 +156,7 @@ export class NodeCore {
   readonly places: OwnPlaces
   readonly doors: Doors
   readonly listeners: Listeners
+  readonly birthday: BirthdayStation
   readonly #outside: Outside
   readonly #refusals = new KeyRefusals()
   readonly #startedAtMs: number
@@ -181,6 +174,7 @@ export class NodeCore {
     this.isPublic = options.isPublic
     this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
     this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
+    this.birthday = new BirthdayStation({ ...parts, desk: this.doors.birthdays, beacon: options.beacon })
     this.places = new OwnPlaces({ ...parts, socket: parts.socket, endpoint: options.endpoint })
     this.router = new SocketRouter({
       self: () => this.address.node,
@@ -191,6 +185,7 @@ export class NodeCore {
       mapped: (from, endpoint) => parts.mapping.answered(from, endpoint, this.nowMs()),
       probed: (bytes, from) => parts.nat.received(bytes, from),
       punch: (endpoint) => {
+        this.birthday.placed.punched(endpoint, this.nowMs())
         if (!this.#punches.take(endpoint, options.beacon, this.nowMs())) return
         for (let sent = 0; sent < PUNCHES; sent++) parts.socket.send(TunnelFrame.encode({ _tag: "Punch" }), endpoint)
       },
@@ -261,6 +256,7 @@ export class NodeCore {
       beacon: options.beacon,
       places: () => this.places.all,
       keepaliveMs: () => this.parts.nat.keepaliveMs,
+      birthday: this.birthday,
       listeners: this.listeners,
       ports: options.ports,
       stream: this.#stream,
@@ -302,6 +298,7 @@ export class NodeCore {
       boundPorts: options.ports.bound,
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
+      birthdays: { ...this.doors.birthdays.counters },
       portMapping: this.places.portMapping,
       portMapDetail: this.places.portMapDetail,
       peers: remote.filter((peer) => peer.hasOpened()).map(this.#reached()),

@@ -10,11 +10,14 @@ import * as Path from "../../nat/Path.ts"
 import type { Opened } from "../../nat/PathCandidate.ts"
 import * as Places from "../../nat/Places.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
+import { Capability } from "../../protocol/wire/Announcement.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import type { PathOffer, Place } from "../../protocol/wire/PathOffer.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type { NodeContext } from "./NodeContext.ts"
+import { PeerBirthday } from "./PeerBirthday.ts"
+import type { Message } from "./PeerMessage.ts"
 import type { PeerPaths } from "./PeerPaths.ts"
 
 /** What it needs of the peer's actor. */
@@ -25,8 +28,12 @@ export interface Options {
   readonly nowMs: number
   /** By the path in use. */
   readonly send: (packet: Packet.Packet) => void
-  /** By one path only. */
-  readonly write: (packet: Packet.Packet, path: Path.Path) => void
+  /** For one path only; nothing while there are no keys. */
+  readonly seal: (packet: Packet.Packet) => Pieces | undefined
+  /** Streams that may still carry something; looks at all of them. */
+  readonly hasStreams: () => boolean
+  /** To the owner, from outside its turn. */
+  readonly tell: (message: Message) => boolean
   /** A probe was answered so soon by the path it went by. */
   readonly measured: (path: Path.Path, rttMs: number) => void
   /** A key exchange, and a request for one: for a peer that has lost our keys. */
@@ -35,6 +42,8 @@ export interface Options {
 
 /** Owned by a peer's actor. */
 export class PathChecks {
+  /** What is tried when all of this has been in vain. */
+  readonly birthday: PeerBirthday
   readonly #options: Options
   /** The peer has announced that it understands offers. */
   #isUnderstood = false
@@ -52,11 +61,16 @@ export class PathChecks {
 
   constructor(options: Options) {
     this.#options = options
+    this.birthday = new PeerBirthday(options)
     this.#offers = new TokenBucket.TokenBucket(OFFERS, options.nowMs)
   }
 
-  /** When there is something to do, if streams are open; `Infinity` if nothing is. */
-  get deadlineMs(): number {
+  /** When there is something to do; `Infinity` if nothing is. Ways are sought while there are streams to go by them. */
+  deadlineMs(isBusy: boolean): number {
+    return isBusy ? Math.min(this.#checkAtMs, this.birthday.deadlineMs) : this.birthday.deadlineMs
+  }
+
+  get #checkAtMs(): number {
     const { context, paths } = this.#options
     const { searchAtMs, selector } = paths
     const probeAtMs = selector.hasProven ? selector.probeAtMs : Number.POSITIVE_INFINITY
@@ -65,17 +79,18 @@ export class PathChecks {
     return Math.min(searchAtMs, probeAtMs, measureAtMs, doubtAtMs, this.#offerAtMs)
   }
 
-  /** Does what is due. */
-  run(nowMs: number): void {
+  /** Does what is due; how good the paths are is asked while there are streams. */
+  run(isBusy: boolean, nowMs: number): void {
     const { paths } = this.#options
     if (paths.selector.hasProven)
       for (const path of paths.selector.probes(PROBE_BYTES, nowMs)) this.#probe(path, false, nowMs)
     if (paths.searchAtMs <= nowMs) this.search(nowMs)
     if (this.#offerAtMs <= nowMs) this.#offer(nowMs)
+    if (isBusy) this.#measure(nowMs)
+    this.birthday.run(isBusy, nowMs)
   }
 
-  /** Asks how good the paths are; only to be called while there are streams to go by them. */
-  measure(nowMs: number): void {
+  #measure(nowMs: number): void {
     if (!this.#isUnderstood) return
     const { context, paths } = this.#options
     if (paths.selector.doubtAtMs <= nowMs) this.#askAll(nowMs)
@@ -85,30 +100,44 @@ export class PathChecks {
   /** Answers a probe by the path it came by, and takes an answer. True if the packet was one of them. */
   probed(packet: Packet.Packet, path: Path.Path, nowMs: number): boolean {
     if (!ControlMessage.isPathProbe(packet)) return false
-    const { context, measured, node, paths, write } = this.#options
+    const { context, measured, node, paths } = this.#options
     if ((packet.flags & Packet.Flag.Ack) !== 0) {
       const rttMs = paths.selector.answered(path, packet.sequence, nowMs)
       if (rttMs !== undefined) measured(path, rttMs)
     } else if (context.isTrusted(node) || context.isPublic()) {
       const pong = ControlMessage.pong(packet, context.address)
-      if (pong !== undefined) write(pong, path)
+      if (pong !== undefined) this.#write(pong, path)
     }
     return true
   }
 
   #probe(path: Path.Path, onlyMeasures: boolean, nowMs: number): void {
-    const { paths, write } = this.#options
+    const { paths } = this.#options
     this.#sequence = (this.#sequence % SEQUENCE_MAX) + 1
     const packet = ControlMessage.numbered(paths.probePacket, this.#sequence, onlyMeasures)
     paths.selector.probed(path, packet.sequence, nowMs)
-    write(packet, path)
+    this.#write(packet, path)
+  }
+
+  #write(packet: Packet.Packet, path: Path.Path): void {
+    const frame = this.#options.seal(packet)
+    if (frame !== undefined) this.#options.paths.write(frame, path)
   }
 
   /** The peer has announced itself: after its first frame, and after it was restarted. */
-  announced(isUnderstood: boolean): void {
-    this.#isUnderstood = isUnderstood
+  announced(capabilities: number): void {
+    this.#isUnderstood = (capabilities & Capability.PathProbe) !== 0
+    this.birthday.announced((capabilities & Capability.Birthday) !== 0)
     this.#isHeard = false
     this.#sent = 0
+  }
+
+  /** A message about paths; false if it is about something else. */
+  told(message: ControlMessage.ControlMessage, nowMs: number): boolean {
+    if (message._tag === "PathOffered") this.received(message.offer, nowMs)
+    else if (message._tag === "BirthdayTold") this.birthday.received(message.message, nowMs)
+    else return false
+    return true
   }
 
   /** The peer says where it may be reached. Strangers may not make this node send anywhere. */
@@ -141,6 +170,7 @@ export class PathChecks {
   /** This host is in another network now, or was asleep; once more when the beacon knows where. Nobody knows which path works. */
   networkChanged(isAnnounced: boolean, nowMs: number): void {
     const { paths } = this.#options
+    this.birthday.networkChanged(nowMs)
     if (isAnnounced) paths.selector.announced()
     else paths.selector.moved(nowMs)
     this.#offer(nowMs, (packet) => this.#writeToAll(packet))
@@ -175,9 +205,9 @@ export class PathChecks {
   }
 
   #writeToAll(packet: Packet.Packet): void {
-    const { paths, write } = this.#options
+    const { paths } = this.#options
     const sealedBytes = Packet.HEADER_BYTES + packet.payload.length + TunnelFrame.SEALED_OVERHEAD_BYTES
-    for (const path of paths.selector.toAsk(sealedBytes)) write(packet, path)
+    for (const path of paths.selector.toAsk(sealedBytes)) this.#write(packet, path)
   }
 
   #offer(nowMs: number, send = this.#options.send): void {

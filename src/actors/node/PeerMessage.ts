@@ -2,11 +2,13 @@
 import { Data, type Deferred } from "effect"
 import type { ActorRef } from "../../core/actor/ActorRef.ts"
 import type { Pieces } from "../../core/data/Bytes.ts"
+import type { Endpoint } from "../../core/data/Endpoint.ts"
 import type * as Path from "../../nat/Path.ts"
 import type { NodeId, Port, SocketAddress } from "../../protocol/wire/Address.ts"
 import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import type * as ConnectionActor from "./ConnectionActor.ts"
 import type { ConnectionStatus, PeerStatus } from "./Node.ts"
+import type { Group } from "./SideSockets.ts"
 
 /** A frame as it came from the socket. */
 export interface Inbound {
@@ -14,6 +16,8 @@ export interface Inbound {
   readonly path: Path.Path
   /** The whole UDP payload, for the amplification budget. */
   readonly sizeBytes: number
+  /** The side socket that it came by, if any. */
+  readonly by?: number | undefined
 }
 
 /** What a peer's actor may be told. */
@@ -44,6 +48,13 @@ export type Message = Data.TaggedEnum<{
   MtuKnown: { readonly path: Path.Path; readonly mtuBytes: number }
   /** Segments of this size vanish while smaller ones arrive. */
   SizeVanished: { readonly segmentBytes: number }
+  /** What takes time in birthday probing, and its results. */
+  Birthday: {
+    readonly step:
+      | { readonly _tag: "Look" | "Looked" | "Refused" }
+      | { readonly _tag: "Open"; readonly to: Endpoint }
+      | { readonly _tag: "Opened"; readonly group: Group }
+  }
   ConnectionGone: { readonly key: number; readonly id: number }
   ResetConnections: { readonly reason: "TrustRevoked" | "NodeStopped" }
   /** FIN on all of them, or on the one with this id. */
@@ -57,6 +68,8 @@ export type ConnectionMessage = Extract<
 >
 /** Those about the size of datagrams; of use only in a tunnel. */
 export type SizeMessage = Extract<Message, { readonly _tag: "FindMtu" | "MtuKnown" | "SizeVanished" }>
+/** The one about birthday probing. */
+export type BirthdayStep = Extract<Message, { readonly _tag: "Birthday" }>
 /** Constructors of `Message`. */
 export const Message = Data.taggedEnum<Message>()
 

@@ -9,6 +9,9 @@ import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as Announcement from "../../protocol/wire/Announcement.ts"
 import type { PeerStatus } from "./Node.ts"
 
+/** Those of a tunnel's outputs that nobody has to act upon. */
+export type Notice = Extract<Output, { readonly _tag: "PeerRestarted" | "Downgraded" | "Replayed" | "Desynchronised" }>
+
 /** Mutable: remembers what was told last. */
 export class PeerReports {
   readonly #peer: NodeId
@@ -29,9 +32,13 @@ export class PeerReports {
     this.#isEstablished = true
   }
 
-  /** A frame with that counter came again. */
-  replayed(counter: number): void {
-    this.#report({ _tag: "PacketDropped", reason: "ReplayedNonce", peer: this.#peer, counter })
+  /** What the tunnel asks for that is only to be told. */
+  noticed(output: Notice): void {
+    const peer = this.#peer
+    if (output._tag === "PeerRestarted") this.#report({ _tag: "PeerRestarted", peer })
+    else if (output._tag === "Downgraded") this.#report({ _tag: "KeyRefused", peer, reason: "Downgrade" })
+    else if (output._tag === "Replayed")
+      this.#report({ _tag: "PacketDropped", reason: "ReplayedNonce", peer, counter: output.counter })
   }
 
   /** The path in use by a tunnel that is open. */

@@ -126,6 +126,7 @@ class PlainPeer {
       case "KeyKnown":
       case "NetworkChanged":
       case "RenewKeys":
+      case "Birthday":
         return
       default:
         return this.connections.perform(message, this.#scope)

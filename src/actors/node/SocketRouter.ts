@@ -68,10 +68,10 @@ export class SocketRouter {
   }
 
   #sort(datagram: Datagram, byPeer: Map<NodeId, Array<Inbound>>): void {
-    const { bytes, from } = datagram
+    const { bytes, by, from } = datagram
     switch (TunnelFrame.classify(bytes)) {
       case "Tunnel":
-        return this.#collect(bytes, Path.direct(from), byPeer)
+        return this.#collect(bytes, Path.direct(from), byPeer, { by })
       case "Beacon":
         return this.#receiveBeacon(bytes, from, byPeer)
       case "Unknown":
@@ -94,11 +94,17 @@ export class SocketRouter {
     const message = decoded.success
     if (message._tag === "DiscoverReply") this.#sinks.mapped(from, message.endpoint)
     else if (message._tag === "PunchCommand") this.#sinks.punch(message.endpoint)
-    else if (message._tag === "RelayDeliver") this.#collect(message.frame, Path.relay, byPeer, message.sender)
+    else if (message._tag === "RelayDeliver")
+      this.#collect(message.frame, Path.relay, byPeer, { relayedBy: message.sender })
   }
 
   /** A relayed frame must come from whom the beacon says it does. */
-  #collect(bytes: Uint8Array, path: Path.Path, byPeer: Map<NodeId, Array<Inbound>>, relayedBy?: NodeId): void {
+  #collect(
+    bytes: Uint8Array,
+    path: Path.Path,
+    byPeer: Map<NodeId, Array<Inbound>>,
+    { by, relayedBy }: { readonly by?: number | undefined; readonly relayedBy?: NodeId }
+  ): void {
     const decoded = TunnelFrame.decode(bytes)
     if (Result.isFailure(decoded)) {
       this.counters.malformed += 1
@@ -115,7 +121,7 @@ export class SocketRouter {
       this.counters.malformed += 1
       return
     }
-    const inbound: Inbound = { frame, path, sizeBytes: bytes.length }
+    const inbound: Inbound = { frame, path, sizeBytes: bytes.length, by }
     const share = byPeer.get(sender)
     if (share === undefined) byPeer.set(sender, [inbound])
     else share.push(inbound)

@@ -10,12 +10,11 @@ import type * as Path from "../../nat/Path.ts"
 import { Tunnel } from "../../protocol/tunnel/Tunnel.ts"
 import type { Output } from "../../protocol/tunnel/TunnelOutput.ts"
 import type { NodeId, SocketAddress } from "../../protocol/wire/Address.ts"
-import { Capability } from "../../protocol/wire/Announcement.ts"
 import * as ControlMessage from "../../protocol/wire/ControlMessage.ts"
 import * as Packet from "../../protocol/wire/Packet.ts"
 import type * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { Connections } from "./Connections.ts"
-import { EarlyFrames } from "./EarlyFrames.ts"
+import { type Early, EarlyFrames } from "./EarlyFrames.ts"
 import { KeyAgreement } from "./KeyAgreement.ts"
 import { KeyLookups } from "./KeyLookups.ts"
 import type { PeerStatus } from "./Node.ts"
@@ -79,9 +78,10 @@ export class TunnelPeer {
       tell
     })
     this.#checks = new PathChecks({
-      ...{ context, node, paths: this.#paths, nowMs: nowMs() },
+      ...{ context, node, paths: this.#paths, nowMs: nowMs(), tell },
       send: (packet) => this.#send(Packet.encode(packet)),
-      write: (packet, path) => this.#write(packet, path),
+      seal: (packet) => this.#seal(packet),
+      hasStreams: () => this.connections.status().some(({ state }) => state !== "TIME_WAIT"),
       measured: (path, rttMs) => this.connections.measured(path, rttMs),
       introductions: () => [this.#keys.exchange, this.#keys.request]
     })
@@ -97,8 +97,7 @@ export class TunnelPeer {
   }
 
   get deadlineMs(): number {
-    // A better way, or one that is alive, is sought while there are streams to go by it.
-    const checkAtMs = this.connections.size > 0 ? this.#checks.deadlineMs : Number.POSITIVE_INFINITY
+    const checkAtMs = this.#checks.deadlineMs(this.connections.size > 0)
     return Math.min(this.#tunnel.deadlineMs, this.#sizes.deadlineMs, this.#activeAtMs + this.#idleLimitMs, checkAtMs)
   }
 
@@ -117,6 +116,8 @@ export class TunnelPeer {
         return this.#tunnel.connect(this.#nowMs())
       case "NetworkChanged":
         return this.#checks.networkChanged(message.isAnnounced, this.#nowMs())
+      case "Birthday":
+        return this.#checks.birthday.perform(message, this.#scope, this.#nowMs())
       case "Ping":
         return this.#ping(message.target, message.reply)
       case "KeyKnown":
@@ -148,8 +149,7 @@ export class TunnelPeer {
     const nowMs = this.#nowMs()
     this.#act(nowMs)
     this.#paths.release(nowMs)
-    this.#checks.run(nowMs)
-    if (this.connections.size > 0) this.#checks.measure(nowMs)
+    this.#checks.run(this.connections.size > 0, nowMs)
     if (this.hasOpened) this.#reports.path(this.#paths.selector.current)
     if (this.hasOpened) this.connections.follow(this.#paths.selector.current)
     this.#sizes.follow(this.#paths.selector.proven, this.#capabilities, nowMs)
@@ -161,6 +161,7 @@ export class TunnelPeer {
       node: this.#node,
       ...PeerReports.place(this.#paths.selector, this.hasOpened, this.#context.beacon, this.#nowMs()),
       ...PeerReports.abilities(this.#tunnel),
+      birthday: this.#checks.birthday.report(this.#nowMs()),
       encrypted: this.#tunnel.isReady,
       authenticated: this.hasOpened,
       rttMs: this.#pings.rttMs ?? this.connections.smoothedRttMs,
@@ -180,7 +181,7 @@ export class TunnelPeer {
       this.#paths.selector.received(inbound.path, inbound.sizeBytes, this.#nowMs())
       const { frame } = inbound
       if (frame._tag === "Sealed") {
-        const syn = this.#open(frame, inbound.path)
+        const syn = this.#open({ frame, path: inbound.path, by: inbound.by })
         if (syn !== undefined) accepts = [...(accepts ?? []), syn]
       } else if (frame._tag === "KeyExchange") {
         work = this.#keyExchangeReceived(inbound, frame) ?? work
@@ -197,7 +198,7 @@ export class TunnelPeer {
   }
 
   /** Opens one frame and hands its packet on; an unknown SYN is returned. */
-  #open(frame: TunnelFrame.Sealed, path: Path.Path): Packet.Packet | undefined {
+  #open({ by, frame, path }: Early): Packet.Packet | undefined {
     const nowMs = this.#nowMs()
     const { lives } = this.#tunnel
     const bytes = this.#tunnel.open(frame, path, nowMs)
@@ -205,6 +206,8 @@ export class TunnelPeer {
     // Before the packet is handed on: it may open a stream under the name of an old one.
     if (lives > 0 && this.#tunnel.lives > lives) this.connections.peerRestarted()
     this.hasOpened = true
+    // Before it is answered: by the same socket.
+    if (by !== undefined) this.#checks.birthday.opened(by, nowMs)
     this.#activeAtMs = nowMs
     this.connections.heard(nowMs)
     const decoded = Packet.decode(bytes, NativeCrc32.update)
@@ -230,12 +233,12 @@ export class TunnelPeer {
     }
     if (this.#tunnel.controlReceived(packet, nowMs)) {
       this.connections.announced(this.#tunnel.announcement?.capabilities ?? 0)
-      this.#checks.announced((this.#capabilities & Capability.PathProbe) !== 0)
+      this.#checks.announced(this.#capabilities)
       return
     }
     const message = ControlMessage.classify(packet)
     if (message._tag === "SizeProbed") return this.#sizes.received(message.probe, path, nowMs)
-    if (message._tag === "PathOffered") return this.#checks.received(message.offer, nowMs)
+    if (this.#checks.told(message, nowMs)) return
     if (!this.#context.isTrusted(this.#node) && !this.#context.isPublic()) return
     const pong = ControlMessage.pong(packet, this.#context.address)
     if (pong !== undefined) this.#send(Packet.encode(pong))
@@ -275,7 +278,7 @@ export class TunnelPeer {
     }
     this.#identityKey = expectedKey
     this.#tunnel.keyExchangeVerified(exchange, path, this.#nowMs())
-    for (const early of this.#early.take()) this.#open(early.frame, early.path)
+    for (const early of this.#early.take()) this.#open(early)
     return undefined
   }
 
@@ -305,24 +308,19 @@ export class TunnelPeer {
         }
         this.#reports.established(output)
         return
-      case "PeerRestarted":
-        this.#context.report({ _tag: "PeerRestarted", peer: this.#node })
-        return
-      case "Downgraded":
-        this.#context.report({ _tag: "KeyRefused", peer: this.#node, reason: "Downgrade" })
-        return
-      case "Replayed":
-        this.#reports.replayed(output.counter)
-        return
-      case "Desynchronised":
-        return
+      default:
+        return this.#reports.noticed(output)
     }
   }
 
   /** Seals a packet for one path only. */
   #write(packet: Packet.Packet, path: Path.Path): void {
-    const frame = this.#tunnel.seal(Packet.encode(packet, NativeCrc32.update), this.#nowMs())
+    const frame = this.#seal(packet)
     if (frame !== undefined) this.#paths.write(frame, path)
+  }
+
+  #seal(packet: Packet.Packet): Pieces | undefined {
+    return this.#tunnel.seal(Packet.encode(packet, NativeCrc32.update), this.#nowMs())
   }
 
   /** What both ends have announced. */

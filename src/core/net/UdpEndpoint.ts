@@ -10,6 +10,8 @@ import type { Endpoint } from "../data/Endpoint.ts"
 export interface Datagram {
   readonly bytes: Uint8Array
   readonly from: Endpoint
+  /** Of several sockets that are used as one: the number of that which it came by, if not by the first. */
+  readonly by?: number
 }
 
 /** Plain numbers, because they change per packet. */
@@ -35,7 +37,7 @@ export const uncounted = (): UdpCounters => ({
 export interface UdpSocket {
   readonly local: Endpoint
   /** Where it is bound in the other address family, if it has both. */
-  readonly other?: Endpoint
+  readonly other?: Endpoint | undefined
   readonly counters: UdpCounters
   /** Installs the only receiver; at most one batch per event-loop turn, in order of arrival. */
   readonly onBatch: (receive: (batch: ReadonlyArray<Datagram>) => void) => void

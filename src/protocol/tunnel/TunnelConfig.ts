@@ -23,5 +23,6 @@ export const defaultConfig: TunnelConfig = {
   pendingBytesMax: 64 * (4096 + HEADER_BYTES),
   keyLifetimeFrames: 2 ** 32,
   keyLifetimeMs: 86_400_000,
-  capabilities: Capability.HalfClose | Capability.ResetReason | Capability.Recut | Capability.PathProbe
+  capabilities:
+    Capability.HalfClose | Capability.ResetReason | Capability.Recut | Capability.PathProbe | Capability.Birthday
 }

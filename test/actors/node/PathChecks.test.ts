@@ -5,6 +5,8 @@ import { PeerPaths } from "../../../src/actors/node/PeerPaths.ts"
 import * as Path from "../../../src/nat/Path.ts"
 import { CANDIDATES_MAX } from "../../../src/nat/PathSelector.ts"
 import * as Address from "../../../src/protocol/wire/Address.ts"
+import { Capability } from "../../../src/protocol/wire/Announcement.ts"
+import * as Packet from "../../../src/protocol/wire/Packet.ts"
 import { PLACES_MAX } from "../../../src/protocol/wire/PathOffer.ts"
 
 const PEER = Address.NodeId(2)
@@ -12,7 +14,7 @@ const PEER = Address.NodeId(2)
 /** The checks of a peer whose data comes by the relay, and where they send probes to. */
 const make = (isTrusted: boolean) => {
   const asked: Array<string> = []
-  const context: Pick<NodeContext, "address" | "beacon" | "isPublic" | "isTrusted" | "keepaliveMs" | "places"> = {
+  const context: Partial<NodeContext> = {
     address: Address.make(0, 1),
     beacon: { host: "203.0.113.9", port: 9001 },
     isPublic: () => false,
@@ -22,15 +24,18 @@ const make = (isTrusted: boolean) => {
   }
   // Of what a node's actors share, the checks of a path use no more than this.
   const paths = new PeerPaths(context as NodeContext, PEER)
+  paths.write = (_, path) => void asked.push(Path.format(path))
   paths.selector.opened(Path.relay, 0)
   const checks = new PathChecks({
     ...{ context: context as NodeContext, node: PEER, paths, nowMs: 0 },
     send: () => {},
-    write: (_, path) => void asked.push(Path.format(path)),
+    seal: (packet) => [Packet.encode(packet)],
+    hasStreams: () => false,
+    tell: () => true,
     measured: () => {},
     introductions: () => []
   })
-  checks.announced(true)
+  checks.announced(Capability.PathProbe)
   return { asked, checks }
 }
 
@@ -42,7 +47,7 @@ const flood = (checks: PathChecks, seconds: number): void => {
       return { kind: "host", endpoint: { host: `198.18.${number >> 8}.${number & 255}`, port: 4000 } } as const
     })
     checks.received({ round: (count % 255) + 1, heard: 0, places }, count * 10)
-    checks.run(count * 10)
+    checks.run(false, count * 10)
   }
 }
 
