@@ -1,5 +1,6 @@
 /** How a peer is reached and why so, as programs see it: the same answer from a node in this process and from a daemon. */
 import * as Json from "../core/data/Json.ts"
+import type * as Birthday from "../nat/Birthday.ts"
 import type * as PathReport from "../nat/PathReport.ts"
 
 /** The way in use, the others, and what would be better (docs/netcheck.md). */
@@ -13,9 +14,25 @@ export interface Why {
   readonly encrypted: boolean
   readonly reason: string
   readonly candidates: ReadonlyArray<WhyCandidate>
+  /** The last try to guess ports between two translators, if there was any. */
+  readonly birthday: WhyBirthday | undefined
   /** What this host's translator is, in a word; `unknown` before anybody looked. */
   readonly nat: string
   readonly advice: ReadonlyArray<string>
+}
+
+/** One try: see docs/nat-traversal.md. */
+export interface WhyBirthday {
+  /** `opener`: the sockets were opened here. `guesser`: this host tried ports of the peer's. */
+  readonly role: Birthday.Role
+  /** `hit`, `missed`, `running` and the like. */
+  readonly outcome: string
+  /** Why the peer does not take part; else empty. */
+  readonly detail: string
+  readonly sockets: number
+  /** That this host sent. */
+  readonly probes: number
+  readonly tookMs: number
 }
 
 /** One way to the peer. */
@@ -46,6 +63,7 @@ export const ofReply = (reply: Json.JsonObject): Why => ({
   encrypted: Json.boolean(reply, "encrypted"),
   reason: Json.string(reply, "reason"),
   candidates: Json.objects(reply, "candidates").map(candidate),
+  birthday: birthday(Json.member(reply, "birthday")),
   nat: Json.string(reply, "nat"),
   advice: Json.strings(reply, "advice")
 })
@@ -63,6 +81,18 @@ const candidate = (row: Json.JsonObject): WhyCandidate => ({
   rttMs: number(row, "rtt_ms"),
   loss: number(row, "loss")
 })
+
+const birthday = (row: Json.Json | undefined): WhyBirthday | undefined =>
+  Json.isObject(row)
+    ? {
+        role: Json.string(row, "role") === "guesser" ? "guesser" : "opener",
+        outcome: Json.string(row, "outcome"),
+        detail: Json.string(row, "detail"),
+        sockets: Json.integer(row, "sockets"),
+        probes: Json.integer(row, "probes"),
+        tookMs: Json.integer(row, "took_ms")
+      }
+    : undefined
 
 const number = (data: Json.JsonObject, key: string): number | undefined => {
   const value = Json.member(data, key)

@@ -1,5 +1,6 @@
 /** Why a peer is reached the way it is: its candidates, what became of them, and what would make it better. Pure. */
 import * as AddressScope from "../core/data/AddressScope.ts"
+import type * as Birthday from "./Birthday.ts"
 import type { NatKnowledge } from "./NatReport.ts"
 import * as NatReport from "./NatReport.ts"
 import type * as Path from "./Path.ts"
@@ -59,7 +60,11 @@ export const kindOf = (
 }
 
 /** In one sentence. */
-export const reason = (kind: Kind, candidates: ReadonlyArray<Candidate>): string => {
+export const reason = (
+  kind: Kind,
+  candidates: ReadonlyArray<Candidate>,
+  birthday: Birthday.Report | undefined = undefined
+): string => {
   const direct = candidates.filter(({ path }) => !path.relayed)
   const count = (verdict: Verdict) => direct.filter((candidate) => candidate.verdict === verdict).length
   switch (kind) {
@@ -72,21 +77,28 @@ export const reason = (kind: Kind, candidates: ReadonlyArray<Candidate>): string
       if (direct.length === 0) return "it is not known where the peer is: a private node tells only whom it trusts"
       if (count("silent") > 0) return "the direct path fell silent; it is tried again"
       if (count("heard") > 0) return "something came by a direct path, but nothing authentic yet"
-      return `no answer by ${direct.length === 1 ? "the direct path" : `any of ${direct.length} direct paths`} so far; they are tried again`
+      return `no answer by ${direct.length === 1 ? "the direct path" : `any of ${direct.length} direct paths`}${guessed(birthday)} so far; they are tried again`
   }
+}
+
+const guessed = (birthday: Birthday.Report | undefined): string => {
+  if (birthday?.outcome === "running") return ", and ports are being guessed,"
+  return birthday?.outcome === "missed" ? ", nor by ports that were guessed," : ""
 }
 
 /** What would bring a direct path, for people; nothing where there is one. */
 export const advice = (
   kind: Kind,
   candidates: ReadonlyArray<Candidate>,
-  { report }: NatKnowledge
+  { report }: NatKnowledge,
+  birthday: Birthday.Report | undefined = undefined
 ): ReadonlyArray<string> => {
   if (kind === "direct" || kind === "hole-punch") return []
   if (kind === "none") return ["check that the peer runs and trusts this node: pilotctl ping PEER, pilotctl trust list"]
   if (kind === "websocket") return ["UDP is blocked on this network: allow outgoing UDP"]
   if (candidates.every(({ path }) => path.relayed))
     return ["let both nodes trust each other, or make the peer public, so that its endpoint becomes known"]
+  if (birthday?.outcome === "running") return ["ports are being guessed: ask again in a quarter of a minute"]
   const here = report === undefined ? "unknown" : NatReport.kindOf(report)
   const peer = "run pilotctl netcheck on the peer: if its NAT is symmetric, its side is what stands in the way"
   if (here === "symmetric")

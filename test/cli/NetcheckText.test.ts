@@ -27,4 +27,13 @@ describe("NetcheckText", () => {
       "Port map:   none (the router by UPnP: it does not answer in time)"
     )
   })
+
+  it("says how often ports were guessed, once they were", () => {
+    const birthdays = { tries: 3, hits: 2, refused: 0 }
+
+    assert.strictEqual(line({ birthdays }, "Guessing"), "Guessing:   3 tries to guess ports, 2 found a path")
+    assert.include(line({ birthdays: { ...birthdays, refused: 1 } }, "Guessing"), "1 without sockets of this host")
+    assert.isUndefined(line({ birthdays: { ...birthdays, tries: 0 } }, "Guessing"))
+    assert.isUndefined(line({ birthdays: null }, "Guessing"))
+  })
 })

@@ -65,4 +65,21 @@ describe("PathReport", () => {
     assert.deepStrictEqual(PathReport.advice("hole-punch", tried, unknown), [])
     assert.include(PathReport.advice("websocket", tried, unknown)[0], "UDP is blocked")
   })
+
+  it("says that ports are guessed, or were in vain", () => {
+    const selector = new PathSelector()
+    selector.learn(Path.relay)
+    selector.opened(Path.relay, 0)
+    selector.learn(Path.direct(HOME))
+    const tried = selector.report(0)
+    const birthday = { role: "opener", detail: "", sockets: 256, probes: 256, startedAtMs: 0, tookMs: 9 } as const
+    const running = { ...birthday, outcome: "running" } as const
+
+    assert.include(PathReport.reason("relay", tried, running), "ports are being guessed")
+    assert.include(PathReport.advice("relay", tried, unknown, running)[0], "ask again")
+    assert.include(
+      PathReport.reason("relay", tried, { ...birthday, outcome: "missed" }),
+      "nor by ports that were guessed"
+    )
+  })
 })

@@ -160,7 +160,8 @@ const netcheck = Effect.gen(function* () {
   const found = yield* node.nat
   const { beaconRoute, ...status } = yield* node.status
   const route = beaconRoute === undefined ? {} : { beacon_route: beaconRoute.by, websocket: beaconRoute.url }
-  return { ...NatReply.make(found), ...route, ...NatReply.portMap(status), clock_skew_seconds: skewSeconds }
+  const seen = { ...NatReply.make(found), ...NatReply.portMap(status), ...NatReply.birthdays(status) }
+  return { ...seen, ...route, clock_skew_seconds: skewSeconds }
 })
 
 const lookup = (node: Address.NodeId) =>

@@ -40,6 +40,11 @@ export const portMap = ({
   port_map_detail: portMapDetail ?? null
 })
 
+/** Tries to guess ports since the start, as `tries`, `hits` and `refused`. */
+export const birthdays = (status: Pick<NodeStatus, "birthdays">): JsonObject => ({
+  birthdays: status.birthdays === undefined ? null : { ...status.birthdays }
+})
+
 const NAMES: Readonly<Record<NatReport.Dependence, string>> = {
   EndpointIndependent: "endpoint-independent",
   AddressDependent: "address-dependent",

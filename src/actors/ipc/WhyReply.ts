@@ -1,5 +1,6 @@
 /** The answer to `why`: how a peer is reached, and why so (docs/netcheck.md). Pure. */
 import type { JsonObject } from "../../core/data/Json.ts"
+import type * as Birthday from "../../nat/Birthday.ts"
 import type { NatKnowledge } from "../../nat/NatReport.ts"
 import * as NatReport from "../../nat/NatReport.ts"
 import * as Path from "../../nat/Path.ts"
@@ -26,10 +27,11 @@ export const make = ({ connections, nat, peer }: Evidence): JsonObject => {
     loss: loss(connections),
     encrypted: peer?.encrypted === true,
     authenticated: peer?.authenticated === true,
-    reason: PathReport.reason(kind, candidates),
+    reason: PathReport.reason(kind, candidates, peer?.birthday),
     candidates: candidates.map(row),
+    birthday: birthday(peer?.birthday),
     nat: nat.report === undefined ? "unknown" : NatReport.kindOf(nat.report),
-    advice: PathReport.advice(kind, candidates, nat)
+    advice: PathReport.advice(kind, candidates, nat, peer?.birthday)
   }
 }
 
@@ -47,6 +49,19 @@ const row = (candidate: PathReport.Candidate): JsonObject => ({
   rtt_ms: orNull(candidate.probes?.rttMs),
   loss: orNull(candidate.probes?.loss)
 })
+
+/** The last try to guess ports. */
+const birthday = (report: Birthday.Report | undefined): JsonObject | null =>
+  report === undefined
+    ? null
+    : {
+        role: report.role,
+        outcome: report.outcome,
+        detail: report.detail,
+        sockets: report.sockets,
+        probes: report.probes,
+        took_ms: Math.round(report.tookMs)
+      }
 
 /** Part of the segments of open streams that were sent again; null before any was sent. */
 const loss = (connections: ReadonlyArray<ConnectionStatus>): number | null => {

@@ -18,6 +18,7 @@ export const netcheck = (data: Json.JsonObject): string => {
     ...Json.objects(data, "beacons").map((row) => fact("Beacon", beacon(row))),
     ...(text(data, "beacon_route") === "websocket" ? [fact("Beacon by", `WebSocket ${text(data, "websocket")}`)] : []),
     fact("Port map", portMapping(data)),
+    ...guessing(object(data, "birthdays")),
     ...clock(Json.member(data, "clock_skew_seconds")),
     ...(Json.boolean(data, "daemon") ? [] : ["", "no daemon runs; this was looked at by a socket of its own"])
   ]
@@ -40,8 +41,8 @@ export const advice = (data: Json.JsonObject): ReadonlyArray<string> => {
   const hasMapping = object(data, "port_mapping") !== undefined
   if (text(data, "nat") === "symmetric" && !hasMapping)
     lines.push(
-      "peers behind such translators are reached by relay: forward a UDP port to this host (daemon start --listen :PORT " +
-        "--endpoint HOST:PORT), or let the router speak NAT-PMP, PCP or UPnP"
+      "peers behind such translators are reached by relay, and those behind one that filters by port after seconds of guessing: " +
+        "forward a UDP port to this host (daemon start --listen :PORT --endpoint HOST:PORT), or let the router speak NAT-PMP, PCP or UPnP"
     )
   if (text(data, "nat") === "firewall")
     lines.push("this host has a public address behind a firewall: allow incoming UDP to its port for direct paths")
@@ -97,6 +98,14 @@ const portMapping = (data: Json.JsonObject): string => {
   const [row, detail] = [object(data, "port_mapping"), text(data, "port_map_detail")]
   if (row !== undefined) return `${text(row, "external")} by ${text(row, "protocol")}`
   return detail === "" ? "none" : `none (the router by UPnP: ${detail})`
+}
+
+/** Of use only where a daemon has tried. */
+const guessing = (counts: Json.JsonObject | undefined): ReadonlyArray<string> => {
+  if (counts === undefined || Json.integer(counts, "tries") === 0) return []
+  const refused = Json.integer(counts, "refused")
+  const tries = `${Json.integer(counts, "tries")} tries to guess ports, ${Json.integer(counts, "hits")} found a path`
+  return [fact("Guessing", refused === 0 ? tries : `${tries}, ${refused} without sockets of this host`)]
 }
 
 const clock = (skew: Json.Json | undefined): ReadonlyArray<string> => {
