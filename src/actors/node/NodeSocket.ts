@@ -58,7 +58,9 @@ const bind = (udp: UdpEndpoint["Service"], { lastPort, listen }: Settings) => {
   const { host, isBothFamilies = false, port: wanted } = listen
   const at = (port: number) => udp.bind({ host, port, receiveBufferBytes: RECEIVE_BUFFER_BYTES })
   const first = wanted === 0 && lastPort !== undefined ? Effect.catch(at(lastPort), () => at(wanted)) : at(wanted)
-  return isBothFamilies ? Effect.flatMap(first, (socket) => BothFamilies.beside(udp, socket, RECEIVE_BUFFER_BYTES)) : first
+  return isBothFamilies
+    ? Effect.flatMap(first, (socket) => BothFamilies.beside(udp, socket, RECEIVE_BUFFER_BYTES))
+    : first
 }
 
 /** Datagrams that wait while the loop is busy: under saturation the kernel's default loses one in twelve. */
