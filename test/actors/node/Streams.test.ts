@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Scope } from "effect"
-import { type ConnectionReset, DialError } from "../../../src/actors/node/Node.ts"
+import { Cause, Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { type Connection, type ConnectionReset, DialError } from "../../../src/actors/node/Node.ts"
 import { type Opened, StreamObserver } from "../../../src/actors/node/StreamObserver.ts"
 import type { StreamSample } from "../../../src/protocol/stream/StreamSample.ts"
 import { Port } from "../../../src/protocol/wire/Address.ts"
@@ -193,6 +193,47 @@ describe("streams between nodes", () => {
 
         assert.instanceOf(error, DialError)
         assert.strictEqual(error.reason, "Refused")
+      })
+    )
+  )
+
+  it.effect("open all, however many are dialled at once, where somebody takes them in", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* pair({ link: { delayMs: 10 } })
+        const listener = yield* b.node.listen(PORT)
+        const echo = (accepted: Connection) => Effect.flatMap(accepted.read, accepted.write)
+        yield* Effect.forkScoped(
+          Effect.forever(Effect.flatMap(listener.accept, (accepted) => Effect.forkChild(Effect.ignore(echo(accepted)))))
+        )
+        const asked = Effect.gen(function* () {
+          const dialled = yield* a.node.dial(b.address, PORT)
+          yield* dialled.write(bytes("?"))
+          return text(yield* dialled.read)
+        })
+
+        const answers = yield* Effect.all(
+          Array.from({ length: 300 }, () => asked),
+          { concurrency: "unbounded" }
+        )
+
+        assert.deepStrictEqual([...new Set(answers)], ["?"])
+      })
+    )
+  )
+
+  it.effect("fail where nobody takes them in, with the reason, after a second", () =>
+    NodeNet.run(
+      Effect.gen(function* () {
+        const { a, b } = yield* pair({ link: { delayMs: 10 } })
+        yield* b.node.listen(PORT)
+        for (let count = 0; count < 64; count++) yield* a.node.dial(b.address, PORT)
+        const startedAtMs = yield* Clock.currentTimeMillis
+
+        const error = yield* Effect.flip(a.node.dial(b.address, PORT))
+
+        assert.strictEqual(error.reason, "TooManyConnections")
+        assert.isAtMost((yield* Clock.currentTimeMillis) - startedAtMs, 1_200)
       })
     )
   )
