@@ -84,5 +84,5 @@ export const abandon = (queue: Queue.Queue<Connection, Cause.Done>): Effect.Effe
     Effect.andThen(Queue.end(queue))
   )
 
-/** wire §8. */
-export const ACCEPT_QUEUE_MAX = 64
+/** As many as a port may have (wire §8): the 64 of the reference are full before a listener that is there has had a turn. */
+export const ACCEPT_QUEUE_MAX = 1024

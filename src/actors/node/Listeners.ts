@@ -1,6 +1,6 @@
 /**
  * Where a SYN to one membership may lead: to a port that this membership alone serves (the trust handshake), or to one of the
- * node's `Doors`, which show the peer's address as it reads outside. At most 64 connections wait on a port, the next is reset
+ * node's `Doors`, which show the peer's address as it reads outside. Where too many connections wait on a port, the next is reset
  * (wire §9.2). Closing a listener's scope unbinds the port and resets what nobody accepted.
  */
 import { Cause, Effect, Queue, type Scope } from "effect"

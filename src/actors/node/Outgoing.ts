@@ -140,7 +140,7 @@ interface Dial {
 
 /**
  * A listener that is busy for a moment resets what comes when its queue is full (wire §9.2): many dials at once would fail
- * though all of them could be served. It is asked again for a second; then it is at a limit that waiting does not change.
+ * though all of them could be served. It is asked again for a while; then it is at a limit that waiting does not change.
  */
 const patiently = Effect.fnUntraced(function* (
   options: Options,

@@ -227,7 +227,7 @@ describe("streams between nodes", () => {
       Effect.gen(function* () {
         const { a, b } = yield* pair({ link: { delayMs: 10 } })
         yield* b.node.listen(PORT)
-        for (let count = 0; count < 64; count++) yield* a.node.dial(b.address, PORT)
+        for (let count = 0; count < 1024; count++) yield* a.node.dial(b.address, PORT)
         const startedAtMs = yield* Clock.currentTimeMillis
 
         const error = yield* Effect.flip(a.node.dial(b.address, PORT))
