@@ -2,7 +2,7 @@
  * What a sender concludes from acknowledgements and from their absence: the round-trip time, what is lost, and what that
  * means for the congestion window (RFC 6675, RFC 8985, RFC 6298). One recovery answers all losses of one flight.
  */
-import type { CongestionController } from "./CongestionController.ts"
+import { type CongestionController, WINDOW_SEGMENTS_MIN } from "./CongestionController.ts"
 import * as Controllers from "./Controllers.ts"
 import { type Expiry, LossDetector } from "./LossDetector.ts"
 import { PathRtt } from "./PathRtt.ts"
@@ -25,6 +25,8 @@ export interface Progress {
 /** Mutable inside the sender that owns it, which also owns the scoreboard. */
 export class Recovery {
   congestion: CongestionController
+  /** In flight, beside the window's bytes: few after a timeout, more with each that arrives. Small ones fill queues as well. */
+  segmentsMax = Number.POSITIVE_INFINITY
   readonly #config: StreamConfig
   readonly #board: SackScoreboard
   readonly #loss: LossDetector
@@ -182,6 +184,7 @@ export class Recovery {
     const rttMs = this.#measuredMs(nowMs)
     if (rttMs > 0) this.sample(rttMs, nowMs, this.#ackDelayMs(progress))
     this.#sampler.acknowledged(delivery, this.rtt.minRttMs, nowMs)
+    if (this.#cause === "Timeout") this.segmentsMax += delivery.segments
     this.#loss.delivered(this.#board, this.rtt, progress.isSackFull, nowMs)
     this.#refute(nowMs)
     if (this.isActive && progress.unacked >= this.#endsAt) this.#end(nowMs)
@@ -252,6 +255,7 @@ export class Recovery {
     if (this.#cause !== "Timeout") this.congestion.timedOut(this.#usedBytes(progress), nowMs)
     this.#board.loseAll()
     this.#cause = "Timeout"
+    this.segmentsMax = WINDOW_SEGMENTS_MIN
     this.#isTold = true
     this.#endsAt = progress.next
     this.#isRepairDue = true
@@ -259,6 +263,7 @@ export class Recovery {
 
   #end(nowMs: number): void {
     this.#cause = "None"
+    this.segmentsMax = Number.POSITIVE_INFINITY
     this.#losses = 0
     if (this.#isTold) this.congestion.recovered(nowMs)
     this.#isTold = false

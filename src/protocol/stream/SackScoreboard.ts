@@ -14,6 +14,7 @@ import { defaults } from "./StreamConfig.ts"
 /** What one acknowledgement newly delivered. `clear` starts the next one. */
 export class Delivery {
   bytes = 0
+  segments = 0
   /** Payload of the largest segment delivered. */
   largestBytes = 0
   /** Position behind the highest segment delivered. */
@@ -32,6 +33,7 @@ export class Delivery {
   /** Adds one segment whose fate is still the one before this acknowledgement. */
   add(segment: SentSegment): void {
     this.bytes += segment.payload.length
+    this.segments += 1
     if (segment.payload.length > this.largestBytes) this.largestBytes = segment.payload.length
     if (segment.fate === "Lost" || (segment.transmissions > 1 && segment.sentAtMs > this.repairedAfterMs))
       this.refuted += 1
@@ -47,6 +49,7 @@ export class Delivery {
     this.refuted = 0
     this.repairedAfterMs = repairedAfterMs
     this.bytes = 0
+    this.segments = 0
     this.largestBytes = 0
     this.highestEnd = Number.NEGATIVE_INFINITY
     this.newest = undefined

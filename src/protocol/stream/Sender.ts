@@ -1,7 +1,6 @@
 /**
  * The sending half of a stream: what to send now, what to send again, and when to look next. It composes the send buffer,
- * the scoreboard, recovery, the peer's window and pacing, and is finished when nothing is unsent and nothing
- * unacknowledged.
+ * the scoreboard, recovery, the peer's window and pacing, and is finished when nothing is unsent nor unacknowledged.
  */
 import type { Segment } from "../wire/Packet.ts"
 import * as SackBlocks from "../wire/SackBlocks.ts"
@@ -280,7 +279,8 @@ export class Sender {
 
   #mayFly(bytes: number): boolean {
     const inFlight = this.#board.bytesInFlight
-    const fits = inFlight === 0 || inFlight + bytes <= this.recovery.congestion.congestionWindow
+    const hasRoom = inFlight + bytes <= this.recovery.congestion.congestionWindow
+    const fits = inFlight === 0 || (hasRoom && this.#board.inTransitSegments < this.recovery.segmentsMax)
     if (fits && this.#pacer.isOpen) return true
     this.#isHeldBack = true
     this.recovery.limited(this.#next)

@@ -111,6 +111,25 @@ describe("Recovery", () => {
     pair.link = { ...pair.link, loss: 0 }
   }
 
+  it("begins with two segments after a timeout, however small they are, and doubles (RFC 5681 §3.1, RFC 6298 §5.4)", () => {
+    const pair = warm(20, { noDelay: true })
+    let isCut = true
+    losing(pair, (segment) => isCut && segment.payload.length > 0)
+    for (let count = 0; count < 200; count++) {
+      pair.a.outgoing = new Uint8Array(10)
+      pair.touch(pair.a)
+    }
+    pair.run(({ a }) => a.connection.isBackedOff, 10_000)
+    isCut = false
+    const before = pair.sent.length
+    pair.run(({ b }) => b.receivedBytes >= BYTES + 2000, 10_000)
+
+    const rounds = new Map<number, number>()
+    for (const { atMs, from, segment } of pair.sent.slice(before - 2))
+      if (from === "a" && segment.payload.length > 0) rounds.set(atMs, (rounds.get(atMs) ?? 0) + 1)
+    assert.deepStrictEqual([...rounds.values()].slice(0, 4), [2, 4, 8, 16])
+  })
+
   it("backs off while nothing comes back (RFC 6298 §5.5)", () => {
     const pair = warm(20)
     const before = pair.sent.length
