@@ -2,7 +2,7 @@
  * Files of peers (node §4.2, §4.4): whole ones from one frame, and those that come in chunks, over several attempts. A
  * sender that lost the last word of a transfer and begins again gets it, and no second copy.
  */
-import { Clock, Effect, FileSystem, Option, type Path, Result, Schema } from "effect"
+import { Clock, Effect, FileSystem, Option, type Path, Result, Schema, Semaphore } from "effect"
 import * as Provided from "../../core/actor/Provided.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
@@ -24,17 +24,21 @@ export interface ReceivedFiles {
   readonly places: ExchangePlaces.ExchangePlaces
   readonly names: UniqueName
   readonly quota: StoreQuota.StoreQuota
-  /** Transfers under way, by the name of their partial file. */
+  /** Transfers under way, by the name of their partial file or directory. */
   readonly active: Map<string, Active>
+  /** One directory at a time takes room, or gives it back. */
+  readonly trees: Semaphore.Semaphore
   readonly report: (event: ProtocolEvent) => void
   readonly full: Full
 }
 
 /** A transfer under way. */
 export interface Active {
-  /** What it will take. */
-  readonly bytes: number
+  /** What is there of it, and what was taken for the rest. */
+  readonly held: StoreQuota.Amount
   readonly evict: Effect.Effect<void>
+  /** Of a directory: the streams that bring it. */
+  readonly streams?: number
 }
 
 /** For one node. `bytesMax` bounds all that was received and not yet taken away. */
@@ -49,16 +53,17 @@ export const make = Effect.fnUntraced(function* (options: {
   const active = new Map<string, Active>()
   const measure = Effect.zipWith(
     DiskUse.measure(places.received),
-    DiskUse.measure(places.transfers, (name) => !active.has(name)),
+    DiskUse.measure(places.transfers, (name) => !active.has(name) && !active.has(treeOf(name))),
     StoreQuota.sum
   )
   const quota = StoreQuota.make({
     name: "store of received files",
     limit: { files: FILES_MAX, bytes: bytesMax },
     measure: Effect.provideContext(measure, services),
-    pending: () => ({ files: active.size, bytes: [...active.values()].reduce((total, { bytes }) => total + bytes, 0) })
+    pending: () => [...active.values()].reduce((total, { held }) => StoreQuota.sum(total, held), StoreQuota.NOTHING)
   })
-  return { places, names: new UniqueName(places.received), quota, active, report, full }
+  const trees = yield* Semaphore.make(1)
+  return { places, names: new UniqueName(places.received), quota, active, trees, report, full }
 })
 
 /** A file that came whole. It is on disk when this returns; its path, or nothing for a file without a name. */
@@ -99,7 +104,7 @@ export const placeFor = (
   Effect.map(Provided.services<FileSystem.FileSystem | Path.Path>(), (services) => ({
     open: (file, evict) => Effect.provideContext(open(self, from, file, evict), services),
     commit: (path, file) => Effect.provideContext(commit(self, from, path, file), services),
-    left: (file) => leave(self, partialName(from.node, file))
+    left: (file) => Effect.provideContext(leave(self, partialName(from.node, file)), services)
   }))
 
 /** The sender has heard of every transfer that is remembered here: the same content may come again as a new file. */
@@ -155,24 +160,30 @@ const open = Effect.fnUntraced(function* (
   const storedAs = yield* remembered(self, from, file)
   if (storedAs !== undefined) return { storedAs }
   const name = partialName(from.node, file)
-  yield* begin(self, name, { bytes: file.sizeBytes, evict })
+  yield* begin(self, name, evict)
   const partial = `${self.places.transfers}/${name}`
   return yield* Effect.gen(function* () {
-    const present = yield* Effect.mapError(PartialFile.sizeOf(partial), failed)
-    // What is there already was counted; now it is what is still to come.
-    const amount = { files: present === undefined ? 1 : 0, bytes: Math.max(0, file.sizeBytes - (present ?? 0)) }
-    yield* takeRoom(self, from, amount, file.sizeBytes)
+    const present = amountOf(yield* Effect.mapError(PartialFile.sizeOf(partial), failed))
+    const whole = { files: 1, bytes: Math.max(file.sizeBytes, present.bytes) }
+    // What is there was counted; room is taken for what is still to come.
+    self.active.set(name, { held: present, evict })
+    yield* takeRoom(self, from, StoreQuota.minus(whole, present), file.sizeBytes)
+    self.active.set(name, { held: whole, evict })
     return { partial }
   }).pipe(Effect.onError(() => leave(self, name)))
 })
 
 /** A sender that comes again has lost its earlier stream, whether this side knows or not. */
-export const begin = Effect.fnUntraced(function* (self: Pick<ReceivedFiles, "active">, name: string, active: Active) {
+export const begin = Effect.fnUntraced(function* (
+  self: Pick<ReceivedFiles, "active">,
+  name: string,
+  evict: Effect.Effect<void>
+) {
   const other = self.active.get(name)
   if (other !== undefined) yield* Effect.timeoutOption(other.evict, EVICTION_TIMEOUT)
   if (self.active.has(name)) return yield* new NotTaken({ reason: "Failed", detail: TAKEN_OVER })
-  self.active.set(name, active)
-  self.active.set(PartialFile.markPath(name), { bytes: 0, evict: Effect.void })
+  self.active.set(name, { held: StoreQuota.NOTHING, evict })
+  self.active.set(PartialFile.markPath(name), { held: StoreQuota.NOTHING, evict: Effect.void })
 })
 
 const commit = Effect.fnUntraced(function* (
@@ -188,18 +199,37 @@ const commit = Effect.fnUntraced(function* (
       const atMs = yield* Clock.currentTimeMillis
       yield* Effect.mapError(JsonFile.save(donePath(self, from, file), Done, { v: 1, name, atMs }), unrecorded)
       yield* moveIn(self, { from, claimed: file.name, name, source, sizeBytes: file.sizeBytes })
+      stored(self, partialName(from.node, file))
       yield* Effect.ignore(files.remove(PartialFile.markPath(source), { force: true }))
       return name
     })
   )
 })
 
-/** The transfer is over, or was never begun. */
-export const leave = (self: Pick<ReceivedFiles, "active">, name: string): Effect.Effect<void> =>
-  Effect.sync(() => {
-    self.active.delete(name)
-    self.active.delete(PartialFile.markPath(name))
-  })
+/** What was held for it is among the received ones now. */
+export const stored = ({ active }: Pick<ReceivedFiles, "active">, name: string): void => {
+  const transfer = active.get(name)
+  if (transfer !== undefined) active.set(name, { ...transfer, held: StoreQuota.NOTHING })
+}
+
+/** The transfer is over, or was never begun: what did not come needs no room. */
+const leave = Effect.fnUntraced(function* (
+  self: ReceivedFiles,
+  name: string
+): Effect.fn.Return<void, never, FileSystem.FileSystem> {
+  const path = `${self.places.transfers}/${name}`
+  const present = yield* Effect.orElseSucceed(Effect.map(PartialFile.sizeOf(path), amountOf), () => undefined)
+  const held = self.active.get(name)?.held ?? StoreQuota.NOTHING
+  letGo(self, name)
+  // What is on the disk of one that is not held any more was counted when it came.
+  if (held.files > 0) yield* self.quota.giveBack(StoreQuota.minus(held, present ?? held))
+})
+
+/** The name is free for another attempt. */
+export const letGo = ({ active }: Pick<ReceivedFiles, "active">, name: string): void => {
+  active.delete(name)
+  active.delete(PartialFile.markPath(name))
+}
 
 /** Under which name this very content of this peer was stored a moment ago, if its sender may not know. */
 const remembered = Effect.fnUntraced(function* (self: ReceivedFiles, from: Address, file: FileStream.FileFacts) {
@@ -214,6 +244,12 @@ const remembered = Effect.fnUntraced(function* (self: ReceivedFiles, from: Addre
 const partialName = (node: NodeId, file: FileStream.FileFacts): string =>
   `${node}-${Bytes.toHex(FileStream.idOf(file.digest))}-${file.sizeBytes}.part`
 
+/** The directory to which a partial file belongs that is named after one. */
+const treeOf = (name: string): string => `${name.split(TREE, 1)[0]}${TREE}`
+
+const amountOf = (sizeBytes: number | undefined): StoreQuota.Amount =>
+  sizeBytes === undefined ? StoreQuota.NOTHING : { files: 1, bytes: sizeBytes }
+
 const donePath = ({ places }: ReceivedFiles, from: Address, file: FileStream.FileFacts): string =>
   `${places.transfers}/${partialName(from.node, file)}.done`
 
@@ -222,6 +258,8 @@ const unrecorded = (error: JsonFile.JsonFileError): NotTaken =>
 
 const Done = Schema.Struct({ v: Schema.Literal(1), name: Schema.String, atMs: Schema.Finite })
 
+/** At the end of the names of directories that are coming, and within those of their partial files. */
+export const TREE = ".tree"
 /** The quota of bytes is the one that counts; so many names are still listed in good time. */
 export const FILES_MAX = 100_000
 /** A write to a slow disk may be under way. */

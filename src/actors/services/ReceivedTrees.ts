@@ -15,7 +15,7 @@ import * as ExchangePlaces from "./ExchangePlaces.ts"
 import { failed, NotTaken, type Opened, type Place } from "./IncomingFile.ts"
 import * as PartialFile from "./PartialFile.ts"
 import * as ReceivedFiles from "./ReceivedFiles.ts"
-import type * as StoreQuota from "./StoreQuota.ts"
+import * as StoreQuota from "./StoreQuota.ts"
 
 /** A directory that is coming. */
 export interface Tree {
@@ -39,13 +39,16 @@ export const open = Effect.fnUntraced(function* (
   const manifest = TreeManifest.make(announced)
   if (!ID.test(announced.id)) return yield* new NotTaken({ reason: "Name", detail: "not an id of a directory" })
   if (Result.isFailure(manifest)) return yield* new NotTaken({ reason: "Name", detail: manifest.failure.detail })
-  const directory = `${self.places.transfers}/${from.node}-${announced.id}.tree`
+  const directory = `${self.places.transfers}/${from.node}-${announced.id}${ReceivedFiles.TREE}`
   const tree = { from, name: announced.name, directory, manifest: manifest.success }
   const storedAs = yield* remembered(self, directory)
   if (storedAs !== undefined) return { ...tree, storedAs }
   yield* takeRoom(self, tree)
-  yield* Effect.mapError(PrivateDirectory.make(directory), failed)
-  return { ...tree, storedAs: undefined }
+  yield* PrivateDirectory.make(directory).pipe(
+    Effect.mapError(failed),
+    Effect.onError(() => leave(self, { ...tree, storedAs }))
+  )
+  return { ...tree, storedAs }
 })
 
 /** Where the files of a directory go, named by the paths its sender uses. */
@@ -53,7 +56,7 @@ export const placeFor = (self: ReceivedFiles.ReceivedFiles, tree: Tree): Effect.
   Effect.map(Provided.services<Disk>(), (services) => ({
     open: (file, evict) => Effect.provideContext(openFile(self, tree, file, evict), services),
     commit: (path, file) => Effect.provideContext(commitFile(tree, path, file), services),
-    left: (file) => ReceivedFiles.leave(self, partialName(tree, file))
+    left: (file) => Effect.sync(() => ReceivedFiles.letGo(self, partialName(tree, file)))
   }))
 
 /** Everything is there: moves it among the received ones. Its name there. */
@@ -78,6 +81,7 @@ export const close = Effect.fnUntraced(function* (
         () => new NotTaken({ reason: "Failed", detail: "its record cannot be written" })
       )
       yield* ReceivedFiles.moveIn(self, { from, claimed, name, source: directory, sizeBytes: manifest.sizeBytes })
+      ReceivedFiles.stored(self, keyOf(directory))
       return name
     })
   )
@@ -102,7 +106,7 @@ const openFile = Effect.fnUntraced(function* (
   // Nothing gets there without its digest being compared, and another version of it would belong to another directory.
   if (present === entry.sizeBytes) return { storedAs: entry.path }
   const name = partialName(tree, file)
-  yield* ReceivedFiles.begin(self, name, { bytes: 0, evict })
+  yield* ReceivedFiles.begin(self, name, evict)
   return { partial: `${self.places.transfers}/${name}` }
 })
 
@@ -125,22 +129,51 @@ const takeRoom = Effect.fnUntraced(function* (
   self: ReceivedFiles.ReceivedFiles,
   { directory, manifest }: Omit<Tree, "storedAs">
 ) {
-  const key = directory.slice(directory.lastIndexOf("/") + 1)
-  if (self.active.has(key)) return
-  const present = yield* Effect.mapError(DiskUse.measure(directory), failed)
-  const amount: StoreQuota.Amount = {
-    files: Math.max(0, manifest.files.size - present.files),
-    bytes: Math.max(0, manifest.sizeBytes - present.bytes)
-  }
-  yield* self.quota.take(amount)
-  self.active.set(key, { bytes: manifest.sizeBytes, evict: Effect.void })
+  const { active, quota } = self
+  const key = keyOf(directory)
+  const take = Effect.gen(function* () {
+    const known = active.get(key)
+    if (known !== undefined) return known
+    const present = yield* Effect.mapError(onDisk(self, key), failed)
+    const whole: StoreQuota.Amount = {
+      files: Math.max(manifest.files.size, present.files),
+      bytes: Math.max(manifest.sizeBytes, present.bytes)
+    }
+    yield* quota.take(StoreQuota.minus(whole, present))
+    return { held: whole, evict: Effect.void }
+  })
+  yield* self.trees.withPermit(
+    Effect.tap(take, (taken) => Effect.sync(() => active.set(key, { ...taken, streams: (taken.streams ?? 0) + 1 })))
+  )
 })
 
-/** The last stream of a directory is gone, or it is complete. */
-export const leave = (self: ReceivedFiles.ReceivedFiles, { directory }: Tree): Effect.Effect<void> =>
-  Effect.sync(() => {
-    self.active.delete(directory.slice(directory.lastIndexOf("/") + 1))
-  })
+/** A stream of the directory is gone, or it is complete; after the last one, what did not come needs no room. */
+export const leave = Effect.fnUntraced(function* (
+  self: ReceivedFiles.ReceivedFiles,
+  { directory, storedAs }: Tree
+): Effect.fn.Return<void, never, FileSystem.FileSystem> {
+  const { active, quota, trees } = self
+  const key = keyOf(directory)
+  // One that was complete before it was announced takes no room.
+  if (storedAs !== undefined) return
+  yield* trees.withPermit(
+    Effect.gen(function* () {
+      const known = active.get(key)
+      if (known === undefined) return
+      const streams = (known.streams ?? 1) - 1
+      if (streams > 0) return void active.set(key, { ...known, streams })
+      const present = yield* Effect.orElseSucceed(onDisk(self, key), () => known.held)
+      active.delete(key)
+      if (known.held.files > 0) yield* quota.giveBack(StoreQuota.minus(known.held, present))
+    })
+  )
+})
+
+/** What has come of it, the files that are not complete included. */
+const onDisk = ({ places }: ReceivedFiles.ReceivedFiles, key: string) =>
+  DiskUse.measure(places.transfers, (name) => name === key || name.startsWith(`${key}-`))
+
+const keyOf = (directory: string): string => directory.slice(directory.lastIndexOf("/") + 1)
 
 const remembered = Effect.fnUntraced(function* (self: ReceivedFiles.ReceivedFiles, directory: string) {
   const files = yield* FileSystem.FileSystem
@@ -153,7 +186,7 @@ const remembered = Effect.fnUntraced(function* (self: ReceivedFiles.ReceivedFile
 
 /** One for each path, because two files of a directory may have the same content. */
 const partialName = ({ directory, manifest }: Tree, { name }: FileFacts): string =>
-  `${directory.slice(directory.lastIndexOf("/") + 1)}-${[...manifest.files.keys()].indexOf(name)}.part`
+  `${keyOf(directory)}-${[...manifest.files.keys()].indexOf(name)}.part`
 
 const ID = /^[0-9a-f]{32}$/
 const Done = Schema.Struct({ v: Schema.Literal(1), name: Schema.String, atMs: Schema.Finite })

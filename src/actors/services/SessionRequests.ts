@@ -73,7 +73,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const leaveTree = Effect.suspend(() => {
     const left = tree
     tree = undefined
-    return left === undefined ? Effect.void : ReceivedTrees.leave(received, left)
+    return left === undefined ? Effect.void : Effect.provideContext(ReceivedTrees.leave(received, left), services)
   })
   yield* Effect.addFinalizer(() => leaveTree)
   const finished: Array<ReceivedTrees.Tree> = []

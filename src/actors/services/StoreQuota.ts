@@ -20,7 +20,10 @@ export interface StoreQuota {
   readonly giveBack: (amount: Amount) => Effect.Effect<void>
 }
 
-/** `measure` counts what is on the disk without what was taken and is still to come, which `pending` knows. */
+/**
+ * `measure` counts what is on the disk without whatever belongs to what is under way, which `pending` knows: what is there
+ * of it, and what was taken and is still to come.
+ */
 export const make = (options: {
   readonly name: string
   readonly limit: Amount
@@ -49,15 +52,18 @@ export const make = (options: {
         if (!fits(amount)) return yield* new NotTaken({ reason: "Full", detail: `the ${name} is full` })
         used = sum(used ?? NOTHING, amount)
       }).pipe(counting.withPermits(1)),
-    giveBack: ({ bytes, files }) =>
+    giveBack: (amount) =>
       Effect.sync(() => {
-        if (used !== undefined) used = sum(used, { bytes: -bytes, files: -files })
+        if (used !== undefined) used = minus(used, amount)
       })
   }
 }
 
 /** Both together. */
 export const sum = (a: Amount, b: Amount): Amount => ({ files: a.files + b.files, bytes: a.bytes + b.bytes })
+
+/** What is left of the first without the second. */
+export const minus = (a: Amount, b: Amount): Amount => ({ files: a.files - b.files, bytes: a.bytes - b.bytes })
 
 /** No room at all. */
 export const NOTHING: Amount = { files: 0, bytes: 0 }
