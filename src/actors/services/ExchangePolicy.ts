@@ -25,7 +25,8 @@ export const pushing = (guard: Guard, node: NodeId, place: Place): Pushing => {
           answer = guard.ask(node, { service: "files/push" }, true, true)
           seenBytes = undefined
           return answer.isAllowed ? place.open(file, evict) : new NotTaken({ reason: "Failed", detail: answer.text })
-        }),
+          // What is not taken is not under way, and nobody says that it has left.
+        }).pipe(Effect.onError(() => Effect.sync(() => answer.release()))),
       commit: place.commit,
       left: (file) =>
         Effect.suspend(() => {
