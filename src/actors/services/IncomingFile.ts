@@ -63,6 +63,7 @@ export const make = Effect.fnUntraced(function* <E>({
   write
 }: Options<E>): Effect.fn.Return<IncomingFile<E>, never, Services | Scope.Scope> {
   const services = yield* Provided.services<Services>()
+  const parent = yield* Effect.scope
   const receiver = new FileReceiver()
   // Whoever evicts waits until what is being written is written.
   const busy = Semaphore.makeUnsafe(1)
@@ -72,7 +73,8 @@ export const make = Effect.fnUntraced(function* <E>({
     const { file, scope } = current
     current = undefined
     return Effect.andThen(Scope.close(scope, Exit.void), place.left(file))
-  })
+    // Whoever began has to come to the end, or the place would take the file for one under way for ever.
+  }).pipe(Effect.uninterruptible)
   yield* Effect.addFinalizer(() => leave)
   const evict = Effect.suspend(() => {
     receiver.refused(TAKEN_OVER)
@@ -80,7 +82,7 @@ export const make = Effect.fnUntraced(function* <E>({
   }).pipe(busy.withPermits(1))
 
   const open = Effect.fnUntraced(function* (file: FileStream.FileFacts) {
-    const scope = Scope.makeUnsafe()
+    const scope = yield* Scope.fork(parent)
     const found: Effect.Effect<PartialFile.PartialFile | string, NotTaken, Services | Scope.Scope> = place
       .open(file, evict)
       .pipe(
