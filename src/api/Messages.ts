@@ -20,7 +20,7 @@ export type Content = { readonly text: string } | { readonly bytes: Uint8Array }
 
 /** A message of a peer. */
 export interface Message {
-  /** Unique in this inbox; messages of one kind are in its order. */
+  /** Unique in this inbox. */
   readonly id: string
   /** `0:0000.0000.0002`. */
   readonly from: string
@@ -132,7 +132,10 @@ const arriving = (
   })
 
 /** Without the kind, the name of a file is the time it came, to the millisecond, and a number within that. */
-const arrivalOf = (id: string): string => id.slice(id.indexOf("-") + 1)
+const arrivalOf = (id: string): string => {
+  const place = Mailbox.placeOf(id)
+  return place.slice(place.indexOf("-") + 1)
+}
 
 const encoded = (content: Content): { readonly kind: number; readonly payload: Uint8Array } => {
   if ("text" in content) return { kind: SendMessage.KINDS.text, payload: Bytes.fromUtf8(content.text) }

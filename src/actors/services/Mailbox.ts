@@ -18,7 +18,7 @@ export class MailboxError extends Schema.TaggedError<MailboxError>()("MailboxErr
 
 /** A message with its place. */
 export interface Stored {
-  /** Of its file; names order messages of one kind by the time they came. */
+  /** Of its file. */
   readonly name: string
   /** As it was written. */
   readonly text: string
@@ -36,7 +36,7 @@ export interface Received {
   readonly modifiedAtMs: number
 }
 
-/** The messages by the names of their files; `undefined` when there is no inbox yet. Files that are none are left out. */
+/** The messages by `placeOf` the names of their files; `undefined` when there is no inbox yet. Files that are none are left out. */
 export const messages = Effect.fnUntraced(function* (
   home: string
 ): Effect.fn.Return<ReadonlyArray<Stored> | undefined, MailboxError, FileSystem.FileSystem> {
@@ -45,7 +45,7 @@ export const messages = Effect.fnUntraced(function* (
   const names = yield* directory(inbox)
   if (names === undefined) return undefined
   const read = yield* Effect.forEach(
-    names.filter((name) => name.endsWith(".json")),
+    names.filter((name) => name.endsWith(SUFFIX)).toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)),
     (name) =>
       Effect.map(ifThere(files.readFileString(`${inbox}/${name}`)), (text) => {
         const message = text === undefined ? undefined : InboxRecord.decode(text)
@@ -55,6 +55,9 @@ export const messages = Effect.fnUntraced(function* (
   )
   return read.flat()
 })
+
+/** What orders messages of one kind by the time they came: the second of a millisecond has a counter behind it. */
+export const placeOf = (name: string): string => name.slice(0, -SUFFIX.length)
 
 /** The received files by name; `undefined` when there is no directory yet. */
 export const received = Effect.fnUntraced(function* (
@@ -133,4 +136,5 @@ const ifThere = <A>(
 const unreadable = (error: PlatformError.PlatformError): MailboxError =>
   new MailboxError({ reason: "Unreadable", detail: error.message })
 
+const SUFFIX = ".json"
 const READS_AT_ONCE = 16
