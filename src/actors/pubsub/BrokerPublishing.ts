@@ -99,9 +99,9 @@ class Answers {
     }
   }
 
-  /** Waits while too many are on their way into the log. */
+  /** Waits while too many are on their way into the log, or their answers are not read. */
   get hasRoom(): Effect.Effect<void> {
-    const isThere = () => this.#open < OPEN_MAX && this.#openBytes < OPEN_BYTES_MAX
+    const isThere = () => this.#open + this.#frames.length < OPEN_MAX && this.#openBytes < OPEN_BYTES_MAX
     return Effect.suspend(() =>
       isThere() ? Effect.void : Effect.andThen(this.#settled.waitUnless(isThere), this.hasRoom)
     )
@@ -132,6 +132,6 @@ class Answers {
   }
 }
 
-/** Publications of one connection on their way into the log. */
+/** Publications of one connection on their way into the log, and answers on their way back. */
 const OPEN_MAX = 256
 const OPEN_BYTES_MAX = 1 << 20

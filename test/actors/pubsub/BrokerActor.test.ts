@@ -275,6 +275,20 @@ describe("BrokerActor", () => {
       assert.strictEqual((yield* stage.broker().status).last, 1)
     })
   )
+
+  it.effect("a publisher that does not read its answers is not read either", () =>
+    Effect.gen(function* () {
+      const stage = yield* BrokerStage.make()
+      const offer = { _tag: "Publish", nonce: "n" } as const
+      const { connection } = yield* BrokerStage.extended(stage, BrokerStage.BROKER.node, offer)
+      const frame = EventFrame.encode(bytes("a"), bytes("x"))
+      const publishing = Effect.andThen(connection.write(frame), BrokerStage.turns(5))
+      yield* Effect.forkChild(Effect.repeat(publishing, { times: 800 }))
+      yield* BrokerStage.turns(20_000)
+
+      assert.isBelow((yield* stage.broker().status).last, 500)
+    })
+  )
 })
 
 const sequenceOf = (message: EventExtension.Message): number =>
