@@ -2,7 +2,7 @@
  * Publishes to one broker, over any stream that was dialled to its port 1002. With a broker of ours every event is answered
  * with its sequence number once it is on disk; one of the reference answers nothing.
  */
-import { type Cause, Deferred, Effect, Exit, Result, Schema, type Scope } from "effect"
+import { type Cause, Deferred, Effect, Exit, Queue, Result, Schema, type Scope, Semaphore } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import { Deque } from "../../../core/data/Deque.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
@@ -35,20 +35,29 @@ export const make = Effect.fnUntraced(function* <E>(
   nonce: string
 ): Effect.fn.Return<EventPublisher, E, Scope.Scope> {
   const waiting = new Deque<Deferred.Deferred<number, NotPublished>>()
+  const room = yield* Semaphore.make(UNDER_WAY_MAX)
+  // In the order of `waiting`, and whole, whoever leaves meanwhile: answers come in the order of the frames.
+  const frames = yield* Queue.unbounded<Uint8Array>()
   let isClosed = false
   yield* stream.write(EventFrame.encode(Bytes.empty, EventExtension.encodeOffer({ _tag: "Publish", nonce })))
   const reader = new FrameReader(stream.read)
-  const answer = Effect.map(reader.next, ({ payload }) => {
+  const settled = (exit: Exit.Exit<number, NotPublished>) => {
+    settle(waiting, exit)
+    return Effect.asVoid(room.release(1))
+  }
+  const answer = Effect.flatMap(reader.next, ({ payload }) => {
     const message = EventExtension.decode(payload)
-    if (Result.isFailure(message)) return
-    if (message.success._tag === "Stored") settle(waiting, Exit.succeed(message.success.sequence))
-    if (message.success._tag === "Refused") settle(waiting, refused(message.success.reason))
+    if (Result.isFailure(message) || waiting.length === 0) return Effect.void
+    if (message.success._tag === "Stored") return settled(Exit.succeed(message.success.sequence))
+    return message.success._tag === "Refused" ? settled(refused(message.success.reason)) : Effect.void
   })
-  const lose = Effect.sync(() => {
+  const lose = Effect.suspend(() => {
     isClosed = true
-    while (waiting.length > 0) settle(waiting, unknown)
+    return Effect.whileLoop({ while: () => waiting.length > 0, body: () => settled(unknown), step: () => {} })
   })
-  yield* Effect.forkScoped(Effect.ensuring(Effect.ignore(Effect.forever(answer)), lose), { startImmediately: true })
+  const writing = Effect.forever(Effect.flatMap(Queue.take(frames), stream.write))
+  const over = Effect.raceFirst(Effect.ignore(writing), Effect.ignore(Effect.forever(answer)))
+  yield* Effect.forkScoped(Effect.ensuring(over, lose), { startImmediately: true })
   return {
     isClosed: () => isClosed,
     publish: (topic, data) =>
@@ -56,12 +65,16 @@ export const make = Effect.fnUntraced(function* <E>(
         const topicBytes = Bytes.fromUtf8(topic)
         const problem = problemWith(topicBytes, data)
         if (problem !== undefined) return problem
-        if (isClosed) return unknown
         const stored = Deferred.makeUnsafe<number, NotPublished>()
-        // Answers come in the order of the frames, which are written in the order of these calls.
-        waiting.push(stored)
-        const written = Effect.catch(stream.write(EventFrame.encode(topicBytes, data)), () => lose)
-        return Effect.andThen(written, Deferred.await(stored))
+        const put = Effect.suspend(() => {
+          waiting.push(stored)
+          if (isClosed) return lose
+          Queue.offerUnsafe(frames, EventFrame.encode(topicBytes, data))
+          return Effect.void
+        })
+        return Effect.uninterruptibleMask((restore) =>
+          restore(room.take(1)).pipe(Effect.andThen(put), Effect.andThen(restore(Deferred.await(stored))))
+        )
       })
   }
 })
@@ -119,3 +132,6 @@ const settle = (
   const next = waiting.shift()
   if (next !== undefined) Deferred.doneUnsafe(next, exit)
 }
+
+/** Events on their way to the broker, which takes as many of one connection into its log at once; more wait. */
+const UNDER_WAY_MAX = 256
