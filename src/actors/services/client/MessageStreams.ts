@@ -4,8 +4,9 @@
  * syncs there. A peer of the reference answers in order as well, one frame after the other.
  *
  * A stream of a peer has one message under way until the first acknowledgement has come, then up to `UNDER_WAY_MAX`; it is
- * ended when nothing was under way for `IDLE`. A message is never sent twice: when the stream breaks, what was not acknowledged
- * fails as `Lost`. What is larger than `SIZE_BYTES_MAX` goes by a stream of its own, so that small ones do not wait for it.
+ * ended when for `IDLE` nothing was under way that anybody waits for. A message is never sent twice: when the stream breaks,
+ * what was not acknowledged fails as `Lost`. What is larger than `SIZE_BYTES_MAX` goes by a stream of its own, so that small
+ * ones do not wait for it.
  */
 import { Cause, Deferred, Effect, Exit, Option, Queue, Scope, Semaphore } from "effect"
 import type { Duplex } from "../../../core/net/Duplex.ts"
@@ -78,7 +79,7 @@ export const make = Effect.fnUntraced(function* <E>(
 interface Line {
   readonly room: Semaphore.Semaphore
   readonly frames: Queue.Queue<Uint8Array>
-  /** Whose acknowledgement comes next, first. */
+  /** Whose acknowledgement comes next, first; of whoever has left it is done. */
   readonly waiting: Array<Answer>
   /** Takes no more: nobody uses it from now on. */
   readonly retire: () => void
@@ -96,6 +97,7 @@ const underWay = (
   const answer: Answer = Deferred.makeUnsafe()
   line.waiting.push(answer)
   Queue.offerUnsafe(line.frames, frame)
+  const left = Effect.sync(() => void Deferred.doneUnsafe(answer, Exit.fail(LOST)))
   return Effect.timeoutOrElse(Deferred.await(answer), {
     duration: timeoutMs,
     orElse: () => {
@@ -103,7 +105,7 @@ const underWay = (
       line.retire()
       return failure("Timeout", `no acknowledgement within ${timeoutMs / 1000} s`)
     }
-  })
+  }).pipe(Effect.ensuring(left))
 }
 
 const start = Effect.fnUntraced(function* <E>(
@@ -140,7 +142,7 @@ const reading = <E>(line: Line, link: FrameLink.FrameLink<E>): Effect.Effect<voi
     while (true) {
       const frame = yield* Effect.timeoutOption(Effect.result(link.read), IDLE)
       if (Option.isNone(frame)) {
-        if (line.waiting.length > 0) continue
+        if (line.waiting.some((answer) => !Deferred.isDoneUnsafe(answer))) continue
         break
       }
       if (frame.value._tag === "Failure") {

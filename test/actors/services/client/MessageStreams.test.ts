@@ -159,4 +159,22 @@ describe("MessageStreams", () => {
       assert.isAtLeast(state.closed, 2)
     })
   )
+
+  it.effect("ends a stream whose answers nobody waits for any more, even if they never come", () =>
+    Effect.gen(function* () {
+      const { accept, send, state } = yield* scene
+      const first = yield* fork(Effect.flip(send("one")))
+      const peer = yield* accept
+      yield* peer.hear
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* Fiber.join(first)).reason, "Timeout")
+      const second = yield* fork(send("two"))
+      yield* Effect.andThen(accept, ({ hear }) => hear)
+      yield* Fiber.interrupt(second)
+      yield* TestClock.adjust("10 seconds")
+      yield* turns
+
+      assert.deepStrictEqual(state, { dialled: 2, closed: 2 })
+    }).pipe(Effect.scoped)
+  )
 })
