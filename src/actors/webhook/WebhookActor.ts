@@ -34,7 +34,8 @@ import { WebhookRefused, type WebhookStatus, type Webhooks } from "./Webhooks.ts
 /** What may be told to the actor. */
 export type Message = Data.TaggedEnum<{
   Happened: { readonly event: WebhookEvent.WebhookEvent }
-  Settled: { readonly failure: string | undefined }
+  /** A request has ended, as `State.outcomes` tells. */
+  Settled: {}
   Retry: { readonly id: string | undefined; readonly reply: Deferred.Deferred<number> }
   Drop: { readonly id: string | undefined; readonly reply: Deferred.Deferred<number> }
   Drain: { readonly reply: Deferred.Deferred<void> }
@@ -76,7 +77,7 @@ export const spawn = Effect.fn("WebhookActor.spawn")(function* (
     scope,
     target: yield* targetOf(options.url, options.allowed),
     node: NodeId(0),
-    ...{ delivered: 0, failed: 0, writeAtMs: Number.POSITIVE_INFINITY }
+    ...{ delivered: 0, failed: 0, writeAtMs: Number.POSITIVE_INFINITY, outcomes: [] }
   }
   const ref = yield* Actor.spawn<Message, never, never>({
     name: "webhook",
@@ -125,6 +126,8 @@ interface State {
   delivered: number
   failed: number
   writeAtMs: number
+  /** How requests ended that are not settled: kept here, because a full mailbox drops what it is told. */
+  readonly outcomes: Array<{ readonly failure: string | undefined }>
   drained?: Deferred.Deferred<void>
 }
 
@@ -144,7 +147,7 @@ const handlers = (state: State, self: Actor.ActorRef<Message>): Actor.Handlers<M
         case "Happened":
           return happened(state, message.event, nowMs())
         case "Settled":
-          return Effect.map(Random.next, (random) => settled(state, message.failure, nowMs(), random))
+          return
         case "Retry":
           return Effect.asVoid(Deferred.succeed(message.reply, retry(state, message.id, nowMs())))
         case "Drop":
@@ -153,7 +156,14 @@ const handlers = (state: State, self: Actor.ActorRef<Message>): Actor.Handlers<M
           state.drained = message.reply
       }
     },
-    afterBatch: () => advance(state, self, nowMs()),
+    // A message is in the batch whenever there is an outcome, its own or one that left it no room.
+    afterBatch: () =>
+      state.outcomes.length === 0
+        ? advance(state, self, nowMs())
+        : Effect.flatMap(Random.next, (random) => {
+            for (const { failure } of state.outcomes.splice(0)) settled(state, failure, nowMs(), random)
+            return advance(state, self, nowMs()) ?? Effect.void
+          }),
     deadlineMs: () => Math.min(state.queue.deadlineMs ?? Number.POSITIVE_INFINITY, state.writeAtMs),
     timerFired: () => advance(state, self, nowMs())
   }
@@ -230,11 +240,18 @@ const send = (state: State, self: Actor.ActorRef<Message>, delivery: WebhookQueu
       "X-Pilot-Signature": `t=${seconds},v1=${Bytes.toHex(crypto.hmacSha256(options.secret, signed))}`
     }
   })
-  const told = Effect.matchEffect(request, {
-    onFailure: ({ detail }) => self.tell(Message.Settled({ failure: detail })),
-    onSuccess: ({ status }) => self.tell(Message.Settled({ failure: refusalOf(status) }))
-  })
-  return Effect.asVoid(Effect.forkIn(Effect.ignore(told), state.scope))
+  const told = Effect.match(request, {
+    onFailure: ({ detail }) => detail,
+    onSuccess: ({ status }) => refusalOf(status)
+  }).pipe(
+    Effect.flatMap((failure) =>
+      Effect.sync(() => {
+        state.outcomes.push({ failure })
+        self.tellUnsafe(Message.Settled())
+      })
+    )
+  )
+  return Effect.asVoid(Effect.forkIn(told, state.scope))
 }
 
 const refusalOf = (status: number): string | undefined => {

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, FileSystem, Layer, Path, Scope } from "effect"
+import { Context, Effect, Exit, FileSystem, Latch, Layer, Path, Scope } from "effect"
 import * as WebhookActor from "../../../src/actors/webhook/WebhookActor.ts"
 import { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
@@ -19,12 +19,14 @@ const published = (topic: string) => ({ _tag: "EventPublished", topic, sizeBytes
 const stage = Effect.gen(function* () {
   const disk = new MemoryDisk.MemoryDisk()
   const posts: Array<Post> = []
-  const receiver = { status: 200, isAway: false }
+  const receiver = { status: 200, isAway: false, answers: Latch.makeUnsafe(true) }
+  const virtual = VirtualFileSystem.make(disk, () => true)
+  const rename = Latch.makeUnsafe(true)
   const outer = yield* Effect.scope
-  const services = Context.make(
-    FileSystem.FileSystem,
-    VirtualFileSystem.make(disk, () => true)
-  ).pipe(
+  const services = Context.make(FileSystem.FileSystem, {
+    ...virtual,
+    rename: (from: string, to: string) => Effect.andThen(rename.await, virtual.rename(from, to))
+  }).pipe(
     Context.add(Path.Path, Context.get(yield* Layer.build(Path.layer), Path.Path)),
     Context.add(Crypto, NativeCrypto.crypto),
     Context.add(WebhookPost, {
@@ -33,7 +35,10 @@ const stage = Effect.gen(function* () {
           posts.push(post)
           return receiver.isAway
             ? Effect.fail(new PostError({ reason: "NotConnected", detail: "nobody there" }))
-            : Effect.succeed({ status: receiver.status })
+            : Effect.andThen(
+                receiver.answers.await,
+                Effect.sync(() => ({ status: receiver.status }))
+              )
         })
     })
   )
@@ -45,7 +50,7 @@ const stage = Effect.gen(function* () {
     return { ...running, stop: Scope.close(scope, Exit.void) }
   })
   const topics = () => posts.map(({ body }) => JSON.parse(body).data.topic ?? JSON.parse(body).event)
-  return { posts, receiver, start, topics }
+  return { posts, receiver, rename, start, topics }
 })
 
 /** Two seconds, in steps in which chains of messages have their turns. */
@@ -198,6 +203,31 @@ describe("WebhookActor", () => {
 
       assert.strictEqual(posts.length, 0)
       assert.deepInclude(yield* webhooks.status, { url: "", waiting: 0, dead: 0 })
+    })
+  )
+
+  it.effect("hears how a request ended however much happens while the disk is slow", () =>
+    Effect.gen(function* () {
+      const { receiver, rename, start, topics } = yield* stage
+      const { report, webhooks } = yield* start()
+      receiver.status = 503
+      report(published("given up"))
+      yield* TEN_MINUTES
+      receiver.status = 200
+      receiver.answers.closeUnsafe()
+      report(published("under way"))
+      yield* pass()
+      rename.closeUnsafe()
+      assert.isAbove(yield* webhooks.drop(), 0)
+      yield* pass()
+      for (let count = 0; count < 2_000; count++) report(published("burst"))
+      yield* receiver.answers.open
+      yield* pass()
+      yield* rename.open
+      yield* TrustStation.pass(1_200)
+
+      assert.include(topics(), "burst")
+      assert.strictEqual((yield* webhooks.status).waiting, 0)
     })
   )
 })
