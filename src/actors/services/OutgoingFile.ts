@@ -38,6 +38,7 @@ export const run = Effect.fnUntraced(function* <E>(
   const sender = new FileSender(options.file, now())
   const changed = new Signal()
   let isUnsupported = false
+  let isWriting = false
   let heard = 0
   const ended = (): Ended | undefined => (isUnsupported ? { _tag: "Unsupported" } : sender.outcome)
 
@@ -50,6 +51,7 @@ export const run = Effect.fnUntraced(function* <E>(
       output === undefined
         ? changed.waitUnless(() => heard !== before)
         : send(link, source, FileStream.idOf(options.file.digest), output)
+    isWriting = output !== undefined
     return Effect.andThen(one, pump)
   })
   let shown = -1
@@ -75,7 +77,19 @@ export const run = Effect.fnUntraced(function* <E>(
       Effect.sync(() => sender.timeout(now()))
     ).pipe(Effect.andThen(Effect.suspend(() => watch)))
   })
-  return yield* Effect.raceFirst(pump, Effect.raceFirst(watch, listen))
+  const end = yield* Effect.raceFirst(pump, Effect.raceFirst(watch, listen))
+  // A receiver that is still storing it must not take the end of the stream for a sender that has heard its word.
+  if (end._tag === "Silent" && !isWriting) {
+    const id = FileStream.idOf(options.file.digest)
+    const told = send(
+      link,
+      source,
+      id,
+      Output.Send({ message: FileStream.FileStream.Abort({ id, text: "no answer" }) })
+    )
+    yield* Effect.ignore(Effect.timeout(told, ABORT_TIMEOUT))
+  }
+  return end
 })
 
 const send = <E>(
@@ -113,4 +127,6 @@ const isRefusal = ({ kind, payload }: DataFrame.DataFrame): boolean => {
   return said._tag === "Unknown" && said.kind === DataFrame.Kind.FileStream
 }
 
+/** A stream that takes nothing more breaks off by itself. */
+const ABORT_TIMEOUT = "1 second"
 const TEXT_BYTES_MAX = 256

@@ -4,6 +4,7 @@
 import { Cause, Effect, type FileSystem, type Path, Result, type Scope } from "effect"
 import * as Provided from "../../core/actor/Provided.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
+import * as Bytes from "../../core/data/Bytes.ts"
 import type { Address } from "../../protocol/wire/Address.ts"
 import * as ExchangeRequest from "../../protocol/wire/ExchangeRequest.ts"
 import * as FileStream from "../../protocol/wire/FileStream.ts"
@@ -48,7 +49,7 @@ export const make = Effect.fnUntraced(function* <E>(
   const { from, received, replies } = options
   const services = yield* Provided.services<Disk>()
   let tree: ReceivedTrees.Tree | undefined
-  const stored: Array<FileStream.FileFacts> = []
+  let stored: Array<FileStream.FileFacts> = []
   const single = yield* ReceivedFiles.placeFor(received, from)
   const remembering: IncomingFile.Place = {
     open: (file, evict) => Effect.flatMap(place(file), ({ open }) => open(file, evict)),
@@ -104,7 +105,12 @@ export const make = Effect.fnUntraced(function* <E>(
     }
   })
   return {
-    chunk: incoming.receive,
+    chunk: (message) => {
+      // A sender that gives up on a file while it is being stored has not heard that it is.
+      if (message._tag === "Abort")
+        stored = stored.filter(({ digest }) => !Bytes.equals(FileStream.idOf(digest), message.id))
+      return incoming.receive(message)
+    },
     ask: (payload) => {
       const request = ExchangeRequest.decode(payload)
       return Result.isFailure(request)
@@ -115,7 +121,9 @@ export const make = Effect.fnUntraced(function* <E>(
             Effect.provideContext(services)
           )
     },
-    ended: Effect.forEach(stored, (file) => ReceivedFiles.forget(received, from, file), { discard: true }).pipe(
+    ended: Effect.suspend(() =>
+      Effect.forEach(stored, (file) => ReceivedFiles.forget(received, from, file), { discard: true })
+    ).pipe(
       Effect.andThen(Effect.forEach(finished, ReceivedTrees.forget, { discard: true })),
       Effect.provideContext(services)
     )

@@ -240,6 +240,34 @@ describe("DataExchange", () => {
     })
   )
 
+  it.effect("a sender that gave up before it heard that a file is stored is told when it comes again (node §4.4)", () =>
+    Effect.gen(function* () {
+      const { dial, list } = yield* scene
+      const content = Bytes.fromUtf8("content")
+      const digest = NativeCrypto.crypto.sha256(content)
+      const id = FileStream.idOf(digest)
+      const { Abort, Chunk, Done, Init } = FileStream.FileStream
+      const init = Init({ id, file: { sizeBytes: content.length, digest, chunkBytes: 48 << 10, name: "c" } })
+      const frames = (...messages: ReadonlyArray<FileStream.FileStream>) =>
+        Bytes.concat(
+          ...messages.map((message) => DataFrame.encode(DataFrame.Kind.FileStream, FileStream.encode(message)))
+        )
+      const send = Effect.fnUntraced(function* (...messages: ReadonlyArray<FileStream.FileStream>) {
+        const connection = yield* dial()
+        yield* connection.write(frames(...messages))
+        yield* connection.end
+        const next = reader(connection)
+        yield* Effect.ignore(Effect.forever(next))
+      })
+      yield* send(init, Chunk({ id, offset: 0, bytes: content }), Done({ id }), Abort({ id, text: "no answer" }))
+      yield* send(init, Chunk({ id, offset: 0, bytes: content }), Done({ id }))
+      assert.strictEqual((yield* list("received")).length, 1)
+      // It ended as it should, so it has heard that: the same content may come again as another file.
+      yield* send(init, Chunk({ id, offset: 0, bytes: content }), Done({ id }))
+      assert.strictEqual((yield* list("received")).length, 2)
+    })
+  )
+
   it.effect("a trace is answered with its times and the answer to what is inside (node §4.1)", () =>
     Effect.gen(function* () {
       const { dial } = yield* scene
