@@ -73,16 +73,17 @@ export const make = Effect.fnUntraced(function* (
   )
   const onDisk = <A, E>(effect: Effect.Effect<A, E, FileSystem.FileSystem>) =>
     Effect.provideService(effect, FileSystem.FileSystem, files)
-  const inbox = Effect.map(onDisk(Mailbox.messages(home)), (stored) =>
-    (stored ?? []).map(toMessage).toSorted((a, b) => (arrivalOf(a.id) < arrivalOf(b.id) ? -1 : 1))
-  )
+  const inbox: Inbox = (isWanted) =>
+    Effect.map(onDisk(Mailbox.messages(home, isWanted)), (stored) =>
+      (stored ?? []).map(toMessage).toSorted((a, b) => (arrivalOf(a.id) < arrivalOf(b.id) ? -1 : 1))
+    )
   return {
     send: Effect.fn("Messages.send")(function* (target, content, options) {
       const { kind, payload } = encoded(content)
       const timeoutMs = Duration.toMillis(Duration.fromInputUnsafe(options?.timeout ?? SendMessage.ACK_TIMEOUT_MS))
       return { ack: yield* streams.send(target, kind, payload, timeoutMs), sizeBytes: payload.length }
     }),
-    inbox,
+    inbox: inbox(),
     clear: Effect.map(onDisk(Mailbox.clearMessages(home)), (cleared) => cleared ?? 0),
     incoming: arriving(inbox)
   }
@@ -117,16 +118,25 @@ export const incoming: Stream.Stream<Message, Mailbox.MailboxError, Messages> = 
 export const layer = (home: string): Layer.Layer<Messages, never, FileSystem.FileSystem | Pilot> =>
   Layer.effect(Messages, make(home))
 
-/** Names that were seen are remembered only while they are there, so that a cleared inbox costs nothing. */
-const arriving = (
-  inbox: Effect.Effect<ReadonlyArray<Message>, Mailbox.MailboxError>
-): Stream.Stream<Message, Mailbox.MailboxError> =>
+/** The messages whose ids are wanted, the oldest first. */
+type Inbox = (isWanted?: (id: string) => boolean) => Effect.Effect<ReadonlyArray<Message>, Mailbox.MailboxError>
+
+/** What was seen is not read again, and remembered only while it is there, so that a cleared inbox costs nothing. */
+const arriving = (inbox: Inbox): Stream.Stream<Message, Mailbox.MailboxError> =>
   Stream.suspend(() => {
     let seen: ReadonlySet<string> = new Set()
-    const look = Effect.map(inbox, (messages) => {
-      const fresh = messages.filter(({ id }) => !seen.has(id))
-      seen = new Set(messages.map(({ id }) => id))
-      return fresh
+    const look = Effect.suspend(() => {
+      const there = new Set<string>()
+      const isFresh = (id: string) => {
+        const isSeen = seen.has(id)
+        if (isSeen) there.add(id)
+        return !isSeen
+      }
+      return Effect.map(inbox(isFresh), (fresh) => {
+        for (const { id } of fresh) there.add(id)
+        seen = there
+        return fresh
+      })
     })
     return Stream.fromEffectSchedule(look, Schedule.spaced(LOOK_INTERVAL)).pipe(Stream.flatMap(Stream.fromIterable))
   })

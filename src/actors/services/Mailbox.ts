@@ -36,16 +36,22 @@ export interface Received {
   readonly modifiedAtMs: number
 }
 
-/** The messages by `placeOf` the names of their files; `undefined` when there is no inbox yet. Files that are none are left out. */
+/**
+ * The messages by `placeOf` the names of their files; `undefined` when there is no inbox yet. Files that are none are left
+ * out, and those whose name is not wanted are not read.
+ */
 export const messages = Effect.fnUntraced(function* (
-  home: string
+  home: string,
+  isWanted: (name: string) => boolean = () => true
 ): Effect.fn.Return<ReadonlyArray<Stored> | undefined, MailboxError, FileSystem.FileSystem> {
   const files = yield* FileSystem.FileSystem
   const { inbox } = ExchangePlaces.at(home)
   const names = yield* directory(inbox)
   if (names === undefined) return undefined
   const read = yield* Effect.forEach(
-    names.filter((name) => name.endsWith(SUFFIX)).toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)),
+    names
+      .filter((name) => name.endsWith(SUFFIX) && isWanted(name))
+      .toSorted((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1)),
     (name) =>
       Effect.map(ifThere(files.readFileString(`${inbox}/${name}`)), (text) => {
         const message = text === undefined ? undefined : InboxRecord.decode(text)
