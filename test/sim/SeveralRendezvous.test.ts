@@ -192,6 +192,54 @@ describe("several rendezvous, in the simulator", { timeout: PATIENCE_MS }, () =>
     )
   )
 
+  it.effect("trust made where the registry is away now is seen, and ended, all the same", () =>
+    SimNet.run({ seed: 5806 }, (net) =>
+      Effect.gen(function* () {
+        const other = yield* net.rendezvous("other")
+        const [anna, carl] = yield* Effect.all([
+          net.node("anna", { config: { rendezvous: other.word("two") } }),
+          net.node("carl", { config: { rendezvous: other.word("two") } })
+        ])
+        yield* joined(net, anna)
+        yield* joined(net, carl)
+        const trust = <A, E>(node: SimNode, use: (trust: Trust["Service"]) => Effect.Effect<A, E>) =>
+          node.run(Effect.flatMap(Trust, use))
+        const idOf = (node: SimNode) => Effect.map(memberships(node), (all) => all.map(({ address }) => address!.node))
+        const [annaAt, carlAt] = [yield* idOf(anna), yield* idOf(carl)]
+        yield* trust(carl, ({ request }) => request(annaAt[1]!, ""))
+        yield* net.sleep("1 second")
+        yield* trust(anna, ({ approve }) => approve(carlAt[1]!))
+        yield* net.sleep("1 second")
+        assert.strictEqual(yield* say(carl, "anna@home", "at home too"), "sent")
+
+        yield* other.crash
+        yield* net.crash(anna)
+        yield* net.restart(anna)
+        assert.deepStrictEqual(yield* states(anna), ["home joined", "two joining"])
+        assert.strictEqual(yield* say(anna, "carl@home", "back"), "sent")
+        assert.strictEqual(yield* say(carl, "anna@home", "still trusted"), "sent")
+        const seen = () =>
+          Effect.map(
+            trust(anna, (it) => it.trusted),
+            (rows) => rows.map(({ node }) => node)
+          )
+        assert.include(yield* seen(), carlAt[0]!)
+
+        yield* trust(anna, ({ revoke }) => revoke(carlAt[0]!))
+        assert.deepStrictEqual(yield* seen(), [])
+        assert.notStrictEqual(yield* say(carl, "anna@home", "no more"), "sent")
+        yield* net.crash(anna)
+        yield* net.restart(anna)
+        assert.notStrictEqual(yield* say(carl, "anna@home", "nor after a restart"), "sent")
+        yield* other.start
+        yield* net.sleep("3 minutes")
+        yield* joined(net, anna)
+        assert.deepStrictEqual(yield* seen(), [])
+        assert.notStrictEqual(yield* say(carl, "anna@two", "nor there"), "sent")
+      })
+    )
+  )
+
   it.effect("a name that two registries give to different keys is said to be of both, and each can be meant", () =>
     SimNet.run({ seed: 5805 }, (net) =>
       Effect.gen(function* () {

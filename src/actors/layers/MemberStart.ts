@@ -2,7 +2,7 @@
  * Starts one membership of a node: a registry client, pins and a trust list of its own, a UDP socket of its own, its peers; what
  * the node serves it shares with the others through `Doors`. Nothing of one membership is told to the registry of another.
  */
-import { Clock, Context, Duration, Effect, Layer, PubSub, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, PubSub, type Scope } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -12,7 +12,6 @@ import type { KeyChain } from "../../protocol/identity/KeyChain.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import { defaultLimits, PortTable } from "../../protocol/stream/PortTable.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
-import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
@@ -33,17 +32,18 @@ import * as RegistryClientActor from "../registry/RegistryClientActor.ts"
 import type { RegistryPins } from "../registry/RegistryPins.ts"
 import { PeerKeys } from "../trust/PeerKeys.ts"
 import * as PeerKeysStore from "../trust/PeerKeysStore.ts"
-import type { Trust } from "../trust/Trust.ts"
 import * as TrustStoreFile from "../trust/TrustStoreFile.ts"
 import * as TrustSupervisor from "../trust/TrustSupervisor.ts"
 import * as HostAddress from "./HostAddress.ts"
 import * as IdentityLayer from "./IdentityLayer.ts"
 import * as LanStart from "./LanStart.ts"
 import * as LastKnown from "./LastKnown.ts"
+import * as MemberCatchUp from "./MemberCatchUp.ts"
 import type { NodeConfig } from "./NodeConfig.ts"
 import { NodeError } from "./NodeError.ts"
 import * as NodeFailure from "./NodeFailure.ts"
 import * as OutsideEvent from "./OutsideEvent.ts"
+import * as ShelvedTrust from "./ShelvedTrust.ts"
 import * as WebSocketPlace from "./WebSocketPlace.ts"
 
 /** What the memberships of one node share. */
@@ -87,12 +87,18 @@ export const prepare = Effect.fnUntraced(function* (options: Options, card: Card
   const learning = LearningRegistry.make(client, (node, chain) =>
     node === member.ownNode ? Effect.sync(() => noteOwn(chain)) : ownKeys.chains.learn(node, chain)
   )
+  const shelf = yield* ShelvedTrust.make({
+    path: placesOf(options.config, card).trust,
+    setTrusted: (trusted) => member.keys.setTrusted(trusted),
+    ended: (peer) => reporting(options, member)({ _tag: "TrustRevoked", peer, by: "here" })
+  })
   const member: Member = {
     card,
     registry: watched(learning, () => member),
     keys: MemberKeys.forMember(roster, ownKeys, () => member),
     ownKeys,
     up: undefined,
+    shelf,
     state: "joining",
     detail: "",
     trusted: new Map(),
@@ -107,23 +113,15 @@ export const prepare = Effect.fnUntraced(function* (options: Options, card: Card
 })
 
 /** Whom the membership trusts holds in the others also while its registry is away. */
-export const recall = Effect.fnUntraced(function* ({ config }: Options, { card, keys }: Member) {
+export const recall = ({ config }: Options, { card, shelf }: Member): Effect.Effect<void, NodeError> => {
   const { trust } = placesOf(config, card)
-  const store = yield* TrustStoreFile.make(trust)
-  const nowSeconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-  const { table } = yield* Effect.mapError(store.load(nowSeconds), (error) =>
-    NodeFailure.trustUnusable(trust, error.detail)
-  )
-  keys.setTrusted(TrustTable.trustedKeys(table))
-})
+  return Effect.mapError(shelf.recall, (error) => NodeFailure.trustUnusable(trust, error.detail))
+}
 
 /** Registers and serves in the surrounding scope; its end leaves the registry. */
 export const raise = Effect.fnUntraced(function* (options: Options, member: Member) {
   const { config, own, roster } = options
-  const report = (event: ProtocolEvent) => {
-    const told = OutsideEvent.of(roster, member, event)
-    if (told !== undefined) options.report(told)
-  }
+  const report = reporting(options, member)
   const dependencies = Context.make(PeerKeys, member.keys).pipe(Context.add(RegistryClient, member.registry))
   // An id that is none outside is a stranger's.
   const guard = PolicyGuard.renamed(yield* PolicyGuard.PolicyGuard, (node) => roster.outside(member, node) ?? NodeId(0))
@@ -160,8 +158,8 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
   yield* follow(running.events, trust, noteOwn(running.node, lastKnown))
   if (!running.isLate) yield* noteOwn(running.node, lastKnown)
   yield* notePeers(running.node, lastKnown)
-  yield* shareListed(roster, member, trust.trust)
   member.ownNode = address.node
+  yield* MemberCatchUp.all(roster, member, trust.trust)
   const { spread } = trust.watch
   member.up = { node, trust: trust.trust, renewTunnels: running.renewTunnels, spread }
   yield* Effect.addFinalizer(() =>
@@ -171,27 +169,13 @@ export const raise = Effect.fnUntraced(function* (options: Options, member: Memb
   )
 })
 
-/** Keys and networks that need nobody here are so for all memberships; one that was not there when they changed hears of it now. */
-const shareListed = Effect.fnUntraced(function* (roster: Roster, member: Member, trust: Trust["Service"]) {
-  const [home] = roster.up()
-  if (home === undefined || home === member) return
-  const listed = yield* home.up.trust.admissions.listedKeys
-  const known = yield* trust.admissions.listedKeys
-  const gone = known.filter((row) => !listed.some(({ fingerprint }) => fingerprint === row.fingerprint))
-  yield* Effect.ignore(
-    Effect.andThen(
-      Effect.forEach(listed, ({ fingerprint, note }) => trust.admissions.listKey(fingerprint, note), { discard: true }),
-      Effect.forEach(gone, ({ fingerprint }) => trust.admissions.unlistKey(fingerprint), { discard: true })
-    )
-  )
-  const networks = yield* home.up.trust.admissions.networks
-  const left = (yield* trust.admissions.networks).filter(({ name }) => !networks.some((row) => row.name === name))
-  yield* Effect.forEach(left, ({ name }) => Effect.ignore(trust.admissions.leaveNetwork(name)), { discard: true })
-  for (const { list, text } of networks) {
-    yield* Effect.ignore(trust.admissions.joinNetwork(text))
-    if (list !== "") yield* Effect.ignore(trust.admissions.reviseNetwork(list))
+/** What happens in one membership, as it reads outside. */
+const reporting =
+  ({ report, roster }: Options, member: Member) =>
+  (event: ProtocolEvent): void => {
+    const told = OutsideEvent.of(roster, member, event)
+    if (told !== undefined) report(told)
   }
-})
 
 /** Where a membership keeps its state: home's is where that of a node always was. */
 export const placesOf = (config: NodeConfig, { alias, slot }: Card) => {

@@ -9,7 +9,7 @@ import type { NodeId } from "../../protocol/wire/Address.ts"
 import { type Trust, TrustError, type TrustedPeer } from "../trust/Trust.ts"
 import * as MemberAdmissions from "./MemberAdmissions.ts"
 import * as MemberKeys from "./MemberKeys.ts"
-import type { Member, Roster, Upright } from "./Roster.ts"
+import type { Member, Roster } from "./Roster.ts"
 
 /** The service, in local ids. */
 export const make = (roster: Roster): Trust["Service"] => {
@@ -50,10 +50,10 @@ export const make = (roster: Roster): Trust["Service"] => {
   }
 }
 
-/** Those of each list, and those who are trusted elsewhere and have shown the same key here. */
+/** Those of each list, also of one whose registry is away since the start, and those who are trusted elsewhere and have shown the same key here. */
 const trusted = Effect.fnUntraced(function* (roster: Roster) {
-  const lists = yield* Effect.forEach(roster.up(), (member) =>
-    Effect.map(member.up.trust.trusted, outside(roster, member))
+  const lists = yield* Effect.forEach(roster.all(), (member) =>
+    Effect.map(member.up?.trust.trusted ?? member.shelf.trusted, outside(roster, member))
   )
   const rows: ReadonlyArray<TrustedPeer> = lists.flat()
   const met = roster.up().flatMap((member) =>
@@ -85,8 +85,20 @@ const revoke = Effect.fnUntraced(function* (
   ]
   // Nor does it come in by a network at another of them.
   if (publicKey !== undefined) yield* Effect.ignore(MemberAdmissions.make(roster).barMember(publicKey))
-  if (own.length === 0) return yield* at(local, (trust, node) => trust.revoke(node))
-  yield* Effect.forEach(own, ({ node }) => at(node, (trust, id) => trust.revoke(id)), { discard: true })
+  if (publicKey === undefined || own.length === 0) return yield* at(local, (trust, node) => trust.revoke(node))
+  // Those that need no network first: that trust holds everywhere, too.
+  yield* Effect.forEach(
+    roster.all(),
+    (member) => (member.up === undefined ? shelved(member, publicKey) : Effect.void),
+    {
+      discard: true
+    }
+  )
+  yield* Effect.forEach(
+    own.filter(({ node }) => isListed(roster, node)),
+    ({ node }) => at(node, (trust, id) => trust.revoke(id)),
+    { discard: true }
+  )
   // Where it was only met, its streams end as well.
   yield* Effect.forEach(
     met,
@@ -98,13 +110,23 @@ const revoke = Effect.fnUntraced(function* (
   )
 })
 
+/** Its registry may answer just now: then the list is its actor's already. */
+const shelved = Effect.fnUntraced(function* (member: Member, publicKey: Uint8Array) {
+  yield* member.shelf.revoke(publicKey)
+  const { up } = member
+  if (up === undefined) return
+  const rows = yield* up.trust.trusted
+  const still = rows.filter((row) => Bytes.equals(row.publicKey, publicKey))
+  yield* Effect.forEach(still, ({ node }) => Effect.ignore(up.trust.revoke(node)), { discard: true })
+})
+
 const isListed = (roster: Roster, local: NodeId): boolean => {
   const member = roster.of(local)
   return member?.trusted.has(roster.inside(member, local)) === true
 }
 
 const outside =
-  (roster: Roster, member: Upright) =>
+  (roster: Roster, member: Member) =>
   <A extends { readonly node: NodeId }>(rows: ReadonlyArray<A>): ReadonlyArray<A> =>
     rows.flatMap((row) => {
       const node = roster.outside(member, row.node)

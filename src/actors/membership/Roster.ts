@@ -10,7 +10,7 @@ import * as LocalNode from "../../protocol/wire/LocalNode.ts"
 import type { Node } from "../node/Node.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "../trust/PeerKeys.ts"
-import type { Trust } from "../trust/Trust.ts"
+import type { Trust, TrustError, TrustedPeer } from "../trust/Trust.ts"
 import type { MembershipState } from "./Memberships.ts"
 
 /** Where a rendezvous is and how it is recognised; what is kept on disk of a further one. */
@@ -22,6 +22,17 @@ export interface Card {
   readonly fingerprint?: string
   readonly plaintext?: boolean
   readonly hostname?: string
+}
+
+/** The trust list of a membership that is not up, as it is on disk. Ids are the registry's. */
+export interface Shelf {
+  /** Makes its trust hold in the others. */
+  readonly recall: Effect.Effect<void, TrustError>
+  readonly trusted: Effect.Effect<ReadonlyArray<TrustedPeer>>
+  /** Ends the trust in a key, and no network brings it back. */
+  readonly revoke: (publicKey: Uint8Array) => Effect.Effect<void, TrustError>
+  /** Keys for which that was done: the list may have been read for its actor just before. */
+  readonly revoked: ReadonlyArray<Uint8Array>
 }
 
 /** One membership. */
@@ -43,6 +54,8 @@ export interface Member {
         readonly spread: (chain: KeyChain) => Effect.Effect<void>
       }
     | undefined
+  /** Its trust list until then. */
+  readonly shelf: Shelf
   /** This node's id at the registry, once it has one. */
   ownNode: Address.NodeId | undefined
   /** What the registry said of this node's keys and nobody has looked at yet. */

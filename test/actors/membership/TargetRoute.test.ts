@@ -59,6 +59,7 @@ const member = Effect.fnUntraced(function* (roster: Roster, card: Pick<Card, "al
     keys: MemberKeys.forMember(roster, ownKeys, () => made),
     ownKeys,
     up: undefined,
+    shelf: { recall: Effect.void, trusted: Effect.succeed([]), revoke: () => Effect.void, revoked: [] },
     state: "joined",
     detail: "",
     trusted: new Map(),
