@@ -70,8 +70,12 @@ export const make = Effect.fn("PeerChains.make")(function* <E>(
     for (const fact of facts) if (fact._tag === "Moved") yield* pins.move(node, fact.to)
     return facts
   })
-  /** Listeners are told when the next one may decide: they wait for others, who may wait for a decision. */
-  const told = (deciding: Effect.Effect<ReadonlyArray<KeyFact>>) => Effect.flatMap(turn.withPermit(deciding), tell)
+  /**
+   * Listeners are told when the next one may decide: they wait for others, who may wait for a decision. It goes on when whoever
+   * brought the news waits no more, because nobody decides again about what is known already.
+   */
+  const told = (deciding: Effect.Effect<ReadonlyArray<KeyFact>>) =>
+    Effect.uninterruptible(Effect.flatMap(turn.withPermit(deciding), tell))
   const change = (node: NodeId, history: KeyHistory.KeyHistory) =>
     Effect.suspend(() => {
       histories.delete(node)
@@ -140,7 +144,7 @@ export const make = Effect.fn("PeerChains.make")(function* <E>(
           })
         ),
         (facts) => (facts.length === 0 ? Effect.void : Effect.asVoid(Effect.forkDetach(tell(facts))))
-      ),
+      ).pipe(Effect.uninterruptible),
     decided: (node, publicKey) =>
       told(
         Effect.suspend(() => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect } from "effect"
+import { Context, Deferred, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as ChainFile from "../../../src/actors/trust/ChainFile.ts"
 import type { KeyFact } from "../../../src/actors/trust/KeyChains.ts"
@@ -118,6 +118,33 @@ describe("PeerChains", () => {
       )
 
       assert.strictEqual((yield* boot(remains)).pinned(), 2)
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("follows to its end, and tells, whoever stops waiting for the lookup that brought the news", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const { chains, pins } = disk()
+      const gate = yield* Deferred.make<void>()
+      let isSlow = false
+      const slow = {
+        ...chains,
+        save: (histories: Parameters<typeof chains.save>[0]) =>
+          Effect.andThen(isSlow ? Deferred.await(gate) : Effect.void, chains.save(histories))
+      }
+      const { facts, keys, pinned } = yield* boot({ chains: slow, pins })
+      yield* keys.chains.learn(A, [enrol(1, R)])
+      yield* keys.pinNode(A, key(1).publicKey)
+      isSlow = true
+      const learning = yield* Effect.forkChild(keys.chains.learn(A, [rotate(1, 2, { by: "recovery", recovery: R })]), {
+        startImmediately: true
+      })
+      const stopping = yield* Effect.forkChild(Fiber.interrupt(learning), { startImmediately: true })
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(stopping)
+
+      assert.strictEqual(pinned(), 2)
+      assert.include(facts, "Moved 1 to 2")
     }).pipe(Effect.scoped)
   )
 
