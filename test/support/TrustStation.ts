@@ -3,6 +3,7 @@ import { Context, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Node } from "../../src/actors/node/Node.ts"
 import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
+import type * as PeerChains from "../../src/actors/trust/PeerChains.ts"
 import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
 import { type OpenServices, ServiceOpener } from "../../src/actors/trust/ServiceOpener.ts"
@@ -39,6 +40,7 @@ export interface Station {
 export interface Remains {
   readonly store?: TrustStore.TrustStore
   readonly pins?: PeerKeysStore.PinStore
+  readonly chains?: PeerChains.ChainStore<never>
   /** What invitations promise. */
   readonly openServices?: OpenServices
 }
@@ -64,7 +66,9 @@ export const start = Effect.fnUntraced(function* (
   const node = nodes.add(id, identity.publicKey)
   const crypto = Context.make(Crypto, NativeCrypto.crypto)
   const pins = remains.pins ?? memoryPins()
-  const keys = yield* PeerKeysStore.make(pins, PeerKeysStore.DEFAULT_LIMITS).pipe(Effect.provide(crypto))
+  const keys = yield* PeerKeysStore.make(pins, PeerKeysStore.DEFAULT_LIMITS, remains.chains).pipe(
+    Effect.provide(crypto)
+  )
   const events: Array<ProtocolEvent> = []
   const report = (event: ProtocolEvent) => void events.push(event)
   const services = crypto.pipe(
@@ -106,6 +110,18 @@ export const memoryPins = (): PeerKeysStore.PinStore => {
     save: (table) =>
       Effect.sync(() => {
         saved = table
+      })
+  }
+}
+
+/** Chains that outlive a station. */
+export const memoryChains = (): PeerChains.ChainStore<never> => {
+  let saved: Effect.Success<PeerChains.ChainStore<never>["load"]> = new Map()
+  return {
+    load: Effect.sync(() => saved),
+    save: (histories) =>
+      Effect.sync(() => {
+        saved = new Map(histories)
       })
   }
 }

@@ -8,6 +8,7 @@ import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import type * as KeyChain from "../../protocol/identity/KeyChain.ts"
 import * as KeyChainMessage from "../../protocol/identity/KeyChainMessage.ts"
+import * as Relation from "../../protocol/trust/Relation.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import type { NodeId } from "../../protocol/wire/Address.ts"
 import * as Names from "../registry/Names.ts"
@@ -32,10 +33,12 @@ export const make = Effect.fn("KeyWatch.make")(function* (
   actor: TrustActor
 ): Effect.fn.Return<KeyWatch, never, Scope.Scope> {
   const { chains } = context.keys
-  for (const [node, { trusted }] of actor.table()) {
-    const [from, to] = [trusted?.publicKey, context.keys.pinned(node)]
-    if (from !== undefined && to !== undefined && !Bytes.equals(from, to) && chains.follows(node, from))
-      yield* Effect.ignore(actor.apply(node, Input.KeyFollowed({ from, to })))
+  for (const [node, relation] of actor.table()) {
+    const to = context.keys.pinned(node)
+    for (const from of Relation.keysOf(relation)) {
+      if (to !== undefined && !Bytes.equals(from, to) && chains.follows(node, from))
+        yield* Effect.ignore(actor.apply(node, Input.KeyFollowed({ from, to })))
+    }
   }
   yield* chains.listen((fact) => heed(context, actor, fact))
   let lookedAtMs = Number.NEGATIVE_INFINITY

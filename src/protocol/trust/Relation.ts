@@ -138,9 +138,15 @@ export const follow = (self: Relation, from: Uint8Array, to: Uint8Array): Relati
   const moved = <A extends { readonly publicKey: Uint8Array }>(part: A | undefined): A | undefined =>
     part !== undefined && Bytes.equals(part.publicKey, from) ? { ...part, publicKey: to } : part
   const [trusted, pending, outgoing] = [moved(self.trusted), moved(self.pending), moved(self.outgoing)]
-  const isSame = trusted === self.trusted && pending === self.pending && outgoing === self.outgoing
-  return isSame ? self : { ...self, trusted, pending, outgoing }
+  const revoked = moved(self.revoked)
+  const isSame =
+    trusted === self.trusted && pending === self.pending && outgoing === self.outgoing && revoked === self.revoked
+  return isSame ? self : { ...self, trusted, pending, outgoing, revoked }
 }
+
+/** The keys it is about, each once or more. */
+export const keysOf = ({ outgoing, pending, revoked, trusted }: Relation): ReadonlyArray<Uint8Array> =>
+  [trusted, pending, outgoing, revoked].flatMap((part) => (part === undefined ? [] : [part.publicKey]))
 
 /** Drops what has outlived its time; the same object when nothing has. */
 export const expire = (self: Relation, lifetimes: Lifetimes, nowSeconds: number): Relation => {
