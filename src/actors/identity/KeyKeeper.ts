@@ -243,6 +243,13 @@ const complete = Effect.fnUntraced(function* (self: Keeper) {
     self.dueSeconds = reply.pendingUntilSeconds ?? (yield* nowSeconds) + RETRY_SECONDS
     return
   }
+  yield* Effect.uninterruptible(move(self))
+})
+
+/** Nobody comes back to any of it, so it goes on when the client that asked for it hangs up. */
+const move = Effect.fnUntraced(function* (self: Keeper) {
+  const { options } = self
+  const { state } = options
   yield* OwnKeyState.promote(state)
   self.contested = []
   options.moved(state.key.publicKey)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, FileSystem, Layer, Path, Redacted } from "effect"
+import { Context, Deferred, Effect, Fiber, FileSystem, Layer, Path, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import * as KeyKeeper from "../../../src/actors/identity/KeyKeeper.ts"
 import * as OwnKeyState from "../../../src/actors/identity/OwnKeyState.ts"
@@ -72,7 +72,11 @@ const services = ({ disk }: Machine, isRunning: () => boolean) =>
   )
 
 /** A life of the node's key. `told` is what its peers with tunnels have heard. */
-const live = Effect.fnUntraced(function* (on: Machine, desk: Desk | undefined) {
+const live = Effect.fnUntraced(function* (
+  on: Machine,
+  desk: Desk | undefined,
+  changes: Partial<KeyKeeper.Options> = {}
+) {
   const around = yield* services(on, () => --on.left >= 0)
   const state = yield* Effect.provide(OwnKeyState.load(PATH), around)
   const registry = desk ?? new Desk(state.key.publicKey)
@@ -92,7 +96,8 @@ const live = Effect.fnUntraced(function* (on: Machine, desk: Desk | undefined) {
     spread: (chain) => Effect.sync(() => void told.push(chain)),
     renewTunnels: Effect.void,
     moved: () => {},
-    contested: (rival) => void rivals.push(rival)
+    contested: (rival) => void rivals.push(rival),
+    ...changes
   }).pipe(Effect.provide(around))
   return { keys: keeper.keys, heard: keeper.heard, state, desk: registry, told, rivals }
 })
@@ -189,6 +194,32 @@ describe("KeyKeeper", () => {
       yield* again.heard([link])
       assert.deepStrictEqual([rivals.length, again.rivals.length], [1, 0])
       assert.strictEqual((yield* Effect.flip(again.keys.cancel)).reason, "NothingInProgress")
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("goes on to renew its tunnels when the client that moved it hangs up", () =>
+    Effect.gen(function* () {
+      yield* begin
+      const gate = yield* Deferred.make<void>()
+      const done: Array<string> = []
+      let isSlow = false
+      const { keys } = yield* live(machine(), undefined, {
+        spread: () =>
+          Effect.andThen(
+            isSlow ? Deferred.await(gate) : Effect.void,
+            Effect.sync(() => done.push("told"))
+          ),
+        renewTunnels: Effect.sync(() => done.push("renewed"))
+      })
+      yield* enrol(keys)
+      done.length = 0
+      isSlow = true
+      const moving = yield* Effect.forkChild(recover(keys), { startImmediately: true })
+      const hangingUp = yield* Effect.forkChild(Fiber.interrupt(moving), { startImmediately: true })
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(hangingUp)
+
+      assert.deepStrictEqual(done, ["told", "renewed"])
     }).pipe(Effect.scoped)
   )
 
