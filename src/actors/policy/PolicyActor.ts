@@ -5,7 +5,7 @@
  * and the node's events. A file that is wrong, half-written or gone changes nothing: the policy before stays in force, and
  * what is wrong is told until it is mended. Only `reload` takes a file that is gone for no policy.
  */
-import { Clock, Deferred, Effect, FileSystem, Schedule, type Scope, Semaphore, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, FileSystem, Schedule, type Scope, Semaphore, Stream } from "effect"
 import * as Provided from "../../core/actor/Provided.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
 import type { Policy } from "../../protocol/policy/Policy.ts"
@@ -125,18 +125,23 @@ export const start = Effect.fn("PolicyActor.start")(function* (
 const gone = (path: string): PolicyProblem =>
   new PolicyProblem({ line: 1, column: 1, detail: `${path} is gone; pilotctl policy reload takes it for no policy` })
 
-/** Looks when the directory has changed and was then quiet for a moment; where it cannot be watched, once in a while. */
+/**
+ * Looks when the directory has changed and was then quiet for a moment; where it cannot be watched, once in a while. And when
+ * the watch begins, since nobody tells of what was written since the file was first read.
+ */
 const follow = (home: string, look: Effect.Effect<void>) =>
-  Effect.flatMap(FileSystem.FileSystem, (files) =>
-    files.watch(home).pipe(
+  Effect.flatMap(FileSystem.FileSystem, (files) => {
+    const watched = Deferred.makeUnsafe<void>()
+    return files.watch(home, { onReady: () => Deferred.doneUnsafe(watched, Exit.void) }).pipe(
       Stream.filter((event) => event.path.endsWith(FILE)),
+      Stream.merge(Stream.fromEffect(Deferred.await(watched))),
       Stream.debounce(QUIET_MS),
       Stream.runForEach(() => look),
       Effect.catch(() => Effect.void),
       // It ends only if it cannot go on.
       Effect.andThen(Effect.repeat(look, Schedule.spaced(POLL_MS)))
     )
-  )
+  })
 
 const FILE = "policy.jsonc"
 /** Somebody who writes a file in parts does so faster. */
