@@ -92,6 +92,10 @@ export const chosen = (self: Relation.Relation, nowSeconds: number): Step => {
   }
 }
 
+/** The peer asks anew over its tunnel: saying now that its trust has ended would be taken for the answer. */
+export const heard = (self: Relation.Relation, publicKey: Uint8Array): Relation.Relation =>
+  self.revoked?.noticeDue === true && Bytes.equals(self.revoked.publicKey, publicKey) ? delivered(self).relation : self
+
 /** The peer has our message, or nobody will ask any more. */
 export const delivered = (self: Relation.Relation): Step =>
   stay(self.revoked === undefined ? self : { ...self, revoked: { ...self.revoked, noticeDue: false } })

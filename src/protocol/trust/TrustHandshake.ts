@@ -125,7 +125,8 @@ const requestReceived = (self: Relation.Relation, request: Of<"RequestReceived">
     const trusted = trust(self, publicKey, { mutual: true, acceptDue: true }, nowSeconds)
     return { relation: trusted.relation, outputs: [received, Output.SendAccept({ publicKey }), ...trusted.outputs] }
   }
-  return askPerson(self, { publicKey, justification, receivedAtSeconds: nowSeconds, confirmed })
+  const asked = { publicKey, justification, receivedAtSeconds: nowSeconds, confirmed }
+  return askPerson(Revocation.heard(self, publicKey), asked)
 }
 
 /** The latest text and time count; but what is known of the key never gets weaker by asking again. */

@@ -105,6 +105,26 @@ describe("a revocation that finds its peer away (node §2.3)", () => {
     })
   )
 
+  it.effect("is not said to a peer that has asked again since, which waits for the answer to that", () =>
+    Effect.gen(function* () {
+      const { a, b, world } = yield* pair()
+      b.node.offline = true
+      world.registry.failing.add("requestHandshake")
+      yield* revoke(a, B)
+      yield* revoke(b, A)
+      b.node.offline = false
+      yield* b.trust.request(A, "again")
+      yield* TrustStation.pass(610)
+      assert.lengthOf(yield* a.trust.pending, 1)
+      yield* a.trust.poll
+      yield* TrustStation.pass(20)
+      yield* a.trust.approve(B)
+      yield* TrustStation.pass(20)
+
+      assert.deepStrictEqual([a.keys.isTrusted(B), b.keys.isTrusted(A)], [true, true])
+    })
+  )
+
   it.effect("cannot be forged by the registry, nor by another key, nor repeated after new trust", () =>
     Effect.gen(function* () {
       const { a, b, world } = yield* pair()
