@@ -104,7 +104,8 @@ const files = (text: string, [verb, ...path]: ReadonlyArray<string>): Result.Res
   if (verb === undefined) return Result.succeed({ text, services: ["files/push", "files/pull"] })
   if (verb === "push" && path.length === 0) return Result.succeed({ text, services: ["files/push"] })
   if (verb !== "pull") return wrong(text, "files, files/push, files/pull or files/pull/SHARE")
-  const target = path.join("/")
+  // `docs/` is `docs`: paths that are asked for never end so, and a denial would cover nothing.
+  const target = path.join("/").replace(/\/+$/, "")
   return Result.succeed({ text, services: ["files/pull"], target: target === "" ? undefined : target })
 }
 

@@ -89,6 +89,15 @@ describe("a policy's decision", () => {
     assert.strictEqual(verdict(self, peer("A"), { service: "mcp", target: "dc" }, false), "no notExposed")
   })
 
+  it("speaks of a directory and what is in it, whether its path ends with a slash or not", () => {
+    const self = policy([deny("trusted", "files/pull/docs/secret/")])
+
+    const pull = (target: string) => verdict(self, peer("A"), { service: "files/pull", target })
+    assert.strictEqual(pull("docs/secret"), "no denied by rule 1")
+    assert.strictEqual(pull("docs/secret/a.pdf"), "no denied by rule 1")
+    assert.strictEqual(pull("docs/secrets"), "yes exposed")
+  })
+
   it('allows, with default "nothing", only what a rule says', () => {
     const self = policy([allow("trusted", "messages", "events/subscribe/data.*")], { default: "nothing" })
 
