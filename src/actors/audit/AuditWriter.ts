@@ -54,6 +54,8 @@ export class AuditWriter {
   #suppressed = 0
   #suppressedKinds = new Map<string, number>()
   #failure: string | undefined
+  /** The lines of the present write are in the file, whatever fails after that. */
+  #isAppended = false
 
   constructor(options: Options) {
     this.#options = options
@@ -101,9 +103,10 @@ export class AuditWriter {
 
   /** Writes the entries, or counts them as lost. `seals`: a checkpoint follows them. */
   write(noted: ReadonlyArray<Noted>, seals: boolean, nowMs: number): Effect.Effect<void, never, Disk> {
+    this.#isAppended = false
     return this.#write(noted, seals, nowMs).pipe(
       Effect.tap(() => Effect.sync(() => (this.#failure = undefined))),
-      Effect.catch((error: Failure) => this.#failed(noted.length, error)),
+      Effect.catch((error: Failure) => this.#failed(this.#isAppended ? 0 : noted.length, error)),
       Effect.uninterruptible
     )
   }
@@ -127,6 +130,7 @@ export class AuditWriter {
       if (signs) lines.sign(nowMs)
       if (lines.count === 0) return
       this.#sizeBytes += yield* AuditStore.append(segment, lines.text, this.#sizeBytes, signs)
+      this.#isAppended = true
       this.#segment = segment
       this.#seq = lines.seq
       this.#hash = lines.hash

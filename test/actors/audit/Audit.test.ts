@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, type Path, type Scope } from "effect"
+import { Effect, FileSystem, Layer, type Path, PlatformError, type Scope } from "effect"
 import * as AuditActor from "../../../src/actors/audit/AuditActor.ts"
 import * as AuditReader from "../../../src/actors/audit/AuditReader.ts"
 import type * as AuditTrail from "../../../src/actors/audit/AuditTrail.ts"
@@ -71,6 +71,34 @@ const threeFiles = Effect.gen(function* () {
 })
 
 describe("the audit log", () => {
+  test("counts no entry as lost that stands in the log, when only the place of the checkpoint cannot be noted", () =>
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const home = yield* files.makeTempDirectoryScoped()
+      const full = PlatformError.systemError({ _tag: "Unknown", module: "FileSystem", method: "rename" })
+      let isFull = true
+      const disk: FileSystem.FileSystem = {
+        ...files,
+        rename: (from, to) => (isFull && to.endsWith("head.json") ? Effect.fail(full) : files.rename(from, to))
+      }
+      const work = (log: AuditTrail.Running) =>
+        Effect.gen(function* () {
+          notes(log, 3)
+          yield* log.sealed
+          const { failure, lost } = log.status()
+          assert.isDefined(failure)
+          assert.strictEqual(lost, 0)
+          isFull = false
+          notes(log, 3, 3)
+          yield* log.sealed
+          assert.isUndefined(log.status().failure)
+        })
+      yield* Effect.provideService(logging(home, work), FileSystem.FileSystem, disk)
+
+      const found = yield* verified(home)
+      assert.deepStrictEqual([found.broken, found.lost], [undefined, 0])
+    }))
+
   test("goes on over restarts and files, signed, and holds who and what, in files only its owner reads", () =>
     Effect.gen(function* () {
       const { files, home, paths } = yield* threeFiles
