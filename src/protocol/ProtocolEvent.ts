@@ -168,6 +168,8 @@ export type ProtocolEvent =
   | { readonly _tag: "KeyAnnounced"; readonly peer: NodeId; readonly key: string; readonly fromSeconds: number }
   | { readonly _tag: "KeyCancelled"; readonly peer: NodeId; readonly key: string }
   | { readonly _tag: "KeyMoved"; readonly peer: NodeId; readonly from: string; readonly to: string }
+  /** A person here has decided for a key; `from` is empty where none was pinned. */
+  | { readonly _tag: "KeyAccepted"; readonly peer: NodeId; readonly from: string; readonly to: string }
   /** Two keys follow one: the peer is frozen until a person decides, or its recovery key. */
   | { readonly _tag: "KeyForked"; readonly peer: NodeId; readonly keys: string }
   | { readonly _tag: "RecoveryKeyEnrolled"; readonly peer: NodeId; readonly key: string; readonly fromSeconds: number }

@@ -23,6 +23,8 @@ export const entryOf = (event: ProtocolEvent): Entry | undefined => {
       return { kind: "key.cancelled", node: event.peer, facts: { fingerprint: event.key } }
     case "KeyMoved":
       return { kind: "key.moved", node: event.peer, facts: { from: event.from, to: event.to } }
+    case "KeyAccepted":
+      return { kind: "key.accepted", node: event.peer, facts: { from: event.from, to: event.to } }
     case "KeyForked":
       return { kind: "key.forked", node: event.peer, facts: { fingerprints: event.keys } }
     case "RecoveryKeyEnrolled": {

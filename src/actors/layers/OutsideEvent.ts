@@ -33,6 +33,7 @@ export const of = (roster: Roster, member: Member, event: ProtocolEvent): Protoc
     case "KeyAnnounced":
     case "KeyCancelled":
     case "KeyMoved":
+    case "KeyAccepted":
     case "KeyForked":
     case "RecoveryKeyEnrolled":
     case "RecoveryKeyContested":

@@ -11,6 +11,8 @@ export type KeyFact =
   | { readonly _tag: "Cancelled"; readonly node: NodeId; readonly next: Uint8Array }
   /** The pin has moved. */
   | { readonly _tag: "Moved"; readonly node: NodeId; readonly from: Uint8Array; readonly to: Uint8Array }
+  /** A person here has decided for a key, whatever was pinned before. */
+  | { readonly _tag: "Accepted"; readonly node: NodeId; readonly from: Uint8Array | undefined; readonly to: Uint8Array }
   /** Frozen until a person decides, or the recovery key. */
   | { readonly _tag: "Forked"; readonly node: NodeId; readonly keys: ReadonlyArray<Uint8Array> }
   | { readonly _tag: "Thawed"; readonly node: NodeId }

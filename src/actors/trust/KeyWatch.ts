@@ -77,6 +77,10 @@ const heed = Effect.fnUntraced(function* (context: TrustContext, actor: TrustAct
       context.report({ _tag: "KeyMoved", peer, from: text(fact.from), to: text(fact.to) })
       yield* Effect.ignore(actor.apply(peer, Input.KeyFollowed({ from: fact.from, to: fact.to })))
       return
+    case "Accepted": {
+      const from = fact.from === undefined ? "" : text(fact.from)
+      return context.report({ _tag: "KeyAccepted", peer, from, to: text(fact.to) })
+    }
     case "Forked":
       context.report({ _tag: "KeyForked", peer, keys: fact.keys.map(text).join(", ") })
       // Not waited for: it may be the stream of this very peer that brought the news.

@@ -30,8 +30,8 @@ export interface Pins {
 export interface PeerChains extends KeyChains {
   /** A node was pinned for the first time: what came with it is its ground. */
   readonly begun: (node: NodeId, publicKey: Uint8Array) => Effect.Effect<void>
-  /** A person has decided for a key. */
-  readonly decided: (node: NodeId, publicKey: Uint8Array) => Effect.Effect<void>
+  /** A person has decided for a key; `former` was pinned before. */
+  readonly decided: (node: NodeId, publicKey: Uint8Array, former: Uint8Array | undefined) => Effect.Effect<void>
 }
 
 /** Chains kept; those of trusted peers do not count. */
@@ -145,11 +145,14 @@ export const make = Effect.fn("PeerChains.make")(function* <E>(
         ),
         (facts) => (facts.length === 0 ? Effect.void : Effect.asVoid(Effect.forkDetach(tell(facts))))
       ).pipe(Effect.uninterruptible),
-    decided: (node, publicKey) =>
+    decided: (node, publicKey, former) =>
       told(
         Effect.suspend(() => {
           const history = histories.get(node)
-          return history === undefined ? Effect.succeed([]) : change(node, KeyHistory.decided(history, publicKey))
+          const accepted: KeyFact = { _tag: "Accepted", node, from: former, to: publicKey }
+          return history === undefined
+            ? Effect.succeed([accepted])
+            : Effect.map(change(node, KeyHistory.decided(history, publicKey)), (facts) => [accepted, ...facts])
         })
       ),
     listen: (listener) =>

@@ -142,9 +142,10 @@ export const make = Effect.fn("PeerKeysStore.make")(function* (
     acceptKey: (node, publicKey, name) =>
       Effect.suspend(() => {
         const key = Bytes.copy(publicKey)
+        const former = table.nodes.get(node)
         const accepted = PinTable.acceptKey(table, node, key)
         table = name === undefined ? accepted : PinTable.acceptName(accepted, name, key)
-        return Effect.andThen(persist, chains.decided(node, key))
+        return Effect.andThen(persist, chains.decided(node, key, former))
       }),
     isLaterOnly: (publicKey) => table.laterOnly.has(Bytes.toHex(publicKey)),
     laterOpened: (publicKey) => {

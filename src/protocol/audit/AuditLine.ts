@@ -30,6 +30,7 @@ export const KINDS = [
   "key.announced",
   "key.cancelled",
   "key.moved",
+  "key.accepted",
   "key.forked",
   "key.recovery_enrolled",
   "key.recovery_contested",

@@ -90,6 +90,8 @@ export const of = (event: ProtocolEvent): WebhookEvent | undefined => {
       return made("key.cancelled", { fingerprint: event.key, peer_node_id: event.peer })
     case "KeyMoved":
       return made("key.moved", { from: event.from, peer_node_id: event.peer, to: event.to })
+    case "KeyAccepted":
+      return made("key.accepted", { from: event.from, peer_node_id: event.peer, to: event.to })
     case "KeyForked":
       return made("key.forked", { fingerprints: event.keys, peer_node_id: event.peer })
     case "RecoveryKeyEnrolled":

@@ -28,6 +28,10 @@ const OF_TRUST: ReadonlyArray<readonly [ProtocolEvent, AuditLine.Entry]> = [
     { kind: "key.moved", node: PEER, facts: { from: "4HX2", to: "9KQ1" } }
   ],
   [
+    { _tag: "KeyAccepted", peer: PEER, from: "4HX2", to: "9KQ1" },
+    { kind: "key.accepted", node: PEER, facts: { from: "4HX2", to: "9KQ1" } }
+  ],
+  [
     { _tag: "KeyForked", peer: PEER, keys: "4HX2, 9KQ1" },
     { kind: "key.forked", node: PEER, facts: { fingerprints: "4HX2, 9KQ1" } }
   ],

@@ -168,7 +168,7 @@ describe("PeerChains", () => {
       yield* keys.acceptKey(A, key(1).publicKey)
       assert.isTrue(keys.isTrusted(A))
       yield* keys.pinNode(A, key(1).publicKey)
-      assert.deepStrictEqual(facts.slice(2), ["Thawed"])
+      assert.deepStrictEqual(facts.slice(2), ["Accepted", "Thawed"])
     }).pipe(Effect.scoped)
   )
 

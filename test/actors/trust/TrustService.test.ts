@@ -96,6 +96,8 @@ describe("TrustService", () => {
       world.registry.keys.set(A, OTHER)
 
       assert.isFalse(b.keys.isTrusted(A))
+      const told = b.events.find(({ _tag }) => _tag === "KeyAccepted")
+      assert.deepInclude(told, { peer: A, to: Fingerprint.format(NativeCrypto.crypto.sha256(OTHER)) })
       world.nodes.add(A, OTHER)
       assert.strictEqual(yield* b.trust.request(A, ""), "sent")
       assert.deepStrictEqual(yield* b.trust.trusted, [])
