@@ -14,18 +14,22 @@ const shareListed = Effect.fnUntraced(function* (roster: Roster, member: Member,
   if (home === undefined || home === member) return
   const listed = yield* home.up.trust.admissions.listedKeys
   const known = yield* trust.admissions.listedKeys
+  const added = listed.filter(
+    (one) => !known.some((row) => row.fingerprint === one.fingerprint && row.note === one.note)
+  )
   const gone = known.filter((row) => !listed.some(({ fingerprint }) => fingerprint === row.fingerprint))
   yield* Effect.ignore(
     Effect.andThen(
-      Effect.forEach(listed, ({ fingerprint, note }) => trust.admissions.listKey(fingerprint, note), { discard: true }),
+      Effect.forEach(added, ({ fingerprint, note }) => trust.admissions.listKey(fingerprint, note), { discard: true }),
       Effect.forEach(gone, ({ fingerprint }) => trust.admissions.unlistKey(fingerprint), { discard: true })
     )
   )
   const networks = yield* home.up.trust.admissions.networks
-  const left = (yield* trust.admissions.networks).filter(({ name }) => !networks.some((row) => row.name === name))
+  const held = yield* trust.admissions.networks
+  const left = held.filter(({ name }) => !networks.some((row) => row.name === name))
   yield* Effect.forEach(left, ({ name }) => Effect.ignore(trust.admissions.leaveNetwork(name)), { discard: true })
   for (const { list, text } of networks) {
-    yield* Effect.ignore(trust.admissions.joinNetwork(text))
+    if (!held.some((row) => row.text === text)) yield* Effect.ignore(trust.admissions.joinNetwork(text))
     if (list !== "") yield* Effect.ignore(trust.admissions.reviseNetwork(list))
   }
 })
