@@ -140,7 +140,11 @@ export class IpcSession {
     const chunks = this.#early.get(id)
     if (chunks !== undefined) {
       if (chunks.length < EARLY_CHUNKS_MAX) chunks.push(data)
-    } else if (this.#early.size < EARLY_MAX) this.#early.set(id, [data])
+      return
+    }
+    // Late data of a stream that was closed here looks the same, and nobody comes for it.
+    if (this.#early.size >= EARLY_MAX) this.#early.delete(this.#early.keys().next().value!)
+    this.#early.set(id, [data])
   }
 
   #reset(value: Json.JsonObject): void {
@@ -177,6 +181,6 @@ export class IpcSession {
 
 const lost = (operation: string): IpcError => new IpcError({ reason: "Disconnected", operation, detail: "" })
 
-/** Connections whose data may come before they are known, and how much of it; a daemon that sends more is not one. */
+/** Connections whose data may come before they are known, the oldest give way, and how much of it. */
 const EARLY_MAX = 64
 const EARLY_CHUNKS_MAX = 64
