@@ -40,12 +40,14 @@ const tail: Command = {
     const isWanted = yield* filterOf(input)
     const directory = yield* place
     const kept: Array<AuditLine.Line> = []
+    let next = 1
     yield* read(directory, 1, (line) => {
+      next = line.seq + 1
       if (!isWanted(line)) return
       kept.push(line)
       if (kept.length > count) kept.shift()
     })
-    if (Values.boolean(input, "f") === true) return yield* follow(input, directory, kept, isWanted)
+    if (Values.boolean(input, "f") === true) return yield* follow(input, directory, kept, isWanted, next)
     return output(
       { directory, entries: kept.map(({ facts }) => facts) },
       kept.map(AuditText.entry).join("\n") || "nothing is recorded"
@@ -181,19 +183,17 @@ const filterOf = Effect.fnUntraced(function* (
     (kind === undefined || own === kind || own.startsWith(`${kind}.`))
 })
 
-/** Looks again every half second: the log is a file, and a node need not run. */
+/** Looks again every half second, from the line `first` on: the log is a file, and a node need not run. */
 const follow = Effect.fnUntraced(function* (
   input: Input,
   directory: string,
   kept: ReadonlyArray<AuditLine.Line>,
-  isWanted: (line: AuditLine.Line) => boolean
+  isWanted: (line: AuditLine.Line) => boolean,
+  first: number
 ) {
   const shown = (line: AuditLine.Line) => (input.json ? JSON.stringify(line.facts) : AuditText.entry(line))
   for (const line of kept) yield* Terminal.line(shown(line))
-  let next = 1
-  yield* read(directory, 1, ({ seq }) => {
-    next = seq + 1
-  })
+  let next = first
   while (true) {
     yield* Effect.sleep(LOOK_INTERVAL)
     const fresh: Array<string> = []
