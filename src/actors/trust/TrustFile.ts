@@ -84,6 +84,10 @@ export const encode = ({ table, admission, foreign }: Content): string => {
   }
 }
 
+/** Whether the rows of one peer would be the same. */
+export const isSame = (one: Relation.Relation, other: Relation.Relation): boolean =>
+  one === other || LISTS.every((list) => JSON.stringify(WRITERS[list](one)) === JSON.stringify(WRITERS[list](other)))
+
 type List = "trusted" | "pending" | "outgoing" | "revoked"
 type Reader = (self: Relation.Relation, row: Json.JsonObject, nowSeconds: number) => Relation.Relation | undefined
 type Writer = (self: Relation.Relation) => Json.JsonObject | undefined

@@ -74,9 +74,11 @@ export const apply = Effect.fn("TrustLedger.apply")(function* (
   const { table, outputs } = TrustTable.step(self.table, node, judged.input, self.limits, seconds)
   const after = TrustTable.relation(table, node)
   const gained = after.trusted !== undefined && !Relation.isTrustedUnder(before, after.trusted.publicKey)
+  // What does not outlive the process, as that the registry knows of a pair, must not cost the text of the whole table.
+  const written = TrustFile.isSame(before, after) ? self.table : table
   const failure =
     (gained ? yield* pin(self, node, after.trusted.publicKey) : undefined) ??
-    (yield* save(self, node, table, judged.admission))
+    (yield* save(self, node, written, judged.admission))
   if (failure !== undefined && gained) return { input: judged.input, outputs: [], failure }
   self.table = table
   self.admission = judged.admission
