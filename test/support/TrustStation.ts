@@ -3,6 +3,7 @@ import { Context, Effect, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Node } from "../../src/actors/node/Node.ts"
 import { RegistryClient } from "../../src/actors/registry/RegistryClient.ts"
+import type * as KeyWatch from "../../src/actors/trust/KeyWatch.ts"
 import type * as PeerChains from "../../src/actors/trust/PeerChains.ts"
 import { PeerKeys } from "../../src/actors/trust/PeerKeys.ts"
 import * as PeerKeysStore from "../../src/actors/trust/PeerKeysStore.ts"
@@ -33,6 +34,7 @@ export interface Station {
   readonly keys: PeerKeys["Service"]
   readonly trust: Trust["Service"]
   readonly reregistered: Effect.Effect<void>
+  readonly watch: KeyWatch.KeyWatch
   readonly events: Array<ProtocolEvent>
 }
 

@@ -42,21 +42,22 @@ export const make = Effect.fn("KeyWatch.make")(function* (
   }
   yield* chains.listen((fact) => heed(context, actor, fact))
   let lookedAtMs = Number.NEGATIVE_INFINITY
+  // Where the next look goes on, among more peers than one look asks about.
+  let begun = 0
   const sweep = Effect.gen(function* () {
     const nowMs = yield* MonotonicTime.nowMs
     if (nowMs - lookedAtMs < LOOK_INTERVAL_MS) return
     lookedAtMs = nowMs
     const trusted = [...actor.table()].filter(([, relation]) => relation.trusted !== undefined).map(([node]) => node)
+    const from = begun < trusted.length ? begun : 0
+    const turn = trusted.slice(from, from + LOOKUPS_MAX)
+    begun = from + turn.length
     const own = yield* context.node.address
     // The registry's answer is learnt from wherever it is asked for (`LearningRegistry`).
-    yield* Effect.forEach(
-      [own.node, ...trusted.slice(0, LOOKUPS_MAX)],
-      (node) => Effect.ignore(context.registry.lookup(node)),
-      {
-        concurrency: LOOKUPS_AT_ONCE,
-        discard: true
-      }
-    )
+    yield* Effect.forEach([own.node, ...turn], (node) => Effect.ignore(context.registry.lookup(node)), {
+      concurrency: LOOKUPS_AT_ONCE,
+      discard: true
+    })
   })
   return {
     look: Effect.andThen(chains.settle, sweep),

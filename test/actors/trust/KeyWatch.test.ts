@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as TrustFile from "../../../src/actors/trust/TrustFile.ts"
 import * as TrustStore from "../../../src/actors/trust/TrustStore.ts"
 import * as Relation from "../../../src/protocol/trust/Relation.ts"
 import * as TrustTable from "../../../src/protocol/trust/TrustTable.ts"
@@ -74,6 +75,38 @@ describe("KeyWatch, after a start that finds pins moved (rule 9)", () => {
       )
 
       assert.deepStrictEqual(keys, ["revoked 3"])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("KeyWatch, which asks the registry now and then", () => {
+  it.effect("comes to every trusted peer in turn, however many there are", () =>
+    Effect.gen(function* () {
+      const trusted: Relation.Trusted = {
+        publicKey: TrustStation.identityOf(2).publicKey,
+        approvedAtSeconds: 0,
+        mutual: true,
+        network: 0,
+        acceptDue: false,
+        reported: true,
+        servicesDue: []
+      }
+      const peers = Array.from({ length: 2500 }, (_, index) => NodeId(index + 2))
+      const table = new Map(peers.map((node) => [node, { ...Relation.none, trusted }] as const))
+      const store = TrustStore.memory()
+      yield* store.save({ ...TrustFile.empty, table })
+      const world = TrustStation.world()
+      const { watch } = yield* TrustStation.start(world, A, { store })
+      for (let look = 0; look < 3; look++) {
+        yield* watch.look
+        yield* TestClock.adjust("15 minutes")
+      }
+
+      const asked = new Set(world.registry.calls)
+      assert.deepStrictEqual(
+        peers.filter((node) => !asked.has(`lookup ${A} ${node}`)),
+        []
+      )
     }).pipe(Effect.scoped)
   )
 })
