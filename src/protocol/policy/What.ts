@@ -120,6 +120,7 @@ const events = (text: string, [verb, ...topic]: ReadonlyArray<string>): Result.R
 
 const mcp = (text: string, [server, ...rest]: ReadonlyArray<string>): Result.Result<What, string> => {
   const services = ["mcp"] as const
+  if (server === "" && rest.length > 0) return wrong(text, "mcp/SERVER/TOOL names a server and a tool, * for any")
   if (server === undefined || server === "") return Result.succeed({ text, services })
   if (rest.length === 0) return Result.succeed({ text, services, target: server })
   const tool = ToolPattern.parse(rest.join("/"))

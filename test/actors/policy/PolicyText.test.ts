@@ -42,6 +42,7 @@ describe("policy.jsonc", () => {
     assert.match(at({ who: ["tag:ops"] }), /nobody bears the tag ops/)
     assert.match(at({}, { tags: { ops: ["trusted"] } }), /a tag has members.*\(tags\.ops\[0\]\)$/)
     assert.match(at({ what: ["jobs/x"] }), /no such service.*\(rules\[0\]\.what\[0\]\)$/)
+    assert.match(at({ what: ["mcp//read_*"] }), /a server and a tool/)
     assert.match(at({ what: ["port/70000"] }), /a port is 0 to 65535/)
     assert.match(at({ what: ["port/9-8"] }), /a port is/)
     assert.match(at({ what: ["files/get"] }), /files\/push/)
