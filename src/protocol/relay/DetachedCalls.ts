@@ -88,7 +88,7 @@ export class DetachedCalls implements EraTranslator {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
     if (envelope?._tag === "Notification" && envelope.progressToken !== undefined) {
       const token = RawRpc.idKey(envelope.progressToken)
-      const detached = [...this.#handles.values()].filter((call) => call.token === token)
+      const detached = [...this.#handles.values()].filter((call) => call.token === token && !isDone(call))
       const text = JsonRpcPeek.string(message, ["params", "message"])
       for (const { task } of detached)
         if (task?.status === "working") DetachedCall.changed(task, "working", nowMs, text)
@@ -130,7 +130,7 @@ export class DetachedCalls implements EraTranslator {
       if (task?.retryAtMs !== undefined && task.retryAtMs <= nowMs) outputs.push(...this.#again(call, task, nowMs))
       if (untilMs === undefined || untilMs > nowMs) continue
       if (!isDone(call)) outputs.push(toServer(RawRpc.cancelled(call.number, TOO_LONG)))
-      this.#forget(call)
+      outputs.push(...this.#stop(call, TOO_LONG))
     }
     for (const call of this.#calls.values()) {
       const dueAtMs = this.#dueAtMs(call)
@@ -269,9 +269,8 @@ export class DetachedCalls implements EraTranslator {
       return [toClient(DetachTool.said(id, DetachTool.UNKNOWN, true, isModern))]
     if (call.result !== undefined) return [toClient(JsonSplice.replace(call.result, ["id"], id))]
     if (JsonRpcPeek.member(message, ["params", "arguments", "cancel"]) === "true") {
-      this.#forget(call)
       const told = toClient(DetachTool.said(id, DetachTool.CANCELLED, false, isModern))
-      return [toServer(RawRpc.cancelled(call.number, STOPPED)), told]
+      return [toServer(RawRpc.cancelled(call.number, STOPPED)), ...this.#stop(call, DetachTool.CANCELLED), told]
     }
     if (call.asker !== undefined) return [toClient(DetachTool.said(id, DetachTool.ASKED, true, isModern))]
     call.asker = asker
@@ -281,6 +280,8 @@ export class DetachedCalls implements EraTranslator {
   /** A client that gives up a fetch leaves the call alone. */
   #cancel(message: Uint8Array, id: string): Outputs {
     const wanted = RawRpc.idKey(id)
+    // Most servers do not answer it any more, and a late answer may pass as it is.
+    this.#watched.delete(wanted)
     const call = [...this.#calls.values()].find(({ asker }) => asker !== undefined && RawRpc.idKey(asker.id) === wanted)
     if (call === undefined) return [toServer(message)]
     call.asker = undefined
@@ -305,6 +306,13 @@ export class DetachedCalls implements EraTranslator {
   #release({ task }: Call): void {
     this.#keptBytes -= task?.kept?.length ?? 0
     if (task !== undefined) task.kept = undefined
+  }
+
+  /** The call has no result, and whoever waits for one is told why. */
+  #stop(call: Call, why: string): Outputs {
+    const { asker } = call
+    this.#forget(call)
+    return asker === undefined ? [] : [toClient(DetachTool.said(asker.id, why, true, asker.isModern))]
   }
 
   #forget(call: Call): void {

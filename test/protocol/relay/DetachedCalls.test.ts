@@ -80,6 +80,45 @@ describe("DetachedCalls", () => {
     assert.match(cancel(5).join(), /"requestId":"dev.effect-pilot\/call-2"/)
   })
 
+  it("whoever waits for a result is told when the call is stopped by its handle, or ends after its 24 hours", () => {
+    const { at, call, fetch } = make()
+    call(1)
+    at(50_000)
+    fetch(2, "h1")
+
+    const stopped = fetch(3, "h1", { cancel: true }).join()
+    assert.match(stopped, /"id":2,.*The call is cancelled.*"isError":true/)
+    assert.match(stopped, /"id":3,.*The call is cancelled.*"isError":false/)
+    call(4)
+    at(100_000)
+    at(100_000 + 86_399_000)
+    fetch(5, "h2")
+    assert.match(at(100_000 + 86_400_000).join(), /"requestId".*"id":5,.*A call may take 24 hours.*"isError":true/)
+  })
+
+  it("lists that a client gave up leave no mark: the next one still has the tool", () => {
+    const { transcript } = make()
+    for (let id = 0; id < 300; id++) {
+      transcript.client({ jsonrpc: "2.0", id, method: "tools/list" })
+      transcript.client({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id } })
+    }
+
+    transcript.client({ jsonrpc: "2.0", id: "last", method: "tools/list" })
+    assert.include(transcript.server({ jsonrpc: "2.0", id: "last", result: { tools: [] } }).join(), TOOL)
+  })
+
+  it("steps of a call reach a client that uses the token of an earlier one again, which is done", () => {
+    const { at, call, transcript } = make()
+    const step = { jsonrpc: "2.0", method: "notifications/progress", params: { progressToken: "t", progress: 1 } }
+    call(1, "slow", {}, { progressToken: "t" })
+    at(50_000)
+    assert.deepStrictEqual(transcript.server(step), [])
+    transcript.server(`{"jsonrpc":"2.0","id":${NUMBER},"result":{}}`)
+
+    call(2, "slow", {}, { progressToken: "t" })
+    assert.lengthOf(transcript.server(step), 1)
+  })
+
   it("64 are detached at most; the others wait as without it", () => {
     const { at, call, calls } = make()
     for (let id = 0; id < 65; id++) call(id)
