@@ -109,9 +109,13 @@ export class ListenKeeper {
     } else {
       return []
     }
-    // A server that does not know the method will not learn it.
-    if (code !== -32601) this.#retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++)
-    const waiting = opening?.key === key ? opening.waiters : []
+    const waiting = opening?.key === key ? [...opening.waiters] : []
+    if (code === -32601) {
+      // A server that does not know the method will not learn it: nobody waits for the next listen, and nothing is watched.
+      waiting.push(...this.#waiters)
+      this.#waiters = []
+      this.#uris.clear()
+    } else this.#retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#failures++)
     return waiting.map((id) => toClient(RawRpc.failure(id, -32603, "The server does not watch resources now.")))
   }
 

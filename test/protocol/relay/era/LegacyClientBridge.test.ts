@@ -173,6 +173,21 @@ describe("LegacyClientBridge", () => {
     assert.lengthOf(transcript.server(acknowledged(third)), 2)
   })
 
+  it("every subscription is answered by a server that announces them and does not know listen", () => {
+    const { client, server } = make()
+    const subscribe = (id: string, uri: string) =>
+      client({ jsonrpc: "2.0", id, method: "resources/subscribe", params: { uri } })
+    const id = listen(subscribe("a", "a:a"))
+    assert.deepStrictEqual(subscribe("b", "a:b"), [])
+
+    const refused = server({ jsonrpc: "2.0", id, error: { code: -32601, message: "no" } })
+    assert.deepStrictEqual(
+      refused.map((line) => Transcript.messageOf(line)["id"]),
+      ["a", "b"]
+    )
+    assert.isString(listen(subscribe("c", "a:a")))
+  })
+
   it("ping, log level and roots are the bridge's own; a task is left out of a request", () => {
     const { client } = make()
 
