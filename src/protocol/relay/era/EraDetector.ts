@@ -77,6 +77,7 @@ export class EraDetector implements EraTranslator {
       case "Trying":
         return answer.key === state.key ? this.#tried(state, answer, nowMs) : [toClient(message)]
       case "Probing":
+        if (answer.key === state.tried) return this.#triedLate(state, answer, nowMs)
         return answer.key === state.key ? this.#probed(state, answer, nowMs) : [toClient(message)]
       default:
         return isOwn(answer.key) ? [] : [toClient(message)]
@@ -102,9 +103,10 @@ export class EraDetector implements EraTranslator {
       case "Discovering":
         return this.#options.isModernOnly ? this.#translateModern([state.message], nowMs) : []
       case "Probing":
-        return this.#translateModern(state.held, nowMs)
+        return this.#translateTried(state, nowMs)
+      // One that is only slow to start is told from one that wants to be opened first by asking what it is.
       case "Trying":
-        return []
+        return this.#probe(state.held, nowMs, state.key)
     }
   }
 
@@ -144,7 +146,8 @@ export class EraDetector implements EraTranslator {
     if (era === "legacy") return this.#translateModern([message], nowMs)
     // What changes nothing may reach a server of either era, and its answer tells which it is.
     if (!BridgeError.isHarmlessTwice(method)) return this.#probe([message.slice()], nowMs)
-    this.#state = { _tag: "Trying", key, held: [message.slice()], heldBytes: message.length, untilMs: undefined }
+    const untilMs = nowMs + TRIED_SILENCE_MS
+    this.#state = { _tag: "Trying", key, held: [message.slice()], heldBytes: message.length, untilMs }
     return [toServer(message)]
   }
 
@@ -207,40 +210,57 @@ export class EraDetector implements EraTranslator {
     return this.#options.isModernOnly ? this.#translateModern([state.message], nowMs) : [toClient(answer.message)]
   }
 
-  #tried(state: Tagged<"Trying">, answer: Answer, nowMs: number): Outputs {
-    const [, ...others] = state.held
+  #tried({ held }: Holding<string>, answer: Answer, nowMs: number): Outputs {
+    const [, ...others] = held
     if (isUnreachable(answer)) {
       this.#state = { _tag: "Watching" }
       return [toClient(answer.message), ...others.map(toServer)]
     }
-    const isSure = answer.isError
-      ? isModern(answer)
-      : JsonRpcPeek.member(answer.message, ["result", "resultType"]) !== undefined
-    if (!isSure) return this.#probe(state.held, nowMs)
+    if (!isSurelyModern(answer)) return this.#probe(held, nowMs)
     this.#options.verdict.learn("modern", nowMs)
     this.#state = { _tag: "Through" }
     return [toClient(answer.message), ...others.map(toServer)]
   }
 
-  /** Holds what the client wants until the server has said whether it speaks its revision. */
-  #probe(held: Array<Uint8Array>, nowMs: number): Outputs {
+  /** The answer to what was tried comes while the server is being asked what it is, which goes on if this does not tell. */
+  #triedLate(state: Tagged<"Probing">, answer: Answer, nowMs: number): Outputs {
+    if (isUnreachable(answer) || isSurelyModern(answer)) return this.#tried(state, answer, nowMs)
+    state.tried = undefined
+    return []
+  }
+
+  /**
+   * Holds what the client wants until the server has said whether it speaks its revision. `tried` is the key of the first of
+   * it if that is at the server already.
+   */
+  #probe(held: Array<Uint8Array>, nowMs: number, tried?: string): Outputs {
     const id = this.#nextId()
     const heldBytes = held.reduce((sum, { length }) => sum + length, 0)
-    this.#state = { _tag: "Probing", key: RawRpc.idKey(id), held, heldBytes, untilMs: nowMs + DISCOVER_SILENCE_MS }
+    const untilMs = nowMs + (tried === undefined ? DISCOVER_SILENCE_MS : 2 * TRIED_SILENCE_MS)
+    this.#state = { _tag: "Probing", key: RawRpc.idKey(id), tried, held, heldBytes, untilMs }
     const [first] = held
     return [toServer(DiscoverText.discover(id, DiscoverText.clientOfRequest(first ?? new Uint8Array())))]
   }
 
-  #probed({ held }: Tagged<"Probing">, answer: Answer, nowMs: number): Outputs {
-    if (!isModern(answer) && !isUnreachable(answer)) return this.#translateModern(held, nowMs)
+  #probed(state: Tagged<"Probing">, answer: Answer, nowMs: number): Outputs {
+    if (!isModern(answer) && !isUnreachable(answer)) return this.#translateTried(state, nowMs)
     if (isModern(answer)) this.#options.verdict.learn("modern", nowMs)
     this.#state = isModern(answer) ? { _tag: "Through" } : { _tag: "Watching" }
-    return held.map(toServer)
+    return state.held.slice(state.tried === undefined ? 0 : 1).map(toServer)
   }
 
-  #translateModern(held: ReadonlyArray<Uint8Array>, nowMs: number): Outputs {
+  /** What was tried is given up, since it is asked for again. */
+  #translateTried({ held, tried }: Tagged<"Probing">, nowMs: number): Outputs {
+    const [first] = held
+    const id = tried === undefined || first === undefined ? undefined : JsonRpcPeek.member(first, ["id"])
+    if (id === undefined) return this.#translateModern(held, nowMs)
+    return [toServer(RawRpc.cancelled(id)), ...this.#translateModern(held, nowMs, Number(id))]
+  }
+
+  /** `after` is the id of a request that the server may still answer. */
+  #translateModern(held: ReadonlyArray<Uint8Array>, nowMs: number, after = 0): Outputs {
     this.#options.verdict.learn("legacy", nowMs)
-    const bridge = new ModernClientBridge(this.#options)
+    const bridge = new ModernClientBridge(this.#options, Number.isSafeInteger(after) ? Math.max(0, after) : 0)
     this.#state = { _tag: "Translating", bridge }
     return held.flatMap((message) => bridge.fromClient(message, nowMs))
   }
@@ -273,11 +293,11 @@ type State =
     }
   | { readonly _tag: "Discovering"; readonly key: string; readonly message: Uint8Array; untilMs: number | undefined }
   | Holding<"Trying">
-  | Holding<"Probing">
+  | (Holding<"Probing"> & { tried: string | undefined })
   | { readonly _tag: "Through" }
   | { readonly _tag: "Translating"; readonly bridge: EraTranslator }
 
-interface Holding<Tag> {
+interface Holding<Tag extends string> {
   readonly _tag: Tag
   readonly key: string
   readonly held: Array<Uint8Array>
@@ -292,6 +312,10 @@ const isModern = (answer: Answer): boolean =>
   answer.isError
     ? codeOf(answer) === -32022 && (revisionsOf(answer) ?? []).includes(MODERN)
     : DiscoverText.revisions(answer.message).includes(MODERN)
+
+/** An answer that no legacy server gives. */
+const isSurelyModern = (answer: Answer): boolean =>
+  answer.isError ? isModern(answer) : JsonRpcPeek.member(answer.message, ["result", "resultType"]) !== undefined
 
 const revisionsOf = ({ message }: Pick<Answer, "message">): ReadonlyArray<string> | undefined => {
   const raw = JsonRpcPeek.member(message, ["error", "data"])
@@ -321,5 +345,7 @@ const refuseAll = (envelope: JsonRpcPeek.Envelope | undefined): Outputs =>
 const INITIALIZE_SILENCE_MS = 10_000
 /** Old servers never answer what they do not know (mcp §2.2). */
 const DISCOVER_SILENCE_MS = 5000
+/** A request of a modern client may start a server that is slow to start; some legacy ones never answer one before they are opened. */
+const TRIED_SILENCE_MS = 10_000
 /** What a client may send before it is known how the server is opened. */
 const HELD_BYTES_MAX = 16_777_216

@@ -51,11 +51,13 @@ export class ModernClientBridge implements EraTranslator {
   /** By their number at the server. */
   readonly #calls = new Map<string, ModernCall.ModernCall>()
   #opening: Opening = { _tag: "Closed" }
-  #count = 0
+  #count: number
   #logLevel: number | undefined
 
-  constructor(options: Options) {
+  /** Requests are numbered from the one after `lastNumber` on. */
+  constructor(options: Options, lastNumber = 0) {
     this.#options = options
+    this.#count = lastNumber
     this.#rounds = new InputRounds(options)
   }
 

@@ -163,6 +163,35 @@ describe("EraDetector", () => {
     assert.isTrue(detector.isTranslating)
   })
 
+  it("a server that is silent to a first list is asked what it is, and a late answer is nobody's", () => {
+    const { detector, transcript } = make(true)
+    transcript.client(modern(2, "tools/list"))
+    transcript.nowMs = detector.deadlineMs() ?? Number.NaN
+    const asked = transcript.timeout()
+    assert.include(asked.join(), "server/discover")
+
+    const opening = transcript.server(error(idOf(asked), -32601))
+    assert.include(opening.join(), '"method":"initialize"')
+    const result = { protocolVersion: "2025-11-25", capabilities: {}, serverInfo: { name: "s", version: "1" } }
+    const sent = transcript.server({ jsonrpc: "2.0", id: idOf(opening), result })
+    assert.include(sent.at(-1), "tools/list")
+    assert.notStrictEqual(idOf(sent), 2)
+    assert.deepStrictEqual(transcript.server({ jsonrpc: "2.0", id: 2, result: { tools: [{}] } }), [])
+    const [answer] = transcript.server({ jsonrpc: "2.0", id: idOf(sent), result: { tools: [] } })
+    assert.match(answer ?? "", /^← .*"id":2,/)
+  })
+
+  it("a slow modern server that is asked what it is answers its first list after all, once", () => {
+    const { detector, transcript } = make(true)
+    transcript.client(modern("a", "tools/list"))
+    transcript.nowMs = 10_000
+    const asked = transcript.timeout()
+    assert.deepStrictEqual(transcript.client(modern("b", "tools/list")), [])
+
+    assert.deepStrictEqual(transcript.server(discovered(idOf(asked))), line("→", modern("b", "tools/list")))
+    assert.isTrue(detector.isThrough)
+  })
+
   it("sessions that share a verdict do not ask again, for five minutes", () => {
     const told = (era: ServerEra) => {
       const verdict = new Verdict()
