@@ -51,6 +51,7 @@ export const make = Effect.fnUntraced(function* (
   const outgoing = new Signal()
   const incoming = new Signal()
   const room = new Signal()
+  const silence = new Signal()
   const now = () => MonotonicTime.nowMsUnsafe(clock)
   let goodbye: Bye | undefined
   const timer = new DeadlineTimer(Timers.of(clock), yield* Provided.services<never>(), () => {
@@ -58,6 +59,7 @@ export const make = Effect.fnUntraced(function* (
     session.timeout(now())
     changed()
     outgoing.raise()
+    if (session.isSilent) silence.raise()
   })
   yield* Effect.addFinalizer(() => Effect.sync(() => timer.cancel()))
 
@@ -108,11 +110,10 @@ export const make = Effect.fnUntraced(function* (
     return frames.length > 1 ? Bytes.concat(...frames) : first
   }
 
-  const isWanted = () => session.hasFrame(now()) || goodbye !== undefined || session.isSilent
+  const isWanted = () => session.hasFrame(now()) || goodbye !== undefined
 
   const write = (stream: FrameStream): Effect.Effect<Bye, StreamLost> => {
     const next: Effect.Effect<Bye, StreamLost> = Effect.suspend(() => {
-      if (session.isSilent) return new StreamLost({ reason: "Silent", detail: "no answer to pings" })
       const bytes = nextWrite()
       if (bytes !== undefined) return Effect.andThen(stream.write(bytes), next)
       if (goodbye !== undefined) return Effect.as(stream.write(encode(Frame.Bye({ bye: goodbye }))), goodbye)
@@ -121,6 +122,12 @@ export const make = Effect.fnUntraced(function* (
     })
     return next
   }
+
+  /** Not the writer's to notice: on a path that takes nothing any more, it waits. */
+  const silent: Effect.Effect<never, StreamLost> = Effect.andThen(
+    waitFor(silence, () => session.isSilent),
+    Effect.suspend(() => new StreamLost({ reason: "Silent", detail: "no answer to pings" }))
+  )
 
   const read = (stream: FrameStream): Effect.Effect<Bye, StreamLost> => {
     const next: Effect.Effect<Bye, StreamLost> = Effect.flatMap(stream.read, (frames) => {
@@ -153,7 +160,7 @@ export const make = Effect.fnUntraced(function* (
           return new StreamLost({ reason: "Violation", detail: attached.failure.reason })
         }
         changed()
-        return Effect.raceFirst(read(stream), write(stream))
+        return Effect.raceAllFirst([read(stream), write(stream), silent])
       }).pipe(Effect.ensuring(Effect.sync(() => session.detach()))),
     sayGoodbye: (bye) => {
       goodbye = bye
