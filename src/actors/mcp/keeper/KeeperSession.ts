@@ -51,6 +51,7 @@ export interface KeeperSession {
 export const make = Effect.fnUntraced(function* (
   options: Options
 ): Effect.fn.Return<KeeperSession, never, Scope.Scope> {
+  const scope = yield* Effect.scope
   const limits = options.hello.limits ?? LIMITS_DEFAULT
   const relay = yield* RelayEnd.make(CONFIG_DEFAULT)
   const attachments = yield* Queue.unbounded<Attachment>()
@@ -92,6 +93,12 @@ export const make = Effect.fnUntraced(function* (
     Effect.catchTag("ServerChanged", () => Queue.offer(endings, { reason: "changed" }))
   )
 
+  /** By another fiber: the older stream may take nothing any more, and the newer one must not wait for it. */
+  const sayDisplaced = (stream: FrameStream) =>
+    stream
+      .send(Frame.Bye({ bye: { reason: "displaced" } }))
+      .pipe(Effect.timeoutOption(GOODBYE_TIMEOUT), Effect.ignore, Effect.forkIn(scope, { startImmediately: true }))
+
   /** Carries the session over one stream; the answer says whether the session goes on. */
   const carry = ({ hello, resumed, stream }: Attachment): Effect.Effect<"ended" | "lost"> =>
     stream.send(Frame.Welcome({ welcome: welcome(options.epoch, resumed, relay.session.rx, options.gate) })).pipe(
@@ -103,7 +110,7 @@ export const make = Effect.fnUntraced(function* (
         onFailure: (lost) =>
           Effect.as(
             lost.reason === "Displaced"
-              ? Effect.ignore(stream.send(Frame.Bye({ bye: { reason: "displaced" } })))
+              ? sayDisplaced(stream)
               : Effect.logDebug(`mcp ${options.service}: stream lost: ${lost.reason} ${lost.detail}`),
             "lost" as const
           ),

@@ -4,6 +4,8 @@ import { TestClock } from "effect/testing"
 import * as FrameStream from "../../../../src/actors/mcp/FrameStream.ts"
 import { STDIO_MESSAGE_BYTES_MAX } from "../../../../src/protocol/relay/RelayControl.ts"
 import { Frame } from "../../../../src/protocol/relay/RelayFrame.ts"
+import * as Address from "../../../../src/protocol/wire/Address.ts"
+import * as DuplexPair from "../../../support/DuplexPair.ts"
 import * as McpRig from "../../../support/McpRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
@@ -83,6 +85,24 @@ describe("Keeper", () => {
 
       const frames = yield* readAll(first.stream)
       assert.deepStrictEqual(frames.at(-1), Frame.Bye({ bye: { reason: "displaced" } }))
+    }))
+
+  test("an older stream that takes nothing any more does not hold up the newer one", () =>
+    Effect.gen(function* () {
+      const { rig } = yield* station
+      const pair = yield* DuplexPair.make()
+      let isTaking = true
+      const duplex = {
+        ...pair.right,
+        write: (bytes: Uint8Array) => (isTaking ? pair.right.write(bytes) : Effect.never)
+      }
+      yield* Effect.forkScoped(rig.keeper().serve({ duplex, remote: Address.make(0, 2) }))
+      const stream = FrameStream.make(pair.left)
+      yield* stream.send(hello())
+      yield* stream.next
+      isTaking = false
+
+      assert.isTrue(kind((yield* greeted(rig, 2)).answer))
     }))
 
   test("another version of the relay is told so (mcp §6.2)", () =>
