@@ -139,24 +139,22 @@ export const make = Effect.fnUntraced(function* <E>(
     return envelope?._tag === "Request" ? refuseUnread(envelope.id, seq) : Effect.void
   }
 
+  /** Nothing more comes. */
+  const finishAll = Effect.suspend(() => {
+    isOver = true
+    for (const { id } of calls.waiting) answer(id, lost(id))
+    for (const stream of streams.values()) {
+      finish(stream)
+      stream.wake.openUnsafe()
+    }
+    return Deferred.succeed(ended, undefined)
+  })
+
   const readServer = Effect.gen(function* () {
     const lines = new LineSplitter(MESSAGE_BYTES_MAX)
     while (true)
       for (const line of lines.push(yield* server.read)) if (line._tag === "Whole") yield* receive(line.bytes)
-  }).pipe(
-    Effect.ignore,
-    Effect.andThen(
-      Effect.gen(function* () {
-        isOver = true
-        for (const { id } of calls.waiting) answer(id, lost(id))
-        for (const stream of streams.values()) {
-          finish(stream)
-          stream.wake.openUnsafe()
-        }
-        yield* Deferred.succeed(ended, undefined)
-      })
-    )
-  )
+  }).pipe(Effect.ignore, Effect.andThen(finishAll))
 
   const follow = (stream: EventStream.EventStream, from: number) => EventStream.follow(stream, from, room, () => isOver)
 
@@ -210,6 +208,8 @@ export const make = Effect.fnUntraced(function* <E>(
     yield* Deferred.succeed(ended, undefined)
   })
 
+  // What another process goes on with is not answered here; its clients come back for it when this one is gone.
+  yield* Effect.addFinalizer(() => (record?.isOver === false ? Deferred.succeed(ended, undefined) : finishAll))
   if (record !== undefined) yield* Effect.addFinalizer(() => Effect.sync(() => record.save()))
   if (record?.restored !== undefined) {
     for (const id of EdgeState.orphans(record.restored)) answer(id, lost(id))

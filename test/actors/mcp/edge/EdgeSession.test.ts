@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as EdgeSession from "../../../../src/actors/mcp/edge/EdgeSession.ts"
 import * as Bytes from "../../../../src/core/data/Bytes.ts"
@@ -67,6 +67,22 @@ describe("EdgeSession", () => {
       const events = yield* ask('{"jsonrpc":"2.0","id":7,"method":"tools/call"}')
       yield* server.end
       assert.include(yield* textOf(events), '"id":7,"error":{"code":-31002')
+      yield* session.ended
+    })
+  )
+
+  it.effect("when it is closed from here, each call has an answer, and no stream goes on", () =>
+    Effect.gen(function* () {
+      const life = yield* Scope.make()
+      const { ask, session } = yield* Scope.provide(make, life)
+      const events = yield* Effect.forkChild(textOf(yield* ask('{"jsonrpc":"2.0","id":7,"method":"tools/call"}')))
+      const common = yield* Effect.forkChild(Stream.runDrain(session.listen(undefined) ?? Stream.empty), {
+        startImmediately: true
+      })
+      yield* Scope.close(life, Exit.void)
+
+      assert.include(yield* Fiber.join(events), '"id":7,"error":{"code":-31002')
+      yield* Fiber.join(common)
       yield* session.ended
     })
   )
