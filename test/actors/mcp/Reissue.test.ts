@@ -252,4 +252,31 @@ describe("calls that may run twice", () => {
       const third = yield* server
       yield* third.line
     }))
+
+  test("a call given up before it left is waited for no more, whoever carries it in the end", () =>
+    Effect.gen(function* () {
+      const host = yield* station([])
+      const { line, rig, server, write } = host
+      yield* opened(host)
+      yield* rig.connect(false)
+      yield* write(
+        '{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"slow","_meta":{"progressToken":"t"}}}'
+      )
+      yield* write('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}')
+      yield* TestClock.adjust("100 millis")
+      yield* rig.restartKeeper
+      yield* rig.connect(true)
+      yield* TestClock.adjust("5 seconds")
+      const next = yield* server
+      yield* next.line
+      yield* next.write(`${initializeResult('{"tools":{}}')}\n`)
+      for (const method of ["notifications/initialized", "tools/call", "notifications/cancelled"])
+        assert.strictEqual(JSON.parse(yield* next.line).method, method)
+
+      yield* TestClock.adjust("20 seconds")
+      yield* write('{"jsonrpc":"2.0","id":6,"method":"ping"}')
+      yield* next.line
+      yield* next.write(`${answer(6)}\n`)
+      assert.strictEqual(yield* line, answer(6))
+    }))
 })

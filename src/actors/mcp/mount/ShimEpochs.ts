@@ -112,9 +112,15 @@ export const make = Effect.fnUntraced(function* (
     }
     const kept = repeats.kept(message, envelope)
     if (epoch.held === undefined) books.carried?.(requests, epoch.credentials, ordinal)
-    for (const { id, method, progressToken } of requests) {
-      calls.add(id, method, ordinal, lost, kept)
-      if (progressToken !== undefined && lost === 0) signs.started(id, progressToken)
+    for (const item of envelope === undefined ? [] : JsonRpcPeek.messages(envelope)) {
+      if (item._tag === "Request") {
+        calls.add(item.id, item.method, ordinal, lost, kept)
+        if (item.progressToken !== undefined && lost === 0) signs.started(item.id, item.progressToken)
+      }
+      // Here, because a call that never left is submitted once more in the next epoch, and so is its cancellation.
+      if (item._tag !== "Notification" || item.cancels === undefined) continue
+      const cancelled = calls.cancel(item.cancels)
+      if (cancelled !== undefined) signs.ended(cancelled.id)
     }
   }
 

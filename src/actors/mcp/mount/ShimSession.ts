@@ -307,11 +307,6 @@ export const make = Effect.fnUntraced(function* <E>(
       return yield* refuse(envelope, refusalOf(target, admission))
     }
     yield* epochs.room
-    for (const item of JsonRpcPeek.messages(envelope)) {
-      if (item._tag !== "Notification" || item.cancels === undefined) continue
-      const cancelled = calls.cancel(item.cancels)
-      if (cancelled !== undefined) alive.ended(cancelled.id)
-    }
     opening.sent(line.bytes, envelope)
     epochs.submit(epochs.current(), line.bytes, 0, envelope)
     record?.save()
