@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Queue, Scope } from "effect"
 import { TestClock } from "effect/testing"
+import * as FrameStream from "../../../src/actors/mcp/FrameStream.ts"
 import type { Crypto } from "../../../src/core/crypto/Crypto.ts"
 import * as PortableCrypto from "../../../src/core/crypto/PortableCrypto.ts"
 import type * as AuditChain from "../../../src/protocol/relay/AuditChain.ts"
 import type * as Policy from "../../../src/protocol/relay/Policy.ts"
+import { Frame } from "../../../src/protocol/relay/RelayFrame.ts"
 import * as McpRig from "../../support/McpRig.ts"
 import * as ScriptedServer from "../../support/ScriptedServer.ts"
 
@@ -264,6 +266,36 @@ describe("parked calls (mcp §6.7)", () => {
       yield* TestClock.adjust("61 minutes")
       yield* running.stopped
       assert.lengthOf(yield* rig.keeper().status, 0)
+    }))
+
+  test("a client that slept until it was given up finds its call under the session that it had", () =>
+    Effect.gen(function* () {
+      const { rig, server, starts } = yield* station()
+      const bytes = new TextEncoder()
+      /** A stream of the same mount, which asks what it asked before. */
+      const carried = Effect.gen(function* () {
+        const duplex = yield* rig.stream(2)
+        const stream = FrameStream.make(duplex)
+        const hello = { v: 1, session: "0".repeat(32), resumeKey: "k".repeat(43), rx: 0, service: "files", epoch: 0 }
+        yield* stream.send(Frame.Hello({ hello }))
+        const welcome = yield* stream.next
+        assert.isFalse(welcome._tag === "Welcome" && welcome.welcome.resumed)
+        yield* stream.send(Frame.Data({ seq: 1, last: true, rel: undefined, payload: bytes.encode(call(1)) }))
+        return stream
+      })
+      const before = yield* carried
+      const running = yield* server
+      yield* running.line
+      yield* before.end
+      yield* TestClock.adjust("16 minutes")
+
+      const after = yield* carried
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* starts, 0)
+      yield* running.write(`${answer(1)}\n`)
+      let frame = yield* after.next
+      while (frame._tag !== "Data") frame = yield* after.next
+      assert.strictEqual(new TextDecoder().decode(frame.payload), answer(1))
     }))
 
   test("a result waits ten minutes", () =>

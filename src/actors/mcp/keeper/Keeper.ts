@@ -92,6 +92,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   )
   const turns = new PeerTurns()
   let lineSessions = 0
+  let asides = 0
 
   const admitted = (name: string, remote: Address.Address): Effect.Effect<Option.Option<Service>> =>
     Effect.gen(function* () {
@@ -143,7 +144,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         yield* Deferred.succeed(ready, session)
         yield* Effect.ensuring(
           session.run,
-          Effect.sync(() => sessions.get(key)?.relay?.session === session && sessions.delete(key))
+          Effect.sync(() => {
+            for (const [name, entry] of sessions) if (entry.relay?.session === session) sessions.delete(name)
+          })
         )
       })
     ).pipe(Effect.forkIn(scope, { startImmediately: true }))
@@ -160,6 +163,12 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     return session
   })
 
+  /** Its client is back after it was given up for good; its parked calls go on, and may be what the client asks for again. */
+  const setAside = (entry: Entry): void => {
+    const key = `${entry.key}/aside/${++asides}`
+    sessions.set(key, { ...entry, key })
+  }
+
   /** The session that a HELLO asks for: the one it proves to own, or a new one. */
   const sessionFor = Effect.fnUntraced(function* (service: Service, remote: Address.Address, hello: Hello) {
     const key = `${remote.node}/${hello.session}`
@@ -169,7 +178,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (!Secret.isSame(resumeKey, hello.resumeKey) || entry.service !== service.name) return refused("denied")
       if (session.canResumeFrom(hello.rx)) return { session, resumed: true } as const
       sessions.delete(key)
-      entry.stop()
+      if (entry.upstream.isAbandoned()) setAside(entry)
+      else entry.stop()
     }
     if (!hasRoom(service, remote)) return refused("overloaded")
     return { session: yield* open(service, remote, hello, key), resumed: false } as const
