@@ -298,6 +298,26 @@ describe("parked calls (mcp §6.7)", () => {
       assert.strictEqual(new TextDecoder().decode(frame.payload), answer(1))
     }))
 
+  test("two calls under one id at the same time park neither, so that no result is kept for the wrong one", () =>
+    Effect.gen(function* () {
+      const { client, server } = yield* station()
+      const first = yield* client()
+      yield* first.write(call(1, "slow", "a"))
+      yield* first.write(call(1, "slow", "b"))
+      const running = yield* server
+      yield* running.line
+      yield* running.line
+      yield* running.write(`${answer(1, "of a")}\n${answer(1, "of b")}\n`)
+      yield* TestClock.adjust("1 second")
+      yield* first.kill
+
+      const second = yield* client()
+      for (const text of ["a", "b"]) yield* second.write(call(2, "slow", text))
+      const next = yield* server
+      assert.strictEqual(yield* next.line, call(2, "slow", "a"))
+      assert.strictEqual(yield* next.line, call(2, "slow", "b"))
+    }))
+
   test("a result waits ten minutes", () =>
     Effect.gen(function* () {
       const { client, server } = yield* station()

@@ -106,6 +106,13 @@ export class SessionParking implements Watcher {
     if (parked !== undefined) this.#running.set(RawRpc.idKey(id), { parked, mark })
   }
 
+  /** Another call of that id goes to the server: the answers could not be told apart, so neither parks. */
+  doubled(id: string): void {
+    const key = RawRpc.idKey(id)
+    const running = this.#running.get(key)
+    if (running !== undefined) this.#end(key, running, undefined)
+  }
+
   /** The result of a call like this, which is then given under `id`, or one to wait for. */
   find(id: string, key: string): { readonly result: Uint8Array } | { readonly parked: ParkedCall } | undefined {
     const { lot, place } = this.#options
