@@ -63,8 +63,10 @@ export const make = Effect.fnUntraced(function* (
   const leave = (from: Server, session: number) =>
     Effect.gen(function* () {
       from.members.delete(session)
-      for (const id of from.ids.drop(session))
-        yield* Effect.ignore(from.child.stdio.write(line(BridgeReplies.cancelled(id))))
+      const dropped = from.ids.drop(session)
+      const told = Effect.forEach(dropped, (id) => from.child.stdio.write(line(BridgeReplies.cancelled(id))), DISCARD)
+      // By another fiber: a server that reads nothing any more would hold the session's end, and never be replaced.
+      yield* Effect.forkIn(Effect.ignore(told), from.own)
       if (from.members.size > 0 || from.isGone) return
       yield* Effect.sleep(LINGER).pipe(
         Effect.andThen(
@@ -176,6 +178,7 @@ const refusals = (message: Uint8Array, envelope: JsonRpcPeek.Envelope): Readonly
 
 const line = (message: Uint8Array): Uint8Array => Bytes.concat(message, NEWLINE)
 
+const DISCARD = { discard: true } as const
 const NEWLINE = Uint8Array.of(0x0a)
 const PROBE_ID = '"effect-pilot"'
 const PROBE = line(

@@ -7,7 +7,10 @@ import * as McpRig from "../../../support/McpRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
 /** A shared service whose server answers the probe with these revisions. */
-const station = Effect.fnUntraced(function* (supported: ReadonlyArray<string> = ["2026-07-28"]) {
+const station = Effect.fnUntraced(function* (
+  supported: ReadonlyArray<string> = ["2026-07-28"],
+  isReading: () => boolean = () => true
+) {
   const started = yield* Queue.unbounded<ScriptedServer.ScriptedServer>()
   const rig = yield* McpRig.make({
     services: [{ ...McpRig.service("files"), shared: true }],
@@ -23,7 +26,9 @@ const station = Effect.fnUntraced(function* (supported: ReadonlyArray<string> = 
             yield* Queue.offer(started, server)
           })
         )
-        return server.child
+        const { stdio, ...child } = server.child
+        const write = (bytes: Uint8Array) => (isReading() ? stdio.write(bytes) : Effect.never)
+        return { ...child, stdio: { ...stdio, write } }
       })
   })
   const client = (node: number) =>
@@ -136,6 +141,25 @@ describe("a shared child", () => {
       const next = yield* server
       yield* next.line
       yield* next.line
+    }))
+
+  test("one that reads nothing any more stops a moment after its last client, too", () =>
+    Effect.gen(function* () {
+      let isReading = true
+      const { client, server } = yield* station(undefined, () => isReading)
+      const a = yield* client(2)
+      yield* a.write(call("1", "1"))
+      const running = yield* server
+      yield* running.line
+      yield* a.write(call("2", "2"))
+      yield* running.line
+      isReading = false
+      yield* a.end
+      yield* Effect.raceFirst(running.stopped, Effect.forever(TestClock.adjust("1 second")))
+      isReading = true
+      const b = yield* client(2)
+      yield* b.write(call("2", "2"))
+      yield* (yield* server).line
     }))
 
   test("the server stops a moment after its last client", () =>
