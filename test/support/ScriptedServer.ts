@@ -13,6 +13,8 @@ export interface ScriptedServer {
   readonly line: Effect.Effect<string, unknown>
   readonly write: (text: string) => Effect.Effect<void, DuplexPair.Cut>
   readonly die: Effect.Effect<void>
+  /** It closes its output, as a program does that ends; what it wrote is read first. */
+  readonly close: Effect.Effect<void>
   /** Completes when it was told to stop. */
   readonly stopped: Effect.Effect<void>
 }
@@ -39,6 +41,7 @@ export const make = Effect.fnUntraced(function* (
     },
     line: lines(right),
     write: (text) => right.write(new TextEncoder().encode(text)),
+    close: Effect.andThen(Deferred.succeed(exited, "it ended"), right.end),
     die: Effect.andThen(Deferred.succeed(exited, "it died"), cut),
     stopped: Deferred.await(stopped)
   }

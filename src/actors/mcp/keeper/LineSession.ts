@@ -5,7 +5,7 @@
 import { Effect, type Scope } from "effect"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
-import { LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
+import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import * as ShimRefusal from "../mount/ShimRefusal.ts"
 import * as Upstream from "../server/Upstream.ts"
@@ -48,20 +48,23 @@ export const make = Effect.fnUntraced(function* <E>(
   })
   const lines = new LineSplitter(MESSAGE_BYTES_MAX)
   let count = 0
-  const passOn = (chunk: Uint8Array) =>
-    Effect.forEach(
-      lines.push(chunk),
-      (line) =>
-        line._tag === "Whole"
-          ? upstream.fromClient(line.bytes, ++count)
-          : Effect.andThen(
-              Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
-              Effect.forEach(ShimRefusal.refusals(line.envelope, tooLarge), toClient, { discard: true })
-            ),
-      { discard: true }
-    )
+  const passLine = (line: Line) =>
+    line._tag === "Whole"
+      ? upstream.fromClient(line.bytes, ++count)
+      : Effect.andThen(
+          Effect.logWarning(`mcp ${options.service}: dropped a line of ${line.sizeBytes} bytes`),
+          Effect.forEach(ShimRefusal.refusals(line.envelope, tooLarge), toClient, { discard: true })
+        )
+  const passOn = (chunk: Uint8Array) => Effect.forEach(lines.push(chunk), passLine, { discard: true })
+  const next = Effect.matchEffect(duplex.read, {
+    onSuccess: passOn,
+    onFailure: (end) => {
+      const last = lines.finish()
+      return Effect.andThen(last === undefined ? Effect.void : passLine(last), Effect.fail(end))
+    }
+  })
   const run = passOn(options.head).pipe(
-    Effect.andThen(Effect.forever(Effect.flatMap(duplex.read, passOn))),
+    Effect.andThen(Effect.forever(next)),
     Effect.raceFirst(upstream.changed),
     Effect.ensuring(Effect.timeoutOption(answered(upstream), FINISH_TIMEOUT)),
     Effect.exit,

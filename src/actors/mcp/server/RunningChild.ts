@@ -161,10 +161,19 @@ export const run = Effect.fnUntraced(function* (
       }
     })
 
+  const lines = new LineSplitter(MESSAGE_BYTES_MAX)
   const readAll = Effect.gen(function* () {
-    const lines = new LineSplitter(MESSAGE_BYTES_MAX)
     while (true) for (const line of lines.push(yield* child.stdio.read)) yield* receive(line)
-  })
+  }).pipe(
+    Effect.ignore,
+    // A program that ends need not end its last line.
+    Effect.andThen(
+      Effect.suspend(() => {
+        const last = lines.finish()
+        return last === undefined ? Effect.void : receive(last)
+      })
+    )
+  )
 
   const self: RunningChild = {
     child,
@@ -194,7 +203,6 @@ export const run = Effect.fnUntraced(function* (
   }
   yield* Queue.take(answers).pipe(Effect.flatMap(write), Effect.forever, Effect.ignore, Effect.forkScoped)
   yield* readAll.pipe(
-    Effect.ignore,
     Effect.andThen(Effect.timeoutOption(child.exited, EXIT_GRACE)),
     Effect.flatMap((exit) =>
       Effect.gen(function* () {

@@ -227,6 +227,21 @@ describe("Keeper", () => {
       assert.isTrue(Result.isFailure(yield* Effect.result(stranger.read)))
     }))
 
+  test("the last line of a client or a server counts without its newline (mcp §2.1)", () =>
+    Effect.gen(function* () {
+      const { rig, server } = yield* station
+      const duplex = yield* rig.stream(2, "files")
+      yield* duplex.write(new TextEncoder().encode(call(1)))
+      yield* duplex.end
+      const running = yield* server
+      assert.strictEqual(yield* running.line, call(1))
+      yield* running.write('{"jsonrpc":"2.0","id":1,"result":{}}')
+      yield* running.close
+
+      assert.strictEqual(yield* ScriptedServer.lines(duplex), '{"jsonrpc":"2.0","id":1,"result":{}}')
+      yield* TestClock.adjust("1 second")
+    }))
+
   test("credit that a client grants is never exceeded (mcp §6.8)", () =>
     Effect.gen(function* () {
       const { rig, server } = yield* station
