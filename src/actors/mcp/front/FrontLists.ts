@@ -94,13 +94,23 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   const gather = Effect.gen(function* () {
     yield* Effect.sleep(GATHERING)
     isGathering = false
-    const kinds = [...touched]
+    const kinds = [...touched].filter(services.isWanted)
     touched.clear()
-    for (const kind of kinds) {
-      if (!services.isWanted(kind)) continue
-      yield* services.fetch(kind)
-      yield* tell(kind)
-    }
+    yield* Effect.forEach(kinds, refresh, { concurrency: "unbounded", discard: true })
+  })
+
+  /** Tells of what has come in time, and of the rest when it does: one that does not answer must not hide the others. */
+  const refresh = Effect.fnUntraced(function* (kind: Kind) {
+    const late = yield* within(services.fetch(kind))
+    yield* tell(kind)
+    if (late !== undefined) yield* Effect.forkIn(Effect.andThen(Fiber.await(late), tell(kind)), scope)
+  })
+
+  /** Runs it for as long as a list waits; gives the fiber that goes on with it if that was not enough. */
+  const within = Effect.fnUntraced(function* (fetch: Effect.Effect<void>) {
+    const fetching = yield* Effect.forkIn(fetch, scope)
+    const done = yield* Effect.timeoutOption(Fiber.await(fetching), patience)
+    return done._tag === "Some" ? undefined : fetching
   })
 
   const touch = (kind: Kind) =>
@@ -114,9 +124,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
   /** Whoever answers later is told as a change. */
   const complete = (kind: Kind): Effect.Effect<void> =>
     Effect.gen(function* () {
-      const fetching = yield* Effect.forkIn(Effect.andThen(ready, services.fetch(kind)), scope)
-      const done = yield* Effect.timeoutOption(Fiber.await(fetching), patience)
-      if (done._tag === "Some") return
+      const fetching = yield* within(Effect.andThen(ready, services.fetch(kind)))
+      if (fetching === undefined) return
       const late = services.pending(kind).map(({ target: { peer, service } }) => `${peer}/${service}`)
       yield* Effect.logWarning(
         `mcp: a list without ${kind} that have not come yet: ${late.join(", ") || "peers to ask"}`

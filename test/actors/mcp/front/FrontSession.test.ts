@@ -474,6 +474,30 @@ describe("FrontSession", () => {
       assert.lengthOf(names(yield* client.ask("tools/list")), 2)
     }))
 
+  test("a service that does not answer keeps no change of another from the client", () =>
+    Effect.gen(function* () {
+      const tools = [tool("x")]
+      const silent: FrontRig.Behaviour = (message, one) =>
+        message["method"] === "tools/list" ? Effect.succeed(undefined) : legacy({ tools: [] })(message, one)
+      const rig = yield* FrontRig.make([service("b"), service("a")], {
+        host_a: (message, one) => legacy({ tools })(message, one),
+        host_b: silent
+      })
+      const client = yield* rig.client()
+      yield* open(client)
+      const list = yield* Effect.forkChild(client.ask("tools/list"))
+      yield* pass("6 seconds")
+      assert.deepStrictEqual(names(yield* Fiber.join(list)), ["host_a__x"])
+
+      tools.push(tool("y"))
+      yield* life(rig, "host_a")!.write({ method: "notifications/tools/list_changed" })
+      for (let second = 0; second < 8; second++) yield* pass("1 second")
+      assert.deepStrictEqual(
+        (yield* client.heard).map(({ method }) => method),
+        ["notifications/tools/list_changed"]
+      )
+    }))
+
   test("a session that ends during calls: they are told, others go on, and the next call opens another", () =>
     Effect.gen(function* () {
       const rig = yield* two({ tools: [tool("x")] }, { tools: [tool("y")] }, (message) =>
