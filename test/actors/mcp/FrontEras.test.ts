@@ -93,6 +93,37 @@ describe("eras of a front (mcp §6.6)", () => {
       assert.strictEqual(errorOf(yield* client.next).code, -32603)
     }))
 
+  test("a legacy client that gives a call up is not asked for it any more, nor anything else", () =>
+    Effect.gen(function* () {
+      const request = { method: "elicitation/create", params: { message: "Name?", requestedSchema: {} } }
+      const input = { resultType: "input_required", inputRequests: { q: request, r: request }, requestState: "s" }
+      const behaviour: FrontRig.Behaviour = (message, one) =>
+        message["method"] !== "tools/call"
+          ? modern(message, one)
+          : paramsOf(message)["name"] === "ask"
+            ? Effect.succeed({ result: input })
+            : Effect.succeed(undefined)
+      const rig = yield* FrontRig.make([service("a")], { host_a: behaviour })
+      const client = yield* rig.client()
+      yield* openLegacy(client, { elicitation: {} })
+      const cancel = (requestId: number) => client.write({ method: "notifications/cancelled", params: { requestId } })
+      yield* client.write({ id: 1, method: "tools/call", params: { name: "host_a__ask", arguments: {} } })
+      const question = yield* client.next
+      yield* cancel(1)
+      assert.deepStrictEqual(yield* client.next, {
+        ...{ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: question["id"] } }
+      })
+
+      yield* client.write({ id: 2, method: "tools/call", params: { name: "host_a__echo", arguments: {} } })
+      yield* TestClock.adjust("1 second")
+      yield* cancel(2)
+      yield* TestClock.adjust("1 second")
+      const asked = rig.lives[0]?.said.findLast(({ method }) => method === "tools/call")
+      yield* rig.lives[0]!.write({ id: asked?.["id"], result: input })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(yield* client.heard, [])
+    }))
+
   test("a legacy client that cannot be asked gets an error, and is not asked", () =>
     Effect.gen(function* () {
       const rig = yield* FrontRig.make([service("a")], { host_a: modern })

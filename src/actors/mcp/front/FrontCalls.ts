@@ -132,7 +132,9 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
       if (inputs === undefined) return finish(call, response)
       if (isModern) return finish(call, FrontEra.signedInputs(service, response, inputs))
       // By another fiber: the service must be read while a person thinks.
-      return Effect.asVoid(Effect.forkIn(answerInputs(call, service, upstream, response, inputs), scope))
+      return Effect.map(Effect.forkIn(answerInputs(call, service, upstream, response, inputs), scope), (fiber) => {
+        call.fiber = fiber
+      })
     })
 
   /** A legacy client is asked one by one, and the request goes out again with what it said (mcp §1.5, §6.6). */
@@ -189,7 +191,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
         const { fiber, number, upstream } = call
         if (number !== undefined && upstream !== undefined) {
           const named = JsonSplice.replace(message, ["params", "requestId"], String(number))
-          return Effect.andThen(upstream.write(named), take(call))
+          return Effect.andThen(upstream.cancel(number, named), take(call))
         }
         return Effect.as(Effect.andThen(take(call), fiber === undefined ? Effect.void : Fiber.interrupt(fiber)), true)
       }),

@@ -58,8 +58,8 @@ export interface FrontUpstream {
   readonly params: (own: Json.JsonObject) => Json.JsonObject
   /** Anything that is not answered. */
   readonly write: Write
-  /** Gives a request up; its answer is no longer wanted. */
-  readonly cancel: (number: number) => Effect.Effect<void>
+  /** Gives a request up, in the client's own words if it has some; its answer is no longer wanted. */
+  readonly cancel: (number: number, said?: Uint8Array) => Effect.Effect<void>
   readonly isOver: () => boolean
 }
 
@@ -126,10 +126,10 @@ export const open = Effect.fn("FrontUpstream.open")(function* <E>(
       return yield* Effect.onInterrupt(Deferred.await(done), () => cancel(number))
     })
 
-  const cancel = (number: number): Effect.Effect<void> =>
+  const cancel = (number: number, said?: Uint8Array): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (waiting.take(number) === undefined) return Effect.void
-      return write(Bytes.fromUtf8(JsonRpc.notification("notifications/cancelled", { requestId: number })))
+      return write(said ?? Bytes.fromUtf8(JsonRpc.notification("notifications/cancelled", { requestId: number })))
     })
 
   // The client did not ask for this, so its own clock may not run: whoever waits for the service must hear in the end.
