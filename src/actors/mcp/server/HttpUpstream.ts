@@ -148,7 +148,8 @@ export const open = Effect.fn("HttpUpstream.open")(function* (
     )
     // What opens a session, and what a client says in passing, arrives before anything that follows it.
     if (requests.length === 0) {
-      yield* posting
+      const taken = yield* Effect.timeoutOption(posting, TOLD_TIMEOUT)
+      if (taken._tag === "None") note("it did not answer a message that asks nothing")
       const isReady = envelope._tag === "Notification" && envelope.method === "notifications/initialized"
       if (isReady && legacy !== undefined && sse === undefined) yield* Effect.forkIn(listenAll, scope)
       return
@@ -264,4 +265,6 @@ const OUTPUT_MAX = 64
 const NOTES_MAX = 50
 const RELISTEN_MS = 1000
 const RELISTEN_MAX_MS = 30_000
+/** What asks nothing is answered at once, or holds up all that follows it. */
+const TOLD_TIMEOUT = "30 seconds"
 const DELETE_TIMEOUT = "2 seconds"
