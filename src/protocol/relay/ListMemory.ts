@@ -272,7 +272,7 @@ export class ListMemory {
 }
 
 /** Whether an id is that of a request from here. */
-export const isOurs = (id: string): boolean => id.startsWith(`"${OWN_ID}`)
+export const isOurs = (id: string): boolean => RawRpc.idKey(id).startsWith(`s${OWN_ID}`)
 
 interface Question {
   readonly method: string

@@ -55,6 +55,17 @@ describe("ListMemory", () => {
     assert.isUndefined(ask(6, "tools/call"))
   })
 
+  it("an answer to a question of ours is none for the client, however the server spells its id", () => {
+    const { ask, list, memory } = make()
+    list(1, [{ name: "a" }])
+    memory.isAway = true
+    ask(2, "tools/list")
+    const [question] = all(memory.returned(false))
+    const id = JSON.stringify(question?.["id"]).replaceAll("/", "\\/")
+    assert.notStrictEqual(id, JSON.stringify(question?.["id"]))
+    assert.strictEqual(memory.answered(Bytes.fromUtf8(`{"id":${id},"result":{"tools":[]}}`), id), "Ours")
+  })
+
   it("keeps how a server refuses to be opened, and no passing failure", () => {
     const { answer, ask, memory } = make()
     ask(1, "server/discover")

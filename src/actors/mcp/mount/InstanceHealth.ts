@@ -11,6 +11,7 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as BridgeError from "../../../protocol/relay/BridgeError.ts"
 import * as CircuitBreaker from "../../../protocol/relay/CircuitBreaker.ts"
+import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
 import { type Call, InFlight } from "../../../protocol/relay/InFlight.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../../protocol/relay/LineSplitter.ts"
@@ -89,7 +90,7 @@ class Health {
   goOn(calls: ReadonlyArray<Pick<Call, "id" | "method">>): void {
     this.#wasHeard = true
     this.#heard()
-    for (const { id, method } of calls) if (!id.startsWith(OURS)) this.#calls.add(id, method, 0)
+    for (const { id, method } of calls) if (!isOurs(id)) this.#calls.add(id, method, 0)
   }
 
   /** The client says something. */
@@ -120,7 +121,7 @@ class Health {
       if (envelope._tag === "Response") this.#learn(CircuitBreaker.Input.Succeeded())
     }
     for (const { id } of JsonRpcPeek.responses(envelope)) this.#calls.settle(id)
-    return envelope._tag === "Response" && envelope.id.startsWith(OURS) ? "Ours" : "Client"
+    return envelope._tag === "Response" && isOurs(envelope.id) ? "Ours" : "Client"
   }
 
   /** What to do now: a message for the server, or nothing. */
@@ -144,7 +145,7 @@ class Health {
   }
 
   #sign(): Uint8Array {
-    const id = `${OURS}${++this.#asked}"`
+    const id = `"${OURS}${++this.#asked}"`
     return Bytes.fromUtf8(
       this.#meta === undefined
         ? `{"jsonrpc":"2.0","id":${id},"method":"ping"}`
@@ -174,6 +175,9 @@ class Health {
   }
 }
 
+/** Whether that raw id is of a request of ours: some servers escape the slash. */
+const isOurs = (id: string): boolean => RawRpc.idKey(id).startsWith(`s${OURS}`)
+
 /** Whether an error says that no server answered. */
 const isOfBridge = (bytes: Uint8Array): boolean => NO_SERVER.has(Number(JsonRpcPeek.member(bytes, ["error", "code"])))
 
@@ -194,8 +198,8 @@ const NO_SERVER: ReadonlySet<number> = new Set([
   BridgeError.CODE.outcomeUnknown,
   BridgeError.CODE.credentials
 ])
-/** How ids of our own requests begin, as raw text. */
-const OURS = '"effect-pilot/health-'
+/** How ids of our own requests begin. */
+const OURS = "effect-pilot/health-"
 const LOOK_MS = 2_000
 /** A call that waits in silence for so long has its server asked for a sign of life. */
 const SILENCE_MS = 10_000

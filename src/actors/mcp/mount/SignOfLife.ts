@@ -11,6 +11,7 @@ import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as Era from "../../../protocol/mcp/Era.ts"
 import * as PlainText from "../../../protocol/mcp/PlainText.ts"
+import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import { AS_OF } from "../../../protocol/relay/KnownAnswers.ts"
 import type { Line } from "../../../protocol/relay/LineSplitter.ts"
@@ -62,7 +63,7 @@ export const make = Effect.fnUntraced(function* <E>(
     })
     if (waiting.size >= WAITING_MAX) return found("failing", 0, "earlier questions were not answered")
     const done = yield* Deferred.make<Uint8Array>()
-    waiting.set(id, done)
+    waiting.set(RawRpc.idKey(id), done)
     const bytes = Bytes.fromUtf8(`{"jsonrpc":"2.0","id":${id},"method":"tools/list","params":${PARAMS[kind]}}`)
     // A server that takes nothing leaves no room for it, and that is no sign of life either.
     const answer = yield* session
@@ -106,8 +107,9 @@ export const make = Effect.fnUntraced(function* <E>(
 const takeOf = (waiting: Map<string, Deferred.Deferred<Uint8Array>>, message: Uint8Array) => {
   const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message.subarray(0, -1)))
   if (envelope?._tag !== "Response") return undefined
-  const done = waiting.get(envelope.id)
-  waiting.delete(envelope.id)
+  const key = RawRpc.idKey(envelope.id)
+  const done = waiting.get(key)
+  waiting.delete(key)
   return done
 }
 

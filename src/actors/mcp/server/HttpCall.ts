@@ -5,6 +5,7 @@
 import { Effect, Result, type Scope } from "effect"
 import type { HttpClient, HttpClientResponse } from "effect/http"
 import * as Bytes from "../../../core/data/Bytes.ts"
+import * as RawRpc from "../../../protocol/relay/era/RawRpc.ts"
 import * as JsonRpcPeek from "../../../protocol/relay/JsonRpcPeek.ts"
 import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import * as BoundedBody from "../BoundedBody.ts"
@@ -153,7 +154,9 @@ const readEvents = Effect.fnUntraced(function* (
 const pass = (session: Session, call: Call, message: Uint8Array): Effect.Effect<void> =>
   Effect.suspend(() => {
     const envelope = Result.getOrUndefined(JsonRpcPeek.peek(message))
-    for (const { id } of envelope === undefined ? [] : JsonRpcPeek.responses(envelope)) call.waiting.delete(id)
+    const answered = (envelope === undefined ? [] : JsonRpcPeek.responses(envelope)).map(({ id }) => RawRpc.idKey(id))
+    // Some servers spell the same id in another way, such as with escaped slashes.
+    for (const id of call.waiting) if (answered.includes(RawRpc.idKey(id))) call.waiting.delete(id)
     return session.emit(message)
   })
 

@@ -1,14 +1,43 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Queue } from "effect"
+import { Effect, Fiber, Latch, Queue } from "effect"
 import { TestClock } from "effect/testing"
+import * as InstanceHealth from "../../../../src/actors/mcp/mount/InstanceHealth.ts"
+import type { Moves } from "../../../../src/actors/mcp/mount/Instances.ts"
 import { MountBoard } from "../../../../src/actors/mcp/mount/MountBoard.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
+import type { ShimSession } from "../../../../src/actors/mcp/mount/ShimSession.ts"
+import * as SignOfLife from "../../../../src/actors/mcp/mount/SignOfLife.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
+import * as Bytes from "../../../../src/core/data/Bytes.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
+import * as JsonRpcPeek from "../../../../src/protocol/relay/JsonRpcPeek.ts"
+import type { Line } from "../../../../src/protocol/relay/LineSplitter.ts"
 import * as DuplexPair from "../../../support/DuplexPair.ts"
 import * as McpRig from "../../../support/McpRig.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
+const NO_MOVES: Moves = {
+  take: () => false,
+  isPending: () => false,
+  count: () => 0,
+  because: () => "",
+  failing: Effect.void,
+  moved: Effect.never,
+  others: () => [],
+  stay: () => {}
+}
+const NO_SESSION: ShimSession = {
+  epoch: () => assert.fail("no epoch"),
+  fromClient: () => Effect.void,
+  say: () => Effect.void,
+  welcomed: () => Effect.die("not welcomed"),
+  fail: () => Effect.void,
+  away: Effect.void,
+  demand: Latch.makeUnsafe(false),
+  settled: Effect.never,
+  health: () => assert.fail("no health"),
+  over: Effect.never
+}
 const ECHO = { name: "echo", inputSchema: { type: "object" } }
 
 /** A client of a server that answers `tools/list` with what `listed` says, and is silent where that says nothing. */
@@ -75,6 +104,36 @@ describe("a running mount that is asked how it does", () => {
         breaker: "closed"
       })
     }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("a server that escapes slashes, as PHP does, has answered all the same", () =>
+    Effect.gen(function* () {
+      const waiting: Array<string> = []
+      const client = {
+        read: Effect.never,
+        write: (line: Uint8Array) =>
+          Effect.sync(() => {
+            waiting.push(Bytes.toUtf8Lossy(line))
+          }),
+        end: Effect.void
+      }
+      const signs = yield* SignOfLife.make(client, "legacy")
+      const answer = (id: string) =>
+        Bytes.fromUtf8(`{"jsonrpc":"2.0","id":${id.replaceAll("/", "\\/")},"result":{"tools":[{"name":"echo"}]}}\n`)
+      const session = {
+        fromClient: (line: Line) =>
+          signs.client.write(answer(line._tag === "Whole" ? (JsonRpcPeek.member(line.bytes, ["id"]) ?? "") : ""))
+      }
+      signs.watch({ ...NO_SESSION, ...session })
+      const asked = yield* Effect.forkChild(signs.ask)
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(asked))?.verdict, "healthy")
+
+      const moves = { ...NO_MOVES, failing: Effect.void }
+      const health = yield* InstanceHealth.make(client, moves)
+      yield* health.client.write(answer('"effect-pilot/health-1"'))
+      assert.deepStrictEqual(waiting, [])
+    })
   )
 
   it.effect("a server without tools is never healthy", () =>

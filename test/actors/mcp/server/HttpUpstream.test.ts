@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Fiber } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import * as HttpUpstream from "../../../../src/actors/mcp/server/HttpUpstream.ts"
@@ -52,6 +52,17 @@ describe("HttpUpstream", () => {
       yield* write({ jsonrpc: "2.0", id: 1, method: "ping" })
       assert.strictEqual(yield* line, result("1"))
       assert.deepStrictEqual(posted, ["initialize", "notifications/cancelled", "ping"])
+    })
+  )
+
+  it.effect("an answer under the same id in another spelling is the answer, and the only one", () =>
+    Effect.gen(function* () {
+      const { line, write } = yield* open(({ id }) =>
+        typeof id === "string" ? result(JSON.stringify(id).replaceAll("/", "\\/")) : result(JSON.stringify(id))
+      )
+      yield* write({ jsonrpc: "2.0", id: "a/1", method: "tools/list" })
+      yield* write({ jsonrpc: "2.0", id: 2, method: "tools/list" })
+      assert.deepStrictEqual([yield* line, yield* line], [result('"a\\/1"'), result("2")])
     })
   )
 })
