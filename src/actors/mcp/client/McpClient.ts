@@ -176,7 +176,11 @@ export const make = Effect.fn("McpClient.make")(function* <E>(
       const answered = Effect.callback<Json.JsonObject, McpError>((resume) => {
         calls.set(id, { done: resume, onProgress })
       })
-      const cancel = Effect.ignore(write(JsonRpc.notification("notifications/cancelled", { requestId: id })))
+      // By another fiber: a server that takes nothing any more must not keep whoever gives it up.
+      const cancel = write(JsonRpc.notification("notifications/cancelled", { requestId: id })).pipe(
+        Effect.ignore,
+        Effect.forkIn(scope, { startImmediately: true })
+      )
       const sent = Effect.andThen(write(JsonRpc.request(id, method, params(id))), Effect.never)
       // `initialize` is never cancelled (mcp §1.1); whoever gives it up closes the stream.
       return Effect.raceFirst(answered, sent).pipe(

@@ -38,8 +38,12 @@ const serverOf = Effect.fnUntraced(function* (stream: Duplex) {
 const METHOD_NOT_FOUND = { code: -32601, message: "no such method" }
 
 /** A client that has opened a legacy server. */
-const legacy = Effect.fnUntraced(function* (capabilities: Json.JsonObject = {}) {
-  const [near, far] = yield* DuplexPair.make
+const legacy = Effect.fnUntraced(function* (
+  capabilities: Json.JsonObject = {},
+  change: (stream: Duplex) => Duplex = (stream) => stream
+) {
+  const [plain, far] = yield* DuplexPair.make
+  const near = change(plain)
   const server = yield* serverOf(far)
   const opening = yield* Effect.forkChild(McpClient.make(near, SELF))
   yield* server.refuse(yield* server.next, METHOD_NOT_FOUND)
@@ -61,6 +65,20 @@ const modern = Effect.gen(function* () {
 })
 
 describe("McpClient", () => {
+  it.effect("a request whose time is over ends, whether the server takes anything any more or not", () =>
+    Effect.gen(function* () {
+      let isTaking = true
+      const { client } = yield* legacy({}, (stream) => ({
+        ...stream,
+        write: (bytes) => (isTaking ? stream.write(bytes) : Effect.never)
+      }))
+      isTaking = false
+      const asked = yield* Effect.forkChild(Effect.timeoutOption(client.request("ping", {}), "5 seconds"))
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual((yield* Fiber.join(asked))._tag, "None")
+    })
+  )
+
   it.effect("opens a legacy server after it refused discovery, and sends its requests without an envelope", () =>
     Effect.gen(function* () {
       const { client, initialize, initialized, server } = yield* legacy()
