@@ -22,8 +22,8 @@ import * as StreamRefusals from "./StreamRefusals.ts"
 
 /** How the connections of this peer reach the network, the time and their owner. */
 export interface Link extends StreamRefusals.Link {
-  /** Tells the owner that a connection has nothing left to do. */
-  readonly gone: (key: number, id: number) => void
+  /** Gives the owner a turn, because connections have nothing left to do: it calls `sweep` after each of its turns. */
+  readonly gone: () => void
   /** Tells the owner that segments of this size vanish on the way. */
   readonly vanished?: (segmentBytes: number) => void
 }
@@ -39,6 +39,8 @@ export class Connections {
   readonly #refusals: StreamRefusals.StreamRefusals
   #path: Path.Path | undefined = undefined
   #heardAtMs = Number.NEGATIVE_INFINITY
+  /** Those that have nothing left to do. A list, because thousands may end at once, and no mailbox holds so many messages. */
+  #gone: Array<{ readonly key: number; readonly id: number }> = []
   /** What this batch brought, per connection. */
   #arrived = new Map<number, Array<Packet.Segment>>()
 
@@ -172,8 +174,8 @@ export class Connections {
           Scope.provide(scope),
           Effect.flatMap((running) => Deferred.succeed(message.reply, running))
         )
-      case "ConnectionGone":
-        return this.forget(message.key, message.id)
+      case "ConnectionsGone":
+        return
       case "ResetConnections":
         return this.resetAll(message.reason)
       case "CloseConnections":
@@ -192,8 +194,16 @@ export class Connections {
     )
   }
 
+  /** Forgets the connections that have nothing left to do; to be called after each turn of the owner. */
+  sweep(): Effect.Effect<void> | undefined {
+    if (this.#gone.length === 0) return undefined
+    const gone = this.#gone
+    this.#gone = []
+    return Effect.forEach(gone, ({ id, key }) => this.#forget(key, id), { discard: true })
+  }
+
   /** Ends the bookkeeping of a connection that reported itself gone, and stops its actor. */
-  forget(key: number, id: number): Effect.Effect<void> {
+  #forget(key: number, id: number): Effect.Effect<void> {
     const running = this.#isCurrent(key, id) ? this.#running.get(key) : this.#displaced.get(id)
     if (running === undefined) return Effect.void
     if (!this.#displaced.delete(id)) this.#release(key, running)
@@ -268,7 +278,10 @@ export class Connections {
         if (this.#isCurrent(key, id)) context.ports.close(localPort, remote, this.#link.nowMs())
       },
       vanished: (segmentBytes) => vanished?.(segmentBytes),
-      gone: () => gone(key, id)
+      gone: () => {
+        // Into a full mailbox it gets nothing, but then there is a turn to come.
+        if (this.#gone.push({ key, id }) === 1) gone()
+      }
     }).pipe(Effect.tap((running) => Effect.sync(() => this.#running.set(key, running))))
   }
 

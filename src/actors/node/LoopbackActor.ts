@@ -31,13 +31,16 @@ export const spawn = Effect.fnUntraced(function* (context: NodeContext): Effect.
         context: trusting,
         peer: node,
         transmit: (packets) => void tell(Message.Send({ packets })),
-        gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
+        gone: () => void tell(Message.ConnectionsGone()),
         nowMs: () => MonotonicTime.nowMsUnsafe(clock)
       })
       // Whatever this node can do, the node at the other end can.
       connections.announced(context.tunnel.capabilities)
       self.connections = connections
-      return { receive: (message) => receive(trusting, connections, scope, message) }
+      return {
+        receive: (message) => receive(trusting, connections, scope, message),
+        afterBatch: () => connections.sweep()
+      }
     }),
     restart: { intensity: 3, periodMs: 10_000 }
   })

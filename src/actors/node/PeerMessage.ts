@@ -55,7 +55,8 @@ export type Message = Data.TaggedEnum<{
       | { readonly _tag: "Open"; readonly to: Endpoint }
       | { readonly _tag: "Opened"; readonly group: Group }
   }
-  ConnectionGone: { readonly key: number; readonly id: number }
+  /** Connections have nothing left to do; which, they say themselves. */
+  ConnectionsGone: {}
   ResetConnections: { readonly reason: "TrustRevoked" | "NodeStopped" }
   /** FIN on all of them, or on the one with this id. */
   CloseConnections: {}
@@ -64,7 +65,7 @@ export type Message = Data.TaggedEnum<{
 /** Those that every kind of peer leaves to its `Connections`. */
 export type ConnectionMessage = Extract<
   Message,
-  { readonly _tag: "Dial" | "ConnectionGone" | "ResetConnections" | "CloseConnections" | "CloseConnection" }
+  { readonly _tag: "Dial" | "ConnectionsGone" | "ResetConnections" | "CloseConnections" | "CloseConnection" }
 >
 /** Those about the size of datagrams; of use only in a tunnel. */
 export type SizeMessage = Extract<Message, { readonly _tag: "FindMtu" | "MtuKnown" | "SizeVanished" }>

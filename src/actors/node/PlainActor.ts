@@ -39,6 +39,7 @@ export const spawn = Effect.fnUntraced(function* (options: {
       self.peer = peer
       return {
         receive: (message) => peer.receive(message),
+        afterBatch: () => peer.connections.sweep(),
         deadlineMs: () => peer.activeAtMs + IDLE_MS,
         timerFired: () => (peer.connections.size > 0 ? peer.touch() : options.idle)
       }
@@ -95,7 +96,7 @@ class PlainPeer {
       context,
       peer: node,
       transmit: (packets) => tell(Message.Send({ packets })),
-      gone: (key, id) => tell(Message.ConnectionGone({ key, id })),
+      gone: () => tell(Message.ConnectionsGone()),
       nowMs
     })
   }

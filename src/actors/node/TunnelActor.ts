@@ -35,7 +35,10 @@ export const spawn = Effect.fnUntraced(function* (options: {
       self.peer = peer
       return {
         receive: (message) => peer.receive(message),
-        afterBatch: () => peer.flush(),
+        afterBatch: () => {
+          peer.flush()
+          return peer.connections.sweep()
+        },
         deadlineMs: () => peer.deadlineMs,
         timerFired: () => peer.timeout()
       }

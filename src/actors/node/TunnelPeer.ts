@@ -90,7 +90,7 @@ export class TunnelPeer {
       context,
       peer: node,
       transmit: (packets) => void tell({ _tag: "Send", packets }),
-      gone: (key, id) => void tell(Message.ConnectionGone({ key, id })),
+      gone: () => void tell(Message.ConnectionsGone()),
       vanished: (segmentBytes) => void tell(Message.SizeVanished({ segmentBytes })),
       nowMs
     })
