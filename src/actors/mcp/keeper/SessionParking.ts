@@ -100,17 +100,16 @@ export class SessionParking implements Watcher {
     return Bytes.toHex(this.#options.sha256(Bytes.fromUtf8(JSON.stringify(parts))))
   }
 
-  /** A call goes to the server. */
-  began(id: string, key: string, mark: number): void {
-    const parked = this.#options.lot.began(this.#options.place, key, this)
-    if (parked !== undefined) this.#running.set(RawRpc.idKey(id), { parked, mark })
-  }
-
-  /** Another call of that id goes to the server: the answers could not be told apart, so neither parks. */
-  doubled(id: string): void {
-    const key = RawRpc.idKey(id)
-    const running = this.#running.get(key)
-    if (running !== undefined) this.#end(key, running, undefined)
+  /**
+   * A call goes to the server; without a key it does not park, nor does another one that still runs under its id, since their
+   * answers could not be told apart.
+   */
+  began(id: string, key: string | undefined, mark: number): void {
+    const idKey = RawRpc.idKey(id)
+    const running = this.#running.get(idKey)
+    if (running !== undefined) this.#end(idKey, running, undefined)
+    const parked = key === undefined ? undefined : this.#options.lot.began(this.#options.place, key, this)
+    if (parked !== undefined) this.#running.set(idKey, { parked, mark })
   }
 
   /** The result of a call like this, which is then given under `id`, or one to wait for. */

@@ -312,10 +312,8 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     requests.forEach(({ id, method }, index) => {
       asking.passed(id)
       const replaced = calls.add(id, method, mark + index, lost, kept)
-      if (replaced !== undefined) {
-        gate.ended(replaced.at, "unknown")
-        parking?.doubled(id)
-      } else if (key !== undefined) parking?.began(id, key, mark)
+      if (replaced !== undefined) gate.ended(replaced.at, "unknown")
+      parking?.began(id, replaced === undefined ? key : undefined, mark)
       deadlines.started(mark + index)
     })
     opening.sent(verdict.message, envelope)

@@ -6,10 +6,10 @@
  * Pure; mutable inside the session that owns it. The verdict about the server outlives it: sessions may share one.
  */
 import { Result } from "effect"
-import * as Json from "../../../core/data/Json.ts"
 import * as BridgeError from "../BridgeError.ts"
 import * as JsonRpcPeek from "../JsonRpcPeek.ts"
 import * as DiscoverText from "./DiscoverText.ts"
+import { type Answer, isBridge, isModern, isSurelyModern, isUnreachable, revisionsOf } from "./EraAnswer.ts"
 import { type EraTranslator, KEY, META, MODERN, type Outputs, OWN_ID, toClient, toServer } from "./EraTranslator.ts"
 import { LegacyClientBridge } from "./LegacyClientBridge.ts"
 import { ModernClientBridge, type Options as ModernClientOptions } from "./ModernClientBridge.ts"
@@ -272,13 +272,6 @@ export class EraDetector implements EraTranslator {
 
 type Request = Extract<JsonRpcPeek.Envelope, { _tag: "Request" }>
 
-/** A response of the server. */
-interface Answer {
-  readonly message: Uint8Array
-  readonly key: string
-  readonly isError: boolean
-}
-
 /** Only what waits for an answer has `untilMs`. `Trying` and `Probing` hold what the client sent meanwhile. */
 type State =
   | { readonly _tag: "Watching" }
@@ -306,31 +299,6 @@ interface Holding<Tag extends string> {
 }
 
 type Tagged<Tag extends State["_tag"]> = Extract<State, { _tag: Tag }>
-
-/** A DiscoverResult that offers the modern revision, or a modern server's refusal of another (mcp §1.2). */
-const isModern = (answer: Answer): boolean =>
-  answer.isError
-    ? codeOf(answer) === -32022 && (revisionsOf(answer) ?? []).includes(MODERN)
-    : DiscoverText.revisions(answer.message).includes(MODERN)
-
-/** An answer that no legacy server gives. */
-const isSurelyModern = (answer: Answer): boolean =>
-  answer.isError ? isModern(answer) : JsonRpcPeek.member(answer.message, ["result", "resultType"]) !== undefined
-
-const revisionsOf = ({ message }: Pick<Answer, "message">): ReadonlyArray<string> | undefined => {
-  const raw = JsonRpcPeek.member(message, ["error", "data"])
-  const data = raw === undefined ? undefined : Json.parseObject(raw)
-  const offered = DiscoverText.revisions(message)
-  return data === undefined ? (offered.length > 0 ? offered : undefined) : Json.strings(data, "supported")
-}
-
-/** An error of the relay itself says nothing about the server; but one that died of the question is a legacy one. */
-const isUnreachable = (answer: Answer): boolean =>
-  isBridge(answer) && codeOf(answer) !== BridgeError.CODE.outcomeUnknown
-
-const isBridge = (answer: Answer): boolean => answer.isError && codeOf(answer) <= -31_000 && codeOf(answer) >= -31_999
-
-const codeOf = ({ message }: Answer): number => Number(JsonRpcPeek.member(message, ["error", "code"]))
 
 const isOwn = (key: string): boolean => key.startsWith(`s${OWN_ID}`)
 
