@@ -28,7 +28,7 @@ export class Closing {
   /** When our direction was ended, while what was written is still being delivered. */
   #closeAtMs = Number.POSITIVE_INFINITY
   #finPosition = 0
-  /** The peer's FIN ended its direction, and nothing has told it yet that it was heard. */
+  /** The peer's FIN has come, and nothing has told it since that it was heard. */
   #isPeerEndNew = false
   /** Nobody will read what still comes, and until when the peer's end is waited for all the same. */
   #isReaderGone = false
@@ -116,7 +116,7 @@ export class Closing {
     if (isTimeWait) this.#fins.repeated(nowMs)
     // An answer to our own FIN: the peer sends nothing of what may still be missing.
     else if (this.#fins.isFinSent && !(isBare && this.#fins.isOneSided)) this.#finishAt(position, nowMs)
-    else if (this.#fins.isPeerEnded) this.#receiver.requestAck()
+    else if (this.#fins.isPeerEnded) this.#confirmEnd()
     else this.#endIfComplete(nowMs)
   }
 
@@ -141,8 +141,9 @@ export class Closing {
   acknowledged(nowMs: number): void {
     if (!this.#fins.isFinSent || this.#fins.isFinAnswered || !this.#sender.isAcknowledged) return
     this.#fins.finAnswered()
-    if (this.#fins.isPeerEnded) this.#finish(nowMs)
-    else this.#abandon(nowMs)
+    if (!this.#fins.isPeerEnded) this.#abandon(nowMs)
+    else if (this.#isPeerEndNew) this.#finishBoth(nowMs)
+    else this.#finish(nowMs)
   }
 
   /** Data that ends at `end`. False if it is not to be taken: it lies behind the peer's own end, or nobody will read it. */
@@ -256,10 +257,14 @@ export class Closing {
     this.#lifecycle.endRead()
     if (!this.#fins.isOneSided) return this.#finish(nowMs)
     this.#receiver.buffer.synchronize(this.#receiver.buffer.next + 1)
-    this.#receiver.requestAck()
     this.#lifecycle.step("FinReceived")
-    this.#isPeerEndNew = true
+    this.#confirmEnd()
     if (this.#fins.isFinSent && this.#sender.isAcknowledged) this.#finishBoth(nowMs)
+  }
+
+  #confirmEnd(): void {
+    this.#receiver.requestAck()
+    this.#isPeerEndNew = true
   }
 
   /**

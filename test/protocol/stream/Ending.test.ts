@@ -233,6 +233,29 @@ describe("Ending: half-close (wire §17 bit 0)", () => {
     assert.strictEqual(connection.state, "finWait")
   })
 
+  for (const [name, first] of [
+    ["the peer's end", []],
+    ["a repeat of the peer's end, whose acknowledgement was lost,", [{ flags: "A", seq: 2, ack: 2 }]]
+  ] as const)
+    it(`answers ${name} where the acknowledgement of its own comes right behind`, () => {
+      const connection = open(both)
+      play(connection, [
+        { atMs: 20, call: end, expect: [{ flags: "F", seq: 1 }] },
+        ...(first.length === 0 ? [] : [{ atMs: 25, receive: [{ flags: "F", seq: 1 }], expect: first }]),
+        {
+          atMs: 30,
+          receive: [
+            { flags: "F", seq: 1 },
+            { flags: "A", seq: 2, ack: 2 }
+          ],
+          expect: [{ flags: "FA", seq: 2, ack: 2 }]
+        }
+      ])
+
+      assert.strictEqual(connection.state, "timeWait")
+      assert.isUndefined(connection.error)
+    })
+
   it("waits with its FIN while the peer's window holds data back", () => {
     const connection = open(both)
     const segment = new Uint8Array(1121)
