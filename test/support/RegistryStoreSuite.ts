@@ -7,12 +7,13 @@ import * as SqlRegistryStore from "../../src/actors/registry/SqlRegistryStore.ts
 import { Change, noRows } from "../../src/protocol/registry/Change.ts"
 import { NodeId } from "../../src/protocol/wire/Address.ts"
 import { bytesOf, element, integer, oneOf, text } from "./Arbitraries.ts"
+import { Desk, register, signed } from "./RegistryRequests.ts"
 import type { Engine } from "./StorageEngine.ts"
 
 const id = Arbitrary.map(oneOf(integer(1, 3), element(0xffffffff)), NodeId)
 const truth = element(true, false)
 const texts = Arbitrary.array(text, { maxLength: 3 })
-// What a request can hold: its JSON has no unpaired surrogates, and SQLite no NUL inside a text.
+// What a request can hold: its JSON has no unpaired surrogates, and the registry stores no NUL (`Json.storable`).
 const stored = Arbitrary.map(text, (value) => value.toWellFormed().replaceAll("\u0000", ""))
 
 const change: Arbitrary.Arbitrary<Change> = oneOf<Change>(
@@ -83,6 +84,28 @@ export const run = <R>(it: Vitest.MethodsNonLive<R>, { empty, runs }: Engine<R>)
         assert.deepStrictEqual(sorted(actual.cards), sorted(expected.cards))
       }).pipe(Effect.provide(layer, { local: true })),
     { arbitrary: { runs } }
+  )
+
+  it.effect("takes what any request leads to, whatever its texts have in them", () =>
+    Effect.gen(function* () {
+      const store = yield* RegistryStore
+      const desk = new Desk()
+      const target = desk.ask(register(1, { owner: "a\u0000b" }))
+      yield* store.commit(target.changes)
+      yield* store.commit(desk.ask(register(2)).changes)
+      const request = { from: NodeId(2), to: NodeId(1), justification: "\u0000", signature: "" }
+      yield* store.commit(desk.ask(signed(2, { _tag: "RequestHandshake", ...request })).changes)
+
+      const { nodes, requests } = yield* store.load
+      assert.deepStrictEqual(
+        nodes.map(({ owner }) => owner),
+        ["a\ufffdb", ""]
+      )
+      assert.deepStrictEqual(
+        requests.map((row) => row.request.justification),
+        ["\ufffd"]
+      )
+    }).pipe(Effect.provide(layer, { local: true }))
   )
 
   it.effect("commits all changes or none", () =>

@@ -48,6 +48,9 @@ export const string = (self: JsonObject, key: string): string => {
   return typeof value === "string" ? value : ""
 }
 
+/** The same for a text that goes to a database: PostgreSQL has none with NUL, which becomes U+FFFD. */
+export const storable = (self: JsonObject, key: string): string => string(self, key).replaceAll("\u0000", "\ufffd")
+
 /** A truth value; else false. */
 export const boolean = (self: JsonObject, key: string): boolean => member(self, key) === true
 

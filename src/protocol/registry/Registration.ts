@@ -30,7 +30,7 @@ export const decode = (fields: Json.JsonObject): Result.Result<Claim, Refusal.Re
   const publicKeyText = Json.string(fields, "public_key")
   if (publicKeyText === "") return Refusal.fail("field_required", "registration requires public_key")
   return Result.flatMap(decodeKey(publicKeyText), (publicKey) => {
-    const owner = Json.string(fields, "owner")
+    const owner = Json.storable(fields, "owner")
     if (owner.length > OWNER_LENGTH_MAX) {
       return Refusal.fail("limit_exceeded", `owner too long (max ${OWNER_LENGTH_MAX} characters)`)
     }

@@ -41,7 +41,7 @@ export const requestHandshake: Operation = (state, call) =>
   Result.gen(function* () {
     const from = nodeId(call, "from_node_id")
     const target = nodeId(call, "to_node_id")
-    const justification = Json.string(call.fields, "justification")
+    const justification = Json.storable(call.fields, "justification")
     yield* checkJustification(justification)
     yield* Result.mapError(signer(state, call, from, Signature.handshake(from, target)), handshakeText)
     yield* requireNode(state, target)
