@@ -132,8 +132,10 @@ export class ActorCell<M, E, R> implements ActorRef<M> {
     return Effect.fail(new MailboxFull({ actor: this.name, capacity: mailbox.capacity }))
   }
 
-  #waitForRoom(message: M): Effect.Effect<void, ActorStopped> {
-    return Effect.callback<void, ActorStopped>((resume) => {
+  #waitForRoom(message: M): Effect.Effect<void, ActorStopped | MailboxFull> {
+    return Effect.callback<void, ActorStopped | MailboxFull>((resume) => {
+      // The fiber may have given way since it looked.
+      if (!this.#mailbox.mustWait) return resume(this.#deliver(message))
       const writer: Writer<M> = {
         message,
         resume: (accepted) => resume(accepted ? Effect.void : Effect.fail(this.#stopped()))

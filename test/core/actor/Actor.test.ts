@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Deferred, Effect, Exit, Fiber, Schedule, Scope } from "effect"
+import { Cause, Data, Deferred, Effect, Exit, Fiber, Schedule, Scheduler, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import * as Actor from "../../../src/core/actor/Actor.ts"
 import { ActorStopped, AskTimeout, MailboxFull } from "../../../src/core/actor/ActorError.ts"
@@ -58,6 +58,9 @@ const note = (value: number) => Message.Note({ value })
 const fail = Message.Fail({ how: "failure" })
 const read = (ref: Actor.ActorRef<Message>) => ref.ask<ReadonlyArray<number>>((reply) => Message.Read({ reply }))
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index)
+
+/** A fiber gives way after so many, wherever it is then. */
+const STEPS = 64
 
 /** Lets every runnable fiber run until it waits. */
 const settle = Effect.forEach(upTo(10), () => Effect.yieldNow, { discard: true })
@@ -123,6 +126,25 @@ describe("Actor", () => {
 
         assert.deepStrictEqual(yield* read(ref), upTo(5))
         assert.strictEqual(ref.dropped(), 1)
+      })
+    )
+
+    it.effect("a tell whose fiber gave way before it was suspended does not wait for room that is there", () =>
+      Effect.gen(function* () {
+        for (const steps of upTo(STEPS)) {
+          const { open, ref } = yield* spawnBusy("backpressure", 1)
+          yield* ref.tell(note(0))
+          const before = Effect.forEach(upTo(steps), () => Effect.void, { discard: true })
+          const telling = yield* Effect.andThen(before, ref.tell(note(1))).pipe(
+            Effect.provideService(Scheduler.MaxOpsBeforeYield, STEPS),
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* open
+          yield* settle
+
+          assert.isDefined(telling.pollUnsafe(), `after ${steps} steps`)
+          assert.deepStrictEqual(yield* read(ref), [0, 1])
+        }
       })
     )
 
