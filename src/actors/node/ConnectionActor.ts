@@ -153,8 +153,7 @@ class Live
       case "Touched":
         return
       case "Close":
-        connection.close(nowMs)
-        return
+        return connection.close(nowMs)
       case "Reset":
         this.#resetReason ??= message.reason
         connection.reset(StreamErrors.resetReason(message.reason))
@@ -196,7 +195,7 @@ class Live
 
   #wake(): void {
     if (this.readable.isAwaited && this.isReadable) this.readable.raise()
-    if (this.writable.isAwaited && (this.#options.connection.writableBytes > 0 || !this.canWrite)) this.writable.raise()
+    if (this.writable.isAwaited && this.isWritable) this.writable.raise()
   }
 
   /** The actor ended, in whatever way: nobody may wait for it any longer. */
@@ -297,6 +296,10 @@ class Live
 
   get canWrite(): boolean {
     return !this.#isEnding && !this.isOver && ConnectionState.canWrite(this.#options.connection.state)
+  }
+
+  get isWritable(): boolean {
+    return this.#options.connection.writableBytes > 0 || !this.canWrite
   }
 
   get isGone(): boolean {

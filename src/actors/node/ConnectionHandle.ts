@@ -15,6 +15,8 @@ export interface Stream extends DirectStream {
   readonly closed: Signal
   readonly isGone: boolean
   readonly canWrite: boolean
+  /** `write` would take something, or nothing can be written any more. */
+  readonly isWritable: boolean
   /** How many of the bytes were taken. */
   readonly write: (bytes: Uint8Array) => number
   readonly setNoDelay: (isOn: boolean) => void
@@ -95,7 +97,7 @@ export class ConnectionHandle implements Connection {
 
   get closed(): Effect.Effect<void> {
     const live = this.#live
-    return Effect.suspend(() => (live.isGone ? Effect.void : live.closed.wait))
+    return live.closed.waitUnless(() => live.isGone)
   }
 }
 
@@ -104,5 +106,8 @@ const writing = (live: Stream, bytes: Uint8Array): Effect.Effect<void, Connectio
     if (!live.canWrite) return live.failure()
     const accepted = live.write(bytes)
     if (accepted === bytes.length) return Effect.void
-    return Effect.andThen(live.writable.wait, writing(live, bytes.subarray(accepted)))
+    return Effect.andThen(
+      live.writable.waitUnless(() => live.isWritable),
+      writing(live, bytes.subarray(accepted))
+    )
   })
