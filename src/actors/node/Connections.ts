@@ -189,6 +189,9 @@ export class Connections {
   dial(localPort: Port, remote: Address.SocketAddress): Effect.Effect<ConnectionActor.Running, never, Scope.Scope> {
     const connection = Stream.Connection.dialing(this.#config, this.#initialSequence(), this.#link.nowMs())
     const key = keyOf(localPort, remote.address.network, remote.port)
+    // In TIME_WAIT, or its ports would not have been free: it ends by itself, without them.
+    const before = this.#running.get(key)
+    if (before !== undefined) this.#displaced.set(before.handle.id, before)
     return Effect.tap(this.#spawn(key, connection, localPort, remote, "dialled"), (running) =>
       Effect.sync(() => running.ref.tellUnsafe(ConnectionActor.Message.Touched()))
     )
