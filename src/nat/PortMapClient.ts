@@ -1,6 +1,7 @@
 /**
  * Gets and keeps a port of the router's outside address, by PCP (RFC 6887), or NAT-PMP (RFC 6886) where the router knows only
- * that. A router that answers nothing is left alone after three questions, and asked again ten minutes later.
+ * that. A router that answers nothing is left alone after three questions, and asked again ten minutes later; what it gave before
+ * is ours until its time is over.
  *
  * Mutable, with one owner: after every call, send what `take` gives to the gateway, and call `timeout` at `deadlineMs`.
  */
@@ -31,6 +32,7 @@ export class PortMapClient {
   #tries = 0
   #dueAtMs: number
   #mapping: PortMapping | undefined
+  #expiresAtMs = Number.NEGATIVE_INFINITY
   #pmpHost: string | undefined
   #sendings: Array<Uint8Array> = []
 
@@ -67,6 +69,7 @@ export class PortMapClient {
     if (this.#phase === "ended" || nowMs < this.#dueAtMs) return
     if (this.#phase !== "asking") this.#begin(this.#phase === "given up" ? "pcp" : this.#protocol)
     if (this.#tries < TRIES) return this.#ask(nowMs)
+    if (nowMs < this.#expiresAtMs) return this.#keep(nowMs)
     if (this.#protocol === "pcp" && this.#mapping === undefined) {
       this.#begin("nat-pmp")
       return this.#ask(nowMs)
@@ -129,12 +132,23 @@ export class PortMapClient {
   #given(mapping: PortMapping, lifetimeSeconds: number, nowMs: number): void {
     if (mapping.external.port === 0 || lifetimeSeconds === 0) return this.#giveUp(nowMs)
     this.#mapping = mapping
+    this.#expiresAtMs = nowMs + Math.min(LIFETIME_SECONDS, lifetimeSeconds) * 1000
     this.#phase = "mapped"
     this.#dueAtMs = nowMs + Math.min(LIFETIME_SECONDS, Math.max(LIFETIME_MIN_SECONDS, lifetimeSeconds)) * 500
   }
 
+  /** Nobody answers, but what was given holds until its time is over; it is asked for again at half of what is left. */
+  #keep(nowMs: number): void {
+    this.#phase = "mapped"
+    this.#dueAtMs = Math.min(
+      this.#expiresAtMs,
+      nowMs + Math.max(LIFETIME_MIN_SECONDS * 500, (this.#expiresAtMs - nowMs) / 2)
+    )
+  }
+
   #giveUp(nowMs: number): void {
     this.#mapping = undefined
+    this.#expiresAtMs = Number.NEGATIVE_INFINITY
     this.#phase = "given up"
     this.#dueAtMs = nowMs + AGAIN_MS
   }

@@ -8,9 +8,10 @@ const EXTERNAL = Uint8Array.of(198, 51, 100, 7)
 /** A router, after RFC 6887 §11 and RFC 6886 §3; `knows` is what it speaks, `refuses` its result to what it knows. */
 const router = (knows: "pcp" | "nat-pmp" | "nothing", refuses = 0) => {
   const seen: Array<string> = []
+  let isSilent = knows === "nothing"
   const answer = (request: Uint8Array): Uint8Array | undefined => {
     seen.push(`${request[0] === 2 ? "pcp" : "pmp"}${request[1]} ${lifetimeOf(request)}`)
-    if (knows === "nothing") return undefined
+    if (isSilent) return undefined
     if (request[0] === 2) {
       if (knows === "nat-pmp") return Uint8Array.of(0, 0x81, 0, 1, 0, 0, 0, 9)
       const reply = Bytes.concat(Uint8Array.of(2, 0x81, 0, refuses), request.subarray(4, 8), new Uint8Array(16))
@@ -21,7 +22,10 @@ const router = (knows: "pcp" | "nat-pmp" | "nothing", refuses = 0) => {
     if (request[1] === 0) return Bytes.concat(head, EXTERNAL)
     return Bytes.concat(head, request.subarray(4, 6), Bytes.ofU16(45_000), request.subarray(8, 12))
   }
-  return { answer, seen }
+  const silence = (isOn = true) => {
+    isSilent = isOn
+  }
+  return { answer, seen, silence }
 }
 
 const lifetimeOf = (request: Uint8Array): string =>
@@ -81,6 +85,24 @@ describe("PortMapClient", () => {
       assert.lengthOf(at.seen, 2 * questions)
     }
   })
+
+  for (const [name, lifeMs, isKept] of [
+    ["keeps what it has while a router is silent, for as long as that was given", 7_190_000, true],
+    ["has nothing any more when that time is over", 7_210_000, false]
+  ] as const)
+    it(`${name} (RFC 6887 §11.2.1)`, () => {
+      const [client, at] = [make(), router("pcp")]
+      run(client, at, 10_000)
+      at.silence()
+      run(client, at, lifeMs)
+      assert.strictEqual(client.mapping !== undefined, isKept)
+      assert.isAbove(at.seen.length, 4)
+      assert.isBelow(at.seen.length, 40)
+
+      at.silence(false)
+      run(client, at, lifeMs + AGAIN_MS)
+      assert.isDefined(client.mapping)
+    })
 
   it("believes no answer to somebody else's question", () => {
     const client = make()
