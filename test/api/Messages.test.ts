@@ -22,9 +22,9 @@ describe("Messages", () => {
       }
       const put = (name: string) => {
         const record = { kind: 1, payload: Bytes.fromUtf8(name), from: "0:0000.0000.0002", receivedAt: "" }
-        return Effect.orDie(files.writeFileString(`/home/inbox/${name}`, InboxRecord.encode(record)))
+        return files.writeFileString(`/home/inbox/${name}`, InboxRecord.encode(record))
       }
-      yield* Effect.orDie(files.makeDirectory("/home/inbox", { recursive: true }))
+      yield* files.makeDirectory("/home/inbox", { recursive: true })
       for (const name of ["TEXT-1-000001.json", "TEXT-1.json"]) yield* put(name)
       const pilot = { dial: () => Effect.die("nobody is called") } as Partial<Pilot["Service"]> as Pilot["Service"]
       const { incoming } = yield* Messages.make("/home").pipe(

@@ -13,7 +13,7 @@ const refusal = Effect.fnUntraced(function* (
   yield* Effect.gen(function* () {
     const system = yield* FileSystem.FileSystem
     for (const [name, text] of Object.entries(files)) yield* system.writeFileString(`${rig.home}/${name}`, text)
-  }).pipe(Effect.provide(NodeFileSystem.layer), Effect.orDie)
+  }).pipe(Effect.provide(NodeFileSystem.layer))
   const given = words.map((word) => word.replace("HOME", rig.home))
   const { exit, stderr } = yield* rig.run(ModelDaemon.make(undefined), ["--json", "rendezvous", "start", ...given])
   assert.strictEqual(exit, 1)

@@ -65,6 +65,12 @@ export class Connections {
     return this.#running.size + this.#displaced.size
   }
 
+  /** One of them is more than TIME_WAIT. */
+  get hasOpen(): boolean {
+    for (const running of this.#running.values()) if (running.status().state !== "TIME_WAIT") return true
+    return false
+  }
+
   /** One row per connection. */
   status(): ReadonlyArray<ConnectionStatus> {
     return Array.from(this.#running.values(), (running) => running.status())

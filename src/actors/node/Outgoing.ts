@@ -2,7 +2,7 @@
  * What a node starts: dials, datagrams, pings. Confirms whom it reaches for (security rule 1), finds where that peer is,
  * and says what went wrong in terms a user can act on.
  */
-import { Context, Effect, Option, Result, Scope } from "effect"
+import { Context, Effect, Result, Scope } from "effect"
 import { Timers } from "../../core/actor/Timers.ts"
 import * as Backoff from "../../core/data/Backoff.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
@@ -142,35 +142,25 @@ interface Dial {
  * A listener that is busy for a moment resets what comes when its queue is full (wire §9.2): many dials at once would fail
  * though all of them could be served. It is asked again for a while; then it is at a limit that waiting does not change.
  */
-const patiently = Effect.fnUntraced(function* (
+const patiently = (
   options: Options,
-  dial: Dial
-): Effect.fn.Return<Connection, DialError, Scope.Scope> {
-  const { crypto } = options.context()
-  const startMs = options.nowMs()
-  for (let attempt = 0; ; attempt++) {
-    const timeoutMs = dial.timeoutMs - (options.nowMs() - startMs)
-    const opened = yield* Effect.map(open(options, { ...dial, timeoutMs }), Option.some).pipe(
-      Effect.catchIf(isOverloaded, () => Effect.succeedNone)
-    )
-    if (Option.isSome(opened)) return opened.value
-    const waitMs = Backoff.delayMs(OVERLOADED, attempt, crypto.randomBytes(1)[0]! / 256)
-    const isOver = options.nowMs() + waitMs - startMs > Math.min(dial.timeoutMs, OVERLOADED_MS)
-    if (isOver)
-      return yield* failure(
-        dial.target,
-        "TooManyConnections",
-        `the peer takes no more connections on port ${dial.port} now`
-      )
-    yield* dial.restore(Effect.sleep(waitMs))
-  }
-})
+  dial: Dial,
+  startMs = options.nowMs(),
+  attempt = 0
+): Effect.Effect<Connection, DialError, Scope.Scope> =>
+  Effect.catchIf(open(options, dial, startMs), isOverloaded, () => {
+    const waitMs = Backoff.delayMs(OVERLOADED, attempt, options.context().crypto.randomBytes(1)[0]! / 256)
+    if (options.nowMs() + waitMs - startMs > Math.min(dial.timeoutMs, OVERLOADED_MS))
+      return failure(dial.target, "TooManyConnections", `the peer takes no more connections on port ${dial.port} now`)
+    return Effect.andThen(dial.restore(Effect.sleep(waitMs)), patiently(options, dial, startMs, attempt + 1))
+  })
 
 const isOverloaded = (error: DialError | "Overloaded"): error is "Overloaded" => error === "Overloaded"
 
 const open = Effect.fnUntraced(function* (
   options: Options,
-  { peer, port, restore, target, timeoutMs }: Dial
+  { peer, port, restore, target, timeoutMs }: Dial,
+  startMs: number
 ): Effect.fn.Return<Connection, DialError | "Overloaded", Scope.Scope> {
   const { ports } = options.context()
   const remote = { address: target, port }
@@ -185,7 +175,8 @@ const open = Effect.fnUntraced(function* (
       Effect.tapError(() => Effect.sync(() => ports.close(local.success, remote, options.nowMs()))),
       Effect.catch(() => failure(target, "NodeStopped", "this node is stopping"))
     )
-  return yield* established(running, timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)).pipe(
+  const leftMs = timeoutMs - (options.nowMs() - startMs)
+  return yield* established(running, leftMs, () => isUp(peer) && !options.context().isTrusted(target.node)).pipe(
     restore,
     Effect.as(running.handle),
     Effect.catch((reason) => Effect.andThen(running.handle.reset, unopened(options, peer, target, port, reason))),

@@ -81,7 +81,7 @@ export class TunnelPeer {
       ...{ context, node, paths: this.#paths, nowMs: nowMs(), tell },
       send: (packet) => this.#send(Packet.encode(packet)),
       seal: (packet) => this.#seal(packet),
-      hasStreams: () => this.connections.status().some(({ state }) => state !== "TIME_WAIT"),
+      hasStreams: () => this.connections.hasOpen,
       measured: (path, rttMs) => this.connections.measured(path, rttMs),
       introductions: () => [this.#keys.exchange, this.#keys.request]
     })

@@ -54,6 +54,16 @@ const answer = (id: number, text = "done") =>
   `{"jsonrpc":"2.0","id":${id},"result":{"content":[{"type":"text","text":"${text}"}]}}`
 const cancelled = (id: number, reason?: string) =>
   JSON.stringify({ jsonrpc: "2.0", method: "notifications/cancelled", params: { requestId: id, reason } })
+/** A client whose first call it gave up for its time-out, while the server works on it. */
+const parked = Effect.gen(function* () {
+  const { client, ...rest } = yield* station()
+  const { line, write } = yield* client()
+  yield* write(call(1))
+  const running = yield* rest.server
+  yield* running.line
+  yield* write(cancelled(1, TIMED_OUT))
+  return { ...rest, client, line, write, running }
+})
 const TIMED_OUT = "McpError: MCP error -32001: Request timed out"
 const PING = '{"jsonrpc":"2.0","id":99,"method":"ping"}'
 const pinged = '{"jsonrpc":"2.0","id":99,"result":{}}'
@@ -64,12 +74,7 @@ const test = (name: string, body: () => Effect.Effect<void, unknown, Crypto | Sc
 describe("parked calls (mcp §6.7)", () => {
   test("a call that its client gave up for its time-out goes on, and the same call waits for its answer", () =>
     Effect.gen(function* () {
-      const { client, recorded, server } = yield* station()
-      const { line, write } = yield* client()
-      yield* write(call(1))
-      const running = yield* server
-      yield* running.line
-      yield* write(cancelled(1, TIMED_OUT))
+      const { line, recorded, running, write } = yield* parked
       yield* write(call(2))
       yield* write(PING)
       // Neither the cancellation nor the second call reaches the server.
@@ -92,12 +97,7 @@ describe("parked calls (mcp §6.7)", () => {
 
   test("however many other calls are given up meanwhile, a parked one has its end", () =>
     Effect.gen(function* () {
-      const { client, recorded, server } = yield* station()
-      const { line, write } = yield* client()
-      yield* write(call(1))
-      const running = yield* server
-      yield* running.line
-      yield* write(cancelled(1, TIMED_OUT))
+      const { line, recorded, running, write } = yield* parked
       for (let id = 1000; id < 1300; id++) {
         yield* write(call(id, "read"))
         yield* running.line
@@ -119,12 +119,7 @@ describe("parked calls (mcp §6.7)", () => {
 
   test("a client that uses the id of a parked call again is never given that one's answer for another call", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* station()
-      const { line, write } = yield* client()
-      yield* write(call(1))
-      const running = yield* server
-      yield* running.line
-      yield* write(cancelled(1, TIMED_OUT))
+      const { line, running, write } = yield* parked
       yield* write(call(1, "read"))
       assert.strictEqual(JSON.parse(yield* line).error.code, -32600)
 
@@ -141,12 +136,7 @@ describe("parked calls (mcp §6.7)", () => {
 
   test("a parked call that is waited for again, and lost with its server, has its end in the record", () =>
     Effect.gen(function* () {
-      const { client, recorded, server } = yield* station()
-      const { line, write } = yield* client()
-      yield* write(call(1))
-      const running = yield* server
-      yield* running.line
-      yield* write(cancelled(1, TIMED_OUT))
+      const { line, recorded, running, server, write } = yield* parked
       yield* write(call(2))
       yield* TestClock.adjust("1 second")
       yield* running.die
@@ -337,12 +327,7 @@ describe("parked calls (mcp §6.7)", () => {
 
   test("another peer, another tool, other arguments, another revision and a step of a dialogue are other calls", () =>
     Effect.gen(function* () {
-      const { client, server } = yield* station()
-      const { write } = yield* client()
-      yield* write(call(1))
-      const running = yield* server
-      yield* running.line
-      yield* write(cancelled(1, TIMED_OUT))
+      const { client, running, server, write } = yield* parked
       yield* write(PING)
       yield* running.line
       yield* running.write(`${answer(1)}\n`)

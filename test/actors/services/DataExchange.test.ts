@@ -304,7 +304,7 @@ describe("InboxWriter", () => {
     Effect.gen(function* () {
       const files = VirtualFileSystem.make(new MemoryDisk(), () => true)
       const places = ExchangePlaces.at(HOME)
-      yield* Effect.orDie(files.makeDirectory(places.transfers, { recursive: true }))
+      yield* files.makeDirectory(places.transfers, { recursive: true })
       const save = Effect.fnUntraced(function* (
         limit: { readonly files: number; readonly bytes: number },
         count: number

@@ -55,7 +55,7 @@ const machine = Effect.fnUntraced(function* (boot = "") {
 
 const start = (limit?: StoreQuota.Amount) =>
   Effect.gen(function* () {
-    yield* Effect.orDie(ExchangePlaces.prepare(places))
+    yield* ExchangePlaces.prepare(places)
     const writer = yield* InboxWriter.spawn(places, limit)
     return (text: string) =>
       Effect.result(

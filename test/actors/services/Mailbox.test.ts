@@ -15,7 +15,7 @@ describe("Mailbox", () => {
     Effect.gen(function* () {
       const files = VirtualFileSystem.make(new MemoryDisk(), () => true)
       const places = ExchangePlaces.at(HOME)
-      yield* Effect.orDie(files.makeDirectory(places.transfers, { recursive: true }))
+      yield* files.makeDirectory(places.transfers, { recursive: true })
       const services = Context.make(FileSystem.FileSystem, files).pipe(Context.merge(yield* Layer.build(Path.layer)))
       const texts = Effect.gen(function* () {
         const writer = yield* InboxWriter.spawn(places)

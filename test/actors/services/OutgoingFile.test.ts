@@ -14,7 +14,7 @@ describe("OutgoingFile", () => {
   it.effect("says so when it gives up on a receiver that has everything and no word (node §4.4)", () =>
     Effect.gen(function* () {
       const files = VirtualFileSystem.make(new MemoryDisk(), () => true)
-      yield* Effect.orDie(files.writeFile("/f", new Uint8Array(10)))
+      yield* files.writeFile("/f", new Uint8Array(10))
       const pair = yield* DuplexPair.make()
       const digest = new Uint8Array(32)
       const id = FileStream.idOf(digest)

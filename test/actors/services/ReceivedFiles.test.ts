@@ -19,7 +19,7 @@ const stage = <A, E>(
 ) =>
   Effect.gen(function* () {
     const files = VirtualFileSystem.make(new MemoryDisk(), () => true)
-    yield* Effect.orDie(files.makeDirectory(PLACES.transfers, { recursive: true }))
+    yield* files.makeDirectory(PLACES.transfers, { recursive: true })
     const services = Context.make(FileSystem.FileSystem, files).pipe(Context.merge(yield* Layer.build(Path.layer)))
     const options = { places: PLACES, bytesMax: 1000, report: () => {}, full: () => {} }
     const used = Effect.flatMap(ReceivedFiles.make(options), use)
@@ -28,7 +28,7 @@ const stage = <A, E>(
 
 const write = (name: string, sizeBytes: number) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
-    Effect.orDie(files.writeFile(`${PLACES.transfers}/${name}`, new Uint8Array(sizeBytes)))
+    files.writeFile(`${PLACES.transfers}/${name}`, new Uint8Array(sizeBytes))
   )
 
 describe("ReceivedFiles", () => {

@@ -289,10 +289,8 @@ const foundAt = (peer: string, definitions: string, isUsable = true, name = peer
 })
 
 /** Instances that a search finds, the first of them from the start; `world` is what it says, which may change. */
-const capable = Effect.fnUntraced(function* (
-  rig: InstancesRig.InstancesRig,
-  [start, ...others]: readonly [string, ...ReadonlyArray<string>]
-) {
+const capable = Effect.fnUntraced(function* (start: string, ...others: ReadonlyArray<string>) {
+  const rig = yield* InstancesRig.make()
   const world = {
     found: [start, ...others].map((peer) => foundAt(peer, "same")),
     trusted: Object.values(NODES),
@@ -300,7 +298,8 @@ const capable = Effect.fnUntraced(function* (
   }
   const search = Effect.suspend(() => (world.isAway ? Effect.fail("the node is starting anew") : Effect.succeed(world)))
   const instances = yield* CapableInstances.make([{ peer: start, service: "files" }], rig.dial, search)
-  return { instances, world, targets: () => instances.seen().map(({ target }) => target.peer) }
+  yield* rig.pass(5)
+  return { rig, instances, world, targets: () => instances.seen().map(({ target }) => target.peer) }
 })
 
 describe("instances found by what they can do", () => {
@@ -335,10 +334,8 @@ describe("instances found by what they can do", () => {
 
   it.effect("one that takes the service back is left, and its client told that the lists are others", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
+      const { instances, rig, targets, world } = yield* capable("near", "far")
       const { lists } = remembering()
-      yield* rig.pass(5)
       const one = yield* client({ instances }, lists)
       yield* one.listed
       assert.strictEqual(yield* one.where, "near")
@@ -354,9 +351,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("one whose card is missing stays as long as it lists the service", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { targets, world } = yield* capable(rig, ["near", "far"])
-      yield* rig.pass(5)
+      const { rig, targets, world } = yield* capable("near", "far")
       world.found.shift()
       yield* rig.pass(120)
       assert.sameMembers(targets(), ["near", "far"])
@@ -365,9 +360,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("one that is not trusted any more is left, though it would still answer", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
-      yield* rig.pass(5)
+      const { instances, rig, targets, world } = yield* capable("near", "far")
       const one = yield* client({ instances })
       assert.strictEqual(yield* one.where, "near")
       world.found.shift()
@@ -380,9 +373,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("one that stays away for ten minutes is gone, and joins again when it is back", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { instances, targets, world } = yield* capable(rig, ["near", "far"])
-      yield* rig.pass(5)
+      const { instances, rig, targets, world } = yield* capable("near", "far")
       const [near, ...others] = world.found
       yield* rig.kill("near")
       world.found = others
@@ -402,9 +393,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("none is gone while nobody can be reached, nor for the time in which this node could not be asked", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { targets, world } = yield* capable(rig, ["near", "far"])
-      yield* rig.pass(5)
+      const { rig, targets, world } = yield* capable("near", "far")
       const found = world.found
       world.found = []
       for (const name of ["near", "far"]) yield* rig.kill(name)
@@ -423,9 +412,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("the last one stays, and says itself why calls fail", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { instances, targets, world } = yield* capable(rig, ["near"])
-      yield* rig.pass(5)
+      const { instances, rig, targets, world } = yield* capable("near")
       const one = yield* client({ instances })
       assert.strictEqual(yield* one.where, "near")
       yield* rig.takeBack("near")
@@ -447,9 +434,7 @@ describe("instances found by what they can do", () => {
 
   it.effect("one whose name is not known for a moment does not join twice", () =>
     Effect.gen(function* () {
-      const rig = yield* InstancesRig.make()
-      const { targets, world } = yield* capable(rig, ["near", "far"])
-      yield* rig.pass(5)
+      const { rig, targets, world } = yield* capable("near", "far")
       world.found = [foundAt("near", "same", true, "0:0000.0000.0002"), foundAt("far", "same")]
       yield* rig.pass(60)
       assert.deepStrictEqual(targets(), ["near", "far"])

@@ -15,6 +15,7 @@ import * as FileLock from "../../../../src/core/storage/FileLock.ts"
 import * as JsonRpcPeek from "../../../../src/protocol/relay/JsonRpcPeek.ts"
 import type { Known } from "../../../../src/protocol/relay/KnownAnswers.ts"
 import * as McpRig from "../../../support/McpRig.ts"
+import { NO_MOVES } from "../../../support/NoMoves.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
 /** A host with one service, and what a node that uses it has on disk. */
@@ -273,12 +274,7 @@ const wandering = Effect.fnUntraced(function* (disk: (peer: string) => ListFile)
   const at = { peer: "near", service: "files" }
   const others = (): ReadonlyArray<Target> => [{ ...at, peer: at.peer === "near" ? "far" : "near" }]
   const moves: Moves = {
-    take: () => false,
-    isPending: () => false,
-    count: () => 0,
-    because: () => "",
-    failing: Effect.void,
-    moved: Effect.never,
+    ...NO_MOVES,
     others,
     stay: ({ peer }) => {
       at.peer = peer

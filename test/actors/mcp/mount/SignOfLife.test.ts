@@ -2,7 +2,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Latch, Queue } from "effect"
 import { TestClock } from "effect/testing"
 import * as InstanceHealth from "../../../../src/actors/mcp/mount/InstanceHealth.ts"
-import type { Moves } from "../../../../src/actors/mcp/mount/Instances.ts"
 import { MountBoard } from "../../../../src/actors/mcp/mount/MountBoard.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
 import type { ShimSession } from "../../../../src/actors/mcp/mount/ShimSession.ts"
@@ -14,18 +13,9 @@ import * as JsonRpcPeek from "../../../../src/protocol/relay/JsonRpcPeek.ts"
 import type { Line } from "../../../../src/protocol/relay/LineSplitter.ts"
 import * as DuplexPair from "../../../support/DuplexPair.ts"
 import * as McpRig from "../../../support/McpRig.ts"
+import { NO_MOVES } from "../../../support/NoMoves.ts"
 import * as ScriptedServer from "../../../support/ScriptedServer.ts"
 
-const NO_MOVES: Moves = {
-  take: () => false,
-  isPending: () => false,
-  count: () => 0,
-  because: () => "",
-  failing: Effect.void,
-  moved: Effect.never,
-  others: () => [],
-  stay: () => {}
-}
 const NO_SESSION: ShimSession = {
   epoch: () => assert.fail("no epoch"),
   fromClient: () => Effect.void,

@@ -37,6 +37,17 @@ const scene = Effect.gen(function* () {
 const fork = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
 const turns = Effect.repeat(Effect.yieldNow, { times: 50 })
 
+/** One message was not answered in time. */
+const late = Effect.gen(function* () {
+  const world = yield* scene
+  const sending = yield* fork(Effect.flip(world.send("one")))
+  const peer = yield* world.accept
+  yield* peer.hear
+  yield* TestClock.adjust("30 seconds")
+  assert.strictEqual((yield* Fiber.join(sending)).reason, "Timeout")
+  return world
+})
+
 describe("MessageStreams", () => {
   it.effect("sends one message alone, then many behind each other on the same stream, each with its own answer", () =>
     Effect.gen(function* () {
@@ -125,12 +136,7 @@ describe("MessageStreams", () => {
 
   it.effect("gives up after the time-out, and does not put the next one behind it", () =>
     Effect.gen(function* () {
-      const { accept, send, state } = yield* scene
-      const late = yield* fork(Effect.flip(send("one")))
-      const peer = yield* accept
-      yield* peer.hear
-      yield* TestClock.adjust("30 seconds")
-      assert.strictEqual((yield* Fiber.join(late)).reason, "Timeout")
+      const { accept, send, state } = yield* late
       yield* fork(send("two"))
       const again = yield* accept
 
@@ -162,12 +168,7 @@ describe("MessageStreams", () => {
 
   it.effect("ends a stream whose answers nobody waits for any more, even if they never come", () =>
     Effect.gen(function* () {
-      const { accept, send, state } = yield* scene
-      const first = yield* fork(Effect.flip(send("one")))
-      const peer = yield* accept
-      yield* peer.hear
-      yield* TestClock.adjust("30 seconds")
-      assert.strictEqual((yield* Fiber.join(first)).reason, "Timeout")
+      const { accept, send, state } = yield* late
       const second = yield* fork(send("two"))
       yield* Effect.andThen(accept, ({ hear }) => hear)
       yield* Fiber.interrupt(second)
