@@ -21,7 +21,7 @@ const giveBack = ({ giveMemoryBack, usage }: Processes["Service"]): Effect.Effec
       yield* Effect.sleep(waitMs)
       const now = yield* usage
       const isIdle = now.processorMs - before.processorMs <= waitMs * IDLE_SHARE
-      const isWorthIt = now.residentBytes >= least + WORTH_BYTES
+      const isWorthIt = now.residentBytes >= least + Math.max(WORTH_BYTES, least * WORTH_SHARE)
       if (isIdle && isWorthIt) {
         yield* giveMemoryBack
         least = (yield* usage).residentBytes
@@ -38,3 +38,5 @@ const INTERVAL_MS = 60_000
 /** Giving back stops everything for some 30 ms, which nobody notices who does so little. */
 const IDLE_SHARE = 0.02
 const WORTH_BYTES = 8 << 20
+/** The more there is, the longer it takes. */
+const WORTH_SHARE = 0.125

@@ -45,7 +45,7 @@ describe("a process that lives long", () => {
       assert.strictEqual(state.given, 1)
 
       // A little more is not worth it, and while it works it is not stopped.
-      state.residentBytes += 4 * MEGABYTE
+      state.residentBytes += 10 * MEGABYTE
       yield* TestClock.adjust("1 hour")
       assert.strictEqual(state.given, 1)
       state.residentBytes = 200 * MEGABYTE

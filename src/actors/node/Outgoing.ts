@@ -4,7 +4,6 @@
  */
 import { Context, Effect, Result, Scope } from "effect"
 import { Timers } from "../../core/actor/Timers.ts"
-import * as Backoff from "../../core/data/Backoff.ts"
 import type { Endpoint } from "../../core/data/Endpoint.ts"
 import * as Path from "../../nat/Path.ts"
 import type { Address, NodeId, Port } from "../../protocol/wire/Address.ts"
@@ -44,7 +43,7 @@ export const make = (options: Options): Outgoing => ({
     // Whoever gives up waiting must not wait for the rest of the time-out.
     return yield* Effect.uninterruptibleMask((restore) =>
       // `acquireRelease` would keep the whole context, span and all, as long as the connection lives.
-      Effect.tap(patiently(options, { peer, target, port, timeoutMs, restore }), closeWithScope)
+      Effect.tap(open(options, peer, target, port, timeoutMs, restore), closeWithScope)
     )
   }),
   ping: Effect.fnUntraced(function* (target, timeoutMs) {
@@ -130,38 +129,14 @@ const confirm = (options: Options, target: Address): Effect.Effect<void, DialErr
     })
   )
 
-interface Dial {
-  readonly peer: PeerMessage.Running
-  readonly target: Address
-  readonly port: Port
-  readonly timeoutMs: number
-  readonly restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-}
-
-/**
- * A listener that is busy for a moment resets what comes when its queue is full (wire §9.2): many dials at once would fail
- * though all of them could be served. It is asked again for a while; then it is at a limit that waiting does not change.
- */
-const patiently = (
-  options: Options,
-  dial: Dial,
-  startMs = options.nowMs(),
-  attempt = 0
-): Effect.Effect<Connection, DialError, Scope.Scope> =>
-  Effect.catchIf(open(options, dial, startMs), isOverloaded, () => {
-    const waitMs = Backoff.delayMs(OVERLOADED, attempt, options.context().crypto.randomBytes(1)[0]! / 256)
-    if (options.nowMs() + waitMs - startMs > Math.min(dial.timeoutMs, OVERLOADED_MS))
-      return failure(dial.target, "TooManyConnections", `the peer takes no more connections on port ${dial.port} now`)
-    return Effect.andThen(dial.restore(Effect.sleep(waitMs)), patiently(options, dial, startMs, attempt + 1))
-  })
-
-const isOverloaded = (error: DialError | "Overloaded"): error is "Overloaded" => error === "Overloaded"
-
 const open = Effect.fnUntraced(function* (
   options: Options,
-  { peer, port, restore, target, timeoutMs }: Dial,
-  startMs: number
-): Effect.fn.Return<Connection, DialError | "Overloaded", Scope.Scope> {
+  peer: PeerMessage.Running,
+  target: Address,
+  port: Port,
+  timeoutMs: number,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.fn.Return<Connection, DialError, Scope.Scope> {
   const { ports } = options.context()
   const remote = { address: target, port }
   const local = ports.allocate(remote, options.nowMs())
@@ -175,8 +150,7 @@ const open = Effect.fnUntraced(function* (
       Effect.tapError(() => Effect.sync(() => ports.close(local.success, remote, options.nowMs()))),
       Effect.catch(() => failure(target, "NodeStopped", "this node is stopping"))
     )
-  const leftMs = timeoutMs - (options.nowMs() - startMs)
-  return yield* established(running, leftMs, () => isUp(peer) && !options.context().isTrusted(target.node)).pipe(
+  return yield* established(running, timeoutMs, () => isUp(peer) && !options.context().isTrusted(target.node)).pipe(
     restore,
     Effect.as(running.handle),
     Effect.catch((reason) => Effect.andThen(running.handle.reset, unopened(options, peer, target, port, reason))),
@@ -211,12 +185,13 @@ const unopened = (
   target: Address,
   port: Port,
   reason: ConnectionActor.OpenFailure
-): Effect.Effect<never, DialError | "Overloaded"> => {
-  if (reason === "Overloaded") return Effect.fail(reason)
+): Effect.Effect<never, DialError> => {
   if (reason === "NoListener") return failure(target, "Refused", `nothing listens on port ${port}`)
   // Peers of the reference do not say why.
   if (reason === "Refused") return failure(target, "Refused", `the peer refuses port ${port}; nothing may listen there`)
   if (reason === "NotTrusted") return failure(target, "Untrusted", "the peer does not trust this node")
+  if (reason === "Overloaded")
+    return failure(target, "TooManyConnections", `the peer takes no more connections on port ${port} now`)
   if (reason === "Reset") return failure(target, "NodeStopped", "the connection ended before it opened")
   if (!isUp(peer)) return failure(target, "Timeout", "the peer does not answer; it may be offline")
   return options.context().isTrusted(target.node)
@@ -233,5 +208,3 @@ const NO_STREAM = { flags: 0, sequence: 0, acknowledgement: 0, window: 0 }
 const STRANGER_TIMEOUT_MS = 5_000
 /** Relay and direct paths are tried at once, so a peer that can be reached answers in a few round trips. */
 const DIAL_TIMEOUT_MS = 30_000
-const OVERLOADED: Backoff.Config = { initialMs: 20, factor: 2, maxMs: 200, jitter: 0.5 }
-const OVERLOADED_MS = 1_000

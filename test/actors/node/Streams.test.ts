@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Effect, Exit, Fiber, Scope } from "effect"
+import { Cause, Effect, Exit, Fiber, Scope } from "effect"
 import { type Connection, type ConnectionReset, DialError } from "../../../src/actors/node/Node.ts"
 import { type Opened, StreamObserver } from "../../../src/actors/node/StreamObserver.ts"
 import type { StreamSample } from "../../../src/protocol/stream/StreamSample.ts"
@@ -222,18 +222,16 @@ describe("streams between nodes", () => {
     )
   )
 
-  it.effect("fail where nobody takes them in, with the reason, after a second", () =>
+  it.effect("fail where nobody takes them in and as many wait as may, with the reason", () =>
     NodeNet.run(
       Effect.gen(function* () {
         const { a, b } = yield* pair({ link: { delayMs: 10 } })
         yield* b.node.listen(PORT)
         for (let count = 0; count < 1024; count++) yield* a.node.dial(b.address, PORT)
-        const startedAtMs = yield* Clock.currentTimeMillis
 
         const error = yield* Effect.flip(a.node.dial(b.address, PORT))
 
         assert.strictEqual(error.reason, "TooManyConnections")
-        assert.isAtMost((yield* Clock.currentTimeMillis) - startedAtMs, 1_200)
       })
     )
   )
