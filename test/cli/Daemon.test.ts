@@ -106,7 +106,8 @@ describe("pilotctl daemon start", () => {
       const { stderr } = yield* rig.run(ModelDaemon.make(undefined), [...START, "--keepalive", "soon"])
 
       assert.strictEqual(Json.string(error(stderr), "code"), "invalid_argument")
-      assert.match(Json.string(error(stderr), "message"), /invalid keepalive "soon" \(command line\)/)
+      assert.match(Json.string(error(stderr), "message"), /invalid --keepalive "soon" \(command line\)/)
+      assert.strictEqual(Json.string(error(stderr), "hint"), "see: pilotctl help daemon start")
     })
   )
 

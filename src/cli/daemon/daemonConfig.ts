@@ -27,7 +27,11 @@ export const load = Effect.fnUntraced(function* (
   })
   if (Result.isSuccess(resolved)) return resolved.success
   const { flag, value, source, detail } = resolved.failure
-  return yield* CliError.invalidArgument(`invalid ${flag} ${JSON.stringify(value)} (${source}): ${detail}`)
+  const name = source === COMMAND_LINE ? `--${flag}` : flag
+  return yield* CliError.invalidArgument(
+    `invalid ${name} ${JSON.stringify(value)} (${source}): ${detail}`,
+    "see: pilotctl help daemon start"
+  )
 })
 
 const commandLine = (input: Input): NodeConfig.Source => {
@@ -39,7 +43,7 @@ const commandLine = (input: Input): NodeConfig.Source => {
   const joined = [...further, ...(input.flags.get("rendezvous") ?? [])]
   if (joined.length > 0) values["rendezvous"] = joined.join(",")
   if (Values.boolean(input, "no-encrypt") === true) values["encrypt"] = "false"
-  return { name: "command line", values }
+  return { name: COMMAND_LINE, values }
 }
 
 /** A file that was named must be there and be an object, unlike `config.json`. */
@@ -53,3 +57,5 @@ const givenFile = Effect.fnUntraced(function* (path: string | undefined) {
   if (values === undefined) return yield* CliError.invalidArgument(`${path} is not a JSON object`)
   return [{ name: path, values }]
 })
+
+const COMMAND_LINE = "command line"

@@ -204,7 +204,9 @@ const asked = Effect.fnUntraced(function* (
   const client = yield* DaemonClient.connect
   return yield* Effect.mapError(use(client), (error) => {
     const refusal = error.reason === "Daemon" ? /^network\.[a-z]+: (.*)$/s.exec(error.detail) : null
-    return refusal === null ? DaemonClient.failure(command, error) : CliError.invalidArgument(refusal[1]!)
+    return refusal === null
+      ? DaemonClient.failure(command, error)
+      : CliError.invalidArgument(refusal[1]!, `see: pilotctl help ${command}`)
   })
 })
 

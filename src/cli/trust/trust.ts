@@ -173,7 +173,7 @@ const nodeToGreet = Effect.fnUntraced(function* (client: DaemonClient.IpcClient,
   const found = yield* Effect.mapError(client.resolveHostname(text), (error) => {
     const told = DaemonClient.unresolved(text, error)
     const { message } = DaemonClient.failure(`resolve ${JSON.stringify(text)}`, error)
-    return told.code === "not_found" ? CliError.make("not_found", message) : told
+    return told.code === "not_found" ? CliError.make("not_found", message, NAME_HINT) : told
   })
   const node = Address.NodeId(Json.unsigned(found, "node_id", 32))
   yield* Terminal.note(input, `resolved ${text} → node ${node}`)
@@ -184,5 +184,7 @@ const nodeOf = Effect.fnUntraced(function* (command: Command, client: DaemonClie
   const text = yield* Effect.fromResult(Values.positional(command, input, 0))
   return (yield* DaemonClient.target(client, input, text)).node
 })
+
+const NAME_HINT = "names are told to trusted peers only; before that, the node's address or number: pilotctl info there"
 
 const COMPARE_HINT = "ask the peer's owner for it, on another way than this network: pilotctl info"
