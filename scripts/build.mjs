@@ -3,7 +3,7 @@
  * builds only the command line, there, with the maps that tell which file a function came from.
  */
 import { spawnSync } from "node:child_process"
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { rolldown } from "rolldown"
@@ -11,9 +11,10 @@ import { rolldown } from "rolldown"
 const root = join(dirname(fileURLToPath(import.meta.url)), "..")
 const dist = join(root, "dist")
 
-const compile = () => {
+const compile = (directory) => {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc")
-  const { status } = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" })
+  const project = join(root, "tsconfig.build.json")
+  const { status } = spawnSync(process.execPath, [tsc, "-p", project, "--outDir", directory], { stdio: "inherit" })
   if (status !== 0) process.exit(status ?? 1)
 }
 
@@ -81,10 +82,14 @@ const everyCommandLoads = (output) => {
 /** The innermost package that a file belongs to. */
 const PACKAGE = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//
 
+/** Builds beside `dist` and changes places with it: `npx pilotctl` builds too, and programs run from there meanwhile. */
 const everything = async () => {
-  rmSync(dist, { recursive: true, force: true })
-  compile()
-  const packages = await bundle(join(dist, "pilotctl"), false)
+  const [fresh, old] = ["new", "old"].map((name) => join(root, "node_modules", `.dist-${name}-${process.pid}`))
+  process.on("exit", () => {
+    for (const left of [fresh, old]) rmSync(left, { recursive: true, force: true })
+  })
+  compile(join(fresh, "lib"))
+  const packages = await bundle(join(fresh, "pilotctl"), false)
   // The bundle contains other people's code: their licences travel with it.
   const notices = [...packages].sort().map((name) => {
     const folder = join(root, "node_modules", name)
@@ -92,8 +97,10 @@ const everything = async () => {
     if (file === undefined) throw new Error(`${name} is bundled and has no licence file`)
     return `${name}\n\n${readFileSync(join(folder, file), "utf8")}`
   })
-  writeFileSync(join(dist, "pilotctl", "THIRD-PARTY-NOTICES"), notices.join("\n\n----\n\n"))
-  writeFileSync(join(dist, ".built"), readFileSync(join(root, "package.json")))
+  writeFileSync(join(fresh, "pilotctl", "THIRD-PARTY-NOTICES"), notices.join("\n\n----\n\n"))
+  writeFileSync(join(fresh, ".built"), readFileSync(join(root, "package.json")))
+  if (existsSync(dist)) renameSync(dist, old)
+  renameSync(fresh, dist)
 }
 
 const [flag, mapped] = process.argv.slice(2)
