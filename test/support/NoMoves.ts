@@ -9,6 +9,7 @@ export const NO_MOVES: Moves = {
   count: () => 0,
   because: () => "",
   failing: Effect.void,
+  refused: Effect.void,
   moved: Effect.never,
   others: () => [],
   stay: () => {}

@@ -112,6 +112,10 @@ export const UNKNOWN: Instance = {
   isGone: false
 }
 
+/** Whether it was neither measured nor found to be away. */
+export const isUnheardOf = ({ failedSinceMs, rttMs }: Instance): boolean =>
+  rttMs === undefined && failedSinceMs === undefined
+
 const learned = (config: Config, instance: Instance, input: Input, nowMs: number): Instance => {
   if (instance.isGone) return instance
   if (input._tag === "Removed") return { ...UNKNOWN, failedSinceMs: nowMs, isAway: true, isGone: true }

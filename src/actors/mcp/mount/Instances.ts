@@ -4,13 +4,14 @@
  *
  * Owns one measuring fiber per instance and the selection for each session; told by them of dials and servers that fail.
  */
-import { Clock, Effect, Exit, Fiber, Latch, Random, type Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
 import { Crypto } from "../../../core/crypto/Crypto.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as InstanceSelector from "../../../protocol/relay/InstanceSelector.ts"
 import { Frame } from "../../../protocol/relay/RelayFrame.ts"
 import { INSTANCES_MAX, isSame, type Target, type Targets } from "../Target.ts"
+import { InstanceChoice } from "./InstanceChoice.ts"
 import { CannotReach } from "./ShimFailure.ts"
 import * as ShimLink from "./ShimLink.ts"
 
@@ -25,6 +26,8 @@ export interface Moves {
   readonly because: () => string
   /** The server of the instance in use does not work, although its keeper may answer. */
   readonly failing: Effect.Effect<void>
+  /** The instance in use does not let this node in; done when there is a move, or no other that anything can be hoped of. */
+  readonly refused: Effect.Effect<void>
   /** Waits for a move. */
   readonly moved: Effect.Effect<void>
   /** The instances that the session is not at. */
@@ -100,8 +103,8 @@ export const varying = Effect.fnUntraced(function* <E>(
   const crypto = yield* Crypto
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
   /** What sessions begin with. It never moves anybody. */
-  const common = new Choice(targets, InstanceSelector.initial(targets.length))
-  const sessions = new Set<Choice>()
+  const common = new InstanceChoice(targets, InstanceSelector.initial(targets.length))
+  const sessions = new Set<InstanceChoice>()
   let told = ""
 
   /** Sessions that go the same way at the same time are one line. */
@@ -179,10 +182,18 @@ export const varying = Effect.fnUntraced(function* <E>(
     return true
   })
 
+  /** What one session has met at an instance: others may have what it has not, so only those who begin now are told as well. */
+  const judge = (session: InstanceChoice, met: InstanceSelector.Input) => {
+    common.learn(met, nowMs())
+    return tell(session.learn(met, nowMs()))
+  }
+
   /** `at` is the index of the instance that the session begins at, if that is decided. */
   const followFrom = Effect.fnUntraced(function* (at: number | undefined) {
     const session = yield* Effect.acquireRelease(
-      Effect.sync(() => new Choice(targets, at === undefined ? common.state : { ...common.state, current: at })),
+      Effect.sync(
+        () => new InstanceChoice(targets, at === undefined ? common.state : { ...common.state, current: at })
+      ),
       (ended) => Effect.sync(() => sessions.delete(ended))
     )
     sessions.add(session)
@@ -198,11 +209,12 @@ export const varying = Effect.fnUntraced(function* <E>(
         isPending: () => session.isPending,
         count: () => session.moves,
         because: () => session.because,
-        // Of one session's server: others of that peer may work, so only those who begin now are told as well.
-        failing: Effect.suspend(() => {
-          const failed = InstanceSelector.Input.ServerFailed({ index: session.used })
-          common.learn(failed, nowMs())
-          return tell(session.learn(failed, nowMs()))
+        failing: Effect.suspend(() => judge(session, InstanceSelector.Input.ServerFailed({ index: session.used }))),
+        // It answers, so no time is given to it as to one that may be restarting.
+        refused: Effect.suspend(() => {
+          const sinceMs = Number.NEGATIVE_INFINITY
+          const told = judge(session, InstanceSelector.Input.Failed({ index: session.used, sinceMs }))
+          return Effect.andThen(told, session.settled)
         }),
         moved: session.moved.await,
         others: () => targets.filter((_, index) => index !== session.used && !gone.has(index)),
@@ -221,94 +233,6 @@ export const varying = Effect.fnUntraced(function* <E>(
     })
   return { target: common.target, follow: followFrom(undefined), goOn, seen, add, remove }
 })
-
-/** The choice of one session. It is where it was until it takes the move. */
-class Choice {
-  readonly moved = Latch.makeUnsafe(false)
-  readonly target: Target
-  state: InstanceSelector.State
-  /** The instance that the session is at. */
-  used: number
-  isPending = false
-  moves = 0
-  because = ""
-  readonly #targets: Targets
-  #chosen: number
-
-  constructor(targets: Targets, state: InstanceSelector.State) {
-    this.#targets = targets
-    this.state = state
-    this.used = this.#chosen =
-      state.current ??
-      Math.max(
-        0,
-        state.instances.findIndex(({ isGone }) => !isGone)
-      )
-    const current = () => this.#at(this.used)
-    this.target = {
-      get peer() {
-        return current().peer
-      },
-      get service() {
-        return current().service
-      }
-    }
-  }
-
-  /** Whether it is there, or about to go there. */
-  isAt(index: number): boolean {
-    return index === this.used || index === this.#chosen || index === this.state.current
-  }
-
-  knows(index: number): InstanceSelector.Instance {
-    return this.state.instances[index] ?? InstanceSelector.UNKNOWN
-  }
-
-  /** Something was seen; a sentence if it means a move. */
-  learn(input: InstanceSelector.Input, nowMs: number): string | undefined {
-    const step = SELECTOR.step(this.state, input, nowMs)
-    this.state = step.state
-    const { index = this.#chosen, reason = "first" } = step.outputs.at(-1) ?? {}
-    if (index === this.#chosen) return undefined
-    const [before, after] = [this.#at(this.#chosen), this.#at(index)]
-    this.#chosen = index
-    this.moves++
-    this.because = `${before.peer} ${REASONS[reason]}, so this mount uses ${after.peer} now.`
-    this.isPending = true
-    this.moved.openUnsafe()
-    return `${before.peer}/${before.service} → ${after.peer}/${after.service}: ${this.because}`
-  }
-
-  stay(target: Target): void {
-    const index = this.#targets.findIndex((one) => isSame(one, target))
-    if (index < 0 || this.isPending) return
-    this.used = this.#chosen = index
-    // Or it would never leave it for the one that was chosen before.
-    this.state = { ...this.state, current: index }
-  }
-
-  take(): boolean {
-    const had = this.isPending
-    this.isPending = false
-    this.used = this.#chosen
-    this.moved.closeUnsafe()
-    return had
-  }
-
-  #at(index: number): Target {
-    return this.#targets[index] ?? this.#targets[0]
-  }
-}
-
-const SELECTOR = InstanceSelector.make()
-
-const REASONS: Readonly<Record<InstanceSelector.Reason, string>> = {
-  first: "was not measured yet",
-  away: "cannot be reached",
-  gone: "does not offer the service any more",
-  failing: "answers, but its server does not work",
-  slower: "has become slower than another"
-}
 
 /** Between two measurements of an instance, and after one that failed. */
 const MEASURE_MS = 5_000

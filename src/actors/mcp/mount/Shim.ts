@@ -248,6 +248,7 @@ const connect = Effect.fnUntraced(function* <E, E2>(
       downSinceMs = relay.session.heardAtMs ?? now()
     }
     // Another instance may have what this one has not.
+    if (outcome._tag === "Failed" && outcome.isFinal && options.moves) yield* options.moves.refused
     if (options.moves?.isPending() === true) continue
     if (outcome._tag === "Failed") {
       if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
@@ -255,8 +256,8 @@ const connect = Effect.fnUntraced(function* <E, E2>(
       if (outcome.failure.kind === "unreachable") yield* session.away
       const isTooLong = now() - downSinceMs >= patienceMs
       if (outcome.isFinal || isTooLong) yield* session.fail(outcome.failure)
-      // Nothing will change by itself: wait until the client wants something again.
-      if (outcome.isFinal) yield* session.demand.await
+      // Nothing will change here by itself: wait until the client wants something again.
+      if (outcome.isFinal) yield* Effect.raceFirst(session.demand.await, options.moves?.moved ?? Effect.never)
     } else if (now() - downSinceMs >= patienceMs && !wasUp) {
       yield* session.fail(FLAPPING)
     }

@@ -49,9 +49,9 @@ const client = Effect.fnUntraced(function* (
   yield* send(
     '{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{}}}'
   )
-  yield* answer
+  const opened = yield* answer
   yield* send('{"jsonrpc":"2.0","method":"notifications/initialized"}')
-  return { answer, call, listed, where }
+  return { answer, call, listed, opened, where }
 })
 
 /** What is remembered of each peer, in memory; `saved` waits until that text is kept of one: sessions save by the way. */
@@ -91,6 +91,34 @@ describe("several instances behind one mount", () => {
       delays["near"] = 10
       yield* pass(90)
       assert.strictEqual(yield* where, "near")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one that refuses this node before another was measured is left for that one, without an error", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      rig.delays["middle"] = 2000
+      rig.delays["far"] = 3000
+      yield* rig.takeBack("near")
+      const { opened, where } = yield* client(rig)
+      assert.isUndefined(Json.member(opened, "error"))
+      assert.strictEqual(yield* where, "middle")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("when all refuse this node, calls are told so as soon as that is known", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      rig.delays["far"] = 1500
+      yield* Effect.forEach(["near", "middle", "far"], rig.takeBack, { discard: true })
+      const beganMs = yield* Clock.currentTimeMillis
+      const { opened, listed } = yield* client(rig)
+      assert.isAtMost((yield* Clock.currentTimeMillis) - beganMs, 1700)
+      for (const message of [opened, yield* listed]) {
+        const error = Json.member(message, "error")
+        assert.strictEqual(Json.isObject(error) ? Json.integer(error, "code") : 0, -31003)
+      }
+      assert.isAtMost((yield* Clock.currentTimeMillis) - beganMs, 2500)
     }).pipe(Effect.provide(NativeCrypto.layer))
   )
 
