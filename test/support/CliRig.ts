@@ -103,10 +103,12 @@ const run = Effect.fnUntraced(function* (
   return { exit, stdout: out.join(""), stderr: err.join("") }
 })
 
-/** Virtual time runs as long as the command waits for it; real work (files) gets real turns between. */
+/** Virtual time runs as long as the command waits for it, and stands still while files are worked on, however long that takes. */
 const passTime: Effect.Effect<never> = Effect.forever(
-  Effect.suspend(() => Effect.andThen(turn, TestClock.adjust("50 millis")))
+  Effect.suspend(() => Effect.andThen(turn, isReading() ? Effect.void : TestClock.adjust("50 millis")))
 )
+
+const isReading = (): boolean => process.getActiveResourcesInfo().some((kind) => kind.startsWith("FSReq"))
 
 const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
