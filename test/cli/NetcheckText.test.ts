@@ -35,5 +35,7 @@ describe("NetcheckText", () => {
     assert.include(line({ birthdays: { ...birthdays, refused: 1 } }, "Guessing"), "1 without sockets of this host")
     assert.isUndefined(line({ birthdays: { ...birthdays, tries: 0 } }, "Guessing"))
     assert.isUndefined(line({ birthdays: null }, "Guessing"))
+    assert.strictEqual(line({ turned_off: ["port mapping"] }, "Turned off"), "Turned off: port mapping")
+    assert.isUndefined(line({ turned_off: [] }, "Turned off"))
   })
 })

@@ -18,7 +18,7 @@ import { RouterHttp } from "../../src/core/net/RouterHttp.ts"
 import { UdpEndpoint } from "../../src/core/net/UdpEndpoint.ts"
 
 const program = Effect.gen(function* () {
-  yield* PortMapper.spawn({
+  yield* PortMapper.run({
     udp: yield* UdpEndpoint,
     crypto: yield* Crypto,
     internalPort: Number(process.argv[2]),

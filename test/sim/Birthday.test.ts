@@ -1,6 +1,7 @@
 /** Guessed ports between two translators: how often they bring a direct path, and that nothing else changes by them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import { Node } from "../../src/actors/node/Node.ts"
 import * as Bytes from "../../src/core/data/Bytes.ts"
 import * as Birthday from "../../src/nat/Birthday.ts"
 import { defaults as limits } from "../../src/nat/GuessLimit.ts"
@@ -164,6 +165,26 @@ describe("birthday probing, in the simulator", { timeout: PATIENCE_MS }, () => {
       })
     )
   )
+
+  for (const order of ORDERS)
+    it.effect(`is not tried where its operator does not want it, be it ${order[0]}`, () =>
+      SimNet.run({ seed: 25 }, (net) =>
+        Effect.gen(function* () {
+          const pair = yield* BirthdayPair.make(net, order, { noPortGuessing: true })
+          const sent = [yield* BirthdayPair.watch(net, pair.here), yield* BirthdayPair.watch(net, pair.there)]
+          const course = yield* BirthdayPair.talk(pair, "25 seconds")
+
+          assert.deepStrictEqual([course.here?.path, course.there?.path], ["relay", "relay"])
+          assert.deepStrictEqual([course.here?.birthday, course.there?.birthday], [undefined, undefined])
+          for (const [index, passages] of sent.entries()) {
+            const ports = passages.filter(({ to }) => to.host === pair.hosts[1 - index]).map(({ to }) => to.port)
+            assert.isAtMost(new Set(ports).size, 8)
+          }
+          const { turnedOff } = yield* pair.here.run(Effect.flatMap(Node, ({ status }) => status))
+          assert.deepStrictEqual(turnedOff, ["port guessing"])
+        })
+      )
+    )
 
   it.effect("is not tried between two that draw their ports, nor without streams", () =>
     SimNet.run({ seed: 23 }, (net) =>

@@ -28,9 +28,13 @@ export interface Pair {
 }
 
 /** Both trust each other and have forgotten how they met. */
-export const make = Effect.fnUntraced(function* (net: SimNet.SimNet, kinds: readonly [SimNat.NatKind, SimNat.NatKind]) {
+export const make = Effect.fnUntraced(function* (
+  net: SimNet.SimNet,
+  kinds: readonly [SimNat.NatKind, SimNat.NatKind],
+  config: Pilot.NodeOptions = {}
+) {
   const [near, far] = [net.nat(kinds[0]), net.nat(kinds[1])]
-  const here = yield* net.node("here", { nat: near, link: { rttMs: 40, jitterMs: 1 } })
+  const here = yield* net.node("here", { config, nat: near, link: { rttMs: 40, jitterMs: 1 } })
   const there = yield* net.node("there", { nat: far, link: { rttMs: 30, jitterMs: 1 }, main: echo })
   yield* net.trust(here, there)
   yield* net.sleep("12 minutes")

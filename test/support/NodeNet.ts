@@ -31,12 +31,18 @@ export interface Record {
   isPublic: boolean
 }
 
+/** What is otherwise than usual about a node. */
+export interface Settings extends Partial<NodeCore.Options> {
+  /** Of its host's interfaces, which are never looked at without. */
+  readonly addresses?: () => ReadonlyArray<string>
+}
+
 /** The world the nodes live in. */
 export interface NodeNet {
   readonly network: MemoryNetwork.MemoryNetwork
   readonly records: Map<Address.NodeId, Record>
   /** Starts a node at an IP address; it lives as long as the scope. */
-  readonly node: (ip: string, options?: Partial<NodeCore.Options>) => Effect.Effect<Running, never, Scope.Scope>
+  readonly node: (ip: string, options?: Settings) => Effect.Effect<Running, never, Scope.Scope>
 }
 
 /** A node and what it believes. */
@@ -74,7 +80,10 @@ export const make = Effect.fnUntraced(function* (
     const context = Context.make(RegistryClient, registry).pipe(
       Context.add(PeerKeys, keys),
       Context.add(Crypto, crypto),
-      Context.add(UdpEndpoint, Context.get(yield* Layer.build(network.host(ip)), UdpEndpoint))
+      Context.add(UdpEndpoint, {
+        ...Context.get(yield* Layer.build(network.host(ip)), UdpEndpoint),
+        addresses: settings?.addresses ?? (() => [])
+      })
     )
     const running = yield* NodeSupervisor.start({
       identity,

@@ -160,7 +160,7 @@ const netcheck = Effect.gen(function* () {
   const found = yield* node.nat
   const { beaconRoute, ...status } = yield* node.status
   const route = beaconRoute === undefined ? {} : { beacon_route: beaconRoute.by, websocket: beaconRoute.url }
-  const seen = { ...NatReply.make(found), ...NatReply.portMap(status), ...NatReply.birthdays(status) }
+  const seen = { ...NatReply.make(found), ...NatReply.portMap(status), ...NatReply.efforts(status) }
   return { ...seen, ...route, clock_skew_seconds: skewSeconds }
 })
 

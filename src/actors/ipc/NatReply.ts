@@ -40,9 +40,10 @@ export const portMap = ({
   port_map_detail: portMapDetail ?? null
 })
 
-/** Tries to guess ports since the start, as `tries`, `hits` and `refused`. */
-export const birthdays = (status: Pick<NodeStatus, "birthdays">): JsonObject => ({
-  birthdays: status.birthdays === undefined ? null : { ...status.birthdays }
+/** Tries to guess ports since the start, as `tries`, `hits` and `refused`; and what this node does not do. */
+export const efforts = (status: Pick<NodeStatus, "birthdays" | "turnedOff">): JsonObject => ({
+  birthdays: status.birthdays === undefined ? null : { ...status.birthdays },
+  turned_off: [...(status.turnedOff ?? [])]
 })
 
 const NAMES: Readonly<Record<NatReport.Dependence, string>> = {

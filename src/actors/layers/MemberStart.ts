@@ -14,6 +14,7 @@ import { defaultLimits, PortTable } from "../../protocol/stream/PortTable.ts"
 import * as StreamConfig from "../../protocol/stream/StreamConfig.ts"
 import * as TunnelConfig from "../../protocol/tunnel/TunnelConfig.ts"
 import { NodeId } from "../../protocol/wire/Address.ts"
+import { Capability } from "../../protocol/wire/Announcement.ts"
 import * as LocalNode from "../../protocol/wire/LocalNode.ts"
 import * as OwnKeyState from "../identity/OwnKeyState.ts"
 import * as MemberKeys from "../membership/MemberKeys.ts"
@@ -252,7 +253,8 @@ const startNode = Effect.fnUntraced(function* (
       idleMs: Duration.toMillis(config.idleTimeout),
       timeWaitMs: Duration.toMillis(config.timeWait)
     }),
-    tunnel: TunnelConfig.defaultConfig,
+    tunnel: config.noPortGuessing ? TunnelConfig.without(Capability.Birthday) : TunnelConfig.defaultConfig,
+    mapsPorts: !config.noPortMapping,
     ports: new PortTable(
       {
         ...defaultLimits,

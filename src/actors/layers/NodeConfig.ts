@@ -133,6 +133,10 @@ export const NodeConfig = Schema.Struct({
   noEcho: switchText,
   /** Neither finds nodes on the local network nor lets them find this one. */
   noLan: switchText,
+  /** No birthday probing with peers behind translators: nothing is sent to guessed ports, and none are opened for that. */
+  noPortGuessing: switchText,
+  /** Asks no router for a port, by NAT-PMP, PCP or UPnP. */
+  noPortMapping: switchText,
   /** No messages, files and shares on port 1001. */
   noDataexchange: switchText,
   /** How much of the disk received files may take, in MiB (node §4.2). */
@@ -317,6 +321,8 @@ const DEFAULTS = {
   compatSocket: "false",
   noEcho: "false",
   noLan: "false",
+  noPortGuessing: "false",
+  noPortMapping: "false",
   noDataexchange: "false",
   receivedQuota: "2048",
   noEventstream: "false",

@@ -161,6 +161,8 @@ export interface NodeStatus {
   readonly nat?: NatKnowledge
   /** Tries to guess ports, of all memberships together. */
   readonly birthdays?: BirthdayCounters
+  /** What its operator does not want of it. */
+  readonly turnedOff?: ReadonlyArray<"port guessing" | "port mapping">
   /** A port that the router has given to this node. */
   readonly portMapping?: PortMapping | undefined
   /** Why a router that speaks UPnP has given none. */

@@ -18,6 +18,7 @@ import type { StreamConfig } from "../../protocol/stream/StreamConfig.ts"
 import type { TunnelConfig } from "../../protocol/tunnel/TunnelConfig.ts"
 import type { Address, NodeId } from "../../protocol/wire/Address.ts"
 import * as AddressOf from "../../protocol/wire/Address.ts"
+import { Capability } from "../../protocol/wire/Announcement.ts"
 import * as TunnelFrame from "../../protocol/wire/TunnelFrame.ts"
 import { type Guard, PolicyGuard } from "../policy/PolicyGuard.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
@@ -58,6 +59,8 @@ export interface Options extends NodeSocket.Settings {
   readonly keepaliveMs: number
   readonly stream: StreamConfig
   readonly tunnel: TunnelConfig
+  /** Whether routers are asked for a port; they are if absent. */
+  readonly mapsPorts?: boolean
   readonly ports: PortTable
   /** Shared by the memberships of one node; its own if absent. */
   readonly doors?: Doors
@@ -299,6 +302,7 @@ export class NodeCore {
       refusedKeys: this.#refusals.rows,
       nat: parts.nat.knowledge,
       birthdays: { ...this.doors.birthdays.counters },
+      turnedOff: turnedOff(options),
       portMapping: this.places.portMapping,
       portMapDetail: this.places.portMapDetail,
       peers: remote.filter((peer) => peer.hasOpened()).map(this.#reached()),
@@ -333,6 +337,11 @@ export class NodeCore {
     return peer !== undefined
   }
 }
+
+const turnedOff = ({ mapsPorts, tunnel }: Options): NonNullable<NodeStatus["turnedOff"]> => [
+  ...((tunnel.capabilities & Capability.Birthday) === 0 ? (["port guessing"] as const) : []),
+  ...(mapsPorts === false ? (["port mapping"] as const) : [])
+]
 
 /** Registrations and heartbeats a slow subscriber may fall behind. */
 const EVENTS_MAX = 64

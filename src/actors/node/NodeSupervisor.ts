@@ -99,12 +99,8 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
       ? Effect.andThen(FiberHandle.clear(measuring), FiberHandle.run(measuring, core.parts.nat.measure))
       : Effect.void
   yield* measure
-  yield* PortMapper.spawn({
-    udp: yield* UdpEndpoint,
-    crypto: core.parts.crypto,
-    internalPort: core.parts.socket.local.port,
-    changed: (mapping, detail) => core.portMappingChanged(mapping, detail)
-  })
+  const holdPort = options.mapsPorts === false ? Effect.void : yield* portHolder(core)
+  yield* holdPort
   const keepalive: Keepalive.Options = {
     heartbeatMs: options.keepaliveMs,
     keepaliveMs: () => core.parts.nat.keepaliveMs,
@@ -118,7 +114,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   const networkChanged = Effect.andThen(
     Effect.andThen(
       Effect.sync(() => core.parts.mapping.wake(true)),
-      measure
+      Effect.andThen(measure, holdPort)
     ),
     tellPeers(PeerMessage.Message.NetworkChanged({ isAnnounced: false }))
   )
@@ -131,6 +127,25 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
     isLate,
     learn: learning(core)
   }
+})
+
+/** Each time it is run, it asks the router that leads out then; what another one gave means nothing any more. */
+const portHolder = Effect.fnUntraced(function* (core: NodeCore.NodeCore) {
+  const udp = yield* UdpEndpoint
+  const holding = yield* FiberHandle.make()
+  let times = 0
+  return Effect.suspend(() => {
+    const time = ++times
+    if (time > 1) core.portMappingChanged(undefined, undefined)
+    const port = PortMapper.run({
+      udp,
+      crypto: core.parts.crypto,
+      internalPort: core.parts.socket.local.port,
+      // One that is left may still be taking leave.
+      changed: (mapping, detail) => time === times && core.portMappingChanged(mapping, detail)
+    })
+    return FiberHandle.run(holding, port)
+  })
 })
 
 const learning = (core: NodeCore.NodeCore) => (node: NodeId, endpoints: ReadonlyArray<Endpoint>) =>

@@ -2,10 +2,10 @@
  * Asks the router for a port of its outside address for the tunnel's socket, keeps it, and gives it back at the end
  * (`PortMapClient`), by UPnP where the router knows nothing better (`UpnpSession`).
  *
- * Owns a UDP socket, one client and at most one session per gateway. Tells `changed` what it has. Nothing waits for it: a router that
- * does not answer, or gives nothing, is as none. Ends with the scope.
+ * Owns a UDP socket, one client and at most one session. Tells `changed` what it has. Nothing waits for it: a router that does not
+ * answer, or gives nothing, is as none. On another network it is run anew.
  */
-import { Clock, Effect, FiberHandle, Latch, type Scope } from "effect"
+import { Clock, Effect, FiberHandle, Latch, Predicate, Schedule } from "effect"
 import * as MonotonicTime from "../../core/actor/MonotonicTime.ts"
 import type { Crypto } from "../../core/crypto/Crypto.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
@@ -25,12 +25,11 @@ export interface Options {
   readonly changed: (mapping: PortMapping | undefined, detail: string | undefined) => void
 }
 
-/** Starts it in the surrounding scope, in the background. */
-export const spawn = (options: Options): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.asVoid(Effect.forkScoped(Effect.scoped(keep(options))))
+/** Keeps a port of the router that leads out of the network this host is in now, and gives it back when interrupted. */
+export const run = (options: Options): Effect.Effect<void> => Effect.scoped(keep(options))
 
 const keep = Effect.fnUntraced(function* (options: Options) {
-  const found = yield* yield* Gateway
+  const found = yield* Effect.repeat(yield* Gateway, { until: Predicate.isNotUndefined, schedule: ARRIVING })
   if (found === undefined) return
   const ask = yield* RouterHttp
   const clock = yield* Clock.Clock
@@ -93,3 +92,6 @@ const keep = Effect.fnUntraced(function* (options: Options) {
     client.timeout(nowMs())
   }
 })
+
+/** An address comes before its route: whoever has just arrived looks a few times. */
+const ARRIVING = Schedule.max([Schedule.exponential("1 second", 4), Schedule.recurs(3)])

@@ -42,6 +42,8 @@ export const FLAGS: ReadonlyArray<Flag> = [
   { name: "public", value: "boolean", summary: "every node may see the endpoint and reach the echo" },
   { name: "no-echo", value: "boolean", summary: "no echo on port 7" },
   { name: "no-lan", value: "boolean", summary: "neither finds nodes on the local network nor is found there" },
+  { name: "no-port-guessing", value: "boolean", summary: "no guessing of ports behind two hard translators" },
+  { name: "no-port-mapping", value: "boolean", summary: "asks no router for a port (NAT-PMP, PCP, UPnP)" },
   { name: "no-dataexchange", value: "boolean", summary: "no messages, files and shares on port 1001" },
   { name: "received-quota", value: "number", placeholder: "MiB", summary: "disk for received files (default 2048)" },
   { name: "no-eventstream", value: "boolean", summary: "no event broker on port 1002" },

@@ -19,6 +19,7 @@ export const netcheck = (data: Json.JsonObject): string => {
     ...(text(data, "beacon_route") === "websocket" ? [fact("Beacon by", `WebSocket ${text(data, "websocket")}`)] : []),
     fact("Port map", portMapping(data)),
     ...guessing(object(data, "birthdays")),
+    ...turnedOff(Json.member(data, "turned_off")),
     ...clock(Json.member(data, "clock_skew_seconds")),
     ...(Json.boolean(data, "daemon") ? [] : ["", "no daemon runs; this was looked at by a socket of its own"])
   ]
@@ -107,6 +108,9 @@ const guessing = (counts: Json.JsonObject | undefined): ReadonlyArray<string> =>
   const tries = `${Json.integer(counts, "tries")} tries to guess ports, ${Json.integer(counts, "hits")} found a path`
   return [fact("Guessing", refused === 0 ? tries : `${tries}, ${refused} without sockets of this host`)]
 }
+
+const turnedOff = (names: Json.Json | undefined): ReadonlyArray<string> =>
+  Array.isArray(names) && names.length > 0 ? [fact("Turned off", names.join(", "))] : []
 
 const clock = (skew: Json.Json | undefined): ReadonlyArray<string> => {
   if (typeof skew !== "number") return []

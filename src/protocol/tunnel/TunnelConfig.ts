@@ -26,3 +26,9 @@ export const defaultConfig: TunnelConfig = {
   capabilities:
     Capability.HalfClose | Capability.ResetReason | Capability.Recut | Capability.PathProbe | Capability.Birthday
 }
+
+/** The same without what these bits stand for. */
+export const without = (capabilities: number): TunnelConfig => ({
+  ...defaultConfig,
+  capabilities: defaultConfig.capabilities & ~capabilities
+})
