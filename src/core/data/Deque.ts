@@ -52,6 +52,22 @@ export class Deque<A> {
     this.#items[(this.#head + index) & mask] = item
   }
 
+  /** Takes one out, if there is one at `index`; the shorter side closes the gap, which costs as many steps. */
+  remove(index: number): void {
+    if (index < 0 || index >= this.#length) return
+    const mask = this.#items.length - 1
+    if (index < this.#length / 2) {
+      for (let at = index; at > 0; at--)
+        this.#items[(this.#head + at) & mask] = this.#items[(this.#head + at - 1) & mask]
+      this.shift()
+      return
+    }
+    this.#length -= 1
+    for (let at = index; at < this.#length; at++)
+      this.#items[(this.#head + at) & mask] = this.#items[(this.#head + at + 1) & mask]
+    this.#items[(this.#head + this.#length) & mask] = undefined
+  }
+
   /** Removes and returns the first. */
   shift(): A | undefined {
     if (this.#length === 0) return undefined

@@ -173,11 +173,29 @@ export class SackScoreboard {
     this.#segments.insert(index, rest)
     if (rest.fate === "Lost") this.#lost.insertBehind(segment, rest)
     else this.#inTransit.insertBehind(segment, rest)
-    for (let after = index + 1; this.#sacked > 0 && after < this.#segments.length; after++) {
-      const moved = this.#segments.at(after)
-      if (moved?.fate === "Sacked") moved.runEndIndex += 1
-    }
+    this.#moved(index + 1, 1)
     return rest
+  }
+
+  /** Makes one of a lost segment and the lost ones right behind it that are no more than `bytes` with it. */
+  join(segment: SentSegment, bytes: number): void {
+    if (segment.fate !== "Lost") return
+    const following: Array<SentSegment> = []
+    let length = segment.payload.length
+    let next = segment.next
+    for (let end = segment.end; next?.start === end && length + next.payload.length <= bytes; next = next.next) {
+      following.push(next)
+      length += next.payload.length
+      end = next.end
+    }
+    if (following.length === 0) return
+    const index = this.#indexFrom(segment.start) + 1
+    for (const joined of following) {
+      this.#lost.remove(joined)
+      this.#segments.remove(index)
+    }
+    segment.join(following)
+    this.#moved(index, -following.length)
   }
 
   /** Cumulative acknowledgement: removes the segments that lie wholly before the position. */
@@ -248,6 +266,14 @@ export class SackScoreboard {
         this.#bytesInFlight += segment.payload.length
       }
       segment = lower
+    }
+  }
+
+  /** The segments from that index on have others than before: by so many. */
+  #moved(from: number, by: number): void {
+    for (let index = from; this.#sacked > 0 && index < this.#segments.length; index++) {
+      const segment = this.#segments.at(index)
+      if (segment?.fate === "Sacked") segment.runEndIndex += by
     }
   }
 

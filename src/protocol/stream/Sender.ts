@@ -259,7 +259,8 @@ export class Sender {
     }
     const lost = this.#board.firstLost
     if (lost !== undefined) {
-      const mayLeave = this.recovery.takeRepair() || this.#mayFly(Math.min(lost.payload.length, this.#repairBytes))
+      if (this.#config.isRecut) Recut.fit(this.#board, lost, this.#repairBytes)
+      const mayLeave = this.recovery.takeRepair() || this.#mayFly(lost.payload.length)
       return mayLeave ? this.#resend(lost, nowMs) : undefined
     }
     const length = this.#buffer.nextLength

@@ -3,6 +3,8 @@
  * segment from its first transmission to its cumulative acknowledgement.
  */
 
+import * as Bytes from "../../core/data/Bytes.ts"
+
 /**
  * What is known of a segment. In transit: may still arrive. Lost: to be sent again. Sacked: held by the peer beyond a
  * hole. Acknowledged: done, and out of the scoreboard.
@@ -24,7 +26,7 @@ export interface SendRecord {
 /** Of a segment whose sending nobody recorded. */
 export const unsent: SendRecord = { delivered: 0, deliveredAtMs: 0, firstSentAtMs: 0, lost: 0, isAppLimited: false }
 
-/** One segment. Only `cut` changes its boundaries, for peers that do not match by exact start (wire §10.2, §17). */
+/** One segment. Only `cut` and `join` change its boundaries, for peers that do not match by exact start (wire §10.2, §17). */
 export class SentSegment {
   readonly start: number
   end: number
@@ -61,6 +63,17 @@ export class SentSegment {
     this.payload = this.payload.subarray(0, bytes)
     this.end = rest.start
     return rest
+  }
+
+  /** Becomes one with the segments that follow it without a gap. */
+  join(following: ReadonlyArray<SentSegment>): void {
+    this.payload = Bytes.concat(this.payload, ...following.map(({ payload }) => payload))
+    this.end = this.start + this.payload.length
+    // What was sent again, be it in part, is not judged as if it had not been.
+    for (const { sentAtMs, transmissions } of following) {
+      this.sentAtMs = Math.max(this.sentAtMs, sentAtMs)
+      this.transmissions = Math.max(this.transmissions, transmissions)
+    }
   }
 }
 

@@ -6,7 +6,11 @@ import * as Arb from "../../support/Arbitraries.ts"
 describe("Deque", () => {
   it.prop(
     "behaves like an array, whichever end is used",
-    { steps: Arbitrary.array(Arb.element("push", "push", "unshift", "shift", "insert", "clear"), { maxLength: 200 }) },
+    {
+      steps: Arbitrary.array(Arb.element("push", "push", "unshift", "shift", "insert", "remove", "clear"), {
+        maxLength: 200
+      })
+    },
     ({ steps }) => {
       const deque = new Deque<number>()
       let model: Array<number> = []
@@ -21,6 +25,10 @@ describe("Deque", () => {
           const at = (index * 7) % (model.length + 1)
           deque.insert(at, index)
           model.splice(at, 0, index)
+        } else if (step === "remove") {
+          const at = (index * 7) % (model.length + 1)
+          deque.remove(at)
+          model.splice(at, 1)
         } else if (step === "shift") assert.strictEqual(deque.shift(), model.shift())
         else if (index % 10 === 0) {
           deque.clear()

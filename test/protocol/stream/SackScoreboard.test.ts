@@ -12,6 +12,7 @@ type Step =
   | { readonly _tag: "Sack"; readonly left: number; readonly length: number }
   | { readonly _tag: "Lose"; readonly index: number }
   | { readonly _tag: "Cut"; readonly index: number; readonly bytes: number }
+  | { readonly _tag: "Join"; readonly index: number; readonly bytes: number }
   | { readonly _tag: "LoseAll" | "Restore" | "Resend" }
 
 const steps = Arbitrary.array(
@@ -27,6 +28,10 @@ const steps = Arbitrary.array(
     Arbitrary.map(
       Arbitrary.all({ index: Arb.integer(0, 30), bytes: Arb.integer(1, 9) }),
       (at): Step => ({ _tag: "Cut", ...at })
+    ),
+    Arbitrary.map(
+      Arbitrary.all({ index: Arb.integer(0, 5), bytes: Arb.element(15, 30, 1000) }),
+      (at): Step => ({ _tag: "Join", ...at })
     ),
     Arb.element<Step>({ _tag: "LoseAll" }, { _tag: "Restore" }, { _tag: "Resend" })
   ),
@@ -92,6 +97,25 @@ const apply = (
       if (whole === undefined) return
       const after = { ...whole, start: start + step.bytes, length: whole.length - step.bytes }
       model.splice(index, 1, { ...whole, length: step.bytes }, after)
+      return
+    }
+    case "Join": {
+      let segment = board.firstLost
+      for (let index = 0; index < step.index && segment?.next !== undefined; index++) segment = segment.next
+      if (segment === undefined) return
+      const { start } = segment
+      board.join(segment, step.bytes)
+      const index = model.findIndex((other) => other.start === start)
+      const first = model[index]
+      if (first === undefined) return
+      let next = model[index + 1]
+      while (next?.fate === "Lost" && first.length + next.length <= step.bytes) {
+        first.length += next.length
+        first.transmissions = Math.max(first.transmissions, next.transmissions)
+        model.splice(index + 1, 1)
+        next = model[index + 1]
+      }
+      assert.strictEqual(segment.end, start + first.length)
       return
     }
     case "LoseAll":
