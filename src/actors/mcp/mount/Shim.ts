@@ -290,8 +290,11 @@ const attempt = <E, E2>(
       Effect.as(ended, ABANDONED),
       Effect.as(leaving(moves, session), MOVED)
     ])
-    // The keeper that is left must not keep a server for nobody.
-    if (bye === MOVED) yield* Effect.ignore(stream.send(Frame.Bye({ bye: CLOSED })))
+    // The keeper that is left must not keep a server for nobody; it may be left because it takes nothing any more.
+    if (bye === MOVED) {
+      const leave = Effect.ignore(stream.send(Frame.Bye({ bye: CLOSED })))
+      yield* Effect.timeoutOption(leave, GOODBYE_TIMEOUT)
+    }
     yield* stream.end
     if (bye === MOVED || bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
     if (bye !== CLOSED) return refused(target, bye)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Latch } from "effect"
 import { TestClock } from "effect/testing"
 import * as CapableInstances from "../../../../src/actors/mcp/mount/CapableInstances.ts"
+import * as Instances from "../../../../src/actors/mcp/mount/Instances.ts"
 import * as Shim from "../../../../src/actors/mcp/mount/Shim.ts"
 import * as NativeCrypto from "../../../../src/core/crypto/NativeCrypto.ts"
 import * as Json from "../../../../src/core/data/Json.ts"
@@ -102,6 +103,28 @@ describe("several instances behind one mount", () => {
       yield* rig.takeBack("near")
       const { opened, where } = yield* client(rig)
       assert.isUndefined(Json.member(opened, "error"))
+      assert.strictEqual(yield* where, "middle")
+    }).pipe(Effect.provide(NativeCrypto.layer))
+  )
+
+  it.effect("one that takes nothing more is left within the time that a call has, without a word", () =>
+    Effect.gen(function* () {
+      const rig = yield* InstancesRig.make()
+      const full = new Set<string>()
+      const targets = ["near", "middle"].map((peer) => ({ peer, service: "files" }))
+      const instances = yield* Instances.make([targets[0]!, targets[1]!], (target) =>
+        Effect.map(rig.dial(target), (duplex) => ({
+          ...duplex,
+          write: (bytes) => (full.has(target.peer) ? Effect.never : duplex.write(bytes))
+        }))
+      )
+      const { answer, call, where } = yield* client({ instances })
+      yield* rig.pass(20)
+      assert.strictEqual(yield* where, "near")
+      full.add("near")
+      yield* call("hang")
+      yield* rig.pass(45)
+      assert.isTrue(Json.isObject(Json.member(yield* answer, "error")))
       assert.strictEqual(yield* where, "middle")
     }).pipe(Effect.provide(NativeCrypto.layer))
   )
