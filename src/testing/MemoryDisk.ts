@@ -12,6 +12,8 @@ export interface DiskFile {
   mode: number
   bytes: Uint8Array
   synced: Uint8Array
+  /** When `bytes` were written, by the clock of the machine. */
+  changedAtMs: number
 }
 
 /** A directory, likewise. */
@@ -37,8 +39,8 @@ export class MemoryDisk {
   }
 
   /** An empty file that no path leads to yet. */
-  makeFile(mode: number): DiskFile {
-    return { _tag: "File", inode: this.#nextInode(), mode, bytes: NOTHING, synced: NOTHING }
+  makeFile(mode: number, nowMs: number): DiskFile {
+    return { _tag: "File", inode: this.#nextInode(), mode, bytes: NOTHING, synced: NOTHING, changedAtMs: nowMs }
   }
 
   /** An empty directory that no path leads to yet. */

@@ -1,6 +1,6 @@
 /**
- * Effect's `FileSystem` and our `DirectoryLock` on a `MemoryDisk`: files, directories, modes, renames and syncs. Links,
- * owners, times and watching are not simulated and fail as unsupported.
+ * Effect's `FileSystem` and our `DirectoryLock` on a `MemoryDisk`: files and when they were written, directories, modes, renames
+ * and syncs. Links, owners and watching are not simulated and fail as unsupported.
  */
 import { ByteSize, Effect, FileSystem, Option, PlatformError, type Scope, Stream } from "effect"
 import { type DirectoryLock, LockError } from "../core/storage/DirectoryLock.ts"
@@ -9,10 +9,10 @@ import * as MemoryDisk from "./MemoryDisk.ts"
 /** A machine's view of its disk while it runs; afterwards every operation fails. */
 export const make = (disk: MemoryDisk.MemoryDisk, isRunning: () => boolean): FileSystem.FileSystem => {
   /** A synchronous operation on a running machine. */
-  const on = <A>(method: string, path: string, operate: () => A | PlatformError.PlatformError) =>
-    Effect.suspend(() => {
+  const on: On = (method, path, operate) =>
+    Effect.clockWith((clock) => {
       if (!isRunning()) return Effect.fail(failure("BadResource", method, path, "the machine is off"))
-      const result = operate()
+      const result = operate(clock.currentTimeMillisUnsafe())
       return result instanceof PlatformError.PlatformError ? Effect.fail(result) : Effect.succeed(result)
     })
   const entryAt = (method: string, path: string) => disk.find(path) ?? failure("NotFound", method, path)
@@ -91,22 +91,20 @@ export const make = (disk: MemoryDisk.MemoryDisk, isRunning: () => boolean): Fil
         return entry instanceof PlatformError.PlatformError ? entry : `/${MemoryDisk.parts(path).join("/")}`
       }),
     truncate: (path, length = 0) =>
-      on("truncate", path, () => {
+      on("truncate", path, (nowMs) => {
         const file = fileAt("truncate", path)
-        if (file instanceof PlatformError.PlatformError) return file
-        file.bytes = resized(file.bytes, length)
-        return undefined
+        return file instanceof PlatformError.PlatformError ? file : change(file, resized(file.bytes, length), nowMs)
       }),
     stat,
     lstat: stat,
     chown: refuse("chown"),
     copy: refuse("copy"),
     copyFile: (from, to) =>
-      on("copyFile", from, () => {
+      on("copyFile", from, (nowMs) => {
         const [source, place] = [fileAt("copyFile", from), disk.place(to)]
         if (source instanceof PlatformError.PlatformError) return source
         if (place === undefined) return failure("NotFound", "copyFile", to)
-        const copy = disk.makeFile(source.mode)
+        const copy = disk.makeFile(source.mode, nowMs)
         copy.bytes = source.bytes
         place.directory.entries.set(place.name, copy)
         return undefined
@@ -144,7 +142,7 @@ export const lock = (disk: MemoryDisk.MemoryDisk, isRunning: () => boolean): Dir
 type On = <A>(
   method: string,
   path: string,
-  operate: () => A | PlatformError.PlatformError
+  operate: (nowMs: number) => A | PlatformError.PlatformError
 ) => Effect.Effect<A, PlatformError.PlatformError>
 
 const makeDirectory = (
@@ -179,14 +177,14 @@ const openFile = (
   path: string,
   { flag = "r", mode = 0o666 }: OpenOptions
 ): Effect.Effect<FileSystem.File, PlatformError.PlatformError, Scope.Scope> =>
-  on("open", path, () => {
+  on("open", path, (nowMs) => {
     const place = disk.place(path)
     const known = disk.find(path)
     if (known !== undefined && flag.includes("x")) return failure("AlreadyExists", "open", path)
     if (known === undefined && (place === undefined || flag.startsWith("r"))) return failure("NotFound", "open", path)
-    const entry = known ?? disk.makeFile(mode)
+    const entry = known ?? disk.makeFile(mode, nowMs)
     if (known === undefined) place?.directory.entries.set(place.name, entry)
-    if (entry._tag === "File" && flag.startsWith("w")) entry.bytes = new Uint8Array(0)
+    if (entry._tag === "File" && flag.startsWith("w")) change(entry, new Uint8Array(0), nowMs)
     return handle(disk, on, path, entry, flag)
   })
 
@@ -208,14 +206,14 @@ const handle = (
     if (position === undefined) cursor += bytes.length
     return bytes
   }
-  const write = (bytes: Uint8Array) => {
+  const write = (bytes: Uint8Array, nowMs: number) => {
     const file = content("write")
     if (file instanceof PlatformError.PlatformError) return file
     if (flag === "r") return failure("BadResource", "write", path, "opened for reading")
     const from = flag.startsWith("a") ? file.bytes.length : cursor
     const next = resized(file.bytes, Math.max(file.bytes.length, from + bytes.length))
     next.set(bytes, from)
-    file.bytes = next
+    change(file, next, nowMs)
     cursor = from + bytes.length
     return bytes.length
   }
@@ -242,15 +240,18 @@ const handle = (
         return bytes.length === 0 ? Option.none() : Option.some(bytes)
       }),
     truncate: (length = 0) =>
-      on("truncate", path, () => {
+      on("truncate", path, (nowMs) => {
         const file = content("truncate")
-        if (file instanceof PlatformError.PlatformError) return file
-        file.bytes = resized(file.bytes, length)
-        return undefined
+        return file instanceof PlatformError.PlatformError ? file : change(file, resized(file.bytes, length), nowMs)
       }),
-    write: (bytes) => on("write", path, () => write(bytes)),
-    writeAll: (bytes) => Effect.asVoid(on("writeAll", path, () => write(bytes)))
+    write: (bytes) => on("write", path, (nowMs) => write(bytes, nowMs)),
+    writeAll: (bytes) => Effect.asVoid(on("writeAll", path, (nowMs) => write(bytes, nowMs)))
   }
+}
+
+const change = (file: MemoryDisk.DiskFile, bytes: Uint8Array, nowMs: number): undefined => {
+  file.bytes = bytes
+  file.changedAtMs = nowMs
 }
 
 /** A copy of that length, so that what was synced keeps what it had. */
@@ -262,7 +263,7 @@ const resized = (bytes: Uint8Array, length: number): Uint8Array => {
 
 const info = (entry: MemoryDisk.DiskEntry): FileSystem.File.Info => ({
   type: entry._tag,
-  mtime: Option.none(),
+  mtime: entry._tag === "File" ? Option.some(new Date(entry.changedAtMs)) : Option.none(),
   atime: Option.none(),
   birthtime: Option.none(),
   dev: 0n,

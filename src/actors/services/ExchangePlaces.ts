@@ -24,20 +24,35 @@ export const at = (home: string): ExchangePlaces => ({
 })
 
 /** Makes them, and takes away what an earlier run left half-written, and what nobody came back for. */
-export const prepare = Effect.fnUntraced(function* ({
-  transfers
-}: ExchangePlaces): Effect.fn.Return<void, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path> {
+export const prepare = Effect.fnUntraced(function* (
+  places: ExchangePlaces
+): Effect.fn.Return<void, PlatformError.PlatformError, FileSystem.FileSystem | Path.Path> {
+  const files = yield* FileSystem.FileSystem
+  const { transfers } = places
+  yield* PrivateDirectory.make(transfers)
+  for (const name of yield* files.readDirectory(transfers)) if (name.endsWith(TEMPORARY)) yield* remove(places, name)
+  for (const name of yield* abandoned(places)) yield* remove(places, name)
+})
+
+/** Names in `transfers` that nobody has come back for. What is written in one go may be under way. */
+export const abandoned = Effect.fnUntraced(function* ({ transfers }: ExchangePlaces) {
   const files = yield* FileSystem.FileSystem
   const nowMs = yield* Clock.currentTimeMillis
-  yield* PrivateDirectory.make(transfers)
+  const old: Array<string> = []
   for (const name of yield* files.readDirectory(transfers)) {
-    const path = `${transfers}/${name}`
-    const { mtime } = yield* files.stat(path)
-    const ageMs = Option.match(mtime, { onNone: () => 0, onSome: (time) => nowMs - time.getTime() })
-    if (name.endsWith(TEMPORARY) || (ageMs > KEPT_MS && !isJournal(name)))
-      yield* files.remove(path, { recursive: true, force: true })
+    if (name.endsWith(TEMPORARY) || isJournal(name)) continue
+    const found = yield* Effect.option(files.stat(`${transfers}/${name}`))
+    const changed = Option.flatMap(found, ({ mtime }) => mtime)
+    if (Option.isSome(changed) && nowMs - changed.value.getTime() > KEPT_MS) old.push(name)
   }
+  return old
 })
+
+/** Takes away something in `transfers`, whatever it is. */
+export const remove = ({ transfers }: ExchangePlaces, name: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    files.remove(`${transfers}/${name}`, { recursive: true, force: true })
+  )
 
 /** A file in `transfers` that is written in one go; one that is found there at a start is nothing. */
 export const temporary = ({ transfers }: ExchangePlaces, name: string): string => `${transfers}/${name}${TEMPORARY}`

@@ -2,7 +2,7 @@
  * Files of peers (node §4.2, §4.4): whole ones from one frame, and those that come in chunks, over several attempts. A
  * sender that lost the last word of a transfer and begins again gets it, and no second copy.
  */
-import { Clock, Effect, FileSystem, Option, type Path, Result, Schema, Semaphore } from "effect"
+import { Clock, Effect, FileSystem, Option, type Path, Result, Schema, type Scope, Semaphore } from "effect"
 import * as Provided from "../../core/actor/Provided.ts"
 import * as Bytes from "../../core/data/Bytes.ts"
 import * as JsonFile from "../../core/storage/JsonFile.ts"
@@ -41,13 +41,13 @@ export interface Active {
   readonly streams?: number
 }
 
-/** For one node. `bytesMax` bounds all that was received and not yet taken away. */
+/** For one node, until the scope ends. `bytesMax` bounds all that was received and not yet taken away. */
 export const make = Effect.fnUntraced(function* (options: {
   readonly places: ExchangePlaces.ExchangePlaces
   readonly bytesMax: number
   readonly report: (event: ProtocolEvent) => void
   readonly full: Full
-}): Effect.fn.Return<ReceivedFiles, never, FileSystem.FileSystem> {
+}): Effect.fn.Return<ReceivedFiles, never, FileSystem.FileSystem | Scope.Scope> {
   const { bytesMax, full, places, report } = options
   const services = yield* Provided.services<FileSystem.FileSystem>()
   const active = new Map<string, Active>()
@@ -63,7 +63,25 @@ export const make = Effect.fnUntraced(function* (options: {
     pending: () => [...active.values()].reduce((total, { held }) => StoreQuota.sum(total, held), StoreQuota.NOTHING)
   })
   const trees = yield* Semaphore.make(1)
-  return { places, names: new UniqueName(places.received), quota, active, trees, report, full }
+  const self = { places, names: new UniqueName(places.received), quota, active, trees, report, full }
+  yield* Effect.forkScoped(Effect.forever(Effect.delay(clear(self), CLEAR_INTERVAL)))
+  return self
+})
+
+/** Takes away what nobody has come back for, as each start does: a node may run for a year. */
+const clear = Effect.fnUntraced(function* ({
+  active,
+  places
+}: ReceivedFiles): Effect.fn.Return<void, never, FileSystem.FileSystem> {
+  for (const name of yield* Effect.orElseSucceed(ExchangePlaces.abandoned(places), () => [])) {
+    if (active.has(name) || active.has(treeOf(name))) continue
+    // Whoever comes back for it just now is told to come again.
+    active.set(name, { held: StoreQuota.NOTHING, evict: Effect.void })
+    yield* Effect.ensuring(
+      Effect.ignore(ExchangePlaces.remove(places, name)),
+      Effect.sync(() => active.delete(name))
+    )
+  }
 })
 
 /** A file that came whole. It is on disk when this returns; its path, or nothing for a file without a name. */
@@ -264,5 +282,6 @@ export const TREE = ".tree"
 export const FILES_MAX = 100_000
 /** A write to a slow disk may be under way. */
 const EVICTION_TIMEOUT = "5 seconds"
+const CLEAR_INTERVAL = "1 hour"
 /** How long a sender may take to come back for the last word. */
 export const REMEMBERED_MS = 3_600_000

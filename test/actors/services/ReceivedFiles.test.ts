@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, FileSystem, Layer, Path } from "effect"
+import { Context, Effect, FileSystem, Layer, Path, type Scope } from "effect"
+import { TestClock } from "effect/testing"
 import * as ExchangePlaces from "../../../src/actors/services/ExchangePlaces.ts"
 import * as ReceivedFiles from "../../../src/actors/services/ReceivedFiles.ts"
 import * as ReceivedTrees from "../../../src/actors/services/ReceivedTrees.ts"
@@ -15,7 +16,7 @@ const tree = { op: "tree" as const, id: "0".repeat(32), name: "d", files: [["a",
 
 /** A store with room for a thousand bytes. */
 const stage = <A, E>(
-  use: (received: ReceivedFiles.ReceivedFiles) => Effect.Effect<A, E, FileSystem.FileSystem | Path.Path>
+  use: (received: ReceivedFiles.ReceivedFiles) => Effect.Effect<A, E, FileSystem.FileSystem | Path.Path | Scope.Scope>
 ) =>
   Effect.gen(function* () {
     const files = VirtualFileSystem.make(new MemoryDisk(), () => true)
@@ -23,7 +24,7 @@ const stage = <A, E>(
     const services = Context.make(FileSystem.FileSystem, files).pipe(Context.merge(yield* Layer.build(Path.layer)))
     const options = { places: PLACES, bytesMax: 1000, report: () => {}, full: () => {} }
     const used = Effect.flatMap(ReceivedFiles.make(options), use)
-    return yield* Effect.provideContext(used, services)
+    return yield* Effect.provideContext(Effect.scoped(used), services)
   })
 
 const write = (name: string, sizeBytes: number) =>
@@ -68,6 +69,28 @@ describe("ReceivedFiles", () => {
         yield* place.left(large)
         yield* ReceivedFiles.save(received, FROM, "small", new Uint8Array(300))
         assert.strictEqual((yield* Effect.flip(place.open(other, Effect.void))).reason, "Full")
+      })
+    )
+  )
+})
+
+describe("transfers that nobody comes back for", () => {
+  it.effect("go after seven days while the node runs, and leave their room; one that is under way stays", () =>
+    stage(
+      Effect.fnUntraced(function* (received) {
+        const files = yield* FileSystem.FileSystem
+        const place = yield* ReceivedFiles.placeFor(received, FROM)
+        const opened = yield* place.open(large, Effect.void)
+        const name = String("partial" in opened && opened.partial.slice(PLACES.transfers.length + 1))
+        yield* write(name, 600)
+        yield* TestClock.adjust("8 days")
+        assert.include(yield* files.readDirectory(PLACES.transfers), name)
+        yield* place.left(large)
+        assert.strictEqual((yield* Effect.flip(place.open(other, Effect.void))).reason, "Full")
+
+        yield* TestClock.adjust("2 hours")
+        assert.notInclude(yield* files.readDirectory(PLACES.transfers), name)
+        assert.property(yield* place.open(other, Effect.void), "partial")
       })
     )
   )
