@@ -49,21 +49,20 @@ const published = Effect.fnUntraced(function* (stage: Stage) {
   const { events, server, subscribers } = stage
   const topic = `bench.${subscribers}`
   const data = "x".repeat(DATA_BYTES)
-  let joined = 0
+  const there = new Set<number>()
   const hear = (index: number) =>
     Events.watch(topic, { from: SERVER }).pipe(
-      Stream.tap((update) =>
-        Effect.sync(() => {
-          if (update._tag === "Joined") joined++
-        })
-      ),
       Stream.filter((update) => update._tag === "Event"),
+      Stream.tap(() => Effect.sync(() => there.add(index))),
+      Stream.filter(({ text }) => text !== CALL),
       Stream.take(events),
       Stream.runDrain,
       Effect.provideContext(nodeOf(stage, index))
     )
   const hearing = yield* Effect.forEach(indexes(subscribers), (index) => Effect.forkScoped(hear(index)))
-  yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => joined === subscribers })
+  // Whoever has heard one event hears all that follow.
+  const call = Effect.andThen(Events.publish(topic, CALL), Effect.sleep("200 millis"))
+  yield* Effect.provideContext(Effect.repeat(call, { until: () => there.size === subscribers }), server)
   const startMs = performance.now()
   const publishing = Effect.forEach(indexes(events), () => Events.publish(topic, data), {
     concurrency: PUBLISHED_AT_ONCE,
@@ -113,6 +112,7 @@ const ROUNDS = [
   { subscribers: 1_000, events: 200 }
 ]
 const DATA_BYTES = 100
+const CALL = "are you there?"
 /** What a frame of ours adds: lengths, topic, number, time, publisher. */
 const FRAME_BYTES = 36
 const WRITE_BYTES = 64 << 10

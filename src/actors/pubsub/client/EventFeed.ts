@@ -224,7 +224,7 @@ const DIALS_MAX = 16
 const WATCH_INTERVAL_MS = 1_000
 /** How long a consumer that leaves waits for its broker. */
 const FINISH_MS = 1_000
-/** A broker of ours answers sooner, or is late with its answer. */
-const JOIN_MS = 2_000
+/** A broker of ours answers sooner, also a busy one on a bad path: who is told too early misses what comes next. */
+const JOIN_MS = 10_000
 const NONCE_BYTES = 16
 const BACKOFF = { initialMs: 250, factor: 2, maxMs: 30_000, jitter: 0.5 }
