@@ -1,61 +1,49 @@
 /**
  * The command that an MCP client starts (mcp §6.1): to the client it is a stdio server, to the keeper the other end of a
- * relay session. It dials at once, again whenever the stream is lost, and answers every call that it cannot pass on.
+ * relay session, whose connection `ShimConnection` keeps, and answers every call that it cannot pass on.
  *
  * Owns the connection and the client's streams. It ends when the client closes its output, or the session cannot go on.
  */
 import { Clock, Deferred, Effect, Exit, Random, type Scope } from "effect"
 import * as MonotonicTime from "../../../core/actor/MonotonicTime.ts"
-import { Crypto } from "../../../core/crypto/Crypto.ts"
+import type { Crypto } from "../../../core/crypto/Crypto.ts"
 import * as Bytes from "../../../core/data/Bytes.ts"
 import type { Duplex } from "../../../core/net/Duplex.ts"
 import * as TurnWriter from "../../../core/net/TurnWriter.ts"
 import type { CallMetrics } from "../../../protocol/relay/CallMetrics.ts"
 import { type Line, LineSplitter } from "../../../protocol/relay/LineSplitter.ts"
-import { type Bye, LIMITS_DEFAULT, MESSAGE_BYTES_MAX, type Welcome } from "../../../protocol/relay/RelayControl.ts"
-import { Frame } from "../../../protocol/relay/RelayFrame.ts"
+import { MESSAGE_BYTES_MAX } from "../../../protocol/relay/RelayControl.ts"
 import type { SessionRecord } from "../SessionRecord.ts"
 import type { Target } from "../Target.ts"
 import * as CountedStream from "./CountedStream.ts"
 import { type Egress, EgressGuard } from "./EgressGuard.ts"
 import * as InstanceHealth from "./InstanceHealth.ts"
-import type { Moves } from "./Instances.ts"
 import type { ListFile } from "./ListFile.ts"
 import type { MountBoard } from "./MountBoard.ts"
 import type { PinGuard } from "./PinGuard.ts"
 import * as SessionLists from "./SessionLists.ts"
-import { type CannotReach, type Failure, ofBye, ofDial } from "./ShimFailure.ts"
-import * as ShimLink from "./ShimLink.ts"
+import * as ShimConnection from "./ShimConnection.ts"
 import * as ShimSession from "./ShimSession.ts"
 import * as ShimState from "./ShimState.ts"
 import * as SignOfLife from "./SignOfLife.ts"
 import * as TracedStream from "./TracedStream.ts"
 
 /** What a shim is made of. */
-export interface Options<E, E2> {
+export interface Options<E, E2> extends ShimConnection.Options<E2> {
   /** The client: its messages are read, ours written. Nothing else is ever written. */
   readonly client: Duplex<E>
-  readonly target: Target
-  /** A stream to the MCP port of the peer. */
-  readonly dial: Effect.Effect<Duplex<E2>, CannotReach, Scope.Scope>
   /** Completes if nobody is left to read what is written; waited for when the client has closed its output. */
   readonly orphaned?: Effect.Effect<void> | undefined
   /** Watches the tools that the server lists. */
   readonly pins?: PinGuard
   /** What may leave this node; absent: everything, and it is not recorded. */
   readonly egress?: Egress | undefined
-  /** Gives up another session of this host when the peer has too many of them; false if there is none to spare. */
-  readonly makeRoom?: Effect.Effect<boolean>
-  /** Tells when `target` and `dial` lead to another instance of the service. */
-  readonly moves?: Moves
   /** Counts the calls. */
   readonly metrics?: CallMetrics
   /** What is remembered of the service (mcp §6.9), by instance. */
   readonly lists?: (target: Target) => ListFile
   /** What is remembered is told at once, and compared when the server has said how it is. */
   readonly isEager?: boolean
-  /** Hears what the keeper says of the service, before it says anything else. */
-  readonly welcomed?: (welcome: Welcome) => void
   /** Where the session is told of. */
   readonly board?: MountBoard
   /**
@@ -96,7 +84,7 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       if (board && signs) yield* board.show({ target, session, signs })
       const farewell = yield* Deferred.make<void>()
       const early = isEager === true && lists !== undefined ? tellEarly(session, lists) : Effect.void
-      yield* Effect.forkScoped(Effect.andThen(early, connect(options, session, farewell)))
+      yield* Effect.forkScoped(Effect.andThen(early, ShimConnection.run(options, session, farewell)))
       if (isEager !== true) yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer((exit) =>
@@ -200,154 +188,15 @@ const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferre
   Effect.suspend(() => {
     const { relay } = session.epoch()
     if (!relay.session.isAttached) return Effect.void
-    relay.sayGoodbye(CLOSED)
-    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), GOODBYE_TIMEOUT))
+    relay.sayGoodbye(ShimConnection.CLOSED)
+    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), ShimConnection.GOODBYE_TIMEOUT))
   })
 
-/** What came of one attempt to reach the keeper. */
-type Outcome =
-  | { readonly _tag: "Carried" }
-  | { readonly _tag: "Failed"; readonly failure: Failure; readonly isFinal: boolean }
-
-/** Keeps the session on a stream, for as long as the shim lives. */
-const connect = Effect.fnUntraced(function* <E, E2>(
-  options: Options<E, E2>,
-  session: ShimSession.ShimSession,
-  farewell: Deferred.Deferred<void>
-) {
-  const clock = yield* Clock.Clock
-  const crypto = yield* Crypto
-  const now = () => MonotonicTime.nowMsUnsafe(clock)
-  let downSinceMs = now()
-  let patienceMs = FIRST_PATIENCE_MS
-  let failures = 0
-  /** The last failure told; the same one again is no news. */
-  let logged = ""
-  while (true) {
-    const startedAtMs = now()
-    session.demand.closeUnsafe()
-    if (options.moves?.take() === true) {
-      const epoch = session.epoch()
-      epoch.credentials = ShimLink.credentials(crypto, options.target.service)
-      epoch.movedBecause = options.moves.because()
-      failures = 0
-    }
-    const { relay } = session.epoch()
-    const rxBefore = relay.session.rx
-    const outcome = yield* attempt(options, session, farewell)
-    // A stream that lives shorter than this is not dialled again at once, or a keeper in trouble would be dialled
-    // without pause and the calls would wait for ever.
-    const wasStable = outcome._tag === "Carried" && now() - startedAtMs >= STABLE_MS
-    // However short it lived: what brought an answer was a connection.
-    const wasUp = wasStable || (outcome._tag === "Carried" && relay.session.rx > rxBefore)
-    if (wasStable) failures = 0
-    if (wasUp) {
-      logged = ""
-      patienceMs = PATIENCE_MS
-      // A path that died silently has been dead since it was last heard, not since that was noticed.
-      downSinceMs = relay.session.heardAtMs ?? now()
-    }
-    // Another instance may have what this one has not.
-    if (outcome._tag === "Failed" && outcome.isFinal && options.moves) yield* options.moves.refused
-    if (options.moves?.isPending() === true) continue
-    if (outcome._tag === "Failed") {
-      if (outcome.failure.message !== logged) yield* Effect.logWarning(`mcp: ${outcome.failure.message}`)
-      logged = outcome.failure.message
-      if (outcome.failure.kind === "unreachable") yield* session.away
-      const isTooLong = now() - downSinceMs >= patienceMs
-      if (outcome.isFinal || isTooLong) yield* session.fail(outcome.failure)
-      // Nothing will change here by itself: wait until the client wants something again.
-      if (outcome.isFinal) yield* Effect.raceFirst(session.demand.await, options.moves?.moved ?? Effect.never)
-    } else if (now() - downSinceMs >= patienceMs && !wasUp) {
-      yield* session.fail(FLAPPING)
-    }
-    yield* Effect.sleep(yield* redialDelayMs(failures++))
-  }
-})
-
-/** One stream, from dial to loss. */
-const attempt = <E, E2>(
-  { dial, makeRoom = Effect.succeed(false), moves, target, welcomed }: Options<E, E2>,
-  session: ShimSession.ShimSession,
-  farewell: Deferred.Deferred<void>
-): Effect.Effect<Outcome> =>
-  Effect.gen(function* () {
-    const before = session.epoch()
-    const opened = yield* ShimLink.open(dial, before.credentials, before.relay.session.rx).pipe(
-      Effect.raceFirst(moves === undefined ? Effect.never : Effect.as(moves.moved, { _tag: "Moved" } as const))
-    )
-    if (opened._tag === "Moved") return { _tag: "Carried" } as const
-    if (opened._tag === "Refused") {
-      const isRoomy = opened.reason === "overloaded" && (yield* makeRoom)
-      return isRoomy ? ({ _tag: "Carried" } as const) : refused(target, { reason: opened.reason })
-    }
-    const { stream, welcome } = opened
-    welcomed?.(welcome)
-    const { ended, relay } = yield* session.welcomed(welcome)
-    const rx = welcome.resumed ? welcome.rx : 0
-    const bye = yield* Effect.raceAllFirst([
-      relay.carry(stream, rx, welcome.limits ?? LIMITS_DEFAULT),
-      Effect.as(ended, ABANDONED),
-      Effect.as(leaving(moves, session), MOVED)
-    ])
-    // The keeper that is left must not keep a server for nobody; it may be left because it takes nothing any more.
-    if (bye === MOVED) {
-      const leave = Effect.ignore(stream.send(Frame.Bye({ bye: CLOSED })))
-      yield* Effect.timeoutOption(leave, GOODBYE_TIMEOUT)
-    }
-    yield* stream.end
-    if (bye === MOVED || bye === ABANDONED || bye.reason === "displaced") return { _tag: "Carried" } as const
-    if (bye !== CLOSED) return refused(target, bye)
-    yield* Deferred.succeed(farewell, undefined)
-    return yield* Effect.never
-  }).pipe(
-    Effect.scoped,
-    Effect.catchTag("StreamLost", ({ detail, reason }) =>
-      Effect.as(Effect.logDebug(`mcp: stream lost: ${reason} ${detail}`), { _tag: "Carried" } as const)
-    ),
-    Effect.catchTag("CannotReach", (error) =>
-      Effect.succeed({ _tag: "Failed", failure: ofDial(error), isFinal: error.isFinal } as const)
-    )
-  )
-
-/** A move that nothing forces waits for the calls in flight, for a while. */
-const leaving = (moves: Moves | undefined, session: ShimSession.ShimSession): Effect.Effect<void> =>
-  moves === undefined
-    ? Effect.never
-    : Effect.andThen(moves.moved, Effect.asVoid(Effect.timeoutOption(session.settled, QUIET_TIMEOUT)))
-
-const refused = (target: Target, bye: Bye): Outcome => ({ _tag: "Failed", failure: ofBye(target, bye), isFinal: true })
-
-/** At once, then 100 ms, doubling to 5 s, spread by a quarter (mcp §6.2). */
-const redialDelayMs = (failures: number): Effect.Effect<number> => {
-  if (failures === 0) return Effect.succeed(0)
-  const delayMs = Math.min(REDIAL_MAX_MS, REDIAL_MIN_MS * 2 ** (failures - 1))
-  return Effect.map(Random.next, (random) => delayMs * (0.75 + random / 2))
-}
-
-/** Our own goodbye; a keeper that says the same word is another matter. */
-const CLOSED: Bye = { reason: "closed" }
-const ABANDONED: Bye = { reason: "abandoned" }
-const MOVED: Bye = { reason: "moved" }
-const FLAPPING: Failure = {
-  kind: "unreachable",
-  message: "The connection is lost as soon as it is made.",
-  retryable: true
-}
 const NEWLINE = Uint8Array.of(0x0a)
-const STABLE_MS = 1000
-/** How long calls wait for a connection that may come back. Official SDKs give up after 60 s (mcp §3). */
-const PATIENCE_MS = 20_000
-/** The same before there ever was one: then the reason is more likely one that waiting does not change. */
-const FIRST_PATIENCE_MS = 5000
 /** A client at its start gets what is known from before when there is no connection after that. */
 const AWAY_AFTER = "3 seconds"
 /** The server of a client that has been told at once is asked after once to twice this time. */
 const REFRESH_MS = 2000
 /** How long a connection waits for such a client at most. */
 const BEGIN_TIMEOUT = "8 seconds"
-const REDIAL_MIN_MS = 100
-const REDIAL_MAX_MS = 5000
-const QUIET_TIMEOUT = "30 seconds"
 const FINISH_TIMEOUT = "10 seconds"
-const GOODBYE_TIMEOUT = "1 second"
