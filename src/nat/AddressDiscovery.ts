@@ -1,6 +1,6 @@
 /**
  * Asks the beacon for the address that the world sees (rendezvous §9.1, better): from the data socket itself, three
- * times at one second, believing only the beacon asked. The same question announces the node.
+ * times at one second, or less before it has ever answered, believing only the beacon asked. The same question announces the node.
  *
  * A beacon holds a changed address back until it is announced twice (rendezvous §8, better 1), so an answer that differs
  * from the last one is followed by one more question.
@@ -20,6 +20,9 @@ export interface Config {
 
 /** Three questions in three seconds. The beacon wants at least half a second between the two of a confirmation. */
 export const defaults: Config = { tries: 3, intervalMs: 1000, confirmMs: 750 }
+
+/** Before the beacon has ever answered: the node is not registered yet, and looks for another way when there is no UDP. */
+export const first: Config = { ...defaults, intervalMs: 400 }
 
 /** One round of asking. */
 export interface AddressDiscovery {

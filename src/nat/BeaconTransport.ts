@@ -60,8 +60,8 @@ export const State = Data.taggedEnum<State>()
 
 /** What happened. */
 export type Input = Data.TaggedEnum<{
-  /** Datagrams have gone to the beacon by UDP for a while, and nothing has come from it. */
-  Unanswered: {}
+  /** Datagrams have gone to the beacon by UDP for a while, and nothing has come from it; `isNew`: nothing ever has. */
+  Unanswered: { readonly isNew: boolean }
   /** Something came from the beacon by UDP. */
   Heard: {}
   /** An answer to a question came by UDP: the beacon sees the node there. */
@@ -103,7 +103,9 @@ export const make = (config: Config = defaults): StateMachine<State, Input, Outp
     if (input._tag === "TimerFired" && nowMs < (deadlineMs(state) ?? Number.POSITIVE_INFINITY)) return stay(state)
     switch (state._tag) {
       case "Udp":
-        return input._tag === "Unanswered" ? doubted(config, 1, nowMs) : stay(state)
+        if (input._tag !== "Unanswered") return stay(state)
+        // Where UDP was never seen to work, one more question is enough: the node waits to be reached at all.
+        return doubted(config, input.isNew ? config.asks : 1, nowMs)
       case "Doubted":
         if (isHeard(input)) return stay(State.Udp())
         if (input._tag !== "TimerFired") return stay(state)

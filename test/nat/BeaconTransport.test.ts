@@ -8,6 +8,7 @@ const machine = BeaconTransport.make()
 const endpoint = { host: "192.0.2.1", port: 4000 }
 const heard = Input.Heard()
 const seen = Input.Seen({ endpoint })
+const UNANSWERED = Input.Unanswered({ isNew: false })
 const MOVED = Input.Moved({ isDone: true })
 const tick = Input.TimerFired()
 
@@ -25,7 +26,7 @@ const play = (...inputs: ReadonlyArray<BeaconTransport.Input>) => {
   return { state: state._tag, outputs, nowMs }
 }
 
-const OPEN = [Input.Unanswered(), tick, tick, tick, Input.Opened()] as const
+const OPEN = [UNANSWERED, tick, tick, tick, Input.Opened()] as const
 
 describe("BeaconTransport", () => {
   it("asks three times before it opens a WebSocket, and stays with UDP when that answers", () => {
@@ -34,11 +35,19 @@ describe("BeaconTransport", () => {
       outputs: ["Ask", "Ask", "Ask", "Open", "Carry websocket"],
       nowMs: 1500
     })
-    assert.deepStrictEqual(play(Input.Unanswered(), tick, heard).state, "Udp")
+    assert.deepStrictEqual(play(UNANSWERED, tick, heard).state, "Udp")
     assert.deepStrictEqual(play(...OPEN.slice(0, 4), seen), {
       state: "Udp",
       outputs: ["Ask", "Ask", "Ask", "Open", "Close"],
       nowMs: 1500
+    })
+  })
+
+  it("asks once more where nothing has ever answered", () => {
+    assert.deepStrictEqual(play(Input.Unanswered({ isNew: true }), tick, Input.Opened()), {
+      state: "Bridged",
+      outputs: ["Ask", "Open", "Carry websocket"],
+      nowMs: 500
     })
   })
 
@@ -57,7 +66,7 @@ describe("BeaconTransport", () => {
     assert.strictEqual(play(...OPEN, seen, seen, Input.Moved({ isDone: false })).state, "Bridged")
     assert.strictEqual(play(...OPEN, seen, tick).state, "Bridged", "the announcement was lost")
     assert.deepStrictEqual(
-      play(...OPEN, seen, seen, Input.Moved({ isDone: true }), Input.Unanswered()).outputs.at(-1),
+      play(...OPEN, seen, seen, Input.Moved({ isDone: true }), UNANSWERED).outputs.at(-1),
       "Carry websocket",
       "UDP was back for a moment only"
     )
@@ -68,7 +77,7 @@ describe("BeaconTransport", () => {
   })
 
   const inputs: ReadonlyArray<BeaconTransport.Input> = [
-    Input.Unanswered(),
+    UNANSWERED,
     heard,
     seen,
     Input.Opened(),

@@ -51,6 +51,28 @@ describe("a WebSocket to the beacon, in the simulator", { timeout: PATIENCE_MS }
     )
   )
 
+  it.effect("a node without UDP is there when it has started: its first byte takes no longer than others'", () =>
+    SimNet.run({ seed: 303 }, (net) =>
+      Effect.gen(function* () {
+        const home = yield* net.node("home", { main })
+        const hotel = yield* net.node("hotel", { isUdpBlocked: true, main })
+        yield* net.trust(hotel, home)
+        for (const [from, to] of [
+          [hotel, home],
+          [home, hotel]
+        ] as const) {
+          yield* net.kill(hotel)
+          const startedAtMs = net.nowMs()
+          yield* net.restart(hotel)
+          const dialledAtMs = net.nowMs()
+          assert.isBelow(dialledAtMs - startedAtMs, 2_000)
+          yield* from.run(echo(to.name, PORT, SMALL.subarray(0, 1)))
+          assert.isBelow(net.nowMs() - dialledAtMs, 500)
+        }
+      })
+    )
+  )
+
   it.effect("a stream goes on when UDP is blocked, and when it is back: no byte is lost", () =>
     SimNet.run({ seed: 302 }, (net) =>
       Effect.gen(function* () {

@@ -36,6 +36,8 @@ export interface Options {
 /** The socket in place of `options.socket`. */
 export interface BeaconSocket extends UdpSocket {
   readonly route: () => BeaconRoute
+  /** Waits until the beacon has answered by UDP, or a WebSocket carries. */
+  readonly settled: Effect.Effect<void>
   /** The registry has given an id, which a WebSocket needs. */
   readonly named: () => void
 }
@@ -63,6 +65,7 @@ export const make = Effect.fnUntraced(function* (options: Options): Effect.fn.Re
     onBatch: (receive) => bridge.onBatch(receive),
     send: (bytes, to) => bridge.send(bytes, to),
     route: () => bridge.route,
+    settled: Deferred.await(bridge.isSettled),
     named: () => Deferred.doneUnsafe(bridge.isNamed, Exit.void)
   }
 })
@@ -78,6 +81,7 @@ interface Open {
 class Bridge {
   tell: (input: BeaconTransport.Input) => void = () => {}
   readonly isNamed = Deferred.makeUnsafe<void>()
+  readonly isSettled = Deferred.makeUnsafe<void>()
   readonly #options: Options
   readonly #nowMs: () => number
   readonly #scope: Scope.Scope
@@ -86,6 +90,7 @@ class Bridge {
   /** Counts attempts, so that a late one knows that it is. */
   #attempt = 0
   #by: "udp" | "websocket" = "udp"
+  #hasHeard = false
   #detail = ""
   /** Since when what carries has answered nothing; since when that was told. */
   #unansweredSinceMs = Number.POSITIVE_INFINITY
@@ -116,9 +121,10 @@ class Bridge {
     const silentMs = nowMs - this.#unansweredSinceMs
     if (this.#by === "udp") {
       this.#options.socket.send(bytes, to)
-      if (silentMs >= DOUBT_MS && nowMs - this.#toldAtMs >= DOUBT_MS) {
+      const doubtMs = this.#hasHeard ? DOUBT_MS : NEW_DOUBT_MS
+      if (silentMs >= doubtMs && nowMs - this.#toldAtMs >= doubtMs) {
         this.#toldAtMs = nowMs
-        this.tell(BeaconTransport.Input.Unanswered())
+        this.tell(BeaconTransport.Input.Unanswered({ isNew: !this.#hasHeard }))
       }
     } else if (silentMs >= DEAD_MS) {
       this.#open?.peer.destroy()
@@ -158,6 +164,8 @@ class Bridge {
   /** By UDP. */
   #heard(bytes: Uint8Array): void {
     if (this.#by === "udp") this.#answered()
+    this.#hasHeard = true
+    Deferred.doneUnsafe(this.isSettled, Exit.void)
     const message = BeaconMessage.isDiscoverReply(bytes) ? BeaconMessage.decode(bytes) : undefined
     if (message !== undefined && Result.isSuccess(message) && message.success._tag === "DiscoverReply")
       this.tell(BeaconTransport.Input.Seen({ endpoint: message.success.endpoint }))
@@ -175,8 +183,10 @@ class Bridge {
     this.#toldAtMs = Number.NEGATIVE_INFINITY
     this.#options.changed()
     const announcement = BeaconMessage.encodeDiscover(this.#options.node())
-    if (by === "websocket") this.#write(announcement)
-    else this.#options.socket.send(announcement, this.#options.beacon)
+    if (by === "websocket") {
+      this.#write(announcement)
+      Deferred.doneUnsafe(this.isSettled, Exit.void)
+    } else this.#options.socket.send(announcement, this.#options.beacon)
   }
 
   #write(bytes: Uint8Array): void {
@@ -308,6 +318,8 @@ const MAILBOX_CAPACITY = 64
 const CONNECT_MS = 10_000
 /** Of UDP, before anything is asked: two seconds into silence. */
 const DOUBT_MS = 2_000
+/** The same before anything was ever heard: at the second question. */
+const NEW_DOUBT_MS = 400
 /** Of a WebSocket that answers nothing: before it is asked, and before it is given up. */
 const REFRESH_MS = 4_000
 const DEAD_MS = 12_000

@@ -82,8 +82,9 @@ export class Mapping {
       const clock = yield* Clock.Clock
       const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
       this.#round = AddressDiscovery.start(beacon, node, this.endpoint, nowMs())
+      const config = this.endpoint === undefined ? AddressDiscovery.first : AddressDiscovery.defaults
       while (true) {
-        const { next, send } = AddressDiscovery.timeout(this.#round, AddressDiscovery.defaults, nowMs())
+        const { next, send } = AddressDiscovery.timeout(this.#round, config, nowMs())
         this.#round = next
         this.#heard.closeUnsafe()
         if (send !== undefined) {

@@ -70,6 +70,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   const isLate = registered === undefined
   core.address = registered ?? options.lastAddress ?? core.address
   if (!isLate) yield* RegistrationActor.restore(core.registration)
+  if (!isLate) yield* anyWay(core)
   const ref = yield* spawnActor(core)
   tell = (message) => ref.tellUnsafe(message)
   const services = yield* Provided.services<RegistryClient>()
@@ -169,6 +170,12 @@ const registeredOrLate = (core: NodeCore.NodeCore) =>
         )
       : Effect.fail(error)
   )
+
+/** Where UDP gets no answers, nobody reaches the node, nor it anybody, before its WebSocket is there; for a moment it is waited for. */
+const anyWay = ({ options, parts }: NodeCore.NodeCore): Effect.Effect<unknown> =>
+  parts.beaconSocket === undefined || options.endpoint !== undefined || parts.mapping.endpoint !== undefined
+    ? Effect.void
+    : Effect.timeoutOption(parts.beaconSocket.settled, ANY_WAY_TIMEOUT)
 
 const spawnActor = (core: NodeCore.NodeCore) =>
   Actor.spawn<Message, never, never>({
@@ -301,3 +308,4 @@ const MAILBOX_CAPACITY = 256
 const RESET_GRACE_MS = 50
 const FAREWELL_POLL_MS = 20
 const FAREWELL_POLLS = 25
+const ANY_WAY_TIMEOUT = "2 seconds"
