@@ -319,10 +319,7 @@ export class Sender {
     this.stats.segments += 1
   }
 
-  /**
-   * RFC 8985 §7.3: new data if the peer has room for it, else the last segment again; where that may be cut, no more of it
-   * than every path carries, because the size may be what is wrong.
-   */
+  /** RFC 8985 §7.3: new data if there is room, else the last segment again. Cut, if it may be: its size may be what is wrong. */
   #tailProbe(isLast: boolean, nowMs: number): SentSegment | undefined {
     const bytesMax = this.#config.isRecut ? SEGMENT_BYTES_BASE : Number.POSITIVE_INFINITY
     const length = Math.min(this.#buffer.nextLength, bytesMax)
