@@ -19,6 +19,8 @@ export interface Home {
   readonly options: Pilot.NodeOptions
   /** Its daemon, until the scope ends. */
   readonly daemon: ReturnType<typeof startDaemon>
+  /** The same with further options. */
+  readonly daemonWith: (options: Readonly<Record<string, string>>) => ReturnType<typeof startDaemon>
   /** Starts it once more, after it was killed. */
   readonly startAgain: ReturnType<typeof startAgain>
 }
@@ -56,6 +58,7 @@ const makeHome = (path: string, hostname: string, card: Pilotctl.Card): Home => 
     path,
     options: { ...options, home: path },
     daemon: startDaemon(path, options),
+    daemonWith: (more) => startDaemon(path, { ...options, ...more }),
     startAgain: startAgain(path, options)
   }
 }

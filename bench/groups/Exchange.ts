@@ -21,7 +21,8 @@ const measure = Effect.gen(function* () {
   yield* Effect.promise(() => mkdir(work, { recursive: true }))
   return yield* Effect.scoped(
     Effect.gen(function* () {
-      yield* network.server.daemon
+      // Three files, one of them twice for a while.
+      yield* network.server.daemonWith({ receivedQuota: String(Math.max(2_048, 4 * (yield* SizeMiB))) })
       const messages = yield* Effect.forEach(KINDS, ([name, sizeBytes, count]) =>
         messagesOf({ name, sizeBytes, count, inbox: `${network.server.path}/inbox`, work })
       )

@@ -222,7 +222,7 @@ const spawn = Effect.fnUntraced(function* (options: RegistryClientOptions, timeo
       const target = { ...options, connectTimeoutMs: CONNECT_TIMEOUT_MS }
       const connection = new RegistryConnection(target, client, scope)
       const perform = ({ operation, reply, request }: Call) =>
-        connection.call(operation, RegistryRequest.toObject(request)).pipe(
+        connection.call(operation, RegistryRequest.toObject(request), request._tag !== "AddScore").pipe(
           Effect.timeoutOrElse({
             duration: timeoutMs,
             orElse: () => fail("Timeout", operation, `no answer within ${timeoutMs} ms`)

@@ -38,13 +38,13 @@ export class RegistryConnection {
   }
 
   /**
-   * Sends one request and reads its reply. A connection lost on the way is made again once, as the request is repeated.
-   * Whoever stops waiting for a reply ends the connection under the others, which repeat theirs.
+   * Sends one request and reads its reply. A connection lost on the way is made again once, as the request is repeated, if it
+   * may be. Whoever stops waiting for a reply ends the connection under the others, which repeat theirs.
    */
-  call(operation: string, request: Json.JsonObject): Effect.Effect<Json.JsonObject, RegistryError> {
+  call(operation: string, request: Json.JsonObject, mayRepeat: boolean): Effect.Effect<Json.JsonObject, RegistryError> {
     const attempt = Effect.flatMap(this.#connected, (open) => open.ask(request))
     return attempt.pipe(
-      Effect.catchTag("StreamLost", () => attempt),
+      Effect.catchTag("StreamLost", (lost) => (mayRepeat ? attempt : Effect.fail(lost))),
       Effect.mapError((failure) => this.#error(operation, failure))
     )
   }

@@ -142,6 +142,26 @@ describe("RegistryClientActor", () => {
     })
   )
 
+  it.effect("does not repeat what would count twice: points whose reply was lost are lost", () =>
+    Effect.gen(function* () {
+      const { client, opened } = yield* rig
+      const registered = yield* Effect.forkChild(client.register({ listenAddress: "192.0.2.1:4000" }))
+      yield* settled
+      const text = JSON.stringify({ type: "register_ok", node_id: 7, address: "0:0000.0000.0007" })
+      opened[0]?.send(LengthPrefix.encode(new TextEncoder().encode(text)))
+      yield* Fiber.join(registered)
+      const added = yield* Effect.forkChild(Effect.flip(client.addScore(NodeId(3), 1)))
+      const found = yield* lookups(client, 4)
+      opened[0]?.lose()
+
+      assert.strictEqual((yield* Fiber.join(added)).reason, "Unavailable")
+      yield* settled
+      assert.deepStrictEqual(opened[1]?.asked, [4])
+      opened[1]?.answer(4)
+      assert.deepStrictEqual(yield* found, [4])
+    })
+  )
+
   it.effect("believes no reply any more after one that nobody asked for, or that is none", () =>
     Effect.gen(function* () {
       for (const bytes of [Buffer.concat([1, 2, 3].map(answerFor)), LengthPrefix.encode(Uint8Array.of(0x5b))]) {
