@@ -37,7 +37,7 @@ import type { NodeEvent } from "./NodeEvent.ts"
 import * as NodeSocket from "./NodeSocket.ts"
 import { OwnPlaces } from "./OwnPlaces.ts"
 import type * as PeerMessage from "./PeerMessage.ts"
-import { Peers } from "./Peers.ts"
+import { type Ending, Peers } from "./Peers.ts"
 import type { SideSockets } from "./SideSockets.ts"
 import { SocketRouter } from "./SocketRouter.ts"
 import * as SpareKey from "./SpareKey.ts"
@@ -75,7 +75,7 @@ export interface Options extends NodeSocket.Settings {
 /** Whom the core tells of what only the supervisor may do. */
 export interface Sinks {
   readonly stranger: (node: NodeId, frames: ReadonlyArray<PeerMessage.Inbound>) => void
-  readonly ended: (node: NodeId) => void
+  readonly ended: (ending: Ending, isIdle: boolean) => void
 }
 
 /** Binds the socket of a node in the surrounding scope. */
@@ -176,7 +176,7 @@ export class NodeCore {
     this.hostname = options.hostname
     this.isPublic = options.isPublic
     this.#startedAtMs = MonotonicTime.nowMsUnsafe(parts.clock)
-    this.peers = new Peers(parts.scope, (node) => Effect.sync(() => parts.sinks.ended(node)))
+    this.peers = new Peers(parts.scope, (...ending) => Effect.sync(() => parts.sinks.ended(...ending)))
     this.birthday = new BirthdayStation({ ...parts, desk: this.doors.birthdays, beacon: options.beacon })
     this.places = new OwnPlaces({ ...parts, socket: parts.socket, endpoint: options.endpoint })
     this.router = new SocketRouter({

@@ -23,6 +23,7 @@ import * as NodeCore from "./NodeCore.ts"
 import type { NodeEvent } from "./NodeEvent.ts"
 import * as Outgoing from "./Outgoing.ts"
 import * as PeerMessage from "./PeerMessage.ts"
+import type { Ending } from "./Peers.ts"
 import * as PortMapper from "./PortMapper.ts"
 import * as RegistrationActor from "./RegistrationActor.ts"
 
@@ -44,7 +45,7 @@ type Message = Data.TaggedEnum<{
   Stranger: { readonly node: NodeId; readonly frames: ReadonlyArray<PeerMessage.Inbound> }
   /** It is probably about to be dialled. */
   Expected: { readonly node: NodeId }
-  Ended: { readonly node: NodeId }
+  Ended: { readonly ending: Ending; readonly isIdle: boolean }
   Drop: { readonly node: NodeId; readonly reply: Deferred.Deferred<void> }
   Moved: { readonly address: Address }
 }>
@@ -64,7 +65,7 @@ export const start = Effect.fn("NodeSupervisor.start")(function* (
   let tell: (message: Message) => boolean = () => false
   const core = yield* NodeCore.make(options, {
     stranger: (node, frames) => void tell(Message.Stranger({ node, frames })),
-    ended: (node) => void tell(Message.Ended({ node }))
+    ended: (ending, isIdle) => void tell(Message.Ended({ ending, isIdle }))
   })
   const registered = yield* registeredOrLate(core)
   const isLate = registered === undefined
@@ -199,10 +200,13 @@ const receive = (core: NodeCore.NodeCore, message: Message): Effect.Effect<void>
       })
     case "Expected":
       return meet(core, message.node)
-    case "Ended":
-      if (core.peers.find(message.node)?.hasOpened() === true)
-        core.options.report({ _tag: "PeerLost", peer: message.node })
-      return core.peers.remove(message.node)
+    case "Ended": {
+      const { ending, isIdle } = message
+      if (!core.peers.isOver(ending, isIdle)) return Effect.void
+      if (core.peers.find(ending.node)?.hasOpened() === true)
+        core.options.report({ _tag: "PeerLost", peer: ending.node })
+      return core.peers.remove(ending.node)
+    }
     case "Drop":
       return Effect.andThen(dismiss(core, message.node), Effect.asVoid(Deferred.succeed(message.reply, undefined)))
     case "Moved":

@@ -37,15 +37,22 @@ export type Outgoing = Pick<Node["Service"], "dial" | "ping" | "sendDatagram">
 
 /** Over the peers of one node. */
 export const make = (options: Options): Outgoing => ({
-  dial: Effect.fnUntraced(function* (target, port, settings) {
-    const peer = yield* reach(options, target)
+  dial: (target, port, settings) => {
     const timeoutMs = settings?.timeoutMs ?? DIAL_TIMEOUT_MS
-    // Whoever gives up waiting must not wait for the rest of the time-out.
-    return yield* Effect.uninterruptibleMask((restore) =>
-      // `acquireRelease` would keep the whole context, span and all, as long as the connection lives.
-      Effect.tap(open(options, peer, target, port, timeoutMs, restore), closeWithScope)
+    const once = Effect.flatMap(reach(options, target), (peer) =>
+      // Whoever gives up waiting must not wait for the rest of the time-out.
+      Effect.uninterruptibleMask((restore) =>
+        // `acquireRelease` would keep the whole context, span and all, as long as the connection lives.
+        Effect.tap(open(options, peer, target, port, timeoutMs, restore), closeWithScope)
+      )
     )
-  }),
+    // A tunnel that ends for idleness just then takes the stream along; if the node ends, it says so again.
+    return Effect.catchIf(
+      once,
+      ({ reason }) => reason === "NodeStopped",
+      () => once
+    )
+  },
   ping: Effect.fnUntraced(function* (target, timeoutMs) {
     const peer = yield* reach(options, target)
     const answer = peer.ref.ask<number>((reply) => PeerMessage.Message.Ping({ target, reply }), timeoutMs)

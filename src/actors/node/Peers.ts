@@ -11,9 +11,15 @@ import * as PlainActor from "./PlainActor.ts"
 import * as TunnelActor from "./TunnelActor.ts"
 
 /** A peer and the scope it lives in. */
-interface Entry {
+interface Entry extends Ending {
   readonly running: Running
   readonly scope: Scope.Closeable
+}
+
+/** Which life of which peer is over. No two have the same `life`, which is nothing else. */
+export interface Ending {
+  readonly node: NodeId
+  readonly life: object
 }
 
 /** The table. */
@@ -23,12 +29,18 @@ export class Peers {
   readonly #strangers = new Set<NodeId>()
   #sweepsSkipped = 0
   readonly #scope: Scope.Scope
-  readonly #ended: (node: NodeId) => Effect.Effect<void>
+  readonly #ended: (ending: Ending, isIdle: boolean) => Effect.Effect<void>
 
-  /** `ended` is called when a peer has nothing left to do; the owner then calls `remove`. */
-  constructor(scope: Scope.Scope, ended: (node: NodeId) => Effect.Effect<void>) {
+  /** `ended` is called when a peer has nothing left to do, or is gone; the owner then calls `remove` if it `isOver`. */
+  constructor(scope: Scope.Scope, ended: (ending: Ending, isIdle: boolean) => Effect.Effect<void>) {
     this.#scope = scope
     this.#ended = ended
+  }
+
+  /** Not if there is another one in its place by now, nor if one that was idle is busy again. */
+  isOver({ life, node }: Ending, isIdle: boolean): boolean {
+    const entry = this.#entries.get(node)
+    return entry?.life === life && !(isIdle && entry.running.isBusy())
   }
 
   /** The peer, if there is one. */
@@ -88,12 +100,14 @@ export class Peers {
   #start(context: NodeContext, node: NodeId): Effect.Effect<Running> {
     return Effect.gen({ self: this }, function* () {
       const scope = yield* Scope.fork(this.#scope)
+      const ending = { node, life: {} }
+      const ends = { idle: this.#ended(ending, true), gone: this.#ended(ending, false) }
       const spawn =
         node === context.address.node
           ? LoopbackActor.spawn(context)
-          : (context.encrypt ? TunnelActor : PlainActor).spawn({ context, node, idle: this.#ended(node) })
+          : (context.encrypt ? TunnelActor : PlainActor).spawn({ context, node, ...ends })
       const running = yield* Scope.provide(spawn, scope)
-      this.#entries.set(node, { running, scope })
+      this.#entries.set(node, { ...ending, running, scope })
       return running
     })
   }

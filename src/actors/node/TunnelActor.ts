@@ -17,11 +17,12 @@ import type { NodeContext } from "./NodeContext.ts"
 import type { Message, Running } from "./PeerMessage.ts"
 import { TunnelPeer } from "./TunnelPeer.ts"
 
-/** Starts the actor in the surrounding scope. `idle` is told when nothing is going on any more. */
+/** Starts the actor in the surrounding scope. `idle` is told when nothing is going on any more, `gone` when it has ended. */
 export const spawn = Effect.fnUntraced(function* (options: {
   readonly context: NodeContext
   readonly node: NodeId
   readonly idle: Effect.Effect<void>
+  readonly gone: Effect.Effect<void>
 }): Effect.fn.Return<Running, never, Scope.Scope> {
   const clock = yield* Clock.Clock
   const nowMs = () => MonotonicTime.nowMsUnsafe(clock)
@@ -44,7 +45,7 @@ export const spawn = Effect.fnUntraced(function* (options: {
       }
     }),
     restart: { intensity: 3, periodMs: 10_000 },
-    onExit: () => options.idle
+    onExit: () => options.gone
   })
   self.ref = ref
   return {
