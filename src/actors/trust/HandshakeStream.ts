@@ -59,7 +59,7 @@ export const write = Effect.fn("HandshakeStream.write")(function* (
     justification: draft.kind === "request" ? draft.text : "",
     signature: context.identity.sign(signed),
     reason: draft.kind === "request" ? "" : draft.text,
-    unixSeconds: Math.floor(nowMs / 1000)
+    unixSeconds: context.stamps.next(peer, Math.floor(nowMs / 1000))
   }
   yield* connection.write(fitted(message))
 })

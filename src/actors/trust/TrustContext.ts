@@ -1,6 +1,7 @@
 /** What the parts of the trust service share. Built once by `TrustActor`. */
 import type { Crypto, SigningKey } from "../../core/crypto/Crypto.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import type { HandshakeStamps } from "../../protocol/trust/HandshakeStamps.ts"
 import type { Node } from "../node/Node.ts"
 import type { RegistryClient } from "../registry/RegistryClient.ts"
 import type { PeerKeys } from "./PeerKeys.ts"
@@ -14,6 +15,7 @@ export interface TrustContext {
   readonly node: Node["Service"]
   readonly registry: RegistryClient["Service"]
   readonly keys: PeerKeys["Service"]
+  readonly stamps: HandshakeStamps
   /** Must not wait. */
   readonly report: (event: ProtocolEvent) => void
   /** What an invitation promised; without it promises stay due. */

@@ -5,6 +5,7 @@
 import { Effect, type Scope } from "effect"
 import { Crypto, type SigningKey } from "../../core/crypto/Crypto.ts"
 import type { ProtocolEvent } from "../../protocol/ProtocolEvent.ts"
+import { HandshakeStamps } from "../../protocol/trust/HandshakeStamps.ts"
 import { Input } from "../../protocol/trust/TrustHandshake.ts"
 import * as TrustTable from "../../protocol/trust/TrustTable.ts"
 import { Node, type PortInUse } from "../node/Node.ts"
@@ -53,7 +54,8 @@ export const start = Effect.fn("TrustSupervisor.start")(function* (
     crypto: yield* Crypto,
     node: yield* Node,
     registry: yield* RegistryClient,
-    keys: yield* PeerKeys
+    keys: yield* PeerKeys,
+    stamps: new HandshakeStamps()
   }
   const limits = options.limits ?? TrustTable.DEFAULT_LIMITS
   const actor = yield* TrustActor.spawn({ context, store: options.store, limits })

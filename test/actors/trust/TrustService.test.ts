@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
 import * as NativeCrypto from "../../../src/core/crypto/NativeCrypto.ts"
 import * as Fingerprint from "../../../src/protocol/trust/Fingerprint.ts"
 import { NodeId } from "../../../src/protocol/wire/Address.ts"
@@ -120,6 +120,26 @@ describe("TrustService", () => {
 
       assert.deepStrictEqual([a.keys.isTrusted(B), b.keys.isTrusted(A)], [true, true])
     })
+  )
+
+  it.effect("what is said twice within a second is heard twice, and no replay of itself", () =>
+    Effect.gen(function* () {
+      const world = TrustStation.world()
+      const a = yield* TrustStation.start(world, A)
+      const b = yield* TrustStation.start(world, B)
+      for (let time = 0; time < 3; time++) {
+        yield* a.trust.request(B, "once more")
+        yield* TrustStation.pass(1)
+        assert.lengthOf(yield* b.trust.pending, 1, `time ${time}`)
+        yield* b.trust.approve(A)
+        yield* TrustStation.pass(2)
+        assert.deepStrictEqual([a.keys.isTrusted(B), b.keys.isTrusted(A)], [true, true], `time ${time}`)
+        const ending = yield* Effect.forkChild(b.trust.revoke(A), { startImmediately: true })
+        yield* TrustStation.pass(2)
+        assert.isFalse(a.keys.isTrusted(B), `time ${time}`)
+        yield* Fiber.interrupt(ending)
+      }
+    }).pipe(Effect.scoped)
   )
 
   it.effect("a request for text longer than a segment still arrives, cut at a character (node §2.1)", () =>
