@@ -14,13 +14,18 @@ describe("translators against each other, in the simulator", { timeout: PATIENCE
   )
 
   for (const [index, from] of NatMatrix.kinds.entries()) {
-    it.effect(`from ${from} to every kind`, () =>
-      Effect.map(NatMatrix.row(SEED + index, from), (outcomes) => {
-        if (process.env["NAT_MATRIX"] !== undefined) console.table(outcomes)
-        NatMatrix.check(SEED + index, outcomes)
-        // 98 of 100 seeds are so.
-        for (const { path, to } of outcomes)
-          if (NatMatrix.theory(from, to) === "guess") assert.strictEqual(path, "direct", `${from} to ${to}`)
+    it.effect(`from ${from} to every kind, ten seeds`, () =>
+      Effect.gen(function* () {
+        const guessed: Array<NatMatrix.Outcome> = []
+        for (let seed = SEED + index; seed < SEED + 10 * NatMatrix.kinds.length; seed += NatMatrix.kinds.length) {
+          const outcomes = yield* NatMatrix.row(seed, from)
+          if (process.env["NAT_MATRIX"] !== undefined) console.table(outcomes)
+          NatMatrix.check(seed, outcomes)
+          guessed.push(...outcomes.filter(({ to }) => NatMatrix.theory(from, to) === "guess"))
+        }
+        // 98 of 100 are so.
+        const direct = guessed.filter(({ path }) => path === "direct")
+        assert.isAtLeast(direct.length, 0.9 * guessed.length)
       })
     )
   }
