@@ -325,11 +325,13 @@ export class PathSelector {
     return fresh
   }
 
-  /** The least recently proven path goes, so a flood of forged sources displaces only other unproven ones. */
+  /** The least recently proven path goes, of unproven ones that nobody told us of first: a flood of forged sources displaces itself. */
   #evict(): void {
     const removable = this.#candidates.filter((candidate) => candidate !== this.#current && !candidate.path.relayed)
-    const oldest = removable.reduce((a, b) => (b.openedAtMs < a.openedAtMs ? b : a), removable[0]!)
-    this.#candidates = this.#candidates.filter((candidate) => candidate !== oldest)
+    const isLess = (a: Candidate, b: Candidate) =>
+      a.openedAtMs === b.openedAtMs ? !a.isLearned && b.isLearned : a.openedAtMs < b.openedAtMs
+    const least = removable.reduce((a, b) => (isLess(b, a) ? b : a), removable[0]!)
+    this.#candidates = this.#candidates.filter((candidate) => candidate !== least)
   }
 }
 

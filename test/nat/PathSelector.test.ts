@@ -22,6 +22,16 @@ const send = (selector: PathSelector, frames: number, nowMs: number): void => {
 }
 
 describe("PathSelector", () => {
+  it("keeps the places that it was told of, tried or not, whatever forged sources come", () => {
+    const told = Array.from({ length: 5 }, (_, index) => Path.direct({ host: `198.51.100.${index + 1}`, port: 4000 }))
+    const selector = knowing(Path.relay, ...told)
+    for (let forged = 0; forged < 10 * CANDIDATES_MAX; forged++)
+      selector.received(Path.direct({ host: "203.0.113.9", port: 1024 + forged }), 1200, forged)
+    const asked = selector.toAsk(100)
+    for (const path of told) assert.deepInclude([...asked], path)
+    assert.isAtMost(asked.length, CANDIDATES_MAX)
+  })
+
   it("selects nothing when it knows nothing", () => {
     assert.isUndefined(new PathSelector().select(0))
   })
