@@ -12,14 +12,16 @@ export class ChildFailed extends Schema.TaggedError<ChildFailed>()("ChildFailed"
 /** Starts a command with a channel; killed with the scope, and gone when the scope has ended. `env` is added to ours. */
 export const start = (
   [program = "", ...args]: ReadonlyArray<string>,
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  cwd?: string
 ): Effect.Effect<ChildProcess, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
       spawn(program, args, {
         stdio: ["ignore", "inherit", "inherit", "ipc"],
         serialization: "advanced",
-        env: { ...process.env, ...env }
+        env: { ...process.env, ...env },
+        cwd
       })
     ),
     (child) =>

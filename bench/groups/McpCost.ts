@@ -50,7 +50,8 @@ const watch = Effect.gen(function* () {
 
 /** Runs the calls to their end: each process writes its profile when it ends, and all have ended before the program does. */
 const costs = Effect.fnUntraced(function* (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) {
-  const child = yield* Children.start([process.execPath, Costs.PROGRAM, ...args], env)
+  // V8 writes a log of its own where a process that perf watches was started.
+  const child = yield* Children.start([process.execPath, Costs.PROGRAM, ...args], env, args[0])
   const report = yield* Effect.flatMap(Children.message(child), Schema.decodeUnknownEffect(Costs.Report))
   yield* Children.ended(child)
   return report

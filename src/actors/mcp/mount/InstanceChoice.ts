@@ -6,8 +6,6 @@ import { isSame, type Target, type Targets } from "../Target.ts"
 /** The choice of one session. It is where it was until it takes the move. */
 export class InstanceChoice {
   readonly moved = Latch.makeUnsafe(false)
-  /** Waits until there is a move, or nothing is left that was never heard of. */
-  readonly settled: Effect.Effect<void>
   readonly target: Target
   state: InstanceSelector.State
   /** The instance that the session is at. */
@@ -28,11 +26,6 @@ export class InstanceChoice {
         0,
         state.instances.findIndex(({ isGone }) => !isGone)
       )
-    this.settled = Effect.suspend(() => {
-      if (this.isPending || !this.state.instances.some(InstanceSelector.isUnheardOf)) return Effect.void
-      this.#learned.closeUnsafe()
-      return Effect.andThen(this.#learned.await, this.settled)
-    })
     const current = () => this.#at(this.used)
     this.target = {
       get peer() {
@@ -42,6 +35,15 @@ export class InstanceChoice {
         return current().service
       }
     }
+  }
+
+  /** Waits until there is a move, or nothing is left that was never heard of. */
+  get settled(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.isPending || !this.state.instances.some(InstanceSelector.isUnheardOf)) return Effect.void
+      this.#learned.closeUnsafe()
+      return Effect.andThen(this.#learned.await, this.settled)
+    })
   }
 
   /** Whether it is there, or about to go there. */

@@ -88,7 +88,7 @@ export const run = Effect.fn("Shim.run")(function* <E, E2>(
       if (isEager !== true) yield* Effect.forkScoped(Effect.delay(session.away, AWAY_AFTER))
       // Runs before the connection is interrupted, whatever the reason of the end.
       yield* Effect.addFinalizer((exit) =>
-        Exit.isFailure(exit) && record?.isOver === false ? Effect.void : sayGoodbye(session, farewell)
+        Exit.isFailure(exit) && record?.isOver === false ? Effect.void : ShimConnection.sayGoodbye(session, farewell)
       )
       const reading = readClient({ ...options, client }, session)
       const finished = Effect.raceFirst(session.settled, options.orphaned ?? Effect.never)
@@ -183,14 +183,6 @@ const tellEarly = (session: ShimSession.ShimSession, lists: SessionLists.Session
     const spread = yield* Random.next
     yield* Effect.raceFirst(session.demand.await, Effect.sleep(REFRESH_MS * (1 + spread)))
   }).pipe(Effect.timeoutOption(BEGIN_TIMEOUT))
-
-const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferred<void>): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const { relay } = session.epoch()
-    if (!relay.session.isAttached) return Effect.void
-    relay.sayGoodbye(ShimConnection.CLOSED)
-    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), ShimConnection.GOODBYE_TIMEOUT))
-  })
 
 const NEWLINE = Uint8Array.of(0x0a)
 /** A client at its start gets what is known from before when there is no connection after that. */

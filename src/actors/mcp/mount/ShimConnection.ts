@@ -89,6 +89,15 @@ export const run = Effect.fnUntraced(function* <E>(
   }
 })
 
+/** Tells the keeper that the session is over, and waits until it has heard that, for a moment. */
+export const sayGoodbye = (session: ShimSession.ShimSession, farewell: Deferred.Deferred<void>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { relay } = session.epoch()
+    if (!relay.session.isAttached) return Effect.void
+    relay.sayGoodbye(CLOSED)
+    return Effect.asVoid(Effect.timeoutOption(Deferred.await(farewell), GOODBYE_TIMEOUT))
+  })
+
 /** One stream, from dial to loss. */
 const attempt = <E>(
   { dial, makeRoom = Effect.succeed(false), moves, target, welcomed }: Options<E>,
@@ -150,7 +159,7 @@ const redialDelayMs = (failures: number): Effect.Effect<number> => {
 }
 
 /** Our own goodbye; a keeper that says the same word is another matter. */
-export const CLOSED: Bye = { reason: "closed" }
+const CLOSED: Bye = { reason: "closed" }
 const ABANDONED: Bye = { reason: "abandoned" }
 const MOVED: Bye = { reason: "moved" }
 const FLAPPING: Failure = {
@@ -167,4 +176,4 @@ const REDIAL_MIN_MS = 100
 const REDIAL_MAX_MS = 5000
 const QUIET_TIMEOUT = "30 seconds"
 /** A keeper that does not hear the goodbye finds out by itself. */
-export const GOODBYE_TIMEOUT = "1 second"
+const GOODBYE_TIMEOUT = "1 second"
